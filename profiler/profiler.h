@@ -1,0 +1,83 @@
+// How long does it take here? Times primitives on workloads in a child process and keeps the
+// results in a profile.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/measurement.hpp"
+
+namespace convopt {
+
+/// How a profiling run stands; given to `ProfileOptions::progress` a few times per second at most.
+struct ProfileProgress {
+  std::size_t workloads_done = 0, workloads_total = 0;
+  std::size_t measurements = 0;
+  double elapsed_seconds = 0;
+  double remaining_seconds = 0;  ///< estimate; never more than what is left of the budget
+  std::string workload;          ///< being timed
+};
+
+struct ProfileOptions {
+  Context context;
+  TimingMode timing_mode = TimingMode::warm;
+  std::uint64_t seed = 0;
+  double budget_seconds = 0;   ///< everything included; 0: no limit
+  double timeout_seconds = 0;  ///< one step of one primitive; 0: 20 s, less with a small budget
+  std::filesystem::path output;
+  /// Which primitives to time; null: all.
+  std::function<bool(const PrimitiveInfo&)> filter;
+  /// Times again what the output already holds.
+  bool again = false;
+  /// Program and arguments that end in run_worker(). Empty: this program with the argument
+  /// `kWorkerVerb`.
+  std::vector<std::string> worker_command;
+  std::function<void(const ProfileProgress&)> progress;
+  /// Becomes true when the user wants to stop; may be set by a signal handler.
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct ProfileSummary {
+  std::size_t workloads_done = 0, workloads_total = 0;
+  std::size_t ok = 0, censored = 0, inapplicable = 0, failed = 0, timeout = 0, crashed = 0;
+  std::size_t already_done = 0;  ///< found in the output and not timed again
+  std::size_t disturbed = 0;     ///< times taken although the sentinel said the machine was busy
+  bool budget_exhausted = false;
+  double seconds = 0;
+  std::vector<std::string> warnings;
+};
+
+/// Times every primitive on every workload and appends to `options.output`; what that file already
+/// holds is skipped, so the same call resumes. Order: the workloads' kinds take turns, so that a
+/// short budget sees something of everything. Measurements already written stay valid whatever
+/// error is returned.
+Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
+                               const ProfileOptions& options);
+
+/// What profile() would do, without timing anything.
+struct ProfileEstimate {
+  std::size_t workloads = 0;     ///< with something left to do
+  std::size_t measurements = 0;  ///< of applicable primitives
+  std::size_t already_done = 0;
+  double seconds = 0;
+};
+Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
+                                         const ProfileOptions& options);
+
+/// Argument that makes `convopt` the child of a profiling run.
+inline constexpr const char* kWorkerVerb = "profile-worker";
+
+/// The child's side: serves requests on inherited descriptors until its parent is gone. Returns an
+/// exit code. Called directly from main.
+int run_worker();
+
+/// "90", "60s", "1.5m", "2h", "250ms" in seconds; nothing else.
+std::optional<double> parse_duration(std::string_view text);
+
+}  // namespace convopt
