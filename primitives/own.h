@@ -1,0 +1,72 @@
+// What convopt's own primitives share.
+#pragma once
+
+#include <omp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <new>
+
+#include "convopt/primitive.hpp"
+
+namespace convopt {
+
+/// Makes the primitive of one line of primitives.inc. `info` carries what the line says; the
+/// factory adds description, revision and traits. `variant` holds the line's trailing numbers.
+using Factory = std::unique_ptr<Primitive>(PrimitiveInfo info, const Context& context,
+                                           std::initializer_list<int> variant);
+
+/// Floats on a cache line boundary, for packed weights.
+class AlignedFloats {
+ public:
+  AlignedFloats() = default;
+  explicit AlignedFloats(std::size_t count)
+      : data_(static_cast<float*>(::operator new(count * sizeof(float), kAlignment))),
+        count_(count) {}
+
+  float* data() { return data_.get(); }
+  const float* data() const { return data_.get(); }
+  std::size_t size() const { return count_; }
+  std::size_t bytes() const { return count_ * sizeof(float); }
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(float* data) const { ::operator delete(data, kAlignment); }
+  };
+  std::unique_ptr<float, Free> data_;
+  std::size_t count_ = 0;
+};
+
+/// Calls `body(index)` for 0 <= index < count on up to `threads` threads, contiguous ranges each.
+template <class Body>
+void parallel_for(int threads, std::int64_t count, const Body& body) {
+  if (threads <= 1 || count <= 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+/// An activation as the last write of a kernel sees it: a clamp between two registers, which costs
+/// next to nothing, and for the rarer functions a second pass over what was just written.
+struct LastWrite {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  bool needs_pass = false;  ///< then `low` and `high` change nothing
+};
+/// A clamp is used only where it maps zero to zero, so that channel tails stay zero.
+LastWrite last_write(const Activation& activation);
+
+/// data[i] = activation(data[i]) for `count` values; `data` needs no alignment.
+using ActivateFunction = void (*)(const Activation& activation, float* data, std::int64_t count);
+ActivateFunction activate_function(Isa isa);
+
+}  // namespace convopt
