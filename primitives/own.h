@@ -1,8 +1,6 @@
 // What convopt's own primitives share.
 #pragma once
 
-#include <omp.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>

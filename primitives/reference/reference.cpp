@@ -1,0 +1,336 @@
+#include "primitives/reference/reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "primitives/own.h"
+
+namespace convopt::reference {
+namespace {
+
+/// A dense nchw tensor of doubles.
+struct Plain {
+  explicit Plain(const TensorShape& s) : shape(s), values(static_cast<std::size_t>(s.elements())) {}
+
+  double* row(int n, int c, int h) {
+    return values.data() + ((std::int64_t{n} * shape.c + c) * shape.h + h) * shape.w;
+  }
+  const double* row(int n, int c, int h) const { return const_cast<Plain*>(this)->row(n, c, h); }
+  double& at(int n, int c, int h, int w) { return row(n, c, h)[w]; }
+  double at(int n, int c, int h, int w) const { return row(n, c, h)[w]; }
+
+  TensorShape shape;
+  std::vector<double> values;
+};
+
+template <class Function>
+void for_each(const TensorShape& shape, const Function& function) {
+  for (int n = 0; n < shape.n; ++n) {
+    for (int c = 0; c < shape.c; ++c) {
+      for (int h = 0; h < shape.h; ++h) {
+        for (int w = 0; w < shape.w; ++w) function(n, c, h, w);
+      }
+    }
+  }
+}
+
+Plain read(const TensorView& view) {
+  Plain plain(view.shape);
+  for_each(view.shape,
+           [&](int n, int c, int h, int w) { plain.at(n, c, h, w) = view.at(n, c, h, w); });
+  return plain;
+}
+
+/// Calls `function(n, c, h, w)` for the channels that exist only as filling.
+template <class Function>
+void for_each_in_tail(const TensorView& view, const Function& function) {
+  TensorShape shape = view.shape;
+  const int first = shape.c;
+  shape.c = static_cast<int>(padded_channels(first, view.layout)) - first;
+  for_each(shape, [&](int n, int c, int h, int w) { function(n, first + c, h, w); });
+}
+
+double activate(const Activation& activation, double x) {
+  const double alpha = activation.alpha;
+  const double beta = activation.beta;
+  const auto sigmoid = [](double y) { return 1 / (1 + std::exp(-y)); };
+  const auto hard_sigmoid = [](double y) { return std::clamp(y / 6 + 0.5, 0.0, 1.0); };
+  switch (activation.kind) {
+    case ActivationKind::none:
+      return x;
+    case ActivationKind::relu:
+      return x < 0 ? 0 : x;
+    case ActivationKind::clip:
+      return x < alpha ? alpha : x > beta ? beta : x;
+    case ActivationKind::leaky_relu:
+      return x < 0 ? alpha * x : x;
+    case ActivationKind::elu:
+      return x < 0 ? alpha * std::expm1(x) : x;
+    case ActivationKind::sigmoid:
+      return sigmoid(x);
+    case ActivationKind::tanh:
+      return std::tanh(x);
+    case ActivationKind::swish:
+      return x * sigmoid(x);
+    case ActivationKind::hard_sigmoid:
+      return hard_sigmoid(x);
+    case ActivationKind::hard_swish:
+      return x * hard_sigmoid(x);
+    case ActivationKind::gelu:
+      return x * 0.5 * (1 + std::erf(x * std::sqrt(0.5)));
+  }
+  return x;
+}
+
+void convolve(const ConvShape& s, const Parameters& parameters, const Plain& in, Plain& out) {
+  const int ic_per_group = s.ic / s.groups;
+  const int oc_per_group = s.oc / s.groups;
+  parallel_for(default_threads(), std::int64_t{s.n} * s.oc, [&](std::int64_t index) {
+    const int n = static_cast<int>(index / s.oc);
+    const int oc = static_cast<int>(index % s.oc);
+    const int first_ic = oc / oc_per_group * ic_per_group;
+    const double bias = parameters.bias ? parameters.bias[oc] : 0;
+    std::fill_n(out.row(n, oc, 0), std::int64_t{s.oh()} * s.ow(), bias);
+    for (int ic = 0; ic < ic_per_group; ++ic) {
+      for (int kh = 0; kh < s.kh; ++kh) {
+        for (int kw = 0; kw < s.kw; ++kw) {
+          const std::int64_t weight_row = (std::int64_t{oc} * ic_per_group + ic) * s.kh + kh;
+          const double weight = parameters.weights[weight_row * s.kw + kw];
+          const std::int64_t shift = std::int64_t{kw} * s.dilation_w - s.pad_left;
+          // Outputs whose tap at kw lies inside the row: 0 <= ow * stride + shift < iw.
+          const auto first = static_cast<int>(std::clamp<std::int64_t>(
+              ceil_div(std::max<std::int64_t>(-shift, 0), s.stride_w), 0, s.ow()));
+          const auto last = static_cast<int>(std::clamp<std::int64_t>(
+              shift >= s.iw ? 0 : ceil_div(s.iw - shift, s.stride_w), first, s.ow()));
+          for (int oh = 0; oh < s.oh(); ++oh) {
+            const int ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
+            if (ih < 0 || ih >= s.ih) continue;
+            const double* source = in.row(n, first_ic + ic, ih) + shift;
+            double* destination = out.row(n, oc, oh);
+            if (s.stride_w == 1) {
+              for (int ow = first; ow < last; ++ow) destination[ow] += weight * source[ow];
+            } else {
+              for (int ow = first; ow < last; ++ow) {
+                destination[ow] += weight * source[std::int64_t{ow} * s.stride_w];
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+void pool(const Workload& workload, const Plain& in, Plain& out) {
+  const ConvShape& s = workload.shape;
+  for_each(out.shape, [&](int n, int c, int oh, int ow) {
+    double sum = 0;
+    double maximum = -std::numeric_limits<double>::infinity();
+    int inside = 0;
+    for (int kh = 0; kh < s.kh; ++kh) {
+      for (int kw = 0; kw < s.kw; ++kw) {
+        const int ih = oh * s.stride_h + kh * s.dilation_h - s.pad_top;
+        const int iw = ow * s.stride_w + kw * s.dilation_w - s.pad_left;
+        if (ih < 0 || ih >= s.ih || iw < 0 || iw >= s.iw) continue;
+        sum += in.at(n, c, ih, iw);
+        maximum = std::max(maximum, in.at(n, c, ih, iw));
+        ++inside;
+      }
+    }
+    if (workload.op == Op::max_pool) {
+      out.at(n, c, oh, ow) = maximum;
+    } else {
+      const int divisor = workload.op == Op::avg_pool_include ? s.kh * s.kw : inside;
+      out.at(n, c, oh, ow) = divisor > 0 ? sum / divisor : 0;
+    }
+  });
+}
+
+void fully_connected(const ConvShape& s, const Parameters& parameters, const Plain& in,
+                     Plain& out) {
+  parallel_for(default_threads(), s.oc, [&](std::int64_t oc) {
+    for (int n = 0; n < s.n; ++n) {
+      double sum = parameters.bias ? parameters.bias[oc] : 0;
+      const float* weights = parameters.weights + oc * s.ic;
+      // Channels and pixels of the source together are the inputs, in the order of nchw.
+      for (int i = 0; i < s.ic; ++i) {
+        sum += double{weights[i]} * in.values[static_cast<std::size_t>(std::int64_t{n} * s.ic + i)];
+      }
+      out.at(n, static_cast<int>(oc), 0, 0) = sum;
+    }
+  });
+}
+
+void softmax(const Plain& in, Plain& out) {
+  TensorShape pixels = in.shape;
+  pixels.c = 1;
+  for_each(pixels, [&](int n, int, int h, int w) {
+    double maximum = -std::numeric_limits<double>::infinity();
+    for (int c = 0; c < in.shape.c; ++c) maximum = std::max(maximum, in.at(n, c, h, w));
+    double sum = 0;
+    for (int c = 0; c < in.shape.c; ++c) {
+      out.at(n, c, h, w) = std::exp(in.at(n, c, h, w) - maximum);
+      sum += out.at(n, c, h, w);
+    }
+    for (int c = 0; c < in.shape.c; ++c) out.at(n, c, h, w) /= sum;
+  });
+}
+
+void lrn(const Workload& workload, const Plain& in, Plain& out) {
+  const int window = workload.shape.kh;
+  for_each(in.shape, [&](int n, int c, int h, int w) {
+    const int first = std::max(0, c - (window - 1) / 2);
+    const int last = std::min(in.shape.c - 1, c + window / 2);
+    double squares = 0;
+    for (int i = first; i <= last; ++i) squares += in.at(n, i, h, w) * in.at(n, i, h, w);
+    const double base = workload.lrn_k + double{workload.lrn_alpha} / window * squares;
+    out.at(n, c, h, w) = in.at(n, c, h, w) * std::pow(base, -double{workload.lrn_beta});
+  });
+}
+
+void upsample_nearest(const ConvShape& s, const Plain& in, Plain& out) {
+  for_each(out.shape, [&](int n, int c, int h, int w) {
+    out.at(n, c, h, w) = in.at(n, c, h / s.stride_h, w / s.stride_w);
+  });
+}
+
+void upsample_bilinear(const ConvShape& s, const Plain& in, Plain& out) {
+  // Half-pixel centres: output pixel i lies at (i + 1/2) / factor - 1/2, clamped into the image.
+  const auto place = [](int i, int factor, int size) {
+    return std::clamp((i + 0.5) / factor - 0.5, 0.0, size - 1.0);
+  };
+  for_each(out.shape, [&](int n, int c, int h, int w) {
+    const double y = place(h, s.stride_h, s.ih);
+    const double x = place(w, s.stride_w, s.iw);
+    const int y0 = static_cast<int>(y);
+    const int x0 = static_cast<int>(x);
+    const int y1 = std::min(y0 + 1, s.ih - 1);
+    const int x1 = std::min(x0 + 1, s.iw - 1);
+    const double top = std::lerp(in.at(n, c, y0, x0), in.at(n, c, y0, x1), x - x0);
+    const double bottom = std::lerp(in.at(n, c, y1, x0), in.at(n, c, y1, x1), x - x0);
+    out.at(n, c, h, w) = std::lerp(top, bottom, y - y0);
+  });
+}
+
+/// SplitMix64, a generator whose i-th value can be computed without the ones before it.
+double uniform(std::uint64_t seed, std::uint64_t index) {
+  std::uint64_t z = seed * 0x9E3779B97F4A7C15ULL + (index + 1) * 0xBF58476D1CE4E5B9ULL;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+  z ^= z >> 31;
+  return static_cast<double>(z >> 11) * 0x1p-52 - 1;
+}
+
+}  // namespace
+
+void run(const Workload& workload, const Parameters& parameters, const RunArgs& args) {
+  Plain out(workload.output());
+  const Plain in = read(args.sources[0]);
+  switch (workload.op) {
+    case Op::conv:
+      convolve(workload.shape, parameters, in, out);
+      break;
+    case Op::fully_connected:
+      fully_connected(workload.shape, parameters, in, out);
+      break;
+    case Op::convert:
+    case Op::activation:
+      out.values = in.values;
+      break;
+    case Op::max_pool:
+    case Op::avg_pool_include:
+    case Op::avg_pool_exclude:
+      pool(workload, in, out);
+      break;
+    case Op::add: {
+      const Plain other = read(args.sources[1]);
+      for (std::size_t i = 0; i < out.values.size(); ++i) {
+        out.values[i] = in.values[i] + other.values[i];
+      }
+      break;
+    }
+    case Op::concat: {
+      int first = 0;
+      for (const TensorView& source : args.sources) {
+        for_each(source.shape, [&](int n, int c, int h, int w) {
+          out.at(n, first + c, h, w) = source.at(n, c, h, w);
+        });
+        first += source.shape.c;
+      }
+      break;
+    }
+    case Op::softmax:
+      softmax(in, out);
+      break;
+    case Op::lrn:
+      lrn(workload, in, out);
+      break;
+    case Op::upsample_nearest:
+      upsample_nearest(workload.shape, in, out);
+      break;
+    case Op::upsample_bilinear:
+      upsample_bilinear(workload.shape, in, out);
+      break;
+  }
+
+  const Epilogue& epilogue = workload.epilogue;
+  if (epilogue.residual) {
+    const Plain residual = read(args.residual);
+    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] += residual.values[i];
+  }
+  const TensorView& destination = args.destination;
+  for_each(out.shape, [&](int n, int c, int h, int w) {
+    destination.at(n, c, h, w) =
+        static_cast<float>(activate(epilogue.activation, out.at(n, c, h, w)));
+  });
+  for_each_in_tail(destination,
+                   [&](int n, int c, int h, int w) { destination.at(n, c, h, w) = 0; });
+}
+
+void fill_random(const TensorView& view, std::uint64_t seed) {
+  std::uint64_t index = 0;
+  for_each(view.shape, [&](int n, int c, int h, int w) {
+    view.at(n, c, h, w) = static_cast<float>(uniform(seed, index++));
+  });
+  for_each_in_tail(view, [&](int n, int c, int h, int w) { view.at(n, c, h, w) = 0; });
+}
+
+void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scale) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    data[i] = scale * static_cast<float>(uniform(seed, static_cast<std::uint64_t>(i)));
+  }
+}
+
+float weight_scale(const Workload& workload) {
+  // The variance of U(-s, s) is s^2 / 3; He's rule asks for 2 / reduction.
+  const double reduction =
+      static_cast<double>(workload.shape.weight_elements()) / workload.shape.oc;
+  return static_cast<float>(std::sqrt(6 / reduction));
+}
+
+double max_relative_error(const TensorView& result, const TensorView& expected) {
+  double error = 0;
+  double magnitude = 0;
+  bool finite = true;
+  for_each(expected.shape, [&](int n, int c, int h, int w) {
+    const double want = expected.at(n, c, h, w);
+    const double got = result.at(n, c, h, w);
+    finite = finite && std::isfinite(got);
+    error = std::max(error, std::abs(got - want));
+    magnitude = std::max(magnitude, std::abs(want));
+  });
+  if (!finite) return std::numeric_limits<double>::infinity();
+  if (error == 0) return 0;
+  return error / magnitude;
+}
+
+bool tail_is_zero(const TensorView& view) {
+  bool zero = true;
+  for_each_in_tail(view,
+                   [&](int n, int c, int h, int w) { zero = zero && view.at(n, c, h, w) == 0; });
+  return zero;
+}
+
+}  // namespace convopt::reference

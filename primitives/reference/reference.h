@@ -1,0 +1,38 @@
+// What every operation means: straight from the definitions, summed in double precision, for tensor
+// views of any layout. Slow and simple; tests, the profiler and `verify` compare against it.
+#pragma once
+
+#include <cstdint>
+
+#include "convopt/primitive.hpp"
+#include "convopt/tensor.hpp"
+#include "convopt/workload.hpp"
+
+namespace convopt::reference {
+
+/// Computes the workload. The layouts of sources, residual and destination may all differ. Unlike a
+/// kernel it allocates, and it reads the whole residual before it writes.
+///
+/// Where definitions differ between frameworks: lrn divides alpha by the window and lets an even
+/// window reach further up than down (ONNX); an average over no element is 0.
+void run(const Workload& workload, const Parameters& parameters, const RunArgs& args);
+
+/// Uniform values in [-1, 1) that depend only on `seed` and the logical index of the element, not
+/// on the layout. Zeros in the channel tail.
+void fill_random(const TensorView& view, std::uint64_t seed);
+
+/// Uniform values in [-scale, scale).
+void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scale);
+
+/// The scale at which random weights keep results of the size of the inputs, whatever the
+/// reduction.
+float weight_scale(const Workload& workload);
+
+/// max|result - expected| / max|expected| over the elements of two views of one shape. Infinity if
+/// a result is not finite, or not zero where everything expected is.
+double max_relative_error(const TensorView& result, const TensorView& expected);
+
+/// Whether the channels that fill up the last block are zero, as every writer promises.
+bool tail_is_zero(const TensorView& view);
+
+}  // namespace convopt::reference
