@@ -1,0 +1,27 @@
+# A room is one folder, one question, one target (docs/design.md). It sees the public headers, its
+# own folder through the source root, and what is named here, nothing else.
+#
+#   convopt_room(NAME [PUBLIC targets…] [PRIVATE targets…])
+#
+# makes the static library convopt_NAME, alias convopt::NAME, from every .cpp below the folder.
+
+add_library(convopt_flags INTERFACE)
+target_compile_features(convopt_flags INTERFACE cxx_std_20)
+if(CONVOPT_DEVELOPER_MODE)
+  target_compile_options(convopt_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+endif()
+if(CONVOPT_SANITIZE)
+  target_compile_options(convopt_flags INTERFACE -fsanitize=${CONVOPT_SANITIZE}
+                         -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(convopt_flags INTERFACE -fsanitize=${CONVOPT_SANITIZE})
+endif()
+
+function(convopt_room name)
+  cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_library(convopt_${name} STATIC ${sources})
+  add_library(convopt::${name} ALIAS convopt_${name})
+  target_include_directories(convopt_${name}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  target_link_libraries(convopt_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} convopt_flags)
+endfunction()

@@ -1,0 +1,65 @@
+// What to use: a primitive per convolution, a layout per operator, the conversions between them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/platform.hpp"
+#include "convopt/tensor.hpp"
+
+namespace convopt {
+
+struct PlanLayer {
+  std::string name;      ///< of the operator; of the convolution where others are fused into it
+  std::string op;        ///< `conv` for convolutions, otherwise the name of the operation
+  std::string shape;     ///< canonical text of the workload's shape
+  std::string workload;  ///< canonical text of the whole workload, epilogue included
+  std::string primitive, family;
+  std::vector<std::string> fused;  ///< operators computed in this layer's epilogue
+  Layout input_layout = Layout::nchw, output_layout = Layout::nchw;
+  double predicted_us = 0, low_us = 0, high_us = 0;
+  bool measured = false;      ///< the time was measured on this platform, not predicted
+  bool extrapolated = false;  ///< the model had seen nothing like it
+  double margin_us =
+      0;  ///< what the best plan without this primitive on this layer would cost more
+};
+
+struct PlanConversion {
+  std::string tensor;
+  Layout source_layout = Layout::nchw, target_layout = Layout::nchw;
+  std::string primitive;
+  double predicted_us = 0;
+};
+
+struct PlanBaselines {
+  double onednn_default_ms = 0;
+  double best_single_primitive_ms = 0;
+  std::string best_single_primitive;
+  double greedy_ms = 0;
+};
+
+struct Plan {
+  std::string network, network_hash, model;
+  std::uint64_t seed = 0;
+  Libraries libraries;
+  Platform platform;
+  double predicted_ms = 0;  ///< sum over layers and conversions
+  PlanBaselines baselines;
+  bool optimal = false;  ///< proven with the costs at hand
+  double gap = 0;        ///< relative distance to the proven lower bound; 0 if optimal
+  std::size_t workspace_bytes = 0, packed_weight_bytes = 0;
+  double load_ms = 0, predict_ms = 0, solve_ms = 0, total_ms = 0;
+  std::vector<PlanLayer> layers;
+  std::vector<PlanConversion> conversions;
+};
+
+/// JSON as documented in docs/plan-format.md, schema `convopt.plan/1`.
+std::string to_json(const Plan& plan);
+Result<Plan> parse_plan(std::string_view json, std::string_view file_name);
+Result<Plan> load_plan(const std::filesystem::path& path);
+
+}  // namespace convopt

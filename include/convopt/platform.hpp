@@ -1,0 +1,65 @@
+// Where it is computed: a platform is a machine at an instruction-set level with a thread count.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace convopt {
+
+/// Instruction-set levels, each including the ones before it on its architecture.
+enum class Isa : std::uint8_t { scalar, sse4, avx2, avx512, neon };
+
+std::string_view to_string(Isa isa);
+std::optional<Isa> parse_isa(std::string_view text);
+/// Single-precision values in one vector register: 1, 4, 8, 16 or 4.
+int vector_floats(Isa isa);
+/// The best level of this processor.
+Isa native_isa();
+/// Every level that this processor can run, best first; `scalar` is not among them.
+std::vector<Isa> supported_isas();
+/// The level of this process: `CONVOPT_ISA` if it names a supported one, else `native_isa()`.
+Isa default_isa();
+/// Physical cores that affinity mask and cgroup quota leave to this process, at least 1.
+int default_threads();
+
+/// What an applicability and a time depend on besides the workload.
+struct Context {
+  Isa isa = Isa::scalar;
+  int threads = 1;
+  std::size_t workspace_limit = SIZE_MAX;  ///< bytes
+};
+
+/// One processor as it was found, and what its cores can do. Zero means "not known".
+struct Machine {
+  std::string vendor, name;  ///< "AuthenticAMD", "AMD EPYC ..."
+  int family = 0, model = 0, stepping = 0;
+  int physical_cores = 0, logical_cores = 0;
+  std::int64_t l1d_bytes = 0, l2_bytes = 0, l3_bytes = 0;  ///< one instance of each
+  std::string governor, kernel;
+
+  /// Measured with one thread at one instruction-set level (see Platform).
+  double peak_gflops = 0;  ///< register-only fused multiply-adds
+  double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0,
+         memory_gbps = 0;  ///< reading, 10^9 bytes per second
+};
+
+struct Platform {
+  Machine machine;  ///< peak and bandwidths are those of `isa`, of all `threads` together
+  Isa isa = Isa::scalar;
+  int threads = 1;
+
+  /// Short and stable, from vendor, family and model: `amd-25-17-epyc`.
+  std::string machine_id() const;
+  /// `amd-25-17-epyc/avx512/t1`.
+  std::string id() const;
+};
+
+/// Library name to version and build, e.g. {"onednn", "2.6.3+8f3a01c2"}.
+using Libraries = std::map<std::string, std::string>;
+
+}  // namespace convopt

@@ -1,0 +1,146 @@
+// How it is computed. A Primitive is a stateless description of one way to compute one kind of
+// workload from one layout to another; `prepare` turns it into a Kernel that can run.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/platform.hpp"
+#include "convopt/tensor.hpp"
+#include "convopt/workload.hpp"
+
+namespace convopt {
+
+enum class Algorithm : std::uint8_t {
+  unknown,   ///< a library's secret
+  direct,    ///< register tile over pixels and output channels, reduction loops inside
+  gemm,      ///< matrix product over a patch matrix, or over the tensor itself for 1x1
+  indirect,  ///< matrix product over pointers into the image
+  kn2row,    ///< one 1x1 product per tap, accumulated
+  winograd,
+  fft,
+  copy,  ///< moves or combines values, a few operations per element
+};
+std::string_view to_string(Algorithm algorithm);
+
+/// What is known about a primitive without timing it; features of the performance model, which can
+/// therefore say something sensible about a primitive it has never seen. Zero means "not known".
+struct Traits {
+  Algorithm algorithm = Algorithm::unknown;
+  int tile_oc = 0, tile_pixels = 0;        ///< register tile of its inner product, in values
+  int transform_h = 0, transform_w = 0;    ///< Winograd or FFT: points per transformed tile
+  int output_h = 0, output_w = 0;          ///< Winograd or FFT: outputs per tile
+  double packed_bytes_per_input_byte = 0;  ///< copies of the image made while running
+  /// Error of a result relative to that of direct convolution in single precision (1). Figures for
+  /// Winograd: F(2,3) 1, F(4,3) 3, F(6,3) 8.
+  double error_amplification = 1;
+  bool overwrites_residual = false;  ///< the residual must be the destination (oneDNN's `sum`)
+  bool strided_views = false;        ///< sources and destination may be views with gaps
+
+  bool operator==(const Traits&) const = default;
+};
+
+struct PrimitiveInfo {
+  std::string name;  ///< unique; grammar in docs/primitives.md
+  std::string family;
+  std::string description;
+  Op op = Op::conv;
+  Layout input_layout = Layout::nchw;
+  Layout output_layout = Layout::nchw;
+  std::string revision;  ///< changes whenever older timings stop being valid
+  Traits traits;
+};
+
+/// Yes, or one sentence that says why not.
+struct Applicability {
+  std::string reason;  ///< empty: applicable
+  explicit operator bool() const { return reason.empty(); }
+  static Applicability yes() { return {}; }
+  static Applicability no(std::string reason) { return {std::move(reason)}; }
+};
+
+/// Weights [oc][ic / groups][kh][kw] and bias [oc] of a convolution or fully connected layer. They
+/// are copied by `prepare` and need not outlive it. A null bias means zeros.
+struct Parameters {
+  const float* weights = nullptr;
+  const float* bias = nullptr;
+};
+
+/// Sources and destination have the shapes of the workload and the layouts of the primitive.
+/// Nothing overlaps, except a residual with the destination where both are the same view.
+struct RunArgs {
+  std::span<const TensorView> sources;
+  TensorView destination;
+  TensorView residual;        ///< only for an epilogue with residual; layout of the destination
+  void* workspace = nullptr;  ///< workspace_bytes() bytes, aligned to 64
+};
+
+/// One primitive for one workload, weights packed. Immutable: several threads may run it at once,
+/// each with its own arguments.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  /// Computes with the thread count of the context it was prepared for. Allocates nothing, throws
+  /// nothing, cannot fail.
+  virtual void run(const RunArgs& args) const noexcept = 0;
+  virtual std::size_t workspace_bytes() const = 0;
+  /// Memory held for packed weights and bias.
+  virtual std::size_t packed_bytes() const = 0;
+};
+
+class Primitive {
+ public:
+  explicit Primitive(PrimitiveInfo info) : info_(std::move(info)) {}
+  virtual ~Primitive() = default;
+  Primitive(const Primitive&) = delete;
+  Primitive& operator=(const Primitive&) = delete;
+
+  const PrimitiveInfo& info() const { return info_; }
+  std::string_view name() const { return info_.name; }
+
+  /// A pure function of its arguments. The workload's op is the primitive's.
+  virtual Applicability applicability(const Workload& workload, const Context& context) const = 0;
+  /// Exactly what a kernel will ask for. Only for applicable workloads.
+  virtual std::size_t workspace_bytes(const Workload& workload, const Context& context) const = 0;
+  /// Bytes of packed weights of such a kernel, without packing them.
+  virtual std::size_t packed_bytes(const Workload& workload, const Context& context) const = 0;
+  virtual Result<std::unique_ptr<Kernel>> prepare(const Workload& workload,
+                                                  const Parameters& parameters,
+                                                  const Context& context) const = 0;
+
+ private:
+  PrimitiveInfo info_;
+};
+
+/// Largest admissible max|error| / max|reference| of a primitive's result: unit roundoff, growing
+/// with the square root of the reduction, times the algorithm's amplification and a safety factor
+/// of 10 over the RMS figures measured for random data.
+double error_bound(const Workload& workload, const Traits& traits);
+
+/// All primitives that exist for a context: convopt's own from primitives/primitives.inc and those
+/// that providers (oneDNN) discover at run time. Primitives live as long as the registry.
+class Registry {
+ public:
+  /// Fails if the context's ISA is not supported here, or if the process has already used oneDNN at
+  /// another level (the library accepts a cap only before its first use).
+  static Result<std::unique_ptr<Registry>> create(const Context& context);
+  virtual ~Registry() = default;
+
+  virtual const Context& context() const = 0;
+  virtual std::span<const Primitive* const> primitives() const = 0;
+  /// Also finds a library primitive that discovery did not meet but whose name is well formed;
+  /// null if there is none.
+  virtual const Primitive* find(std::string_view name) const = 0;
+  /// Versions and builds of the libraries behind the primitives.
+  virtual const Libraries& libraries() const = 0;
+  /// What the libraries themselves would take for a convolution if nobody chose: oneDNN's first
+  /// implementation for free layouts. Null if it has none.
+  virtual const Primitive* library_default(const Workload& workload) const = 0;
+};
+
+}  // namespace convopt

@@ -1,0 +1,149 @@
+// What is computed: convolutions and everything else in a network that takes time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/tensor.hpp"
+
+namespace convopt {
+
+/// The arithmetic of one two-dimensional convolution (cross-correlation, as in every framework).
+/// Weights are ordered [oc][ic / groups][kh][kw]; oc and ic are multiples of groups.
+/// A dilation of 1 is an ordinary, dense kernel.
+struct ConvShape {
+  int n = 1;
+  int ic = 1, ih = 1, iw = 1;
+  int oc = 1;
+  int kh = 1, kw = 1;
+  int stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
+  int dilation_h = 1, dilation_w = 1;
+  int groups = 1;
+
+  int extent_h() const { return (kh - 1) * dilation_h + 1; }  ///< rows that one output row reads
+  int extent_w() const { return (kw - 1) * dilation_w + 1; }
+  int oh() const { return (ih + pad_top + pad_bottom - extent_h()) / stride_h + 1; }
+  int ow() const { return (iw + pad_left + pad_right - extent_w()) / stride_w + 1; }
+  TensorShape input() const { return {n, ic, ih, iw}; }
+  TensorShape output() const { return {n, oc, oh(), ow()}; }
+  bool is_depthwise() const { return groups > 1 && groups == ic && groups == oc; }
+
+  /// Nominal floating-point operations, two per multiply-add, taps in the padding included.
+  double flops() const;
+  /// The same without the taps that fall into the padding: what a kernel cannot avoid.
+  double flops_inside() const;
+  std::int64_t weight_elements() const { return std::int64_t{oc} * (ic / groups) * kh * kw; }
+
+  /// Canonical text, e.g. `n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1`. Parts in this order; optional
+  /// ones are left out at their defaults: `s1` or `sh2_sw1`; `p1` or `pt0_pb1_pl0_pr1`; `d2` or
+  /// `dh1_dw2`; `g32`.
+  std::string text() const;
+  static Result<ConvShape> parse(std::string_view text);
+  /// Rejects sizes that are not positive, groups that do not divide, outputs that would be empty,
+  /// and tensors of more than 2^31 - 1 elements.
+  Result<void> validate() const;
+
+  bool operator==(const ConvShape&) const = default;
+};
+
+enum class Op : std::uint8_t {
+  conv,
+  convert,  ///< layout conversion; which one is the primitive's business
+  max_pool,
+  avg_pool_include,  ///< the divisor counts padding
+  avg_pool_exclude,  ///< the divisor counts only elements inside the image
+  activation,
+  add,
+  concat,
+  fully_connected,
+  softmax,  ///< over channels
+  lrn,      ///< local response normalisation across channels
+  upsample_nearest,
+  upsample_bilinear,  ///< half-pixel centres
+};
+inline constexpr int kOpCount = 13;
+
+std::string_view to_string(Op op);
+
+enum class ActivationKind : std::uint8_t {
+  none,
+  relu,
+  clip,        ///< min(max(x, alpha), beta); ReLU6 is clip with 0 and 6
+  leaky_relu,  ///< x < 0 ? alpha * x : x
+  elu,         ///< x < 0 ? alpha * (exp(x) - 1) : x
+  sigmoid,
+  tanh,
+  swish,         ///< x * sigmoid(x), also called SiLU
+  hard_sigmoid,  ///< min(max(x / 6 + 1/2, 0), 1)
+  hard_swish,    ///< x * hard_sigmoid(x)
+  gelu,          ///< the exact form with erf
+};
+
+struct Activation {
+  ActivationKind kind = ActivationKind::none;
+  float alpha = 0.0F, beta = 0.0F;
+
+  float operator()(float x) const;
+  /// `relu`, `clip(0,6)`, `leaky_relu(0.1)`, …; empty for none.
+  std::string text() const;
+  static Result<Activation> parse(std::string_view text);
+  bool operator==(const Activation&) const = default;
+};
+
+/// What happens to a result before it is stored: activation(result + bias + residual). Convolutions
+/// and fully connected layers always have a bias, so it is no option.
+struct Epilogue {
+  bool residual = false;
+  Activation activation;
+  bool operator==(const Epilogue&) const = default;
+};
+
+/// Anything that takes time in a network and can be timed alone, single precision.
+///
+/// `shape` is a full convolution for conv; elsewhere the fields not named stay at their defaults:
+///   pooling           n, ic = oc = groups, ih, iw, kh, kw, strides, paddings (a ceiling mode shows
+///                     as larger bottom and right paddings)
+///   fully_connected   n, ic, oc
+///   lrn               n, ic = oc, ih, iw, kh = window across channels
+///   upsample_*        n, ic = oc, ih, iw, stride_h and stride_w = factors
+///   concat            n, ic = oc = sum of parts, ih, iw
+///   convert, activation, add, softmax: n, ic = oc, ih, iw
+struct Workload {
+  Op op = Op::conv;
+  ConvShape shape;
+  Epilogue epilogue;
+  std::vector<int> parts;  ///< concat: channels of each source
+  float lrn_alpha = 1e-4F, lrn_beta = 0.75F,
+        lrn_k = 1.0F;  ///< change no time: not part of the text
+
+  static Workload conv(const ConvShape& shape, const Epilogue& epilogue = {});
+  static Workload pool(Op op, const ConvShape& window);
+  static Workload fully_connected(int n, int ic, int oc, const Activation& activation = {});
+  /// convert, activation, add and softmax.
+  static Workload pointwise(Op op, const TensorShape& shape, const Epilogue& epilogue = {});
+  static Workload concat(const TensorShape& result, std::vector<int> parts);
+  static Workload lrn(const TensorShape& shape, int window);
+  static Workload upsample(Op op, const TensorShape& shape, int factor_h, int factor_w);
+
+  TensorShape input() const;  ///< of the first source; for concat of the first part
+  TensorShape output() const;
+  int source_count() const;
+  TensorShape source(int index) const;
+  bool has_weights() const { return op == Op::conv || op == Op::fully_connected; }
+
+  /// Canonical text, the key of every store: `op:shape[:epilogue]`, for example
+  ///   conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:add+relu
+  ///   max_pool:n1_c64_ih112_iw112_kh3_kw3_s2_p1      convert:n1_c64_h56_w56
+  ///   concat:n1_c64+128+32+32_h28_w28                fully_connected:n1_ic512_oc1000
+  ///   lrn:n1_c64_h27_w27_k5                          upsample_nearest:n1_c64_h28_w28_s2
+  std::string text() const;
+  static Result<Workload> parse(std::string_view text);
+
+  bool operator==(const Workload&) const = default;
+};
+
+}  // namespace convopt

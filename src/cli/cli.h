@@ -1,0 +1,43 @@
+// What did the user ask? One file per verb; the only room that prints or exits.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "convopt/error.hpp"
+#include "convopt/primitive.hpp"
+
+namespace convopt::cli {
+
+/// What the chosen verb does, run after all options are parsed.
+using Action = std::function<Result<void>()>;
+
+/// Options that every verb that computes shares.
+struct ContextOptions {
+  std::string isa;  ///< empty: default_isa()
+  int threads = 0;  ///< 0: default_threads()
+  void add_to(CLI::App& verb);
+  Result<Context> context() const;
+};
+
+// Each adds its verb to `app` and sets `action` when that verb is the one called.
+void add_list(CLI::App& app, Action& action);
+void add_explain(CLI::App& app, Action& action);
+void add_profile(CLI::App& app, Action& action);
+void add_merge(CLI::App& app, Action& action);
+void add_train(CLI::App& app, Action& action);
+void add_transfer(CLI::App& app, Action& action);
+void add_evaluate(CLI::App& app, Action& action);
+void add_check(CLI::App& app, Action& action);
+void add_select(CLI::App& app, Action& action);
+
+/// Writes to `path`, or to standard output if it is empty or "-".
+Result<void> write_output(const std::string& path, const std::string& content);
+
+/// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
+std::string format_time(double ns);
+std::string format_bytes(double bytes);
+
+}  // namespace convopt::cli

@@ -1,0 +1,139 @@
+#include "src/core/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+namespace convopt {
+namespace fs = std::filesystem;
+namespace {
+
+std::string reason() { return std::strerror(errno); }
+
+/// A file descriptor that closes itself.
+class File {
+ public:
+  explicit File(int descriptor) : descriptor_(descriptor) {}
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+bool write_all(int descriptor, std::string_view content) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(descriptor, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::string> read_file(const fs::path& path) {
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + reason());
+  }
+  std::string content;
+  std::array<char, 1 << 16> buffer;
+  for (;;) {
+    const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
+    if (count == 0) return content;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + reason());
+    }
+    content.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+}
+
+Result<void> write_file_atomically(const fs::path& path, std::string_view content) {
+  const auto failed = [&](const std::string& why) {
+    return make_error(ErrorCode::environment, "cannot write " + path.string() + ": " + why);
+  };
+  std::error_code error;
+  // Devices and pipes cannot be replaced, only written to.
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
+    if (fs::is_directory(path, error)) return failed("it is a directory");
+    const File file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.get() < 0 || !write_all(file.get(), content)) return failed(reason());
+    return {};
+  }
+  if (path.has_parent_path()) {
+    fs::create_directories(path.parent_path(), error);
+    if (error) return failed(error.message());
+  }
+  // A link keeps pointing at what it points at: its target is what is replaced.
+  fs::path target = fs::weakly_canonical(path, error);
+  if (error) target = path;
+  std::string temporary = target.string() + ".XXXXXX";
+  const File file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) return failed(reason());
+  const auto discard = [&](const std::string& why) {
+    ::unlink(temporary.c_str());
+    return failed(why);
+  };
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(file.get(), 0666 & ~mask);
+  if (!write_all(file.get(), content) || ::fsync(file.get()) != 0) return discard(reason());
+  if (::rename(temporary.c_str(), target.c_str()) != 0) return discard(reason());
+  return {};
+}
+
+fs::path local_data_dir() {
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data == '/') {
+    return fs::path(data) / "convopt";
+  }
+  const char* home = std::getenv("HOME");
+  return fs::path(home != nullptr && *home != '\0' ? home : "/tmp") / ".local/share/convopt";
+}
+
+fs::path shipped_data_dir() {
+  if (const char* data = std::getenv("CONVOPT_DATA_DIR"); data != nullptr && *data != '\0') {
+    return data;
+  }
+  std::error_code error;
+  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    const fs::path installed = binary.parent_path().parent_path() / "share/convopt";
+    if (fs::is_directory(installed, error)) return installed;
+  }
+  return CONVOPT_DATA_DIR;
+}
+
+std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
+  std::uint64_t hash = seed;
+  for (const char byte : bytes) {
+    hash ^= static_cast<unsigned char>(byte);
+    hash *= 1099511628211ULL;
+  }
+  return hash;
+}
+
+std::string hex16(std::uint64_t value) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text(16, '0');
+  for (auto digit = text.rbegin(); digit != text.rend(); ++digit, value >>= 4) {
+    *digit = kDigits[value & 15];
+  }
+  return text;
+}
+
+}  // namespace convopt

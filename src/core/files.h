@@ -1,0 +1,28 @@
+// Files and places.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "convopt/error.hpp"
+
+namespace convopt {
+
+Result<std::string> read_file(const std::filesystem::path& path);
+/// Replaces the file as a whole: write beside it, sync, rename. The old content survives any
+/// failure.
+Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// $XDG_DATA_HOME/convopt, by default ~/.local/share/convopt: profiles and models of this machine.
+std::filesystem::path local_data_dir();
+/// The shipped data folder: $CONVOPT_DATA_DIR, else beside the installed binary, else the source
+/// tree.
+std::filesystem::path shipped_data_dir();
+
+/// 64-bit FNV-1a. Stable across machines and versions.
+std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 14695981039346656037ULL);
+std::string hex16(std::uint64_t value);
+
+}  // namespace convopt

@@ -1,0 +1,363 @@
+#include "src/core/json.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace convopt {
+namespace {
+
+constexpr std::string_view kProfileSchema = "convopt.profile/1";
+
+/// Reads fields of one object; remembers the first problem instead of throwing.
+class Reader {
+ public:
+  Reader(const Json& json, std::string_view what) : json_(json), what_(what) {
+    if (!json.is_object()) fail("is not an object");
+  }
+
+  template <class T>
+  void number(const char* key, T& out, bool required = false) {
+    const Json* field = find(key, required);
+    if (field == nullptr) return;
+    if (!field->is_number()) return fail(std::string("field '") + key + "' is not a number");
+    if constexpr (std::is_floating_point_v<T>) {
+      out = field->get<T>();
+    } else {
+      const double value = field->get<double>();
+      if (!(value >= static_cast<double>(std::numeric_limits<T>::lowest()) &&
+            value <= static_cast<double>(std::numeric_limits<T>::max()))) {
+        return fail(std::string("field '") + key + "' is out of range");
+      }
+      out = field->get<T>();
+    }
+  }
+
+  void text(const char* key, std::string& out, bool required = false) {
+    const Json* field = find(key, required);
+    if (field == nullptr) return;
+    if (!field->is_string()) return fail(std::string("field '") + key + "' is not a text");
+    out = field->get<std::string>();
+  }
+
+  void flag(const char* key, bool& out) {
+    const Json* field = find(key, false);
+    if (field == nullptr) return;
+    if (!field->is_boolean()) return fail(std::string("field '") + key + "' is not true or false");
+    out = field->get<bool>();
+  }
+
+  /// An enumeration value by its name among the first `count` values.
+  template <class E>
+  void name(const char* key, E& out, int count, bool required = false) {
+    std::string text_value;
+    text(key, text_value, required);
+    if (text_value.empty()) return;
+    for (int i = 0; i < count; ++i) {
+      if (to_string(static_cast<E>(i)) == text_value) {
+        out = static_cast<E>(i);
+        return;
+      }
+    }
+    fail(std::string("field '") + key + "' has the unknown value '" + text_value.substr(0, 60) +
+         "'");
+  }
+
+  const Json* find(const char* key, bool required) {
+    if (!ok()) return nullptr;
+    const auto field = json_.find(key);
+    if (field == json_.end()) {
+      if (required) fail(std::string("field '") + key + "' is missing");
+      return nullptr;
+    }
+    return &*field;
+  }
+
+  void fail(const std::string& why) {
+    if (ok()) problem_ = what_ + " " + why;
+  }
+  bool ok() const { return problem_.empty(); }
+  Error error() const { return make_error(ErrorCode::bad_input, problem_); }
+
+ private:
+  const Json& json_;
+  std::string what_, problem_;
+};
+
+constexpr int kLayoutCount = static_cast<int>(kLayouts.size());
+constexpr int kIsaCount = 5, kAlgorithmCount = 8, kStatusCount = 6, kTimingModeCount = 2;
+
+/// One decimal is a tenth of a nanosecond: more digits are noise and triple the file.
+double tenth(double ns) { return std::round(ns * 10) / 10; }
+
+}  // namespace
+
+Json to_json(const Machine& m) {
+  return {{"vendor", m.vendor},
+          {"name", m.name},
+          {"family", m.family},
+          {"model", m.model},
+          {"stepping", m.stepping},
+          {"physical_cores", m.physical_cores},
+          {"logical_cores", m.logical_cores},
+          {"l1d_bytes", m.l1d_bytes},
+          {"l2_bytes", m.l2_bytes},
+          {"l3_bytes", m.l3_bytes},
+          {"governor", m.governor},
+          {"kernel", m.kernel},
+          {"peak_gflops", m.peak_gflops},
+          {"l1_gbps", m.l1_gbps},
+          {"l2_gbps", m.l2_gbps},
+          {"l3_gbps", m.l3_gbps},
+          {"memory_gbps", m.memory_gbps}};
+}
+
+Json to_json(const Platform& platform) {
+  Json json = {{"id", platform.id()}};
+  json.update(to_json(platform.machine));
+  json["isa"] = to_string(platform.isa);
+  json["threads"] = platform.threads;
+  return json;
+}
+
+Json to_json(const PrimitiveInfo& info) {
+  const Traits& t = info.traits;
+  return {{"name", info.name},
+          {"family", info.family},
+          {"description", info.description},
+          {"op", to_string(info.op)},
+          {"input_layout", to_string(info.input_layout)},
+          {"output_layout", to_string(info.output_layout)},
+          {"revision", info.revision},
+          {"traits",
+           {{"algorithm", to_string(t.algorithm)},
+            {"tile_oc", t.tile_oc},
+            {"tile_pixels", t.tile_pixels},
+            {"transform_h", t.transform_h},
+            {"transform_w", t.transform_w},
+            {"output_h", t.output_h},
+            {"output_w", t.output_w},
+            {"packed_bytes_per_input_byte", t.packed_bytes_per_input_byte},
+            {"error_amplification", t.error_amplification},
+            {"overwrites_residual", t.overwrites_residual},
+            {"strided_views", t.strided_views}}}};
+}
+
+Json to_json(const RunHeader& header) {
+  Json json = {{"schema", kProfileSchema},
+               {"run", header.run},
+               {"platform", to_json(header.platform)},
+               {"libraries", Json::object()},
+               {"timing_mode", to_string(header.timing_mode)},
+               {"seed", header.seed},
+               {"started", header.started},
+               {"primitives", Json::array()}};
+  for (const auto& [name, version] : header.libraries) json["libraries"][name] = version;
+  for (const auto& info : header.primitives) json["primitives"].push_back(to_json(info));
+  return json;
+}
+
+Json to_json(const Measurement& m) {
+  Json json = {{"run", m.run},
+               {"workload", m.workload.text()},
+               {"primitive", m.primitive},
+               {"revision", m.revision},
+               {"isa", to_string(m.isa)},
+               {"threads", m.threads},
+               {"status", to_string(m.status)}};
+  if (!m.reason.empty()) json["reason"] = m.reason;
+  if (m.status == MeasurementStatus::ok || m.status == MeasurementStatus::censored) {
+    Json samples = Json::array();
+    for (const double sample : m.samples_ns) samples.push_back(tenth(sample));
+    json["samples_ns"] = std::move(samples);
+    json["median_ns"] = tenth(m.median_ns);
+    json["mad_ns"] = tenth(m.mad_ns);
+    json["prepare_ns"] = std::round(m.prepare_ns);
+    json["packed_bytes"] = m.packed_bytes;
+    json["workspace_bytes"] = m.workspace_bytes;
+  }
+  if (m.max_relative_error >= 0) json["max_relative_error"] = m.max_relative_error;
+  return json;
+}
+
+Result<Machine> machine_from_json(const Json& json) {
+  Reader reader(json, "machine description");
+  Machine m;
+  reader.text("vendor", m.vendor);
+  reader.text("name", m.name);
+  reader.number("family", m.family);
+  reader.number("model", m.model);
+  reader.number("stepping", m.stepping);
+  reader.number("physical_cores", m.physical_cores);
+  reader.number("logical_cores", m.logical_cores);
+  reader.number("l1d_bytes", m.l1d_bytes);
+  reader.number("l2_bytes", m.l2_bytes);
+  reader.number("l3_bytes", m.l3_bytes);
+  reader.text("governor", m.governor);
+  reader.text("kernel", m.kernel);
+  reader.number("peak_gflops", m.peak_gflops);
+  reader.number("l1_gbps", m.l1_gbps);
+  reader.number("l2_gbps", m.l2_gbps);
+  reader.number("l3_gbps", m.l3_gbps);
+  reader.number("memory_gbps", m.memory_gbps);
+  if (!reader.ok()) return reader.error();
+  return m;
+}
+
+Result<Platform> platform_from_json(const Json& json) {
+  auto machine = machine_from_json(json);
+  if (!machine) return machine.error();
+  Reader reader(json, "platform");
+  Platform platform;
+  platform.machine = std::move(*machine);
+  reader.name("isa", platform.isa, kIsaCount, true);
+  reader.number("threads", platform.threads, true);
+  if (reader.ok() && platform.threads < 1) reader.fail("has a thread count below 1");
+  if (!reader.ok()) return reader.error();
+  return platform;
+}
+
+Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
+  Reader reader(json, "primitive description");
+  PrimitiveInfo info;
+  reader.text("name", info.name, true);
+  reader.text("family", info.family);
+  reader.text("description", info.description);
+  reader.name("op", info.op, kOpCount);
+  reader.name("input_layout", info.input_layout, kLayoutCount);
+  reader.name("output_layout", info.output_layout, kLayoutCount);
+  reader.text("revision", info.revision);
+  if (const Json* traits = reader.find("traits", false); traits != nullptr) {
+    Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");
+    Traits& t = info.traits;
+    fields.name("algorithm", t.algorithm, kAlgorithmCount);
+    fields.number("tile_oc", t.tile_oc);
+    fields.number("tile_pixels", t.tile_pixels);
+    fields.number("transform_h", t.transform_h);
+    fields.number("transform_w", t.transform_w);
+    fields.number("output_h", t.output_h);
+    fields.number("output_w", t.output_w);
+    fields.number("packed_bytes_per_input_byte", t.packed_bytes_per_input_byte);
+    fields.number("error_amplification", t.error_amplification);
+    fields.flag("overwrites_residual", t.overwrites_residual);
+    fields.flag("strided_views", t.strided_views);
+    if (!fields.ok()) return fields.error();
+  }
+  if (!reader.ok()) return reader.error();
+  return info;
+}
+
+Result<RunHeader> run_header_from_json(const Json& json) {
+  Reader reader(json, "profile header");
+  RunHeader header;
+  std::string schema;
+  reader.text("schema", schema, true);
+  if (reader.ok() && schema != kProfileSchema) {
+    reader.fail("has schema '" + schema.substr(0, 60) + "', expected '" +
+                std::string(kProfileSchema) + "'");
+  }
+  reader.text("run", header.run, true);
+  reader.name("timing_mode", header.timing_mode, kTimingModeCount);
+  reader.number("seed", header.seed);
+  reader.text("started", header.started);
+  if (const Json* platform = reader.find("platform", true); platform != nullptr) {
+    auto parsed = platform_from_json(*platform);
+    if (!parsed) return parsed.error();
+    header.platform = std::move(*parsed);
+  }
+  if (const Json* libraries = reader.find("libraries", false);
+      libraries != nullptr && libraries->is_object()) {
+    for (const auto& [name, version] : libraries->items()) {
+      if (version.is_string()) header.libraries[name] = version.get<std::string>();
+    }
+  }
+  if (const Json* primitives = reader.find("primitives", false);
+      primitives != nullptr && primitives->is_array()) {
+    for (const auto& primitive : *primitives) {
+      auto info = primitive_info_from_json(primitive);
+      if (!info) return info.error();
+      header.primitives.push_back(std::move(*info));
+    }
+  }
+  if (!reader.ok()) return reader.error();
+  return header;
+}
+
+Result<Measurement> measurement_from_json(const Json& json) {
+  Reader reader(json, "measurement");
+  Measurement m;
+  std::string workload;
+  reader.text("run", m.run, true);
+  reader.text("workload", workload, true);
+  reader.text("primitive", m.primitive, true);
+  reader.text("revision", m.revision);
+  reader.name("isa", m.isa, kIsaCount, true);
+  reader.number("threads", m.threads, true);
+  reader.name("status", m.status, kStatusCount, true);
+  reader.text("reason", m.reason);
+  reader.number("median_ns", m.median_ns);
+  reader.number("mad_ns", m.mad_ns);
+  reader.number("prepare_ns", m.prepare_ns);
+  reader.number("packed_bytes", m.packed_bytes);
+  reader.number("workspace_bytes", m.workspace_bytes);
+  reader.number("max_relative_error", m.max_relative_error);
+  if (const Json* samples = reader.find("samples_ns", false); samples != nullptr) {
+    if (!samples->is_array()) reader.fail("field 'samples_ns' is not a list");
+    for (const auto& sample : *samples) {
+      if (!sample.is_number()) {
+        reader.fail("field 'samples_ns' holds something that is not a number");
+        break;
+      }
+      m.samples_ns.push_back(sample.get<double>());
+    }
+  }
+  const bool timed = m.status == MeasurementStatus::ok || m.status == MeasurementStatus::censored;
+  if (reader.ok() && timed && !(m.median_ns > 0 && std::isfinite(m.median_ns))) {
+    reader.fail("has a time that is not positive");
+  }
+  if (!reader.ok()) return reader.error();
+  auto parsed = Workload::parse(workload);
+  if (!parsed) return parsed.error();
+  m.workload = std::move(*parsed);
+  return m;
+}
+
+Result<Json> parse_json(std::string_view text, std::string_view what) {
+  // The parser itself recurses, so depth is bounded before it runs.
+  constexpr int kDeepest = 64;
+  int depth = 0;
+  bool quoted = false, escaped = false;
+  for (const char c : text) {
+    if (escaped) {
+      escaped = false;
+    } else if (quoted) {
+      escaped = c == '\\';
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) {
+        return make_error(ErrorCode::bad_input, std::string(what) + ": nested deeper than " +
+                                                    std::to_string(kDeepest) + " levels");
+      }
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 3, column 7: ...": the part behind the
+    // tag.
+    std::string message = error.what();
+    if (const auto tag = message.find("] "); tag != std::string::npos) message.erase(0, tag + 2);
+    for (char& c : message) {
+      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    }
+    constexpr std::size_t kShown = 200;
+    return make_error(ErrorCode::bad_input,
+                      std::string(what) + ": not valid JSON: " + message.substr(0, kShown));
+  }
+}
+
+}  // namespace convopt

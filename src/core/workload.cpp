@@ -1,0 +1,479 @@
+#include "convopt/workload.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "src/core/text.h"
+
+namespace convopt {
+namespace {
+
+constexpr std::array<std::string_view, kOpCount> kOpNames = {"conv",
+                                                             "convert",
+                                                             "max_pool",
+                                                             "avg_pool_include",
+                                                             "avg_pool_exclude",
+                                                             "activation",
+                                                             "add",
+                                                             "concat",
+                                                             "fully_connected",
+                                                             "softmax",
+                                                             "lrn",
+                                                             "upsample_nearest",
+                                                             "upsample_bilinear"};
+
+constexpr std::array<std::string_view, 11> kActivationNames = {
+    "",     "relu",  "clip",         "leaky_relu", "elu", "sigmoid",
+    "tanh", "swish", "hard_sigmoid", "hard_swish", "gelu"};
+
+int parameter_count(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::clip:
+      return 2;
+    case ActivationKind::leaky_relu:
+    case ActivationKind::elu:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+std::string number_text(float value) {
+  std::array<char, 32> buffer{};
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  return {buffer.data(), end};
+}
+
+Error bad_text(std::string_view what, std::string_view text) {
+  constexpr std::size_t kShown = 120;
+  return make_error(ErrorCode::bad_input,
+                    "'" + std::string(text.substr(0, kShown)) + "' is not a " + std::string(what));
+}
+
+/// `prefix` and a number, e.g. "ih56".
+struct Field {
+  std::string_view key, value;
+};
+
+Field split_field(std::string_view part) {
+  const auto at = part.find_first_of("0123456789-");
+  return {part.substr(0, at), at == std::string_view::npos ? "" : part.substr(at)};
+}
+
+/// Assigns fields to the members of a shape; knows which were given.
+Result<ConvShape> parse_fields(std::string_view text, std::string_view what) {
+  ConvShape shape;
+  const std::array<std::pair<std::string_view, std::array<int*, 4>>, 22> targets = {{
+      {"n", {&shape.n}},
+      {"ic", {&shape.ic}},
+      {"oc", {&shape.oc}},
+      {"c", {&shape.ic, &shape.oc}},
+      {"ih", {&shape.ih}},
+      {"iw", {&shape.iw}},
+      {"h", {&shape.ih}},
+      {"w", {&shape.iw}},
+      {"kh", {&shape.kh}},
+      {"kw", {&shape.kw}},
+      {"k", {&shape.kh}},
+      {"s", {&shape.stride_h, &shape.stride_w}},
+      {"sh", {&shape.stride_h}},
+      {"sw", {&shape.stride_w}},
+      {"p", {&shape.pad_top, &shape.pad_bottom, &shape.pad_left, &shape.pad_right}},
+      {"pt", {&shape.pad_top}},
+      {"pb", {&shape.pad_bottom}},
+      {"pl", {&shape.pad_left}},
+      {"pr", {&shape.pad_right}},
+      {"d", {&shape.dilation_h, &shape.dilation_w}},
+      {"dh", {&shape.dilation_h}},
+      {"dw", {&shape.dilation_w}},
+  }};
+  std::vector<std::string_view> seen;
+  for (const auto part : split(text, '_')) {
+    const auto [key, value] = split_field(part);
+    const auto number = parse_number<int>(value);
+    if (!number || std::ranges::find(seen, key) != seen.end()) return bad_text(what, text);
+    seen.push_back(key);
+    if (key == "g") {
+      shape.groups = *number;
+      continue;
+    }
+    const auto target = std::ranges::find(targets, key, &decltype(targets)::value_type::first);
+    if (target == targets.end()) return bad_text(what, text);
+    for (int* member : target->second) {
+      if (member != nullptr) *member = *number;
+    }
+  }
+  return shape;
+}
+
+std::string window_text(const ConvShape& s) {
+  std::string text = "_kh" + std::to_string(s.kh) + "_kw" + std::to_string(s.kw);
+  if (s.stride_h == s.stride_w) {
+    text += "_s" + std::to_string(s.stride_h);
+  } else {
+    text += "_sh" + std::to_string(s.stride_h) + "_sw" + std::to_string(s.stride_w);
+  }
+  if (s.pad_top == s.pad_bottom && s.pad_top == s.pad_left && s.pad_top == s.pad_right) {
+    text += "_p" + std::to_string(s.pad_top);
+  } else {
+    text += "_pt" + std::to_string(s.pad_top) + "_pb" + std::to_string(s.pad_bottom) + "_pl" +
+            std::to_string(s.pad_left) + "_pr" + std::to_string(s.pad_right);
+  }
+  return text;
+}
+
+/// Taps of all windows that lie inside the image, along one axis.
+double taps_inside(int size, int kernel, int stride, int pad, int dilation, int outputs) {
+  double taps = 0;
+  for (int k = 0; k < kernel; ++k) {
+    // Outputs o with 0 <= o * stride + k * dilation - pad < size.
+    const int shift = pad - k * dilation;
+    const int first = shift <= 0 ? 0 : (shift + stride - 1) / stride;
+    const int last = size + shift <= 0 ? -1 : (size + shift - 1) / stride;
+    taps += std::max(0, std::min(last, outputs - 1) - first + 1);
+  }
+  return taps;
+}
+
+}  // namespace
+
+double ConvShape::flops() const {
+  return 2.0 * n * oc * oh() * ow() * (static_cast<double>(ic) / groups) * kh * kw;
+}
+
+double ConvShape::flops_inside() const {
+  return 2.0 * n * oc * (static_cast<double>(ic) / groups) *
+         taps_inside(ih, kh, stride_h, pad_top, dilation_h, oh()) *
+         taps_inside(iw, kw, stride_w, pad_left, dilation_w, ow());
+}
+
+std::string ConvShape::text() const {
+  std::string text = "n" + std::to_string(n) + "_ic" + std::to_string(ic) + "_ih" +
+                     std::to_string(ih) + "_iw" + std::to_string(iw) + "_oc" + std::to_string(oc) +
+                     window_text(*this);
+  if (dilation_h != 1 || dilation_w != 1) {
+    text += dilation_h == dilation_w
+                ? "_d" + std::to_string(dilation_h)
+                : "_dh" + std::to_string(dilation_h) + "_dw" + std::to_string(dilation_w);
+  }
+  if (groups != 1) text += "_g" + std::to_string(groups);
+  return text;
+}
+
+Result<ConvShape> ConvShape::parse(std::string_view text) {
+  constexpr std::string_view kWhat =
+      "convolution shape such as n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
+  auto shape = parse_fields(text, kWhat);
+  if (!shape) return shape;
+  if (auto valid = shape->validate(); !valid) return valid.error();
+  if (shape->text() != text) return bad_text(kWhat, text);
+  return shape;
+}
+
+Result<void> ConvShape::validate() const {
+  const auto bad = [this](std::string_view why) {
+    return make_error(ErrorCode::bad_input, "shape " + text() + ": " + std::string(why));
+  };
+  if (std::min({n, ic, ih, iw, oc, kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups}) <
+      1) {
+    return bad("sizes, strides, dilations and groups must be at least 1");
+  }
+  // Bounded one by one first, so that sums and products below cannot overflow.
+  constexpr int kLargest = 1 << 24;
+  if (std::max({n, ic, ih, iw, oc, kh, kw, stride_h, stride_w, dilation_h, dilation_w, groups,
+                pad_top, pad_bottom, pad_left, pad_right}) > kLargest) {
+    return bad("no size may exceed 16777216");
+  }
+  if (std::min({pad_top, pad_bottom, pad_left, pad_right}) < 0) {
+    return bad("paddings must not be negative");
+  }
+  if (ic % groups != 0 || oc % groups != 0) {
+    return bad("input and output channels must be multiples of the groups");
+  }
+  const auto extent = [](int kernel, int dilation) {
+    return (std::int64_t{kernel} - 1) * dilation + 1;
+  };
+  const std::int64_t room_h = std::int64_t{ih} + pad_top + pad_bottom - extent(kh, dilation_h);
+  const std::int64_t room_w = std::int64_t{iw} + pad_left + pad_right - extent(kw, dilation_w);
+  if (room_h < 0 || room_w < 0) return bad("the kernel is larger than the padded image");
+  const auto too_large = [](std::initializer_list<std::int64_t> sizes) {
+    double elements = 1;
+    for (const auto size : sizes) elements *= static_cast<double>(size);
+    return elements > std::numeric_limits<std::int32_t>::max();
+  };
+  const std::int64_t pixels_h = room_h / stride_h + 1, pixels_w = room_w / stride_w + 1;
+  if (too_large({n, ic, ih, iw}) || too_large({n, oc, pixels_h, pixels_w}) ||
+      too_large({oc, ic / groups, kh, kw})) {
+    return bad("a tensor would have more than 2^31 - 1 elements");
+  }
+  return {};
+}
+
+std::string_view to_string(Op op) { return kOpNames[static_cast<std::size_t>(op)]; }
+
+float Activation::operator()(float x) const {
+  const auto hard_sigmoid = [](float v) { return std::clamp(v / 6.0F + 0.5F, 0.0F, 1.0F); };
+  const auto sigmoid = [](float v) { return 1.0F / (1.0F + std::exp(-v)); };
+  switch (kind) {
+    case ActivationKind::none:
+      return x;
+    case ActivationKind::relu:
+      return std::max(x, 0.0F);
+    case ActivationKind::clip:
+      return std::min(std::max(x, alpha), beta);
+    case ActivationKind::leaky_relu:
+      return x < 0 ? alpha * x : x;
+    case ActivationKind::elu:
+      return x < 0 ? alpha * std::expm1(x) : x;
+    case ActivationKind::sigmoid:
+      return sigmoid(x);
+    case ActivationKind::tanh:
+      return std::tanh(x);
+    case ActivationKind::swish:
+      return x * sigmoid(x);
+    case ActivationKind::hard_sigmoid:
+      return hard_sigmoid(x);
+    case ActivationKind::hard_swish:
+      return x * hard_sigmoid(x);
+    case ActivationKind::gelu:
+      return 0.5F * x * (1.0F + std::erf(x * 0.70710678F));
+  }
+  return x;
+}
+
+std::string Activation::text() const {
+  std::string text(kActivationNames[static_cast<std::size_t>(kind)]);
+  switch (parameter_count(kind)) {
+    case 1:
+      text += "(" + number_text(alpha) + ")";
+      break;
+    case 2:
+      text += "(" + number_text(alpha) + "," + number_text(beta) + ")";
+      break;
+    default:
+      break;
+  }
+  return text;
+}
+
+Result<Activation> Activation::parse(std::string_view text) {
+  const auto open = text.find('(');
+  const std::string_view name = text.substr(0, open);
+  const auto known = std::ranges::find(kActivationNames, name);
+  if (name.empty() || known == kActivationNames.end()) return bad_text("activation", text);
+  Activation activation{static_cast<ActivationKind>(known - kActivationNames.begin())};
+  std::vector<float> values;
+  if (open != std::string_view::npos) {
+    if (text.back() != ')') return bad_text("activation", text);
+    for (const auto part : split(text.substr(open + 1, text.size() - open - 2), ',')) {
+      const auto value = parse_number<float>(part);
+      if (!value || !std::isfinite(*value)) return bad_text("activation", text);
+      values.push_back(*value);
+    }
+  }
+  if (static_cast<int>(values.size()) != parameter_count(activation.kind)) {
+    return bad_text("activation with its parameters", text);
+  }
+  if (!values.empty()) activation.alpha = values[0];
+  if (values.size() > 1) activation.beta = values[1];
+  return activation;
+}
+
+Workload Workload::conv(const ConvShape& shape, const Epilogue& epilogue) {
+  return {Op::conv, shape, epilogue, {}};
+}
+
+Workload Workload::pool(Op op, const ConvShape& window) {
+  Workload workload{op, window, {}, {}};
+  workload.shape.oc = workload.shape.groups = window.ic;
+  return workload;
+}
+
+Workload Workload::fully_connected(int n, int ic, int oc, const Activation& activation) {
+  Workload workload{Op::fully_connected, {}, {false, activation}, {}};
+  workload.shape.n = n;
+  workload.shape.ic = ic;
+  workload.shape.oc = oc;
+  return workload;
+}
+
+Workload Workload::pointwise(Op op, const TensorShape& shape, const Epilogue& epilogue) {
+  Workload workload{op, {}, epilogue, {}};
+  workload.shape.n = shape.n;
+  workload.shape.ic = workload.shape.oc = shape.c;
+  workload.shape.ih = shape.h;
+  workload.shape.iw = shape.w;
+  return workload;
+}
+
+Workload Workload::concat(const TensorShape& result, std::vector<int> parts) {
+  Workload workload = pointwise(Op::concat, result);
+  workload.parts = std::move(parts);
+  return workload;
+}
+
+Workload Workload::lrn(const TensorShape& shape, int window) {
+  Workload workload = pointwise(Op::lrn, shape);
+  workload.shape.kh = window;
+  return workload;
+}
+
+Workload Workload::upsample(Op op, const TensorShape& shape, int factor_h, int factor_w) {
+  Workload workload = pointwise(op, shape);
+  workload.shape.stride_h = factor_h;
+  workload.shape.stride_w = factor_w;
+  return workload;
+}
+
+TensorShape Workload::input() const { return source(0); }
+
+int Workload::source_count() const {
+  if (op == Op::concat) return static_cast<int>(parts.size());
+  return op == Op::add ? 2 : 1;
+}
+
+TensorShape Workload::source(int index) const {
+  TensorShape result = shape.input();
+  if (op == Op::concat) result.c = parts[static_cast<std::size_t>(index)];
+  return result;
+}
+
+TensorShape Workload::output() const {
+  switch (op) {
+    case Op::conv:
+    case Op::max_pool:
+    case Op::avg_pool_include:
+    case Op::avg_pool_exclude:
+      return shape.output();
+    case Op::upsample_nearest:
+    case Op::upsample_bilinear:
+      return {shape.n, shape.ic, shape.ih * shape.stride_h, shape.iw * shape.stride_w};
+    case Op::fully_connected:
+      return {shape.n, shape.oc, 1, 1};
+    default:
+      return shape.input();
+  }
+}
+
+std::string Workload::text() const {
+  const ConvShape& s = shape;
+  const std::string plane = "_h" + std::to_string(s.ih) + "_w" + std::to_string(s.iw);
+  const std::string head = "n" + std::to_string(s.n);
+  std::string body;
+  switch (op) {
+    case Op::conv:
+      body = s.text();
+      break;
+    case Op::max_pool:
+    case Op::avg_pool_include:
+    case Op::avg_pool_exclude:
+      body = head + "_c" + std::to_string(s.ic) + "_ih" + std::to_string(s.ih) + "_iw" +
+             std::to_string(s.iw) + window_text(s);
+      break;
+    case Op::fully_connected:
+      body = head + "_ic" + std::to_string(s.ic) + "_oc" + std::to_string(s.oc);
+      break;
+    case Op::concat: {
+      body = head + "_c";
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        body += (i == 0 ? "" : "+") + std::to_string(parts[i]);
+      }
+      body += plane;
+      break;
+    }
+    case Op::lrn:
+      body = head + "_c" + std::to_string(s.ic) + plane + "_k" + std::to_string(s.kh);
+      break;
+    case Op::upsample_nearest:
+    case Op::upsample_bilinear:
+      body = head + "_c" + std::to_string(s.ic) + plane +
+             (s.stride_h == s.stride_w
+                  ? "_s" + std::to_string(s.stride_h)
+                  : "_sh" + std::to_string(s.stride_h) + "_sw" + std::to_string(s.stride_w));
+      break;
+    default:
+      body = head + "_c" + std::to_string(s.ic) + plane;
+      break;
+  }
+  std::string tail = epilogue.residual ? "add" : "";
+  if (const std::string activation = epilogue.activation.text(); !activation.empty()) {
+    tail += (tail.empty() ? "" : "+") + activation;
+  }
+  return std::string(to_string(op)) + ":" + body + (tail.empty() ? "" : ":" + tail);
+}
+
+Result<Workload> Workload::parse(std::string_view text) {
+  constexpr std::string_view kWhat = "workload such as conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
+  const auto parts = split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3) return bad_text(kWhat, text);
+  const auto known = std::ranges::find(kOpNames, parts[0]);
+  if (known == kOpNames.end()) return bad_text(kWhat, text);
+
+  Workload workload;
+  workload.op = static_cast<Op>(known - kOpNames.begin());
+  std::string body(parts[1]);
+  if (workload.op == Op::concat) {
+    // c64+128+32: read the parts, leave their sum.
+    const auto from = body.find("_c"),
+               to = body.find('_', from == std::string::npos ? 0 : from + 1);
+    if (from == std::string::npos || to == std::string::npos) return bad_text(kWhat, text);
+    std::int64_t sum = 0;
+    for (const auto part : split(std::string_view(body).substr(from + 2, to - from - 2), '+')) {
+      const auto channels = parse_number<int>(part);
+      if (!channels || *channels < 1) return bad_text(kWhat, text);
+      workload.parts.push_back(*channels);
+      sum += *channels;
+    }
+    if (sum > std::numeric_limits<std::int32_t>::max()) return bad_text(kWhat, text);
+    body.replace(from, to - from, "_c" + std::to_string(sum));
+  }
+  auto shape = parse_fields(body, kWhat);
+  if (!shape) return bad_text(kWhat, text);
+  workload.shape = *shape;
+  switch (workload.op) {
+    case Op::conv:
+    case Op::fully_connected:
+      break;
+    case Op::max_pool:
+    case Op::avg_pool_include:
+    case Op::avg_pool_exclude:
+      workload.shape.groups = workload.shape.oc = workload.shape.ic;
+      break;
+    default:
+      workload.shape.oc = workload.shape.ic;
+      break;
+  }
+  // Windows and factors that are no windows must not fail the convolution's checks.
+  ConvShape checked = workload.shape;
+  if (workload.op == Op::lrn) checked.kh = 1;
+  if (workload.op == Op::upsample_nearest || workload.op == Op::upsample_bilinear) {
+    checked.stride_h = checked.stride_w = 1;
+  }
+  if (auto valid = checked.validate(); !valid) return valid.error();
+  if (workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1) {
+    return bad_text(kWhat, text);
+  }
+
+  if (parts.size() == 3) {
+    std::string_view rest = parts[2];
+    if (rest == "add" || rest.starts_with("add+")) {
+      workload.epilogue.residual = true;
+      rest.remove_prefix(std::min<std::size_t>(rest.size(), 4));
+      if (rest.empty() && parts[2] != "add") return bad_text(kWhat, text);
+    }
+    if (!rest.empty()) {
+      auto activation = Activation::parse(rest);
+      if (!activation) return activation.error();
+      workload.epilogue.activation = *activation;
+    }
+  }
+  // One text per workload: anything that is not canonical is refused.
+  if (workload.text() != text) return bad_text(kWhat, text);
+  return workload;
+}
+
+}  // namespace convopt

@@ -1,0 +1,103 @@
+#include "src/core/json.h"
+
+#include <gtest/gtest.h>
+
+namespace convopt {
+namespace {
+
+Measurement sample_measurement() {
+  Measurement m;
+  m.run = "r1";
+  m.workload = *Workload::parse("conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:relu");
+  m.primitive = "direct_nChw16c";
+  m.revision = "1";
+  m.isa = Isa::avx512;
+  m.samples_ns = {100.25, 101.5};
+  m.median_ns = 100.9;
+  m.packed_bytes = 147456;
+  return m;
+}
+
+TEST(Json, MeasurementSurvives) {
+  const auto parsed = measurement_from_json(to_json(sample_measurement()));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->workload, sample_measurement().workload);
+  EXPECT_EQ(parsed->primitive, "direct_nChw16c");
+  EXPECT_EQ(parsed->samples_ns.size(), 2U);
+  EXPECT_DOUBLE_EQ(parsed->median_ns, 100.9);
+  EXPECT_EQ(parsed->packed_bytes, 147456U);
+  EXPECT_LT(parsed->max_relative_error, 0);
+}
+
+TEST(Json, MeasurementsWithWrongFieldsAreErrors) {
+  const Json good = to_json(sample_measurement());
+  const auto with = [&](const char* key, Json value) {
+    Json json = good;
+    json[key] = std::move(value);
+    return measurement_from_json(json);
+  };
+  EXPECT_TRUE(with("unknown_field", 1).ok());
+  EXPECT_FALSE(with("status", "splendid").ok());
+  EXPECT_FALSE(with("threads", "two").ok());
+  EXPECT_FALSE(with("threads", 1e300).ok());
+  EXPECT_FALSE(with("median_ns", -1).ok());
+  EXPECT_FALSE(with("workload", "conv:n1").ok());
+  EXPECT_FALSE(with("samples_ns", Json::array({"x"})).ok());
+  EXPECT_FALSE(measurement_from_json(Json::array()).ok());
+}
+
+TEST(Json, HeaderSurvives) {
+  RunHeader header;
+  header.run = "r1";
+  header.platform.machine.vendor = "AuthenticAMD";
+  header.platform.machine.name = "AMD EPYC 9654 96-Core Processor";
+  header.platform.machine.family = 25;
+  header.platform.machine.model = 17;
+  header.platform.machine.l2_bytes = 1 << 20;
+  header.platform.machine.peak_gflops = 110.5;
+  header.platform.isa = Isa::avx2;
+  header.platform.threads = 2;
+  header.libraries = {{"onednn", "2.6.3+0123abcd"}};
+  header.timing_mode = TimingMode::cold_weights;
+  header.seed = 18446744073709551615ULL;
+  PrimitiveInfo info;
+  info.name = "winograd_f4x4_k3_nhwc";
+  info.input_layout = info.output_layout = Layout::nhwc;
+  info.traits.algorithm = Algorithm::winograd;
+  info.traits.transform_h = 6;
+  header.primitives.push_back(info);
+
+  const auto parsed = run_header_from_json(to_json(header));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->platform.id(), header.platform.id());
+  EXPECT_EQ(parsed->platform.id(), "amd-25-17-epyc-9654-96-core/avx2/t2");
+  EXPECT_EQ(parsed->platform.machine.l2_bytes, 1 << 20);
+  EXPECT_EQ(parsed->libraries, header.libraries);
+  EXPECT_EQ(parsed->seed, header.seed);
+  EXPECT_EQ(parsed->timing_mode, TimingMode::cold_weights);
+  ASSERT_EQ(parsed->primitives.size(), 1U);
+  EXPECT_EQ(parsed->primitives[0].traits, info.traits);
+}
+
+TEST(Json, OtherSchemasAreRefused) {
+  RunHeader header;
+  header.run = "r1";
+  Json json = to_json(header);
+  json["schema"] = "convopt.profile/2";
+  const auto parsed = run_header_from_json(json);
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_NE(parsed.error().message.find("convopt.profile/2"), std::string::npos);
+}
+
+TEST(Json, BrokenTextIsAnErrorThatNamesTheFile) {
+  for (const std::string& text : {std::string("{"), std::string(), std::string("nul"),
+                                  std::string("\"\xff\""), std::string(100000, '[')}) {
+    const auto parsed = parse_json(text, "net.json");
+    ASSERT_FALSE(parsed.ok());
+    EXPECT_EQ(parsed.error().code, ErrorCode::bad_input);
+    EXPECT_EQ(parsed.error().message.rfind("net.json", 0), 0U) << parsed.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace convopt

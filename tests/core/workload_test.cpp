@@ -1,0 +1,145 @@
+#include "convopt/workload.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace convopt {
+namespace {
+
+ConvShape resnet_3x3() {
+  ConvShape shape;
+  shape.ic = shape.oc = 64;
+  shape.ih = shape.iw = 56;
+  shape.kh = shape.kw = 3;
+  shape.pad_top = shape.pad_bottom = shape.pad_left = shape.pad_right = 1;
+  return shape;
+}
+
+TEST(ConvShape, HasTheDocumentedText) {
+  EXPECT_EQ(resnet_3x3().text(), "n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1");
+}
+
+TEST(ConvShape, TextSurvivesParsing) {
+  for (const char* text :
+       {"n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1", "n2_ic3_ih224_iw200_oc64_kh7_kw5_sh2_sw1_p3",
+        "n1_ic32_ih14_iw14_oc32_kh3_kw3_s1_pt0_pb1_pl0_pr1_d2_g32",
+        "n1_ic8_ih20_iw20_oc8_kh3_kw3_s1_p0_dh1_dw3"}) {
+    const auto shape = ConvShape::parse(text);
+    ASSERT_TRUE(shape.ok()) << shape.error().message;
+    EXPECT_EQ(shape->text(), text);
+  }
+}
+
+TEST(ConvShape, CountsOutputsAndWork) {
+  ConvShape shape = resnet_3x3();
+  shape.stride_h = shape.stride_w = 2;
+  EXPECT_EQ(shape.oh(), 28);
+  EXPECT_EQ(shape.ow(), 28);
+  EXPECT_DOUBLE_EQ(shape.flops(), 2.0 * 64 * 28 * 28 * 64 * 9);
+}
+
+TEST(ConvShape, LeavesOutTapsInThePadding) {
+  // 7x7 with padding 1: of 9 taps, the border rows and columns lose one in three.
+  ConvShape shape = resnet_3x3();
+  shape.ih = shape.iw = 7;
+  const double taps_per_axis = 7 * 3 - 2;
+  EXPECT_DOUBLE_EQ(shape.flops_inside(), 2.0 * 64 * 64 * taps_per_axis * taps_per_axis);
+}
+
+TEST(ConvShape, CountsTapsLikeALoopDoes) {
+  for (int size = 1; size < 9; ++size) {
+    for (int kernel = 1; kernel < 5; ++kernel) {
+      for (int stride = 1; stride < 4; ++stride) {
+        for (int before = 0; before < 4; ++before) {
+          for (int dilation = 1; dilation < 3; ++dilation) {
+            ConvShape shape;
+            shape.ih = size;
+            shape.kh = kernel;
+            shape.stride_h = stride;
+            shape.pad_top = before;
+            shape.pad_bottom = 2;
+            shape.dilation_h = dilation;
+            if (!shape.validate().ok()) continue;
+            int taps = 0;
+            for (int o = 0; o < shape.oh(); ++o) {
+              for (int k = 0; k < kernel; ++k) {
+                const int row = o * stride + k * dilation - before;
+                taps += row >= 0 && row < size;
+              }
+            }
+            EXPECT_DOUBLE_EQ(shape.flops_inside(), 2.0 * taps) << shape.text();
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(ConvShape, RejectsWhatCannotBeComputed) {
+  for (const char* text :
+       {"", "n1", "n1_ic0_ih5_iw5_oc1_kh1_kw1_s1_p0", "n1_ic4_ih5_iw5_oc6_kh1_kw1_s1_p0_g3",
+        "n1_ic1_ih2_iw2_oc1_kh5_kw5_s1_p0", "n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p-1",
+        "n99999999_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0", "n1_ic4096_ih4096_iw4096_oc1_kh1_kw1_s1_p0",
+        "n1_ic1_ih2147483647_iw2_oc1_kh1_kw1_s1_p2147483647", "n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0_x3",
+        "n1_n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0"}) {
+    const auto shape = ConvShape::parse(text);
+    EXPECT_FALSE(shape.ok()) << text;
+    if (!shape.ok()) {
+      EXPECT_EQ(shape.error().code, ErrorCode::bad_input);
+    }
+  }
+}
+
+TEST(Workload, TextSurvivesParsing) {
+  for (const char* text :
+       {"conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:add+relu",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:add",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:clip(0,6)",
+        "max_pool:n1_c64_ih112_iw112_kh3_kw3_s2_p1",
+        "avg_pool_exclude:n1_c64_ih7_iw7_kh7_kw7_s1_p0", "convert:n1_c64_h56_w56",
+        "concat:n1_c64+128+32+32_h28_w28", "fully_connected:n1_ic512_oc1000:relu",
+        "lrn:n1_c64_h27_w27_k5", "upsample_nearest:n1_c64_h28_w28_s2",
+        "upsample_bilinear:n1_c64_h28_w28_sh2_sw3", "add:n1_c64_h56_w56:relu",
+        "activation:n1_c64_h56_w56:leaky_relu(0.1)", "softmax:n1_c1000_h1_w1"}) {
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << text << ": " << workload.error().message;
+    EXPECT_EQ(workload->text(), text);
+  }
+}
+
+TEST(Workload, RefusesTextThatIsNotCanonical) {
+  for (const char* text :
+       {"", ":", "conv", "conv:", "conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_sh1_sw1_p1",
+        "conv:ic64_n1_ih56_iw56_oc64_kh3_kw3_s1_p1", "convert:n1_c64_h56_w56_kh3",
+        "concat:n1_c64+_h28_w28", "concat:n1_h28_w28", "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:add+",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:relu(1)",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:clip(0)",
+        "conv:n1_ic8_ih5_iw5_oc8_kh1_kw1_s1_p0:clip(0,nan)", "pool:n1_c64_h56_w56"}) {
+    EXPECT_FALSE(Workload::parse(text).ok()) << text;
+  }
+}
+
+TEST(Workload, KnowsItsSourcesAndResult) {
+  const auto concat = Workload::concat({1, 96, 28, 28}, {64, 32});
+  EXPECT_EQ(concat.source_count(), 2);
+  EXPECT_EQ(concat.source(1), (TensorShape{1, 32, 28, 28}));
+  EXPECT_EQ(concat.output(), (TensorShape{1, 96, 28, 28}));
+  const auto upsample = Workload::upsample(Op::upsample_nearest, {1, 8, 5, 6}, 2, 3);
+  EXPECT_EQ(upsample.output(), (TensorShape{1, 8, 10, 18}));
+  EXPECT_EQ(Workload::fully_connected(2, 512, 10).output(), (TensorShape{2, 10, 1, 1}));
+}
+
+TEST(Activation, ComputesItsDefinition) {
+  const auto value = [](const char* text, float x) { return (*Activation::parse(text))(x); };
+  EXPECT_FLOAT_EQ(value("relu", -1), 0);
+  EXPECT_FLOAT_EQ(value("clip(0,6)", 7), 6);
+  EXPECT_FLOAT_EQ(value("leaky_relu(0.1)", -2), -0.2F);
+  EXPECT_FLOAT_EQ(value("hard_swish", 1), 1 * (1.0F / 6 + 0.5F));
+  EXPECT_NEAR(value("gelu", 1), 0.841345, 1e-6);
+  EXPECT_NEAR(value("swish", 2), 2 / (1 + std::exp(-2.0)), 1e-6);
+}
+
+}  // namespace
+}  // namespace convopt
