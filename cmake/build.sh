@@ -1,0 +1,36 @@
+# Sourced by run.sh and test.sh: installs what is missing and builds. Not to be run by itself.
+#   ensure_packages          installs the Debian packages of cmake/packages.txt that are missing
+#   build PRESET TARGET…     configures once and builds; quiet unless something goes wrong
+
+ensure_packages() {
+  local missing=() package
+  for package in $(cat cmake/packages.txt); do
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "convopt needs these Debian packages, and only root can install them: ${missing[*]}" >&2
+    exit 4
+  fi
+  echo "installing ${missing[*]}" >&2
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"; } >&2 </dev/null || {
+    echo "could not install: ${missing[*]}" >&2
+    exit 4
+  }
+}
+
+build() {
+  local preset=$1 log
+  shift
+  log=$(mktemp)
+  trap 'rm -f "$log"' RETURN
+  # Configured anew only where it was never done: CMake itself notices changed files.
+  if [ ! -e "build/$preset/build.ninja" ]; then
+    cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+  fi
+  if [ -t 2 ] || [ -n "${CI:-}" ]; then
+    cmake --build "build/$preset" --target "$@" >&2
+  else
+    cmake --build "build/$preset" --target "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+  fi
+}
