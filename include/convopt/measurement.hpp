@@ -45,6 +45,9 @@ struct Measurement {
   double prepare_ns = 0;  ///< creating the kernel and packing its weights
   std::size_t packed_bytes = 0, workspace_bytes = 0;
   double max_relative_error = -1;  ///< max|error| / max|reference|; negative: not checked
+  /// Time of a fixed kernel beside this measurement over its time on the undisturbed machine:
+  /// above 1 something else was running, or the clock was lower. 0: not known.
+  double sentinel = 0;
 };
 
 struct RunHeader {

@@ -177,6 +177,7 @@ Json to_json(const Measurement& m) {
     json["workspace_bytes"] = m.workspace_bytes;
   }
   if (m.max_relative_error >= 0) json["max_relative_error"] = m.max_relative_error;
+  if (m.sentinel > 0) json["sentinel"] = std::round(m.sentinel * 1000) / 1000;
   return json;
 }
 
@@ -301,6 +302,7 @@ Result<Measurement> measurement_from_json(const Json& json) {
   reader.number("packed_bytes", m.packed_bytes);
   reader.number("workspace_bytes", m.workspace_bytes);
   reader.number("max_relative_error", m.max_relative_error);
+  reader.number("sentinel", m.sentinel);
   if (const Json* samples = reader.find("samples_ns", false); samples != nullptr) {
     if (!samples->is_array()) reader.fail("field 'samples_ns' is not a list");
     for (const auto& sample : *samples) {
