@@ -1,0 +1,238 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "primitives/gemm/gemm.cpp"
+#include "primitives/simd.h"
+
+#include <utility>
+
+#include "primitives/gemm/gemm.h"
+#include "primitives/gemm/partial-inl.h"
+#include "primitives/own.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convopt::gemm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::load_partial;
+using convopt::HWY_NAMESPACE::store_partial;
+
+// Most rows of a register tile by its vectors, from 1. Accumulators, one row of B and a broadcast
+// must fit the registers: 32 on AVX-512 and NEON, 16 elsewhere. Measured as percent of a
+// register-only FMA loop, K = 256, on Zen 4 with GCC 12: AVX-512 6x64, 8x48, 12x32 and 14x16 reach
+// 98 to 100; 24x16 and 28x16 do too until A leaves the L1 cache, then 50 to 75. On Zen 5 (512 bits
+// wide) 6x64 and 8x48 are at the peak, 12x32 and 8x32 are not, so wide tiles come first. AVX2 6x16
+// and 4x24 reach 99, 12x8 88; 7x16 and 3x32 spill: 50.
+#if HWY_TARGET == HWY_AVX3
+inline constexpr int kRows[] = {0, 14, 12, 8, 6};
+inline constexpr int kVectors = 4;
+#elif HWY_TARGET == HWY_NEON
+inline constexpr int kRows[] = {0, 12, 12, 8, 6};
+inline constexpr int kVectors = 3;
+#else
+inline constexpr int kRows[] = {0, 12, 6};
+inline constexpr int kVectors = 2;
+#endif
+
+// Rows of A are reached from every third row's pointer, one or two row strides further: x86
+// addresses have a scaled index but no multiplication by a register.
+inline constexpr int kRowsPerPointer = 3;
+
+template <int kR, int kV>
+void compute_tile(const Tile& tile) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+  const bool whole = tile.last_columns == kLanes;
+
+  V sum[kR][kV];
+  if (tile.accumulate) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+      const float* c = tile.c + r * tile.c_row_stride;
+#pragma GCC unroll 4
+      for (int v = 0; v < kV - 1; ++v) sum[r][v] = hn::LoadU(d, c + v * kLanes);
+      const float* last = c + (kV - 1) * kLanes;
+      sum[r][kV - 1] = whole ? hn::LoadU(d, last) : load_partial(d, last, tile.last_columns);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kV; ++v) {
+        sum[r][v] = tile.column_bias != nullptr ? hn::LoadU(d, tile.column_bias + v * kLanes)
+                    : tile.row_bias != nullptr  ? hn::Set(d, tile.row_bias[r])
+                                                : hn::Zero(d);
+      }
+    }
+  }
+
+  const float* a[kPointers];
+  const std::int64_t a_stride = tile.a_row_stride;
+#pragma GCC unroll 8
+  for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
+  const float* b = tile.b;
+  for (int k = 0; k < tile.k; ++k) {
+    V row[kV];
+#pragma GCC unroll 4
+    for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+    b += tile.b_row_stride;
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+      const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < kPointers; ++p) ++a[p];
+  }
+
+  if (tile.residual != nullptr) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+      const float* add = tile.residual + r * tile.residual_row_stride;
+#pragma GCC unroll 4
+      for (int v = 0; v < kV - 1; ++v) {
+        sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, add + v * kLanes));
+      }
+      const float* last = add + (kV - 1) * kLanes;
+      sum[r][kV - 1] = hn::Add(
+          sum[r][kV - 1], whole ? hn::LoadU(d, last) : load_partial(d, last, tile.last_columns));
+    }
+  }
+  if (tile.clamp) {
+    const V low = hn::Set(d, tile.low), high = hn::Set(d, tile.high);
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kV; ++v) sum[r][v] = hn::Min(hn::Max(sum[r][v], low), high);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kR; ++r) {
+    float* c = tile.c + r * tile.c_row_stride;
+#pragma GCC unroll 4
+    for (int v = 0; v < kV - 1; ++v) hn::StoreU(sum[r][v], d, c + v * kLanes);
+    float* last = c + (kV - 1) * kLanes;
+    if (whole) {
+      hn::StoreU(sum[r][kV - 1], d, last);
+    } else {
+      store_partial(d, sum[r][kV - 1], last, tile.last_columns);
+    }
+  }
+}
+
+template <int kV, int... kRowsLessOne>
+void add_tiles(Kernels& list, std::integer_sequence<int, kRowsLessOne...>) {
+  list.rows[kV] = sizeof...(kRowsLessOne);
+  ((list.tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV>), ...);
+}
+
+template <int... kVectorsLessOne>
+void add_widths(Kernels& list, std::integer_sequence<int, kVectorsLessOne...>) {
+  (add_tiles<kVectorsLessOne + 1>(list,
+                                  std::make_integer_sequence<int, kRows[kVectorsLessOne + 1]>()),
+   ...);
+}
+
+Kernels list_kernels() {
+  Kernels list;
+  list.lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
+  list.vectors = kVectors;
+  add_widths(list, std::make_integer_sequence<int, kVectors>());
+  return list;
+}
+
+}  // namespace convopt::gemm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convopt::gemm {
+namespace {
+
+HWY_EXPORT(list_kernels);
+
+// Made at first use, by code of that instruction set.
+template <Isa kIsa>
+const Kernels& kernels_of() {
+  static const Kernels list = CONVOPT_DISPATCH(list_kernels, kIsa)();
+  return list;
+}
+
+}  // namespace
+
+const Kernels& kernels(Isa isa) {
+  switch (isa) {
+    case Isa::sse4:
+      return kernels_of<Isa::sse4>();
+    case Isa::avx2:
+      return kernels_of<Isa::avx2>();
+    case Isa::avx512:
+      return kernels_of<Isa::avx512>();
+    case Isa::neon:
+      return kernels_of<Isa::neon>();
+    case Isa::scalar:
+      break;
+  }
+  return kernels_of<Isa::scalar>();
+}
+
+void multiply(const Kernels& kernels, const Product& product) {
+  const int lanes = kernels.lanes;
+  const int columns_of_last_vector = (product.columns - 1) % lanes + 1;
+  const int vectors_in_all = static_cast<int>(ceil_div(product.columns, lanes));
+  for_each_panel(kernels, product.columns, [&](int first, int vectors) {
+    const std::int64_t column = std::int64_t{first} * lanes;
+    Tile tile;
+    if (product.b_row_stride != 0) {
+      tile.b = product.b + column;
+      tile.b_row_stride = product.b_row_stride;
+    } else {
+      tile.b = product.b + column * product.k;
+      tile.b_row_stride = std::int64_t{vectors} * lanes;
+    }
+    tile.a_row_stride = product.a_row_stride;
+    tile.c_row_stride = product.c_row_stride;
+    tile.k = product.k;
+    tile.last_columns = first + vectors == vectors_in_all ? columns_of_last_vector : lanes;
+    tile.accumulate = product.accumulate;
+    if (product.column_bias != nullptr) tile.column_bias = product.column_bias + column;
+    tile.residual_row_stride = product.residual_row_stride;
+    tile.clamp = product.clamp;
+    tile.low = product.low;
+    tile.high = product.high;
+    const std::int64_t groups = ceil_div(product.rows, kernels.rows[vectors]);
+    std::int64_t row = 0;
+    for (std::int64_t group = 0; group < groups; ++group) {
+      const std::int64_t next = product.rows * (group + 1) / groups;
+      tile.a = product.a + row * product.a_row_stride;
+      tile.c = product.c + row * product.c_row_stride + column;
+      if (product.row_bias != nullptr) tile.row_bias = product.row_bias + row;
+      if (product.residual != nullptr) {
+        tile.residual = product.residual + row * product.residual_row_stride + column;
+      }
+      kernels.tile[vectors][next - row](tile);
+      row = next;
+    }
+  });
+}
+
+std::int64_t packed_floats(const Kernels& kernels, int k, int columns) {
+  return k * round_up(columns, kernels.lanes);
+}
+
+void pack(const Kernels& kernels, int k, int columns, const float* b, std::int64_t row_stride,
+          std::int64_t column_stride, float* packed) {
+  for_each_panel(kernels, columns, [&](int first, int vectors) {
+    const int width = vectors * kernels.lanes;
+    const int column = first * kernels.lanes;
+    float* to = packed + std::int64_t{column} * k;
+    for (int i = 0; i < k; ++i) {
+      for (int j = 0; j < width; ++j) {
+        const bool exists = column + j < columns;
+        *to++ = exists ? b[i * row_stride + (column + j) * column_stride] : 0.0F;
+      }
+    }
+  });
+}
+
+}  // namespace convopt::gemm
+#endif
