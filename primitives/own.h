@@ -67,4 +67,28 @@ LastWrite last_write(const Activation& activation);
 using ActivateFunction = void (*)(const Activation& activation, float* data, std::int64_t count);
 ActivateFunction activate_function(Isa isa);
 
+/// A kernel that holds nothing and needs nothing but its arguments.
+class WeightlessKernel : public Kernel {
+ public:
+  std::size_t workspace_bytes() const final { return 0; }
+  std::size_t packed_bytes() const final { return 0; }
+};
+
+/// The primitive of such a kernel: constructible from (info, workload, context), applicable always.
+template <class KernelType>
+class WeightlessPrimitive final : public Primitive {
+ public:
+  using Primitive::Primitive;
+
+  Applicability applicability(const Workload&, const Context&) const override {
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
+  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters&,
+                                          const Context& context) const override {
+    return std::unique_ptr<Kernel>(std::make_unique<KernelType>(info(), workload, context));
+  }
+};
+
 }  // namespace convopt

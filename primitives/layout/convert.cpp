@@ -1,0 +1,187 @@
+// Conversions between all pairs of layouts. Each is a set of independent pieces, one per image,
+// chunk of channels and row; a piece is a copy where both sides keep channels together, and a
+// transposition where one of them is nchw.
+#include <algorithm>
+#include <utility>
+
+#include "primitives/own.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "primitives/layout/convert.cpp"
+#include "primitives/simd.h"
+
+#ifndef CONVOPT_LAYOUT_CONVERT_
+#define CONVOPT_LAYOUT_CONVERT_
+namespace convopt::layout {
+
+/// One row of a chunk of channels. "Step" is the distance between pixels or channels in floats.
+struct Piece {
+  const float* source;
+  float* destination;
+  int channels;  ///< that exist; 0 in a chunk that is filling only
+  int filling;   ///< zeros to write after them
+  int pixels;
+  std::int64_t source_pixel, source_channel;
+  std::int64_t destination_pixel, destination_channel;
+};
+
+}  // namespace convopt::layout
+#endif  // CONVOPT_LAYOUT_CONVERT_
+
+HWY_BEFORE_NAMESPACE();
+namespace convopt::layout::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+// Blocks of 4 x 4 in 128-bit registers serve every level: 16 x 16 blocks in wider registers would
+// save instructions, but conversions wait for the caches.
+using D4 = hn::FixedTag<float, 4>;
+
+/// destination[j][i] = source[i][j] for a 4 x 4 block of rows `source_step` and `destination_step`
+/// apart.
+HWY_INLINE void transpose_4x4(const float* source, std::int64_t source_step, float* destination,
+                              std::int64_t destination_step) {
+  const D4 d;
+  const hn::Repartition<double, D4> pairs;
+  const auto r0 = hn::LoadU(d, source);
+  const auto r1 = hn::LoadU(d, source + source_step);
+  const auto r2 = hn::LoadU(d, source + 2 * source_step);
+  const auto r3 = hn::LoadU(d, source + 3 * source_step);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, destination);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d,
+             destination + destination_step);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d,
+             destination + 2 * destination_step);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d,
+             destination + 3 * destination_step);
+}
+
+/// From nchw: pixels are neighbours in the source, channels in the destination. The other direction
+/// is the same with the roles exchanged.
+void transpose(const float* source, std::int64_t source_step, float* destination,
+               std::int64_t destination_step, int rows, int columns) {
+  const int whole_rows = rows / 4 * 4;
+  const int whole_columns = columns / 4 * 4;
+  for (int j = 0; j < whole_columns; j += 4) {
+    for (int i = 0; i < whole_rows; i += 4) {
+      transpose_4x4(source + i * source_step + j, source_step,
+                    destination + j * destination_step + i, destination_step);
+    }
+    for (int i = whole_rows; i < rows; ++i) {
+      for (int k = j; k < j + 4; ++k) {
+        destination[k * destination_step + i] = source[i * source_step + k];
+      }
+    }
+  }
+  for (int j = whole_columns; j < columns; ++j) {
+    for (int i = 0; i < rows; ++i) {
+      destination[j * destination_step + i] = source[i * source_step + j];
+    }
+  }
+}
+
+void convert(const Piece& piece) {
+  if (piece.channels == 0) {
+    // only filling
+  } else if (piece.source_channel == 1 && piece.destination_channel == 1) {
+    const D4 d;
+    const int whole = piece.channels / 4 * 4;
+    for (int w = 0; w < piece.pixels; ++w) {
+      const float* source = piece.source + w * piece.source_pixel;
+      float* destination = piece.destination + w * piece.destination_pixel;
+      for (int c = 0; c < whole; c += 4) {
+        hn::StoreU(hn::LoadU(d, source + c), d, destination + c);
+      }
+      for (int c = whole; c < piece.channels; ++c) destination[c] = source[c];
+    }
+  } else if (piece.source_pixel == 1 && piece.destination_channel == 1) {
+    transpose(piece.source, piece.source_channel, piece.destination, piece.destination_pixel,
+              piece.channels, piece.pixels);
+  } else if (piece.source_channel == 1 && piece.destination_pixel == 1) {
+    transpose(piece.source, piece.source_pixel, piece.destination, piece.destination_channel,
+              piece.pixels, piece.channels);
+  } else {  // a view of nchw with gaps between its columns
+    for (int w = 0; w < piece.pixels; ++w) {
+      for (int c = 0; c < piece.channels; ++c) {
+        piece.destination[w * piece.destination_pixel + c * piece.destination_channel] =
+            piece.source[w * piece.source_pixel + c * piece.source_channel];
+      }
+    }
+  }
+  if (piece.filling == 0) return;
+  for (int w = 0; w < piece.pixels; ++w) {
+    std::fill_n(piece.destination + w * piece.destination_pixel + piece.channels, piece.filling,
+                0.0F);
+  }
+}
+
+}  // namespace convopt::layout::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convopt::layout {
+
+HWY_EXPORT(convert);
+
+namespace {
+
+/// Distance between neighbouring channels of one chunk.
+std::int64_t channel_step(const TensorView& view) {
+  return channel_block(view.layout) > 1 ? 1 : view.channel_stride;
+}
+
+class ConvertKernel final : public WeightlessKernel {
+ public:
+  ConvertKernel(const PrimitiveInfo& info, const Workload&, const Context& context)
+      : threads_(context.threads), convert_(CONVOPT_DISPATCH(convert, context.isa)) {
+    // A chunk never crosses a block of either side.
+    chunk_ = info.input_layout == Layout::nChw8c || info.output_layout == Layout::nChw8c ? 8 : 16;
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& source = args.sources[0];
+    const TensorView& destination = args.destination;
+    const TensorShape& shape = destination.shape;
+    const std::int64_t padded = padded_channels(shape.c, destination.layout);
+    const std::int64_t chunks = ceil_div(padded, chunk_);
+    parallel_for(threads_, shape.n * chunks * shape.h, [&](std::int64_t index) {
+      const int h = static_cast<int>(index % shape.h);
+      const int first = static_cast<int>(index / shape.h % chunks) * chunk_;
+      const int n = static_cast<int>(index / shape.h / chunks);
+      Piece piece;
+      piece.channels = std::clamp(shape.c - first, 0, chunk_);
+      piece.filling = std::min(chunk_, static_cast<int>(padded) - first) - piece.channels;
+      piece.source = piece.channels > 0 ? source.data + source.offset(n, first, h, 0) : nullptr;
+      piece.destination = destination.data + destination.offset(n, first, h, 0);
+      piece.pixels = shape.w;
+      piece.source_pixel = source.column_stride;
+      piece.source_channel = channel_step(source);
+      piece.destination_pixel = destination.column_stride;
+      piece.destination_channel = channel_step(destination);
+      convert_(piece);
+    });
+  }
+
+ private:
+  int threads_;
+  int chunk_;
+  void (*convert_)(const Piece&);
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_convert(PrimitiveInfo info, const Context&,
+                                        std::initializer_list<int>) {
+  info.description = "conversion from " + std::string(to_string(info.input_layout)) + " to " +
+                     std::string(to_string(info.output_layout)) + " row by row";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::copy;
+  info.traits.strided_views = true;
+  return std::make_unique<WeightlessPrimitive<ConvertKernel>>(std::move(info));
+}
+
+}  // namespace convopt::layout
+#endif
