@@ -1,0 +1,295 @@
+#include "profiler/machine.h"
+
+#include <elf.h>
+#include <link.h>
+#include <omp.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "profiler/buffer.h"
+#include "profiler/microbench.h"
+#include "profiler/statistics.h"
+#include "src/core/files.h"
+#include "src/core/json.h"
+
+namespace convopt {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+const fs::path kCpuFolder = "/sys/devices/system/cpu";
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+int first_number(const fs::path& path, int otherwise) {
+  std::ifstream file(path);
+  int value = 0;
+  return file >> value ? value : otherwise;
+}
+
+/// "48K", "2M", "1G" or plain bytes.
+std::int64_t parse_size(const std::string& text) {
+  std::int64_t value = 0;
+  std::size_t i = 0;
+  for (; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i)
+    value = value * 10 + text[i] - '0';
+  if (i == text.size()) return value;
+  return value << (text[i] == 'K' ? 10 : text[i] == 'M' ? 20 : text[i] == 'G' ? 30 : 0);
+}
+
+void read_cpuinfo(Machine& machine) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line) && !line.empty();) {
+    const auto colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string key = line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1);
+    const std::string value = colon + 2 < line.size() ? line.substr(colon + 2) : "";
+    const auto number = [&] { return static_cast<int>(std::strtol(value.c_str(), nullptr, 0)); };
+    if (key == "vendor_id" || key == "CPU implementer") machine.vendor = value;
+    if (key == "model name") machine.name = value;
+    if (key == "cpu family" || key == "CPU architecture") machine.family = number();
+    if (key == "model" || key == "CPU part") machine.model = number();
+    if (key == "stepping" || key == "CPU revision") machine.stepping = number();
+  }
+  const auto last = machine.name.find_last_not_of(' ');
+  machine.name.resize(last == std::string::npos ? 0 : last + 1);
+}
+
+void read_caches(Machine& machine) {
+  for (int index = 0;; ++index) {
+    const fs::path folder = kCpuFolder / "cpu0/cache" / ("index" + std::to_string(index));
+    const int level = first_number(folder / "level", 0);
+    if (level == 0) return;
+    if (first_line(folder / "type") == "Instruction") continue;
+    const std::int64_t bytes = parse_size(first_line(folder / "size"));
+    if (level == 1) machine.l1d_bytes = bytes;
+    if (level == 2) machine.l2_bytes = bytes;
+    if (level == 3) machine.l3_bytes = bytes;
+  }
+}
+
+int count_physical_cores(int logical) {
+  std::set<std::pair<int, int>> cores;
+  for (int cpu = 0; cpu < logical; ++cpu) {
+    const fs::path topology = kCpuFolder / ("cpu" + std::to_string(cpu)) / "topology";
+    const int core = first_number(topology / "core_id", -1);
+    if (core >= 0) cores.emplace(first_number(topology / "physical_package_id", 0), core);
+  }
+  return cores.empty() ? logical : static_cast<int>(cores.size());
+}
+
+/// Seconds that the slowest thread needs for `body(thread)`, all starting together.
+template <class Body>
+double timed_in_parallel(int threads, const Body& body) {
+  auto first = Clock::time_point::max();
+  auto last = Clock::time_point::min();
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp barrier
+    const auto begin = Clock::now();
+    body(omp_get_thread_num());
+    const auto end = Clock::now();
+#pragma omp critical
+    {
+      first = std::min(first, begin);
+      last = std::max(last, end);
+    }
+  }
+  return std::chrono::duration<double>(last - first).count();
+}
+
+// Seventeen samples of ten milliseconds for each of five figures: long enough to see the steady
+// clock and to outlast a time slice of another process, short enough for a second in all.
+constexpr double kSampleSeconds = 0.010;
+constexpr int kSamples = 17;
+
+/// Median over samples of `amount_per_pass` of all threads per second; `pass(thread, count)` does
+/// `count` passes.
+template <class Pass>
+double median_rate(int threads, double amount_per_pass, const Pass& pass) {
+  // The first calls wake the threads, fault the memory in and raise the clock.
+  double seconds = 0;
+  std::int64_t passes = 1;
+  for (;;) {
+    seconds = timed_in_parallel(threads, [&](int thread) { pass(thread, passes); });
+    if (seconds > kSampleSeconds / 4) break;
+    passes *= 2;
+  }
+  passes = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(static_cast<double>(passes) * kSampleSeconds / seconds));
+  std::vector<double> rates;
+  for (int sample = 0; sample < kSamples; ++sample) {
+    seconds = timed_in_parallel(threads, [&](int thread) { pass(thread, passes); });
+    rates.push_back(amount_per_pass * static_cast<double>(passes) * threads / seconds);
+  }
+  return median(rates);
+}
+
+/// Bytes per second that all threads read, each from `bytes` of its own.
+double read_rate(const Microbench& bench, int threads, std::int64_t bytes) {
+  const std::size_t count =
+      std::max<std::size_t>(1, static_cast<std::size_t>(bytes) / sizeof(float) / kReadStep) *
+      kReadStep;
+  std::vector<Buffer> buffers(static_cast<std::size_t>(threads));
+  // Each thread touches its own first: the pages lie where the thread runs.
+  timed_in_parallel(threads,
+                    [&](int thread) { buffers[static_cast<std::size_t>(thread)] = Buffer(count); });
+  return median_rate(threads, static_cast<double>(count * sizeof(float)),
+                     [&](int thread, std::int64_t passes) {
+                       const Buffer& buffer = buffers[static_cast<std::size_t>(thread)];
+                       [[maybe_unused]] volatile float sink = 0;
+                       for (; passes > 0; --passes) sink = bench.read(buffer.data(), count);
+                     });
+}
+
+void measure(Machine& machine, Isa isa, int threads) {
+  const Microbench bench = microbench(isa);
+  constexpr double kGiga = 1e9;
+  constexpr std::int64_t kIterations = 1000;
+  machine.peak_gflops = median_rate(threads, bench.flops_per_iteration * kIterations,
+                                    [&](int, std::int64_t passes) {
+                                      [[maybe_unused]] volatile float sink = 0;
+                                      sink = bench.multiply_add(passes * kIterations);
+                                    }) /
+                        kGiga;
+  // Half of each cache: the other half is for what else lives there. Of L3 the part of one thread,
+  // but more than its L2 holds.
+  if (machine.l1d_bytes > 0) {
+    machine.l1_gbps = read_rate(bench, threads, machine.l1d_bytes / 2) / kGiga;
+  }
+  if (machine.l2_bytes > 0) {
+    machine.l2_gbps = read_rate(bench, threads, machine.l2_bytes / 2) / kGiga;
+  }
+  if (machine.l3_bytes > 0) {
+    const auto part = std::max(machine.l3_bytes / 2 / threads, 2 * machine.l2_bytes);
+    machine.l3_gbps = read_rate(bench, threads, part) / kGiga;
+  }
+  // Four times the last cache, at least 128 MiB, at most 1 GiB, for all threads together.
+  const std::int64_t last_cache = std::max(machine.l2_bytes, machine.l3_bytes);
+  const std::int64_t beyond = std::clamp<std::int64_t>(4 * last_cache, 128LL << 20U, 1LL << 30U);
+  machine.memory_gbps = read_rate(bench, threads, beyond / threads) / kGiga;
+}
+
+fs::path cache_path(const Platform& platform) {
+  return local_data_dir() /
+         ("machine-" + platform.machine_id() + "-" + std::string(to_string(platform.isa)) + "-t" +
+          std::to_string(platform.threads) + ".json");
+}
+
+/// What was measured is valid for the processor, not for the kernel or governor of that day, but a
+/// virtual machine may have moved to other caches.
+bool same_processor(const Machine& a, const Machine& b) {
+  const auto facts = [](const Machine& m) {
+    return std::tie(m.vendor, m.name, m.family, m.model, m.stepping, m.physical_cores,
+                    m.logical_cores, m.l1d_bytes, m.l2_bytes, m.l3_bytes);
+  };
+  return facts(a) == facts(b);
+}
+
+}  // namespace
+
+Machine machine_facts() {
+  Machine machine;
+  read_cpuinfo(machine);
+  read_caches(machine);
+  machine.logical_cores = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  machine.physical_cores = count_physical_cores(machine.logical_cores);
+  machine.governor = first_line(kCpuFolder / "cpu0/cpufreq/scaling_governor");
+  utsname system{};
+  if (uname(&system) == 0) machine.kernel = std::string(system.sysname) + " " + system.release;
+  return machine;
+}
+
+Result<Platform> describe_machine(Isa isa, int threads) {
+  const std::vector<Isa> supported = supported_isas();
+  if (std::ranges::find(supported, isa) == supported.end()) {
+    return make_error(ErrorCode::environment, "this processor cannot run the instruction set " +
+                                                  std::string(to_string(isa)));
+  }
+  if (threads < 1) return make_error(ErrorCode::usage, "the number of threads must be at least 1");
+  Platform platform{machine_facts(), isa, threads};
+  measure(platform.machine, isa, threads);
+  return platform;
+}
+
+Result<Platform> cached_platform(Isa isa, int threads, bool remeasure) {
+  const Platform here{machine_facts(), isa, threads};
+  const fs::path path = cache_path(here);
+  if (!remeasure) {
+    if (const auto text = read_file(path); text.ok()) {
+      if (const auto json = parse_json(*text, path.string()); json.ok()) {
+        auto known = platform_from_json(*json);
+        if (known && known->isa == isa && known->threads == threads &&
+            known->machine.peak_gflops > 0 && same_processor(known->machine, here.machine)) {
+          known->machine.governor = here.machine.governor;
+          known->machine.kernel = here.machine.kernel;
+          return known;
+        }
+      }
+    }
+  }
+  auto platform = describe_machine(isa, threads);
+  if (platform) {
+    // Not being able to keep it costs a second next time, nothing else.
+    static_cast<void>(write_file_atomically(path, to_json(*platform).dump(2) + "\n"));
+  }
+  return platform;
+}
+
+std::string loaded_build_id(std::string_view prefix) {
+  struct Search {
+    std::string_view prefix;
+    std::string found;
+  } search{prefix, {}};
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        auto& wanted = *static_cast<Search*>(data);
+        const std::string_view path = info->dlpi_name;
+        if (!path.substr(path.rfind('/') + 1).starts_with(wanted.prefix)) return 0;
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          const auto& segment = info->dlpi_phdr[i];
+          if (segment.p_type != PT_NOTE) continue;
+          const auto* note = reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr);
+          const char* const end = note + segment.p_memsz;
+          while (note + sizeof(ElfW(Nhdr)) <= end) {
+            ElfW(Nhdr) header;
+            std::memcpy(&header, note, sizeof(header));
+            const auto padded = [](std::size_t size) { return (size + 3) / 4 * 4; };
+            const char* const name = note + sizeof(header);
+            const char* const value = name + padded(header.n_namesz);
+            if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 &&
+                std::memcmp(name, "GNU", 4) == 0) {
+              constexpr char kDigits[] = "0123456789abcdef";
+              constexpr std::size_t kShown = 4;
+              for (std::size_t k = 0; k < std::min<std::size_t>(kShown, header.n_descsz); ++k) {
+                const auto byte = static_cast<unsigned char>(value[k]);
+                wanted.found += kDigits[byte / 16];
+                wanted.found += kDigits[byte % 16];
+              }
+              return 1;
+            }
+            note = value + padded(header.n_descsz);
+          }
+        }
+        return 0;
+      },
+      &search);
+  return search.found;
+}
+
+}  // namespace convopt
