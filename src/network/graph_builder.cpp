@@ -1,0 +1,422 @@
+#include "src/network/graph_builder.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "src/network/messages.h"
+
+namespace convopt {
+namespace {
+
+constexpr std::int64_t kMaxElements = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kMaxSize = 1 << 24;  // of one dimension, as ConvShape::validate has it
+
+Error bad_operator(const std::string& name, const std::string& why) {
+  return make_error(ErrorCode::bad_input, "operator " + in_quotes(name) + ": " + why);
+}
+
+/// Product of positive factors, cut off above kMaxElements so that it cannot overflow.
+std::int64_t capped_product(std::initializer_list<std::int64_t> factors) {
+  std::int64_t product = 1;
+  for (const std::int64_t factor : factors) {
+    if (factor > kMaxElements) return kMaxElements + 1;
+    product = std::min(product * factor, kMaxElements + 1);
+  }
+  return product;
+}
+
+std::string by(std::int64_t h, std::int64_t w) {
+  return std::to_string(h) + "x" + std::to_string(w);
+}
+
+std::string text_of(const TensorShape& shape) {
+  return by(shape.n, shape.c) + "x" + by(shape.h, shape.w);
+}
+
+/// One dimension of a sliding window, in 64 bits because nothing has been checked yet.
+struct Axis {
+  std::int64_t in = 1, kernel = 1, stride = 1, dilation = 1;
+  std::int64_t before = 0, after = 0;  ///< padding
+
+  std::int64_t extent() const { return (kernel - 1) * dilation + 1; }
+  std::int64_t padded() const { return before + in + after; }
+  std::int64_t out() const { return (padded() - extent()) / stride + 1; }
+  /// Padding behind the image with which the last of `count` windows just fits.
+  std::int64_t after_for(std::int64_t count) const {
+    return std::max<std::int64_t>((count - 1) * stride + extent() - in - before, 0);
+  }
+
+  void pad_same(bool extra_after) {
+    before = 0;
+    const std::int64_t total = after_for((in + stride - 1) / stride);
+    before = extra_after ? total / 2 : total - total / 2;
+    after = total - before;
+  }
+
+  /// Admits a last, partial window by more padding behind the image, unless it would begin behind
+  /// the image: the rule of PyTorch and Caffe.
+  void pad_partial_window() {
+    std::int64_t count = (padded() - extent() + stride - 1) / stride + 1;
+    if ((count - 1) * stride >= in + before) --count;
+    if (count != out()) after = after_for(count);
+  }
+};
+
+struct Window {
+  Axis rows, columns;
+
+  Window(const TensorShape& input, const Pair& kernel, const Pair& stride, const Pair& dilation,
+         const Padding& padding)
+      : rows{input.h, kernel.h, stride.h, dilation.h, padding.top, padding.bottom},
+        columns{input.w, kernel.w, stride.w, dilation.w, padding.left, padding.right},
+        mode_(padding.mode) {}
+
+  /// Fixes the paddings; the answer is empty or says what is wrong.
+  std::string settle(bool ceil_mode) {
+    for (const Axis* axis : {&rows, &columns}) {
+      if (axis->kernel < 1 || axis->stride < 1 || axis->dilation < 1)
+        return "kernel, stride and dilation must be at least 1";
+      if (axis->before < 0 || axis->after < 0) return "its padding is negative";
+    }
+    for (Axis* axis : {&rows, &columns}) {
+      if (mode_ != Padding::Mode::given) axis->pad_same(mode_ == Padding::Mode::same_upper);
+      if (std::max({axis->kernel, axis->stride, axis->dilation, axis->before, axis->after}) >
+          kMaxSize)
+        return "its kernel, stride, dilation or padding is larger than 2^24";
+    }
+    if (rows.extent() > rows.padded() || columns.extent() > columns.padded())
+      return "its kernel covers " + by(rows.extent(), columns.extent()) +
+             " elements, which is larger than the padded image of " +
+             by(rows.padded(), columns.padded());
+    if (ceil_mode && mode_ == Padding::Mode::given)
+      for (Axis* axis : {&rows, &columns}) axis->pad_partial_window();
+    return {};
+  }
+
+  bool has_padding() const { return rows.before + rows.after + columns.before + columns.after > 0; }
+
+  ConvShape on(const TensorShape& input) const {
+    const auto narrow = [](std::int64_t value) { return static_cast<int>(value); };
+    ConvShape shape;
+    shape.n = input.n;
+    shape.ic = shape.oc = shape.groups = input.c;
+    shape.ih = input.h;
+    shape.iw = input.w;
+    shape.kh = narrow(rows.kernel);
+    shape.kw = narrow(columns.kernel);
+    shape.stride_h = narrow(rows.stride);
+    shape.stride_w = narrow(columns.stride);
+    shape.dilation_h = narrow(rows.dilation);
+    shape.dilation_w = narrow(columns.dilation);
+    shape.pad_top = narrow(rows.before);
+    shape.pad_bottom = narrow(rows.after);
+    shape.pad_left = narrow(columns.before);
+    shape.pad_right = narrow(columns.after);
+    return shape;
+  }
+
+ private:
+  Padding::Mode mode_;
+};
+
+}  // namespace
+
+GraphBuilder::GraphBuilder(std::string name, std::string source) {
+  network_.name = std::move(name);
+  network_.source = std::move(source);
+}
+
+Result<TensorId> GraphBuilder::add_tensor(std::string_view owner, const std::string& name,
+                                          const TensorShape& shape) {
+  const auto bad = [&](const std::string& why) {
+    return make_error(ErrorCode::bad_input,
+                      std::string(owner) + " " + in_quotes(name) + ": " + why);
+  };
+  if (!names_.insert(name).second) return bad("its name is used twice");
+  if (std::min({shape.n, shape.c, shape.h, shape.w}) < 1)
+    return bad("the shape " + text_of(shape) + " has a size that is not positive");
+  if (std::max({shape.n, shape.c, shape.h, shape.w}) > kMaxSize ||
+      capped_product({shape.n, shape.c, shape.h, shape.w}) > kMaxElements)
+    return bad("the shape " + text_of(shape) +
+               " has more than 2^31 - 1 elements or a size larger than 2^24");
+  network_.tensors.push_back({name, shape});
+  return static_cast<TensorId>(network_.tensors.size()) - 1;
+}
+
+Result<TensorId> GraphBuilder::add_operator(OperatorKind kind, Label label,
+                                            std::span<const TensorId> inputs, Workload workload,
+                                            const TensorShape& shape) {
+  Result<TensorId> output = add_tensor("operator", label.name, shape);
+  if (!output) return output;
+  network_.operators.push_back({std::move(label.name),
+                                std::move(label.type),
+                                kind,
+                                std::move(workload),
+                                {inputs.begin(), inputs.end()},
+                                {*output}});
+  return output;
+}
+
+Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId> inputs,
+                                           Workload workload) {
+  const TensorShape shape = workload.output();
+  return add_operator(OperatorKind::compute, std::move(label), inputs, std::move(workload), shape);
+}
+
+Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorShape& shape) {
+  Result<TensorId> tensor = add_tensor("input", name, shape);
+  if (tensor) network_.inputs.push_back(*tensor);
+  return tensor;
+}
+
+Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
+                                        const ConvAttributes& attributes) {
+  const TensorShape& in = shape(input);
+  if (attributes.oc < 1) return bad_operator(label.name, "it needs at least one output channel");
+  if (attributes.groups < 1) return bad_operator(label.name, "it needs at least one group");
+  if (in.c % attributes.groups != 0 || attributes.oc % attributes.groups != 0)
+    return bad_operator(label.name, std::to_string(attributes.groups) + " groups do not divide " +
+                                        std::to_string(in.c) + " input and " +
+                                        std::to_string(attributes.oc) + " output channels");
+  Window window(in, attributes.kernel, attributes.stride, attributes.dilation, attributes.padding);
+  if (const std::string fault = window.settle(false); !fault.empty())
+    return bad_operator(label.name, fault);
+  if (capped_product({attributes.oc, in.c / attributes.groups, attributes.kernel.h,
+                      attributes.kernel.w}) > kMaxElements)
+    return bad_operator(label.name, "it has more than 2^31 - 1 weights");
+  ConvShape conv = window.on(in);
+  conv.oc = attributes.oc;
+  conv.groups = attributes.groups;
+  return add_compute(std::move(label), std::array{input}, Workload::conv(conv));
+}
+
+Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId input,
+                                        const PoolAttributes& attributes) {
+  const TensorShape& in = shape(input);
+  Window window(in, attributes.kernel, attributes.stride, Pair{1, 1}, attributes.padding);
+  if (const std::string fault = window.settle(attributes.ceil_mode); !fault.empty())
+    return bad_operator(label.name, fault);
+  for (const Axis* axis : {&window.rows, &window.columns})
+    if (axis->before >= axis->kernel || (axis->out() - 1) * axis->stride >= axis->before + axis->in)
+      return bad_operator(label.name, "a window would lie entirely in the padding");
+
+  Op op = Op::max_pool;
+  if (kind == PoolKind::average) {
+    // PyTorch's divisor counts the padding asked for, but not what a partial window adds. Without
+    // padding asked for this is the divisor that counts the image only; with it, neither fits.
+    const bool counts_partial = window.rows.after > attributes.padding.bottom ||
+                                window.columns.after > attributes.padding.right;
+    const bool padding_given = attributes.padding != Padding{};
+    const bool include = attributes.count_include_pad && padding_given;
+    op = include || !window.has_padding() ? Op::avg_pool_include : Op::avg_pool_exclude;
+    if (include && counts_partial && attributes.padding.mode == Padding::Mode::given)
+      warn("operator " + in_quotes(label.name) +
+           ": ceil_mode with count_include_pad counts the part of the last windows that lies beyond"
+           " the padding, which PyTorch does not");
+  }
+  return add_compute(std::move(label), std::array{input}, Workload::pool(op, window.on(in)));
+}
+
+Result<TensorId> GraphBuilder::add_global_pool(Label label, PoolKind kind, TensorId input) {
+  PoolAttributes attributes;
+  attributes.kernel = {shape(input).h, shape(input).w};
+  return add_pool(std::move(label), kind, input, attributes);
+}
+
+Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, int oc) {
+  if (oc < 1) return bad_operator(label.name, "it needs at least one output channel");
+  const TensorShape in = shape(input);
+  const int ic = static_cast<int>(in.elements() / in.n);
+  if (ic > kMaxSize) return bad_operator(label.name, "it has more than 2^24 inputs");
+  if (capped_product({ic, oc}) > kMaxElements)
+    return bad_operator(label.name, "it has more than 2^31 - 1 weights");
+  Result<TensorId> flat =
+      add_reshape({label.name + "/flatten", "flatten"}, input, {in.n, ic, 1, 1});
+  if (!flat) return flat;
+  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n, ic, oc));
+}
+
+Result<TensorId> GraphBuilder::add_activation(Label label, TensorId input,
+                                              const Activation& activation) {
+  Epilogue epilogue;
+  epilogue.activation = activation;
+  return add_compute(std::move(label), std::array{input},
+                     Workload::pointwise(Op::activation, shape(input), epilogue));
+}
+
+Result<TensorId> GraphBuilder::add_sum(Label label, TensorId left, TensorId right) {
+  if (shape(left) != shape(right))
+    return bad_operator(label.name, "its inputs have the shapes " + text_of(shape(left)) + " and " +
+                                        text_of(shape(right)) + ", which must be equal");
+  return add_compute(std::move(label), std::array{left, right},
+                     Workload::pointwise(Op::add, shape(left)));
+}
+
+Result<TensorId> GraphBuilder::add_concat(Label label, std::span<const TensorId> inputs) {
+  if (inputs.size() < 2) return bad_operator(label.name, "it needs at least two inputs");
+  const TensorShape& first = shape(inputs[0]);
+  std::vector<int> parts;
+  std::int64_t channels = 0;
+  for (const TensorId input : inputs) {
+    const TensorShape& part = shape(input);
+    if (part.n != first.n || part.h != first.h || part.w != first.w)
+      return bad_operator(label.name, "its inputs have the shapes " + text_of(first) + " and " +
+                                          text_of(part) + ", which may differ in channels only");
+    parts.push_back(part.c);
+    channels += part.c;
+  }
+  if (channels > kMaxSize)
+    return bad_operator(label.name, "its result would have more than 2^24 channels");
+  const TensorShape result{first.n, static_cast<int>(channels), first.h, first.w};
+  return add_compute(std::move(label), inputs, Workload::concat(result, std::move(parts)));
+}
+
+Result<TensorId> GraphBuilder::add_softmax(Label label, TensorId input) {
+  return add_compute(std::move(label), std::array{input},
+                     Workload::pointwise(Op::softmax, shape(input)));
+}
+
+Result<TensorId> GraphBuilder::add_lrn(Label label, TensorId input,
+                                       const LrnAttributes& attributes) {
+  if (attributes.size < 1 || attributes.size > kMaxSize)
+    return bad_operator(label.name, "its size must lie between 1 and 2^24");
+  Workload workload = Workload::lrn(shape(input), attributes.size);
+  workload.lrn_alpha = attributes.alpha;
+  workload.lrn_beta = attributes.beta;
+  workload.lrn_k = attributes.k;
+  return add_compute(std::move(label), std::array{input}, std::move(workload));
+}
+
+Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
+                                            const Pair& factor) {
+  if (factor.h < 1 || factor.w < 1)
+    return bad_operator(label.name, "its factors must be at least 1");
+  const TensorShape& in = shape(input);
+  // The sizes are multiplied in 64 bits before the workload does it in 32.
+  if (capped_product({in.n, in.c, in.h, factor.h, in.w, factor.w}) > kMaxElements)
+    return bad_operator(label.name, "its result would have more than 2^31 - 1 elements");
+  return add_compute(std::move(label), std::array{input},
+                     Workload::upsample(op, in, factor.h, factor.w));
+}
+
+Result<TensorId> GraphBuilder::add_reshape(Label label, TensorId input, const TensorShape& result) {
+  const TensorShape& in = shape(input);
+  if (result == in) return input;
+  if (std::min({result.n, result.c, result.h, result.w}) < 1 ||
+      capped_product({result.n, result.c, result.h, result.w}) != in.elements())
+    return bad_operator(label.name, "it cannot make the shape " + text_of(result) + " out of " +
+                                        text_of(in) + ", which has " +
+                                        std::to_string(in.elements()) + " elements");
+  return add_operator(OperatorKind::reshape, std::move(label), std::array{input}, {}, result);
+}
+
+Result<TensorId> GraphBuilder::add_batch_norm(Label label, TensorId input) {
+  const TensorShape result = shape(input);
+  Result<TensorId> output =
+      add_operator(OperatorKind::reshape, std::move(label), std::array{input}, {}, result);
+  if (output) batch_norms_.insert(*output);
+  return output;
+}
+
+Result<TensorId> GraphBuilder::add_opaque(Label label, std::span<const TensorId> inputs,
+                                          const TensorShape& result) {
+  warn("operator " + in_quotes(label.name) + " of the unknown type " + in_quotes(label.type) +
+       " is kept in nchw and its time is left out");
+  return add_operator(OperatorKind::opaque, std::move(label), inputs, {}, result);
+}
+
+Result<Network> GraphBuilder::build(std::span<const TensorId> outputs) && {
+  if (network_.inputs.empty()) return make_error(ErrorCode::bad_input, "the network has no input");
+  if (outputs.empty()) return make_error(ErrorCode::bad_input, "the network has no output");
+  std::unordered_set<TensorId> seen(network_.inputs.begin(), network_.inputs.end());
+  for (const TensorId output : outputs)
+    if (!seen.insert(output).second)
+      return make_error(ErrorCode::bad_input,
+                        "the output " + in_quotes(network_.tensors[output].name) +
+                            " is an input of the network or another output under a second name");
+  drop_dead(outputs);
+  if (Result<void> folded = fold_batch_norms(outputs); !folded) return folded.error();
+  network_.outputs.assign(outputs.begin(), outputs.end());
+  renumber_tensors();
+  return std::move(network_);
+}
+
+void GraphBuilder::drop_dead(std::span<const TensorId> outputs) {
+  std::vector<char> needed(network_.tensors.size(), 0);
+  for (const TensorId output : outputs) needed[output] = 1;
+  std::vector<Operator> alive;
+  std::vector<std::string> dead;
+  for (auto op = network_.operators.rbegin(); op != network_.operators.rend(); ++op) {
+    if (!needed[op->outputs[0]]) {
+      dead.push_back(in_quotes(op->name));
+      continue;
+    }
+    for (const TensorId input : op->inputs) needed[input] = 1;
+    alive.push_back(std::move(*op));
+  }
+  std::reverse(alive.begin(), alive.end());
+  network_.operators = std::move(alive);
+
+  for (const TensorId input : network_.inputs)
+    if (!needed[input])
+      warn("the input " + in_quotes(network_.tensors[input].name) + " reaches no output");
+  if (dead.empty()) return;
+  constexpr std::size_t kNamed = 5;
+  std::string sentence;
+  for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i)
+    sentence += (i > 0 ? ", " : "") + dead[dead.size() - 1 - i];
+  if (dead.size() > kNamed) sentence += " and " + std::to_string(dead.size() - kNamed) + " more";
+  warn(std::to_string(dead.size()) + (dead.size() == 1 ? " operator reaches" : " operators reach") +
+       " no output, left out: " + sentence);
+}
+
+Result<void> GraphBuilder::fold_batch_norms(std::span<const TensorId> outputs) {
+  if (batch_norms_.empty()) return {};
+  std::vector<int> uses(network_.tensors.size(), 0);
+  for (const TensorId output : outputs) ++uses[output];
+  for (const Operator& op : network_.operators)
+    for (const TensorId input : op.inputs) ++uses[input];
+
+  std::vector<Operator> kept;
+  std::vector<std::ptrdiff_t> producer(network_.tensors.size(), -1);  // index into `kept`
+  for (Operator& op : network_.operators) {
+    std::ptrdiff_t maker = static_cast<std::ptrdiff_t>(kept.size());
+    if (batch_norms_.contains(op.outputs[0])) {
+      maker = producer[op.inputs[0]];
+      const bool foldable = maker >= 0 && uses[op.inputs[0]] == 1 &&
+                            kept[maker].kind == OperatorKind::compute &&
+                            kept[maker].workload.has_weights();
+      if (!foldable)
+        return bad_operator(op.name,
+                            "a batch normalisation can only be folded into a convolution or fully"
+                            " connected layer whose result nothing else uses");
+      kept[maker].outputs = op.outputs;
+    } else {
+      kept.push_back(std::move(op));
+    }
+    producer[kept[maker].outputs[0]] = maker;
+  }
+  network_.operators = std::move(kept);
+  return {};
+}
+
+void GraphBuilder::renumber_tensors() {
+  std::vector<TensorId> number(network_.tensors.size(), -1);
+  std::vector<Tensor> tensors;
+  const auto keep = [&](TensorId& id) {
+    number[id] = static_cast<TensorId>(tensors.size());
+    tensors.push_back(std::move(network_.tensors[id]));
+    id = number[id];
+  };
+  for (TensorId& input : network_.inputs) keep(input);
+  for (Operator& op : network_.operators) {
+    for (TensorId& input : op.inputs) input = number[input];
+    for (TensorId& output : op.outputs) keep(output);
+  }
+  for (TensorId& output : network_.outputs) output = number[output];
+  network_.tensors = std::move(tensors);
+}
+
+}  // namespace convopt

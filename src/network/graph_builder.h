@@ -1,0 +1,116 @@
+// Builds a Network operator by operator: the one place where shapes are inferred and checked,
+// whatever file format an operator comes from.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/network.hpp"
+
+namespace convopt {
+
+struct Pair {
+  int h = 1, w = 1;
+  bool operator==(const Pair&) const = default;
+};
+
+struct Padding {
+  enum class Mode : std::uint8_t {
+    given,       ///< the four numbers
+    same_upper,  ///< output = ceil(input / stride); an odd row or column goes to the bottom or
+                 ///< right
+    same_lower,  ///< the same with the odd one at the top or left
+  };
+  Mode mode = Mode::given;
+  int top = 0, bottom = 0, left = 0, right = 0;
+  bool operator==(const Padding&) const = default;
+};
+
+struct ConvAttributes {
+  int oc = 0;
+  Pair kernel, stride, dilation;
+  Padding padding;
+  int groups = 1;
+};
+
+enum class PoolKind : std::uint8_t { max, average };
+
+struct PoolAttributes {
+  Pair kernel, stride;
+  Padding padding;
+  bool ceil_mode = false;          ///< a last, partial window counts
+  bool count_include_pad = false;  ///< average: the divisor counts padding
+};
+
+struct LrnAttributes {
+  int size = 5;
+  float alpha = 1e-4F, beta = 0.75F, k = 1.0F;
+};
+
+/// What an operator is called, and what its file calls the operation.
+struct Label {
+  std::string name;
+  std::string type;
+};
+
+/// Operators are added in an order in which they can be executed, each naming the tensors that it
+/// reads. Every `add_` infers the shape of the result, checks it, and answers with the new tensor,
+/// called like the operator, or with an error that names the operator; after an error the builder
+/// is of no further use. Operators that compute nothing answer with their input.
+class GraphBuilder {
+ public:
+  GraphBuilder(std::string name, std::string source);
+
+  Result<TensorId> add_input(const std::string& name, const TensorShape& shape);
+
+  Result<TensorId> add_conv(Label label, TensorId input, const ConvAttributes& attributes);
+  Result<TensorId> add_pool(Label label, PoolKind kind, TensorId input,
+                            const PoolAttributes& attributes);
+  Result<TensorId> add_global_pool(Label label, PoolKind kind, TensorId input);
+  /// An input with height or width is flattened first, by a reshape called `NAME/flatten`.
+  Result<TensorId> add_fully_connected(Label label, TensorId input, int oc);
+  Result<TensorId> add_activation(Label label, TensorId input, const Activation& activation);
+  Result<TensorId> add_sum(Label label, TensorId left, TensorId right);
+  /// Along the channels.
+  Result<TensorId> add_concat(Label label, std::span<const TensorId> inputs);
+  Result<TensorId> add_softmax(Label label, TensorId input);
+  Result<TensorId> add_lrn(Label label, TensorId input, const LrnAttributes& attributes);
+  /// `op` is one of the upsampling operations.
+  Result<TensorId> add_upsample(Label label, Op op, TensorId input, const Pair& factor);
+  /// A reshape that changes nothing answers with its input.
+  Result<TensorId> add_reshape(Label label, TensorId input, const TensorShape& shape);
+  /// Becomes part of the convolution or fully connected layer that computes its input. `build`
+  /// fails if there is none, or if its result is needed without the normalisation, too.
+  Result<TensorId> add_batch_norm(Label label, TensorId input);
+  /// Kept with a warning; convopt does not know what it does.
+  Result<TensorId> add_opaque(Label label, std::span<const TensorId> inputs,
+                              const TensorShape& shape);
+
+  const TensorShape& shape(TensorId tensor) const { return network_.tensors[tensor].shape; }
+  void warn(std::string sentence) { network_.warnings.push_back(std::move(sentence)); }
+
+  /// Leaves out what reaches no output, folds batch normalisations, and hands over the network.
+  Result<Network> build(std::span<const TensorId> outputs) &&;
+
+ private:
+  Result<TensorId> add_tensor(std::string_view owner, const std::string& name,
+                              const TensorShape& shape);
+  Result<TensorId> add_operator(OperatorKind kind, Label label, std::span<const TensorId> inputs,
+                                Workload workload, const TensorShape& shape);
+  Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload);
+
+  void drop_dead(std::span<const TensorId> outputs);
+  Result<void> fold_batch_norms(std::span<const TensorId> outputs);
+  void renumber_tensors();
+
+  Network network_;
+  std::unordered_set<std::string> names_;
+  std::unordered_set<TensorId> batch_norms_;  ///< their results; they stand in network_ as reshapes
+};
+
+}  // namespace convopt

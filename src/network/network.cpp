@@ -1,0 +1,42 @@
+#include "convopt/network.hpp"
+
+#include "src/core/files.h"
+
+namespace convopt {
+
+std::string Network::hash() const {
+  // Operator names are part of the graph because a plan refers to operators by them.
+  std::string text = "convopt.network/1";
+  const auto add_ids = [&text](char mark, const std::vector<TensorId>& ids) {
+    text += mark;
+    for (const TensorId id : ids) text += std::to_string(id) + ",";
+  };
+  for (const Tensor& tensor : tensors)
+    for (const int size : {tensor.shape.n, tensor.shape.c, tensor.shape.h, tensor.shape.w})
+      text += "," + std::to_string(size);
+  add_ids('<', inputs);
+  add_ids('>', outputs);
+  for (const Operator& op : operators) {
+    text += "\n" + std::to_string(op.name.size()) + ":" + op.name + " ";
+    switch (op.kind) {
+      case OperatorKind::compute:
+        text += op.workload.text();
+        // The workload's text leaves these out because they change no time.
+        if (op.workload.op == Op::lrn)
+          for (const float value : {op.workload.lrn_alpha, op.workload.lrn_beta, op.workload.lrn_k})
+            text += "," + std::to_string(value);
+        break;
+      case OperatorKind::reshape:
+        text += "reshape";
+        break;
+      case OperatorKind::opaque:
+        text += "opaque " + op.type;
+        break;
+    }
+    add_ids('<', op.inputs);
+    add_ids('>', op.outputs);
+  }
+  return hex16(hash64(text));
+}
+
+}  // namespace convopt
