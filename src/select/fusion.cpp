@@ -1,0 +1,52 @@
+#include "src/select/fusion.h"
+
+#include <cstddef>
+
+namespace convopt {
+
+DataFlow::DataFlow(const Network& network)
+    : producer(network.tensors.size(), -1),
+      consumers(network.tensors.size()),
+      is_output(network.tensors.size(), 0) {
+  for (std::size_t op = 0; op < network.operators.size(); ++op) {
+    for (const TensorId t : network.operators[op].outputs) producer[t] = static_cast<int>(op);
+    for (const TensorId t : network.operators[op].inputs) {
+      consumers[t].push_back(static_cast<int>(op));
+    }
+  }
+  for (const TensorId t : network.outputs) is_output[t] = 1;
+}
+
+int DataFlow::only_consumer(TensorId tensor) const {
+  return consumers[tensor].size() == 1 && !is_output[tensor] ? consumers[tensor][0] : -1;
+}
+
+std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op) {
+  const Operator& head = network.operators[op];
+  std::vector<FusedWorkload> result{{head.workload, {}}};
+  const Op kind = head.workload.op;
+  if (kind != Op::conv && kind != Op::add && kind != Op::fully_connected) return result;
+  // Nothing comes after an activation in an epilogue.
+  while (result.back().workload.epilogue.activation.kind == ActivationKind::none) {
+    const int last = result.back().absorbed.empty() ? op : result.back().absorbed.back();
+    if (network.operators[last].outputs.size() != 1) break;
+    const int next = flow.only_consumer(network.operators[last].outputs[0]);
+    if (next < 0 || network.operators[next].kind != OperatorKind::compute) break;
+    const Workload& follower = network.operators[next].workload;
+    FusedWorkload longer = result.back();
+    longer.absorbed.push_back(next);
+    if (follower.op == Op::activation) {
+      longer.workload.epilogue.activation = follower.epilogue.activation;
+    } else if (follower.op == Op::add && kind == Op::conv && longer.absorbed.size() == 1 &&
+               network.operators[next].inputs.size() == 2) {
+      longer.workload.epilogue = follower.epilogue;
+      longer.workload.epilogue.residual = true;
+    } else {
+      break;
+    }
+    result.push_back(std::move(longer));
+  }
+  return result;
+}
+
+}  // namespace convopt

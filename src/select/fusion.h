@@ -1,0 +1,33 @@
+// Which operators may be computed in the epilogue of the one before them.
+#pragma once
+
+#include <vector>
+
+#include "convopt/network.hpp"
+
+namespace convopt {
+
+/// Who reads and who writes each tensor, as indices into Network::operators.
+struct DataFlow {
+  explicit DataFlow(const Network& network);
+
+  std::vector<int> producer;                ///< -1 for inputs of the network
+  std::vector<std::vector<int>> consumers;  ///< once per use
+  std::vector<char> is_output;              ///< of the network
+
+  /// The tensor's only consumer, or -1 if there are several, or none, or the network's user is one.
+  int only_consumer(TensorId tensor) const;
+};
+
+/// An operator with the chain of its successors that it absorbs.
+struct FusedWorkload {
+  Workload workload;
+  std::vector<int> absorbed;  ///< indices of operators, in order
+};
+
+/// Every way to compute the operator, by itself first, then with longer and longer chains. A
+/// convolution may absorb an addition and then an activation, an addition or a fully connected
+/// layer an activation. What lies between them must have no other reader.
+std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
+
+}  // namespace convopt

@@ -1,0 +1,29 @@
+#include "src/select/workloads.h"
+
+#include <string>
+#include <unordered_set>
+
+#include "src/select/fusion.h"
+
+namespace convopt {
+
+std::vector<Workload> network_workloads(const Network& network) {
+  std::vector<Workload> result;
+  std::unordered_set<std::string> seen;
+  const auto add = [&](const Workload& workload) {
+    if (seen.insert(workload.text()).second) result.push_back(workload);
+  };
+  const DataFlow flow(network);
+  for (std::size_t op = 0; op < network.operators.size(); ++op) {
+    if (network.operators[op].kind != OperatorKind::compute) continue;
+    const std::vector<FusedWorkload> ways = fusions(network, flow, static_cast<int>(op));
+    add(ways.front().workload);
+    add(ways.back().workload);
+  }
+  for (std::size_t t = 0; t < network.tensors.size(); ++t) {
+    add(Workload::pointwise(Op::convert, network.tensors[t].shape));
+  }
+  return result;
+}
+
+}  // namespace convopt
