@@ -93,24 +93,21 @@ int count_physical_cores(int logical) {
   return cores.empty() ? logical : static_cast<int>(cores.size());
 }
 
-/// Seconds that the slowest thread needs for `body(thread)`, all starting together.
+/// Seconds that each thread needs for `body(thread)`, all at work together. Every thread times
+/// itself: a late start says nothing about its speed.
 template <class Body>
-double timed_in_parallel(int threads, const Body& body) {
-  auto first = Clock::time_point::max();
-  auto last = Clock::time_point::min();
+std::vector<double> timed_in_parallel(int threads, const Body& body) {
+  std::vector<double> seconds(static_cast<std::size_t>(threads));
 #pragma omp parallel num_threads(threads)
   {
+    const int thread = omp_get_thread_num();
 #pragma omp barrier
     const auto begin = Clock::now();
-    body(omp_get_thread_num());
-    const auto end = Clock::now();
-#pragma omp critical
-    {
-      first = std::min(first, begin);
-      last = std::max(last, end);
-    }
+    body(thread);
+    seconds[static_cast<std::size_t>(thread)] =
+        std::chrono::duration<double>(Clock::now() - begin).count();
   }
-  return std::chrono::duration<double>(last - first).count();
+  return seconds;
 }
 
 // Seventeen samples of ten milliseconds for each of five figures: long enough to see the steady
@@ -118,15 +115,16 @@ double timed_in_parallel(int threads, const Body& body) {
 constexpr double kSampleSeconds = 0.010;
 constexpr int kSamples = 17;
 
-/// Median over samples of `amount_per_pass` of all threads per second; `pass(thread, count)` does
-/// `count` passes.
+/// Median over samples of what all threads do per second; `pass(thread, count)` does `count` passes
+/// of `amount` each.
 template <class Pass>
-double median_rate(int threads, double amount_per_pass, const Pass& pass) {
+double median_rate(int threads, double amount, const Pass& pass) {
   // The first calls wake the threads, fault the memory in and raise the clock.
-  double seconds = 0;
   std::int64_t passes = 1;
+  double seconds = 0;
   for (;;) {
-    seconds = timed_in_parallel(threads, [&](int thread) { pass(thread, passes); });
+    const auto times = timed_in_parallel(threads, [&](int thread) { pass(thread, passes); });
+    seconds = *std::ranges::min_element(times);
     if (seconds > kSampleSeconds / 4) break;
     passes *= 2;
   }
@@ -134,8 +132,12 @@ double median_rate(int threads, double amount_per_pass, const Pass& pass) {
       1, static_cast<std::int64_t>(static_cast<double>(passes) * kSampleSeconds / seconds));
   std::vector<double> rates;
   for (int sample = 0; sample < kSamples; ++sample) {
-    seconds = timed_in_parallel(threads, [&](int thread) { pass(thread, passes); });
-    rates.push_back(amount_per_pass * static_cast<double>(passes) * threads / seconds);
+    double rate = 0;
+    for (const double time :
+         timed_in_parallel(threads, [&](int thread) { pass(thread, passes); })) {
+      rate += amount * static_cast<double>(passes) / time;
+    }
+    rates.push_back(rate);
   }
   return median(rates);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <unordered_set>
@@ -28,7 +29,7 @@ constexpr std::int64_t kMaxElements = 1LL << 24U;
 int draw_channels(Random& random) {
   const double choice = random.unit();
   if (choice < 0.70) return random.pick<int>(kChannels);
-  if (choice < 0.90) return (random.octave_uniform(1, kMaxChannels) + 7) / 8 * 8;
+  if (choice < 0.90) return 8 * random.octave_uniform(2, kMaxChannels / 8);
   return random.octave_uniform(1, kMaxChannels);
 }
 
@@ -188,7 +189,8 @@ Workload draw_conv(Random& random, int batch) {
       constexpr int kInputs[] = {3, 3, 3, 3, 3, 3, 1, 4};
       s.ic = random.pick<int>(kInputs);
       s.oc = random.pick<int>(kOutputs);
-      s.ih = s.iw = std::max(s.ih, 96);
+      constexpr int kImages[] = {96, 128, 160, 192, 224, 224, 224, 227, 256, 299, 300, 416, 512};
+      s.ih = s.iw = random.pick<int>(kImages);
       break;
     }
   }
@@ -306,6 +308,15 @@ bool within(const SampleLimits& limits, const Workload& workload) {
   return static_cast<std::size_t>(elements) * sizeof(float) <= limits.max_bytes;
 }
 
+/// Large layers cost as much time as dozens of small ones and behave more regularly, so beyond
+/// 0.2 GFLOP they are drawn with a probability that falls with the root of their work: the mean
+/// falls from 1 GFLOP to that of the networks' own layers.
+bool accept(Random& random, const Workload& workload) {
+  constexpr double kCommon = 0.2e9;
+  const double flops = workload.has_weights() ? workload.shape.flops() : 0;
+  return flops <= kCommon || random.unit() < std::sqrt(kCommon / flops);
+}
+
 // What comes after every second convolution, in turn: conversions most often, because every plan is
 // full of them, then what networks have many of.
 constexpr std::array kOthers = {
@@ -330,7 +341,9 @@ class Stream {
     constexpr int kPatience = 20000;
     for (int attempt = 0; attempt < kPatience && !exhausted_; ++attempt) {
       Workload workload = draw(random_, op_, limits.batch);
-      if (within(limits, workload) && seen_.insert(workload.text()).second) return workload;
+      if (within(limits, workload) && accept(random_, workload) &&
+          seen_.insert(workload.text()).second)
+        return workload;
     }
     exhausted_ = true;
     return std::nullopt;
