@@ -1,0 +1,279 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "primitives/winograd/transforms.cpp"
+#include "primitives/simd.h"
+
+#include <algorithm>
+
+#include "primitives/gemm/partial-inl.h"
+#include "primitives/winograd/cook_toom.h"
+#include "primitives/winograd/transforms.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convopt::winograd::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::load_partial;
+using convopt::HWY_NAMESPACE::store_partial;
+
+// B^T of any algorithm with this many products.
+template <int kProducts>
+inline constexpr CookToom<kProducts - 2, 3> kInput{};
+template <int kOutputs, int kTaps>
+inline constexpr CookToom<kOutputs, kTaps> kOutput{};
+
+// sum + coefficient * x, where everything but x is known at compile time once loops are unrolled.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V add_scaled(D d, bool& any, V sum, double coefficient, V x) {
+  if (coefficient == 0) return sum;
+  const bool first = !any;
+  any = true;
+  if (coefficient == 1) return first ? x : hn::Add(sum, x);
+  if (coefficient == -1 && !first) return hn::Sub(sum, x);
+  const V factor = hn::Set(d, static_cast<float>(coefficient));
+  return first ? hn::Mul(factor, x) : hn::MulAdd(factor, x, sum);
+}
+
+// B^T x. Rows of a pair of points +a, -a have the same even coefficients and opposite odd ones, so
+// both come from one even and one odd sum. Sums run downwards: the leading coefficient of the even
+// ones is 1.
+template <int kProducts, class D, class V>
+HWY_INLINE void transform_input(D d, const V (&x)[kProducts], V (&y)[kProducts]) {
+  if constexpr (kProducts == 1) {
+    y[0] = x[0];
+  } else {
+    constexpr auto& kMatrix = kInput<kProducts>.input;
+    const auto half = [&](int row, int last) HWY_ATTR {
+      V sum = hn::Zero(d);
+      bool any = false;
+#pragma GCC unroll 8
+      for (int i = last; i >= 0; i -= 2) sum = add_scaled(d, any, sum, kMatrix[row][i], x[i]);
+      return sum;
+    };
+    y[0] = half(0, kProducts - 2);
+#pragma GCC unroll 8
+    for (int j = 1; j < kProducts - 1; j += 2) {
+      const V even = half(j, kProducts - 2);
+      const V odd = half(j, kProducts - 3);
+      y[j] = hn::Add(even, odd);
+      y[j + 1] = hn::Sub(even, odd);
+    }
+    y[kProducts - 1] = half(kProducts - 1, kProducts - 1);
+  }
+}
+
+// A^T x, again by pairs: even powers of +a and -a agree, odd ones are opposite.
+template <int kOutputs, int kTaps, class D, class V>
+HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)[kOutputs]) {
+  constexpr int kProducts = kOutputs + kTaps - 1;
+  if constexpr (kProducts == 1) {
+    y[0] = x[0];
+  } else {
+    constexpr auto& kMatrix = kOutput<kOutputs, kTaps>.output;
+    constexpr int kPairs = (kProducts - 2) / 2;
+    V sum[kPairs], difference[kPairs];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPairs; ++p) {
+      sum[p] = hn::Add(x[2 * p + 1], x[2 * p + 2]);
+      difference[p] = hn::Sub(x[2 * p + 1], x[2 * p + 2]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kOutputs; ++i) {
+      bool any = false;
+      V result = add_scaled(d, any, x[0], kMatrix[i][0], x[0]);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPairs; ++p) {
+        result =
+            add_scaled(d, any, result, kMatrix[i][2 * p + 1], i % 2 == 0 ? sum[p] : difference[p]);
+      }
+      y[i] = add_scaled(d, any, result, kMatrix[i][kProducts - 1], x[kProducts - 1]);
+    }
+  }
+}
+
+// The window of one vector of channels. kInside: all of it exists.
+template <int kH, int kW, bool kInside, class D>
+HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source, int count,
+                                 float* products) {
+  using V = hn::Vec<D>;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  const std::int64_t row_stride = tile.pixels.row_stride;
+  V middle[kH][kW];
+  for (int j = 0; j < kW; ++j) {
+    V x[kH], y[kH];
+    const float* column = source + j * tile.pixels.column_stride;
+    const bool empty = !kInside && (j < tile.column_begin || j >= tile.column_end);
+#pragma GCC unroll 8
+    for (int i = 0; i < kH; ++i) {
+      if constexpr (kInside) {
+        x[i] = hn::LoadU(d, column + i * row_stride);
+      } else if (empty || i < tile.row_begin || i >= tile.row_end) {
+        x[i] = hn::Zero(d);
+      } else if (count == kLanes) {
+        x[i] = hn::LoadU(d, column + i * row_stride);
+      } else {
+        x[i] = load_partial(d, column + i * row_stride, count);
+      }
+    }
+    transform_input<kH>(d, x, y);
+#pragma GCC unroll 8
+    for (int i = 0; i < kH; ++i) middle[i][j] = y[i];
+  }
+  for (int i = 0; i < kH; ++i) {
+    V x[kW], y[kW];
+#pragma GCC unroll 8
+    for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
+    transform_input<kW>(d, x, y);
+    float* to = products + i * kW * tile.product_stride;
+#pragma GCC unroll 8
+    for (int j = 0; j < kW; ++j) hn::StoreU(y[j], d, to + j * tile.product_stride);
+  }
+}
+
+template <int kH, int kW, int kBlock>
+void input_tile(const InputTile& tile) {
+  const hn::CappedTag<float, kBlock> d;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const bool inside =
+      tile.row_begin == 0 && tile.row_end == kH && tile.column_begin == 0 && tile.column_end == kW;
+  const float* source = tile.source;
+  for (int first = 0; first < tile.channels; first += tile.pixels.block) {
+    const int end = std::min(tile.channels, first + tile.pixels.block);
+    for (int c = first; c < end; c += kLanes) {
+      const int count = std::min(kLanes, end - c);
+      if (inside && count == kLanes) {
+        transform_window<kH, kW, true>(d, tile, source + (c - first), count, tile.products + c);
+      } else {
+        transform_window<kH, kW, false>(d, tile, source + (c - first), count, tile.products + c);
+      }
+    }
+    source += tile.pixels.block_stride;
+  }
+}
+
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, class D>
+HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* products,
+                                  const float* bias, float* destination, const float* residual,
+                                  int count) {
+  using V = hn::Vec<D>;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
+  V middle[kOutputsH][kW];
+  for (int j = 0; j < kW; ++j) {
+    V x[kH], y[kOutputsH];
+#pragma GCC unroll 8
+    for (int i = 0; i < kH; ++i) {
+      x[i] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
+    }
+    transform_output<kOutputsH, kTapsH>(d, x, y);
+#pragma GCC unroll 8
+    for (int i = 0; i < kOutputsH; ++i) middle[i][j] = y[i];
+  }
+  const V start = hn::LoadU(d, bias);
+  for (int i = 0; i < tile.rows; ++i) {
+    V x[kW], y[kOutputsW];
+#pragma GCC unroll 8
+    for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
+    transform_output<kOutputsW, kTapsW>(d, x, y);
+    float* to = destination + i * tile.pixels.row_stride;
+    const float* add = residual + (residual != nullptr ? i * tile.residual_pixels.row_stride : 0);
+#pragma GCC unroll 8
+    for (int j = 0; j < kOutputsW; ++j) {
+      if (j >= tile.columns) break;
+      V value = hn::Add(y[j], start);
+      if (residual != nullptr) {
+        const float* from = add + j * tile.residual_pixels.column_stride;
+        value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
+      }
+      if (tile.clamp) {
+        value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
+      }
+      float* at = to + j * tile.pixels.column_stride;
+      if (count == kLanes) {
+        hn::StoreU(value, d, at);
+      } else {
+        store_partial(d, value, at, count);
+      }
+    }
+  }
+}
+
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kBlock>
+void output_tile(const OutputTile& tile) {
+  const hn::CappedTag<float, kBlock> d;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  float* destination = tile.destination;
+  const float* residual = tile.residual;
+  for (int first = 0; first < tile.channels; first += tile.pixels.block) {
+    const int end = std::min(tile.channels, first + tile.pixels.block);
+    for (int c = first; c < end; c += kLanes) {
+      transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
+          d, tile, tile.products + c, tile.bias + c, destination + (c - first),
+          residual != nullptr ? residual + (c - first) : nullptr, std::min(kLanes, end - c));
+    }
+    destination += tile.pixels.block_stride;
+    if (residual != nullptr) residual += tile.residual_pixels.block_stride;
+  }
+}
+
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>
+Transforms functions(int channel_block) {
+  constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
+  Transforms result;
+  if (channel_block == 8) {
+    result.input = &input_tile<kH, kW, 8>;
+    result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 8>;
+  } else {
+    result.input = &input_tile<kH, kW, 16>;
+    result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 16>;
+  }
+  return result;
+}
+
+Transforms find_transforms(const Variant& variant, int channel_block) {
+#define CONVOPT_WINOGRAD_VARIANT(outputs_h, outputs_w, taps_h, taps_w)     \
+  if (variant == Variant{outputs_h, outputs_w, taps_h, taps_w}) {          \
+    return functions<outputs_h, outputs_w, taps_h, taps_w>(channel_block); \
+  }
+#include "primitives/winograd/variants.inc"
+#undef CONVOPT_WINOGRAD_VARIANT
+  return {};
+}
+
+}  // namespace convopt::winograd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convopt::winograd {
+namespace {
+
+HWY_EXPORT(find_transforms);
+
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>
+void transform_filter(const float* filter, double* products) {
+  constexpr auto kRows = CookToom<kOutputsH, kTapsH>().filter;
+  constexpr auto kColumns = CookToom<kOutputsW, kTapsW>().filter;
+  for (const auto& row : kRows) {
+    for (const auto& column : kColumns) {
+      double sum = 0;
+      for (int i = 0; i < kTapsH; ++i) {
+        for (int j = 0; j < kTapsW; ++j) sum += row[i] * column[j] * filter[i * kTapsW + j];
+      }
+      *products++ = sum;
+    }
+  }
+}
+
+}  // namespace
+
+Transforms transforms(Isa isa, const Variant& variant, int channel_block) {
+  Transforms result = CONVOPT_DISPATCH(find_transforms, isa)(variant, channel_block);
+#define CONVOPT_WINOGRAD_VARIANT(outputs_h, outputs_w, taps_h, taps_w)       \
+  if (variant == Variant{outputs_h, outputs_w, taps_h, taps_w}) {            \
+    result.filter = &transform_filter<outputs_h, outputs_w, taps_h, taps_w>; \
+  }
+#include "primitives/winograd/variants.inc"
+#undef CONVOPT_WINOGRAD_VARIANT
+  return result;
+}
+
+}  // namespace convopt::winograd
+#endif

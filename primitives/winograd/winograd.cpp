@@ -1,0 +1,385 @@
+// Winograd convolution: transform windows of the image, multiply per product over all channels,
+// transform back. The image is worked through in blocks of tiles, and for each block the products
+// V [product][tile][input channel] are made once; then, per block of output channels, the results
+// M [product][tile][output channel] of one matrix product per transform product, and from them the
+// destination. V and M of a block are small, so they live in cache from writing to reading.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "primitives/gemm/gemm.h"
+#include "primitives/own.h"
+#include "primitives/winograd/transforms.h"
+
+namespace convopt::winograd {
+namespace {
+
+/// Everything that follows from shape and context alone.
+struct Blocking {
+  int tiles_h = 0, tiles_w = 0, tiles = 0;  ///< of all images
+  int block_tiles = 0, tile_blocks = 0;
+  int block_oc = 0, oc_blocks = 0;  ///< output channels include those of a partial layout block
+  int oc = 0;
+  /// Every thread makes V and M of its own blocks of tiles; otherwise all work on one block
+  /// together, split first by tiles and then by output channels.
+  bool own_blocks = true;
+  std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
+  std::int64_t v_floats = 0, m_floats = 0;
+  int v_copies = 1, m_copies = 1;
+
+  std::size_t workspace_bytes() const {
+    return static_cast<std::size_t>(v_copies * v_floats + m_copies * m_floats) * sizeof(float);
+  }
+  int channels_of_block(int block) const { return std::min(block_oc, oc - block * block_oc); }
+};
+
+constexpr int kCacheLineFloats = 16;
+
+/// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
+/// that the stores of one tile's products do not all fall into the same cache sets.
+std::int64_t product_stride(std::int64_t floats) {
+  const std::int64_t lines = ceil_div(floats, kCacheLineFloats);
+  return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
+}
+
+Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
+                         const gemm::Kernels& kernels, int threads) {
+  Blocking b;
+  b.tiles_h = static_cast<int>(ceil_div(shape.oh(), variant.outputs_h));
+  b.tiles_w = static_cast<int>(ceil_div(shape.ow(), variant.outputs_w));
+  b.tiles = shape.n * b.tiles_h * b.tiles_w;
+  b.oc = static_cast<int>(padded_channels(shape.oc, layout));
+
+  const int most_tiles = 32, most_oc = 64;
+  b.own_blocks = threads == 1 || b.tiles >= threads * most_tiles;
+  std::int64_t blocks = ceil_div(b.tiles, most_tiles);
+  if (b.own_blocks) blocks = round_up(blocks, threads);
+  b.block_tiles = static_cast<int>(ceil_div(b.tiles, blocks));
+  b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
+
+  std::int64_t oc_blocks = ceil_div(b.oc, most_oc);
+  if (!b.own_blocks) oc_blocks = round_up(oc_blocks, threads);
+  const int unit = std::max(kernels.lanes, channel_block(layout));
+  b.block_oc = static_cast<int>(round_up(ceil_div(b.oc, oc_blocks), unit));
+  b.oc_blocks = static_cast<int>(ceil_div(b.oc, b.block_oc));
+
+  b.v_row = round_up(shape.ic, kCacheLineFloats);
+  b.v_product = product_stride(b.block_tiles * b.v_row);
+  b.m_row = round_up(b.block_oc, kCacheLineFloats);
+  b.m_product = product_stride(b.block_tiles * b.m_row);
+  b.v_floats = variant.products() * b.v_product;
+  b.m_floats = variant.products() * b.m_product;
+  b.v_copies = b.own_blocks ? threads : 1;
+  b.m_copies = threads;
+  return b;
+}
+
+Pixels pixels_of(const TensorView& view) {
+  Pixels pixels{view.row_stride, view.column_stride, view.channel_stride,
+                channel_block(view.layout)};
+  if (view.layout == Layout::nhwc) pixels.block = std::max(1, view.shape.c);
+  return pixels;
+}
+
+class WinogradKernel final : public Kernel {
+ public:
+  WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
+                 const Variant& variant, Layout layout)
+      : shape_(workload.shape),
+        variant_(variant),
+        layout_(layout),
+        threads_(context.threads),
+        kernels_(gemm::kernels(context.isa)),
+        transforms_(transforms(context.isa, variant, channel_block(layout))),
+        blocking_(choose_blocking(shape_, variant, layout, kernels_, threads_)),
+        last_write_(last_write(workload.epilogue.activation)),
+        activation_(workload.epilogue.activation),
+        activate_(activate_function(context.isa)),
+        residual_(workload.epilogue.residual),
+        weights_(weight_floats(shape_, variant, blocking_, kernels_)),
+        bias_(static_cast<std::size_t>(blocking_.oc_blocks) * blocking_.block_oc) {
+    std::fill_n(bias_.data(), bias_.size(), 0.0F);
+    if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
+    parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
+      pack_weights(parameters.weights, static_cast<int>(block));
+    });
+  }
+
+  static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
+                                   const Blocking& blocking, const gemm::Kernels& kernels) {
+    const std::int64_t columns =
+        std::int64_t{blocking.oc_blocks - 1} * blocking.block_oc +
+        round_up(blocking.channels_of_block(blocking.oc_blocks - 1), kernels.lanes);
+    return static_cast<std::size_t>(variant.products() * columns * shape.ic);
+  }
+
+  std::size_t workspace_bytes() const override { return blocking_.workspace_bytes(); }
+  std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
+
+  void run(const RunArgs& args) const noexcept override {
+    float* const v = static_cast<float*>(args.workspace);
+    float* const m = v + blocking_.v_copies * blocking_.v_floats;
+    if (blocking_.own_blocks) {
+#pragma omp parallel num_threads(threads_) if (threads_ > 1)
+      {
+        const int me = omp_get_thread_num();
+        float* const my_v = v + me * blocking_.v_floats;
+        float* const my_m = m + me * blocking_.m_floats;
+#pragma omp for schedule(static)
+        for (int block = 0; block < blocking_.tile_blocks; ++block) {
+          const int first = block * blocking_.block_tiles;
+          const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
+          for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, my_v);
+          for (int oc = 0; oc < blocking_.oc_blocks; ++oc) {
+            compute(args, first, count, oc, my_v, my_m);
+          }
+        }
+      }
+      return;
+    }
+#pragma omp parallel num_threads(threads_)
+    {
+      float* const my_m = m + omp_get_thread_num() * blocking_.m_floats;
+      for (int block = 0; block < blocking_.tile_blocks; ++block) {
+        const int first = block * blocking_.block_tiles;
+        const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
+#pragma omp for schedule(static)
+        for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, v);
+#pragma omp for schedule(static)
+        for (int oc = 0; oc < blocking_.oc_blocks; ++oc) compute(args, first, count, oc, v, my_m);
+      }
+    }
+  }
+
+ private:
+  struct Position {
+    int image, row, column;  ///< of the tile's first output
+  };
+  Position position(int tile) const {
+    const int per_image = blocking_.tiles_h * blocking_.tiles_w;
+    const int in_image = tile % per_image;
+    return {tile / per_image, in_image / blocking_.tiles_w * variant_.outputs_h,
+            in_image % blocking_.tiles_w * variant_.outputs_w};
+  }
+
+  const float* block_weights(int block) const {
+    return weights_.data() +
+           std::int64_t{block} * blocking_.block_oc * shape_.ic * variant_.products();
+  }
+
+  // U [block of output channels][product], each an ic x block matrix packed for the product.
+  void pack_weights(const float* weights, int block) {
+    const int products = variant_.products();
+    const int taps = variant_.taps_h * variant_.taps_w;
+    const int columns = blocking_.channels_of_block(block);
+    const int first = block * blocking_.block_oc;
+    const int real = std::clamp(shape_.oc - first, 0, columns);
+    const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
+    std::vector<float> matrices(static_cast<std::size_t>(products) * shape_.ic * columns);
+    std::vector<double> transformed(static_cast<std::size_t>(products));
+    for (int c = 0; c < real; ++c) {
+      for (int k = 0; k < shape_.ic; ++k) {
+        transforms_.filter(weights + (std::int64_t{first + c} * shape_.ic + k) * taps,
+                           transformed.data());
+        for (int p = 0; p < products; ++p) {
+          matrices[(static_cast<std::size_t>(p) * shape_.ic + k) * columns + c] =
+              static_cast<float>(transformed[static_cast<std::size_t>(p)]);
+        }
+      }
+    }
+    for (int p = 0; p < products; ++p) {
+      gemm::pack(kernels_, shape_.ic, columns,
+                 matrices.data() + static_cast<std::size_t>(p) * shape_.ic * columns, columns, 1,
+                 const_cast<float*>(block_weights(block)) + p * product_floats);
+    }
+  }
+
+  void transform_tile(const RunArgs& args, int first, int tile, float* v) const {
+    const TensorView& source = args.sources[0];
+    const auto [image, row, column] = position(first + tile);
+    const int top = row - shape_.pad_top, left = column - shape_.pad_left;
+    InputTile input;
+    input.pixels = pixels_of(source);
+    input.source = source.data + image * source.batch_stride + top * source.row_stride +
+                   left * source.column_stride;
+    input.channels = shape_.ic;
+    input.row_begin = std::clamp(-top, 0, variant_.window_h());
+    input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
+    input.column_begin = std::clamp(-left, 0, variant_.window_w());
+    input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
+    input.products = v + tile * blocking_.v_row;
+    input.product_stride = blocking_.v_product;
+    transforms_.input(input);
+  }
+
+  void compute(const RunArgs& args, int first, int count, int block, const float* v,
+               float* m) const {
+    const int columns = blocking_.channels_of_block(block);
+    gemm::Product product;
+    product.rows = count;
+    product.columns = static_cast<int>(round_up(columns, kernels_.lanes));
+    product.k = shape_.ic;
+    product.a_row_stride = blocking_.v_row;
+    product.c_row_stride = blocking_.m_row;
+    const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
+    for (int p = 0; p < variant_.products(); ++p) {
+      product.a = v + p * blocking_.v_product;
+      product.b = block_weights(block) + p * product_floats;
+      product.c = m + p * blocking_.m_product;
+      gemm::multiply(kernels_, product);
+    }
+    for (int tile = 0; tile < count; ++tile) {
+      store_tile(args, first + tile, block, m + tile * blocking_.m_row);
+    }
+  }
+
+  void store_tile(const RunArgs& args, int tile, int block, const float* m) const {
+    const auto [image, row, column] = position(tile);
+    const int first = block * blocking_.block_oc;
+    OutputTile output;
+    output.products = m;
+    output.product_stride = blocking_.m_product;
+    output.bias = bias_.data() + first;
+    output.destination = args.destination.data + args.destination.offset(image, first, row, column);
+    output.pixels = pixels_of(args.destination);
+    if (residual_) {
+      output.residual = args.residual.data + args.residual.offset(image, first, row, column);
+      output.residual_pixels = pixels_of(args.residual);
+    }
+    output.channels = blocking_.channels_of_block(block);
+    output.rows = std::min(variant_.outputs_h, shape_.oh() - row);
+    output.columns = std::min(variant_.outputs_w, shape_.ow() - column);
+    output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
+    output.low = last_write_.low;
+    output.high = last_write_.high;
+    transforms_.output(output);
+    if (last_write_.needs_pass) activate(output, std::min(output.channels, shape_.oc - first));
+  }
+
+  void activate(const OutputTile& output, int channels) const {
+    for (int c = 0; c < channels; c += output.pixels.block) {
+      const int count = std::min(output.pixels.block, channels - c);
+      float* const block =
+          output.destination + c / output.pixels.block * output.pixels.block_stride;
+      for (int i = 0; i < output.rows; ++i) {
+        for (int j = 0; j < output.columns; ++j) {
+          activate_(activation_,
+                    block + i * output.pixels.row_stride + j * output.pixels.column_stride, count);
+        }
+      }
+    }
+  }
+
+  ConvShape shape_;
+  Variant variant_;
+  Layout layout_;
+  int threads_;
+  const gemm::Kernels& kernels_;
+  Transforms transforms_;
+  Blocking blocking_;
+  LastWrite last_write_;
+  Activation activation_;
+  ActivateFunction activate_;
+  bool residual_;
+  AlignedFloats weights_;
+  AlignedFloats bias_;
+};
+
+/// Errors grow with the size of the transforms: RMS figures for 2-D, relative to direct.
+double amplification(const Variant& variant) {
+  const auto one_dimension = [](int outputs, int taps) {
+    switch (outputs + taps - 1) {
+      case 4:
+        return 1.0;
+      case 6:
+        return std::sqrt(3.0);
+      case 8:
+        return std::sqrt(8.0);
+      default:
+        return 1.0;
+    }
+  };
+  return std::max(1.0, one_dimension(variant.outputs_h, variant.taps_h) *
+                           one_dimension(variant.outputs_w, variant.taps_w));
+}
+
+class WinogradPrimitive final : public Primitive {
+ public:
+  WinogradPrimitive(PrimitiveInfo info, const Variant& variant)
+      : Primitive(std::move(info)), variant_(variant) {}
+
+  Applicability applicability(const Workload& workload, const Context& context) const override {
+    const ConvShape& shape = workload.shape;
+    if (shape.kh != variant_.taps_h || shape.kw != variant_.taps_w) {
+      return Applicability::no("the kernel is not " + std::to_string(variant_.taps_h) + "x" +
+                               std::to_string(variant_.taps_w));
+    }
+    if (shape.stride_h != 1 || shape.stride_w != 1) return Applicability::no("the stride is not 1");
+    if (shape.dilation_h != 1 || shape.dilation_w != 1) {
+      return Applicability::no("the kernel is dilated");
+    }
+    if (shape.groups != 1) return Applicability::no("the convolution is grouped");
+    if (workspace_bytes(workload, context) > context.workspace_limit) {
+      return Applicability::no("the workspace would exceed its limit");
+    }
+    return Applicability::yes();
+  }
+
+  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
+    return blocking(workload, context).workspace_bytes();
+  }
+
+  std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
+    const Blocking b = blocking(workload, context);
+    const std::size_t bias = static_cast<std::size_t>(b.oc_blocks) * b.block_oc;
+    return sizeof(float) * (bias + WinogradKernel::weight_floats(workload.shape, variant_, b,
+                                                                 gemm::kernels(context.isa)));
+  }
+
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
+                                          const Context& context) const override {
+    return std::unique_ptr<Kernel>(std::make_unique<WinogradKernel>(workload, parameters, context,
+                                                                    variant_, info().input_layout));
+  }
+
+ private:
+  Blocking blocking(const Workload& workload, const Context& context) const {
+    return choose_blocking(workload.shape, variant_, info().input_layout,
+                           gemm::kernels(context.isa), context.threads);
+  }
+
+  Variant variant_;
+};
+
+}  // namespace
+
+/// Variant: outputs per tile (h, w), taps (h, w).
+std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& context,
+                                         std::initializer_list<int> numbers) {
+  const int* number = numbers.begin();
+  const Variant variant{number[0], number[1], number[2], number[3]};
+  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  const auto by = [](int a, int b) { return std::to_string(a) + "x" + std::to_string(b); };
+  info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
+                     " kernels, " + by(variant.outputs_h, variant.outputs_w) + " outputs from " +
+                     by(variant.window_h(), variant.window_w()) + " products per tile";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::winograd;
+  info.traits.tile_oc = kernels.panel_columns();
+  info.traits.tile_pixels = kernels.rows[kernels.vectors];
+  info.traits.transform_h = variant.window_h();
+  info.traits.transform_w = variant.window_w();
+  info.traits.output_h = variant.outputs_h;
+  info.traits.output_w = variant.outputs_w;
+  info.traits.packed_bytes_per_input_byte =
+      double{1} * variant.products() / (variant.outputs_h * variant.outputs_w);
+  info.traits.error_amplification = amplification(variant);
+  info.traits.strided_views = true;
+  return std::make_unique<WinogradPrimitive>(std::move(info), variant);
+}
+
+}  // namespace convopt::winograd
