@@ -1,0 +1,202 @@
+#include "primitives/onednn/kernel.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "primitives/onednn/compat.h"
+#include "primitives/onednn/library.h"
+
+namespace convopt::onednn {
+namespace {
+
+using Desc = dnnl::memory::desc;
+using Dims = dnnl::memory::dims;
+constexpr auto kFloat = dnnl::memory::data_type::f32;
+
+/// What a run needs besides its arguments, so that it need not be made each time: making oneDNN's
+/// memory objects costs about as much as the smallest kernels.
+struct Arguments {
+  dnnl::stream stream;
+  std::vector<dnnl::memory> memories;  // in the order of `bound`, keeps the handles alive
+  std::vector<void*> bound;            // the address that each memory has
+  std::vector<dnnl_exec_arg_t> list;
+};
+
+class OneDnnKernel final : public Kernel {
+ public:
+  OneDnnKernel(dnnl::engine cpu, const Request& request,
+               const dnnl::primitive_desc_base& descriptor, const Parameters& parameters)
+      : cpu_(std::move(cpu)),
+        workload_(request.workload),
+        input_(request.input),
+        output_(request.output),
+        threads_(request.threads),
+        primitive_(descriptor.get()),
+        scratchpad_(descriptor.scratchpad_desc()) {
+    if (workload_.has_weights()) pack(descriptor, parameters);
+    // Weights, bias, destination and scratchpad stand beside the sources.
+    idle_.push_back(make_arguments());
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    const ThreadScope threads(threads_);
+    const std::size_t destination_elements =
+        static_cast<std::size_t>(padded_elements(workload_.output(), output_));
+    if (workload_.epilogue.residual && args.residual.data != args.destination.data) {
+      // The library's sum reads its second operand from the destination.
+      std::memcpy(args.destination.data, args.residual.data, destination_elements * sizeof(float));
+    }
+    std::unique_ptr<Arguments> arguments = acquire();
+    const bool done = bind(*arguments, args) &&
+                      dnnl_primitive_execute(primitive_.get(), arguments->stream.get(),
+                                             static_cast<int>(arguments->list.size()),
+                                             arguments->list.data()) == dnnl_success &&
+                      dnnl_stream_wait(arguments->stream.get()) == dnnl_success;
+    release(std::move(arguments));
+    // There is nobody to tell, but no check of the result will overlook this.
+    if (!done) {
+      std::fill_n(args.destination.data, destination_elements,
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+
+  std::size_t workspace_bytes() const override { return scratchpad_.get_size(); }
+  std::size_t packed_bytes() const override {
+    return weights_ ? weights_.get_desc().get_size() + bias_.get_desc().get_size() : 0;
+  }
+
+ private:
+  void pack(const dnnl::primitive_desc_base& descriptor, const Parameters& parameters) {
+    const ConvShape& shape = workload_.shape;
+    const bool grouped = workload_.op == Op::conv && shape.groups > 1;
+    // The same order of values as in Parameters; only the number of dimensions differs.
+    const Desc plain = workload_.op == Op::fully_connected
+                           ? Desc({shape.oc, shape.ic}, kFloat, dnnl::memory::format_tag::oi)
+                       : grouped ? Desc({shape.groups, shape.oc / shape.groups,
+                                         shape.ic / shape.groups, shape.kh, shape.kw},
+                                        kFloat, dnnl::memory::format_tag::goihw)
+                                 : Desc({shape.oc, shape.ic, shape.kh, shape.kw}, kFloat,
+                                        dnnl::memory::format_tag::oihw);
+    dnnl::stream stream(cpu_);
+    // Only read, although the interface cannot say so.
+    dnnl::memory source(plain, cpu_, const_cast<float*>(parameters.weights));
+    weights_ = dnnl::memory(descriptor.weights_desc(0), cpu_);
+    dnnl::reorder(source, weights_).execute(stream, source, weights_);
+    stream.wait();
+
+    bias_ = dnnl::memory(Desc({shape.oc}, kFloat, dnnl::memory::format_tag::x), cpu_);
+    auto* const bias = static_cast<float*>(bias_.get_data_handle());
+    for (int i = 0; i < shape.oc; ++i) bias[i] = parameters.bias ? parameters.bias[i] : 0.0F;
+  }
+
+  /// oneDNN writes zeros into the padding of a memory whenever that gets an address. Sources are
+  /// not ours to write to, and their padding holds zeros already: they are described with the
+  /// padded channels, which lie in the same places.
+  Desc source_desc(int index) const {
+    TensorShape shape = workload_.source(index);
+    if (workload_.op == Op::fully_connected) {
+      return Desc({shape.n, shape.c}, kFloat, dnnl::memory::format_tag::nc);
+    }
+    shape.c = static_cast<int>(padded_channels(shape.c, input_));
+    return tensor_desc(shape, input_);
+  }
+
+  Desc destination_desc() const {
+    const TensorShape shape = workload_.output();
+    return workload_.op == Op::fully_connected
+               ? Desc({shape.n, shape.c}, kFloat, dnnl::memory::format_tag::nc)
+               : tensor_desc(shape, output_);
+  }
+
+  std::unique_ptr<Arguments> make_arguments() const {
+    auto arguments = std::make_unique<Arguments>();
+    arguments->stream = dnnl::stream(cpu_);
+    const auto add = [&](int role, const Desc& desc) {
+      arguments->memories.emplace_back(desc, cpu_, static_cast<void*>(DNNL_MEMORY_NONE));
+      arguments->bound.push_back(nullptr);
+      arguments->list.push_back({role, arguments->memories.back().get()});
+    };
+    const int first = workload_.op == Op::concat ? DNNL_ARG_MULTIPLE_SRC : DNNL_ARG_SRC_0;
+    for (int i = 0; i < workload_.source_count(); ++i) add(first + i, source_desc(i));
+    add(DNNL_ARG_DST, destination_desc());
+    if (scratchpad_.get_size() > 0) add(DNNL_ARG_SCRATCHPAD, scratchpad_);
+    if (weights_) {
+      arguments->list.push_back({DNNL_ARG_WEIGHTS, weights_.get()});
+      arguments->list.push_back({DNNL_ARG_BIAS, bias_.get()});
+    }
+    return arguments;
+  }
+
+  bool bind(Arguments& arguments, const RunArgs& args) const {
+    const auto sources = static_cast<std::size_t>(workload_.source_count());
+    for (std::size_t i = 0; i < arguments.bound.size(); ++i) {
+      void* const address = i < sources    ? args.sources[i].data
+                            : i == sources ? args.destination.data
+                                           : args.workspace;
+      if (address == arguments.bound[i]) continue;
+      if (dnnl_memory_set_data_handle(arguments.memories[i].get(), address) != dnnl_success) {
+        return false;
+      }
+      arguments.bound[i] = address;
+    }
+    return true;
+  }
+
+  /// The set used last, so that one thread with the same buffers finds them bound. Only when more
+  /// threads than ever before run this kernel at once is a new one made.
+  std::unique_ptr<Arguments> acquire() const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto arguments = std::move(idle_.back());
+        idle_.pop_back();
+        return arguments;
+      }
+    }
+    return make_arguments();
+  }
+
+  void release(std::unique_ptr<Arguments> arguments) const {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(arguments));
+  }
+
+  dnnl::engine cpu_;
+  Workload workload_;
+  Layout input_, output_;
+  int threads_;
+  dnnl::primitive primitive_;
+  Desc scratchpad_;
+  dnnl::memory weights_, bias_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Arguments>> idle_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Kernel>> make_kernel(const dnnl::engine& cpu, const Request& request,
+                                            const std::string& implementation,
+                                            const Parameters& parameters) {
+  if (request.workload.has_weights() && parameters.weights == nullptr) {
+    return make_error(ErrorCode::usage, request.workload.text() + " needs weights");
+  }
+  try {
+    const ThreadScope threads(request.threads);
+    const auto descriptor = find_descriptor(cpu, request, implementation);
+    if (!descriptor) {
+      return make_error(ErrorCode::usage, "oneDNN does not offer " + implementation + " for " +
+                                              request.workload.text());
+    }
+    return std::unique_ptr<Kernel>(
+        std::make_unique<OneDnnKernel>(cpu, request, descriptor, parameters));
+  } catch (const std::exception& error) {
+    return make_error(ErrorCode::environment,
+                      "oneDNN cannot prepare " + request.workload.text() + ": " + error.what());
+  }
+}
+
+}  // namespace convopt::onednn

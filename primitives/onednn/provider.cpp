@@ -1,0 +1,281 @@
+// Discovery of oneDNN's primitives and the primitive itself.
+#include "primitives/provider.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include "primitives/onednn/kernel.h"
+#include "primitives/onednn/library.h"
+#include "primitives/onednn/names.h"
+#include "primitives/onednn/offers.h"
+
+namespace convopt {
+namespace onednn {
+namespace {
+
+/// What all primitives of one provider share. Kernels outlive it, primitives may not.
+struct Session {
+  Isa isa;
+  std::string version;
+  Catalogue catalogue;
+};
+
+std::string describe(const Identity& identity) {
+  const std::string input(to_string(identity.input)), output(to_string(identity.output));
+  const std::string place = input == output ? " in " + input : " from " + input + " to " + output;
+  switch (identity.op) {
+    case Op::conv:
+      return "oneDNN's convolution " + identity.implementation + place;
+    case Op::convert:
+      return "oneDNN's layout conversion" + place;
+    default:
+      return "oneDNN's first choice for " + std::string(to_string(identity.op)) + place;
+  }
+}
+
+class OneDnnPrimitive final : public Primitive {
+ public:
+  OneDnnPrimitive(const Identity& identity, std::shared_ptr<Session> session)
+      : Primitive({.name = name_of(identity),
+                   .family = "onednn",
+                   .description = describe(identity),
+                   .op = identity.op,
+                   .input_layout = identity.input,
+                   .output_layout = identity.output,
+                   .revision = session->version,
+                   .traits = traits_of(identity)}),
+        identity_(identity),
+        session_(std::move(session)) {}
+
+  Applicability applicability(const Workload& workload, const Context& context) const override {
+    if (context.isa != session_->isa) {
+      return Applicability::no("oneDNN is used at " + std::string(to_string(session_->isa)) +
+                               " in this process, not at " + std::string(to_string(context.isa)));
+    }
+    const Offers& offers = session_->catalogue.offers(request(workload, context));
+    const Offer* const offer = offers.find(identity_.implementation);
+    if (offer == nullptr) return Applicability::no(absence(offers, context));
+    if (offer->workspace_bytes > context.workspace_limit) {
+      return Applicability::no("needs " + std::to_string(offer->workspace_bytes) +
+                               " bytes of workspace, the limit is " +
+                               std::to_string(context.workspace_limit));
+    }
+    return Applicability::yes();
+  }
+
+  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
+    const Offer* const offer = find(workload, context);
+    return offer == nullptr ? 0 : offer->workspace_bytes;
+  }
+
+  std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
+    const Offer* const offer = find(workload, context);
+    return offer == nullptr ? 0 : offer->packed_bytes;
+  }
+
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
+                                          const Context& context) const override {
+    if (const Applicability applies = applicability(workload, context); !applies) {
+      return make_error(ErrorCode::usage, info().name + " does not compute " + workload.text() +
+                                              ": " + applies.reason);
+    }
+    return make_kernel(session_->catalogue.cpu(), request(workload, context),
+                       identity_.implementation, parameters);
+  }
+
+ private:
+  Request request(const Workload& workload, const Context& context) const {
+    return {workload, identity_.input, identity_.output, identity_.is_winograd(),
+            false,    context.threads};
+  }
+
+  const Offer* find(const Workload& workload, const Context& context) const {
+    return session_->catalogue.offers(request(workload, context)).find(identity_.implementation);
+  }
+
+  /// The library does not say why it leaves an implementation out, but what it has instead helps.
+  std::string absence(const Offers& offers, const Context& context) const {
+    if (!offers.reason.empty()) return offers.reason;
+    const std::string threads =
+        std::to_string(context.threads) + (context.threads == 1 ? " thread" : " threads");
+    if (offers.list.empty()) {
+      return "oneDNN has no " +
+             std::string(identity_.is_winograd() ? "Winograd convolution" : "implementation") +
+             " for this workload in these layouts at " + threads;
+    }
+    std::string others;
+    for (const Offer& offer : offers.list) {
+      others += (others.empty() ? "" : ", ") + offer.implementation;
+    }
+    return "not among what oneDNN has for this workload in these layouts at " + threads + ": " +
+           others;
+  }
+
+  Identity identity_;
+  std::shared_ptr<Session> session_;
+};
+
+/// Pairs of layouts in which the library is asked for convolutions. Asked about all sixteen, 2.6.3
+/// has nothing but its reference implementation for the ten others.
+struct LayoutPair {
+  Layout input, output;
+};
+constexpr std::array kConvolutionPairs = {
+    LayoutPair{Layout::nchw, Layout::nchw},     LayoutPair{Layout::nhwc, Layout::nhwc},
+    LayoutPair{Layout::nChw8c, Layout::nChw8c}, LayoutPair{Layout::nChw16c, Layout::nChw16c},
+    LayoutPair{Layout::nchw, Layout::nChw8c},   LayoutPair{Layout::nchw, Layout::nChw16c},
+};
+
+/// Shapes that between them bring out every implementation: what is missing here is missing in
+/// `convopt list`, though still found by name.
+std::vector<ConvShape> probing_shapes() {
+  const auto shape = [](int ic, int size, int oc, int kernel, int stride, int groups = 1,
+                        int dilation = 1) {
+    ConvShape s;
+    s.ic = ic;
+    s.ih = s.iw = size;
+    s.oc = oc;
+    s.kh = s.kw = kernel;
+    s.stride_h = s.stride_w = stride;
+    s.groups = groups;
+    s.dilation_h = s.dilation_w = dilation;
+    s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = (kernel - 1) * dilation / 2;
+    return s;
+  };
+  return {
+      shape(64, 28, 64, 3, 1),        shape(64, 14, 128, 3, 2),    shape(256, 14, 64, 1, 1),
+      shape(64, 14, 128, 1, 2),       shape(3, 224, 64, 7, 2),     shape(3, 64, 32, 3, 1),
+      shape(32, 28, 64, 5, 1),        shape(96, 28, 96, 3, 1, 96), shape(96, 28, 96, 3, 2, 96),
+      shape(96, 28, 96, 3, 1, 96, 2), shape(64, 28, 64, 3, 1, 4),  shape(64, 28, 64, 3, 1, 1, 2),
+      shape(64, 224, 64, 3, 1),       shape(512, 7, 512, 3, 1),
+  };
+}
+
+/// Operations other than convolutions and conversions, each on a workload that every layout can
+/// hold without padding.
+std::vector<Workload> probing_operations() {
+  const TensorShape tensor{1, 32, 12, 12};
+  const Epilogue relu{false, {ActivationKind::relu}};
+  ConvShape window;
+  window.ic = window.oc = window.groups = 32;
+  window.ih = window.iw = 12;
+  window.kh = window.kw = window.stride_h = window.stride_w = 2;
+  return {Workload::pool(Op::max_pool, window),
+          Workload::pool(Op::avg_pool_include, window),
+          Workload::pool(Op::avg_pool_exclude, window),
+          Workload::pointwise(Op::activation, tensor, relu),
+          Workload::pointwise(Op::add, tensor),
+          Workload::concat(tensor, {16, 16}),
+          Workload::pointwise(Op::softmax, tensor),
+          Workload::lrn(tensor, 5),
+          Workload::upsample(Op::upsample_nearest, tensor, 2, 2),
+          Workload::upsample(Op::upsample_bilinear, tensor, 2, 2)};
+}
+
+class OneDnnProvider final : public Provider {
+ public:
+  OneDnnProvider(const Context& context, std::shared_ptr<Session> session)
+      : context_(context),
+        session_(std::move(session)),
+        libraries_{{"onednn", session_->version}} {}
+
+  std::vector<std::unique_ptr<Primitive>> discover() override {
+    std::vector<std::unique_ptr<Primitive>> primitives;
+    const auto add = [&](const Identity& identity) {
+      primitives.push_back(std::make_unique<OneDnnPrimitive>(identity, session_));
+    };
+    for (const Identity& identity : discover_convolutions()) add(identity);
+    for (const Workload& workload : probing_operations()) {
+      for (const Layout layout : kLayouts) {
+        if (offers(workload, layout, layout)) add({workload.op, {}, layout, layout});
+      }
+    }
+    // The source has one pixel, so that every layout would be the same but for its padding.
+    if (offers(Workload::fully_connected(1, 64, 32), Layout::nchw, Layout::nchw)) {
+      add({Op::fully_connected, {}, Layout::nchw, Layout::nchw});
+    }
+    const Workload conversion = Workload::pointwise(Op::convert, {1, 32, 12, 12});
+    for (const Layout input : kLayouts) {
+      for (const Layout output : kLayouts) {
+        if (input != output && offers(conversion, input, output)) {
+          add({Op::convert, {}, input, output});
+        }
+      }
+    }
+    return primitives;
+  }
+
+  std::unique_ptr<Primitive> make(std::string_view name) override {
+    const auto identity = parse_name(name);
+    return identity ? std::make_unique<OneDnnPrimitive>(*identity, session_) : nullptr;
+  }
+
+  std::string default_primitive(const Workload& workload) override {
+    if (workload.op != Op::conv) return {};
+    const Offers& offers = session_->catalogue.offers(
+        {workload, Layout::nchw, Layout::nchw, false, true, context_.threads});
+    if (offers.list.empty()) return {};
+    const Offer& first = offers.list.front();
+    return name_of({Op::conv, first.implementation, first.input, first.output});
+  }
+
+  const Libraries& libraries() const override { return libraries_; }
+
+ private:
+  bool offers(const Workload& workload, Layout input, Layout output) {
+    return !session_->catalogue.offers({workload, input, output, false, false, context_.threads})
+                .list.empty();
+  }
+
+  /// Ordered by layouts, then by name: an order that does not depend on the library's.
+  std::vector<Identity> discover_convolutions() {
+    std::vector<Identity> found;
+    for (const auto& [input, output] : kConvolutionPairs) {
+      std::set<std::string> implementations;
+      for (const ConvShape& shape : probing_shapes()) {
+        for (const bool winograd : {false, true}) {
+          // Only 3x3 kernels of stride 1 have fast Winograd forms.
+          if (winograd && (shape.kh != 3 || shape.stride_h != 1)) continue;
+          const Request request{Workload::conv(shape), input, output, winograd, false,
+                                context_.threads};
+          for (const Offer& offer : session_->catalogue.offers(request).list) {
+            implementations.insert(offer.implementation);
+          }
+        }
+      }
+      for (const std::string& implementation : implementations) {
+        // Plain loops without vectors or threads worth the name, offered for everything: each
+        // would lengthen every profile by more than all the others together and never be chosen.
+        // Found by name, for checking.
+        if (implementation.starts_with("ref")) continue;
+        found.push_back({Op::conv, implementation, input, output});
+      }
+    }
+    return found;
+  }
+
+  Context context_;
+  std::shared_ptr<Session> session_;
+  Libraries libraries_;
+};
+
+}  // namespace
+}  // namespace onednn
+
+Result<std::unique_ptr<Provider>> make_onednn_provider(const Context& context) {
+  if (const auto capped = onednn::cap_isa(context.isa); !capped) return capped.error();
+  try {
+    const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+    std::shared_ptr<onednn::Session> session(
+        new onednn::Session{context.isa, onednn::library_version(), onednn::Catalogue(cpu)});
+    return std::unique_ptr<Provider>(
+        std::make_unique<onednn::OneDnnProvider>(context, std::move(session)));
+  } catch (const std::exception& error) {
+    return make_error(ErrorCode::environment,
+                      std::string("oneDNN does not start on this processor: ") + error.what());
+  }
+}
+
+}  // namespace convopt
