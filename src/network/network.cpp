@@ -1,8 +1,21 @@
 #include "convopt/network.hpp"
 
+#include <array>
+#include <charconv>
+
 #include "src/core/files.h"
 
 namespace convopt {
+namespace {
+
+/// The shortest text that reads back as the same number, whatever the locale.
+std::string exact(float value) {
+  std::array<char, 32> digits;
+  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  return {digits.data(), written.ptr};
+}
+
+}  // namespace
 
 std::string Network::hash() const {
   // Operator names are part of the graph because a plan refers to operators by them.
@@ -24,7 +37,7 @@ std::string Network::hash() const {
         // The workload's text leaves these out because they change no time.
         if (op.workload.op == Op::lrn)
           for (const float value : {op.workload.lrn_alpha, op.workload.lrn_beta, op.workload.lrn_k})
-            text += "," + std::to_string(value);
+            text += "," + exact(value);
         break;
       case OperatorKind::reshape:
         text += "reshape";
