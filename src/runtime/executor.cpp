@@ -1,0 +1,169 @@
+#include "src/runtime/executor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace convopt {
+namespace {
+
+Error out_of_memory(std::size_t bytes) {
+  return make_error(
+      ErrorCode::environment,
+      "there is no memory of " + std::to_string(bytes >> 20U) + " MiB for the network's tensors");
+}
+
+std::string wrong_size(std::string_view what, std::size_t index, std::size_t got,
+                       std::size_t want) {
+  return std::string(what) + " " + std::to_string(index) + " has " + std::to_string(got) +
+         " elements, but the network's has " + std::to_string(want);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const Plan& plan,
+                                                   const Registry& registry,
+                                                   const WeightSource& weights) try {
+  auto schedule = make_schedule(network, plan, registry);
+  if (!schedule) return schedule.error();
+  std::unique_ptr<Executor> executor(new Executor);
+  executor->schedule_ = std::move(*schedule);
+  const auto sizes = [&](const std::vector<TensorId>& tensors) {
+    std::vector<std::size_t> result;
+    for (const TensorId id : tensors) {
+      result.push_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
+    }
+    return result;
+  };
+  executor->input_sizes_ = sizes(network.inputs);
+  executor->output_sizes_ = sizes(network.outputs);
+  if (auto prepared = executor->prepare(network, registry, weights); !prepared) {
+    return prepared.error();
+  }
+  if (auto allocated = executor->allocate(); !allocated) return allocated.error();
+  executor->make_views(network);
+  return executor;
+} catch (const std::bad_alloc&) {
+  return make_error(ErrorCode::environment,
+                    "there is not enough memory to prepare the network " + network.name);
+}
+
+Result<void> Executor::prepare(const Network& network, const Registry& registry,
+                               const WeightSource& source) {
+  for (const Step& step : schedule_.steps) {
+    Weights weights;
+    if (step.workload.has_weights()) {
+      auto loaded = source.weights(network.operators[step.operators.front()]);
+      if (!loaded) return loaded.error();
+      weights = std::move(*loaded);
+    }
+    auto kernel = step.primitive->prepare(step.workload, weights.parameters(), registry.context());
+    if (!kernel) return kernel.error();
+    memory_.packed_weights += (*kernel)->packed_bytes();
+    memory_.workspace = std::max(memory_.workspace, (*kernel)->workspace_bytes());
+    calls_.push_back({std::move(*kernel), {}, {}, 0, {}});
+  }
+  return {};
+}
+
+Result<void> Executor::allocate() {
+  std::vector<Lifetime> lifetimes;
+  for (const Storage& storage : schedule_.storages) {
+    lifetimes.push_back(storage.life);
+    // The caller's memory takes no room in the arena.
+    if (storage.input != kNone || storage.output != kNone) lifetimes.back().bytes = 0;
+  }
+  const ArenaLayout layout = lay_out_arena(lifetimes);
+  memory_.arena = layout.bytes;
+  arena_ = allocate_aligned(memory_.arena);
+  workspace_ = allocate_aligned(memory_.workspace);
+  if (!arena_ || !workspace_) return out_of_memory(memory_.arena + memory_.workspace);
+  // Touched now, so that no run meets a page for the first time.
+  std::memset(arena_.get(), 0, memory_.arena);
+  std::memset(workspace_.get(), 0, memory_.workspace);
+  for (const std::size_t offset : layout.offsets) {
+    storage_data_.push_back(reinterpret_cast<float*>(arena_.get() + offset));
+  }
+  return {};
+}
+
+void Executor::make_views(const Network& network) {
+  const auto fill = [&](TensorView& view, int index) {
+    const Value& value = schedule_.values[index];
+    const Storage& storage = schedule_.storages[value.storage];
+    view = TensorView::dense(storage_data_[value.storage], network.tensors[value.tensor].shape,
+                             value.layout);
+    if (storage.input != kNone || storage.output != kNone) {
+      bindings_.push_back({&view, value.storage});
+    }
+  };
+  for (std::size_t s = 0; s < calls_.size(); ++s) {
+    const Step& step = schedule_.steps[s];
+    Call& call = calls_[s];
+    call.sources.resize(step.sources.size());
+    for (std::size_t i = 0; i < step.sources.size(); ++i) fill(call.sources[i], step.sources[i]);
+    call.args.sources = call.sources;
+    call.args.workspace = workspace_.get();
+    fill(call.args.destination, step.destination);
+    if (step.residual == kNone) continue;
+    if (step.copies_residual) {
+      fill(call.copied_residual, step.residual);
+      fill(call.args.residual, step.destination);
+      call.copy_bytes = schedule_.storages[schedule_.values[step.residual].storage].life.bytes;
+    } else {
+      fill(call.args.residual, step.residual);
+    }
+  }
+}
+
+Result<void> Executor::bind(std::span<const std::span<const float>> inputs,
+                            std::span<const std::span<float>> outputs) {
+  if (inputs.size() != input_sizes_.size() || outputs.size() != output_sizes_.size()) {
+    return make_error(ErrorCode::usage, "the network has " + std::to_string(input_sizes_.size()) +
+                                            " inputs and " + std::to_string(output_sizes_.size()) +
+                                            " outputs");
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].size() != input_sizes_[i]) {
+      return make_error(ErrorCode::usage,
+                        wrong_size("input", i, inputs[i].size(), input_sizes_[i]));
+    }
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].size() != output_sizes_[i]) {
+      return make_error(ErrorCode::usage,
+                        wrong_size("output", i, outputs[i].size(), output_sizes_[i]));
+    }
+  }
+  for (std::size_t s = 0; s < storage_data_.size(); ++s) {
+    const Storage& storage = schedule_.storages[s];
+    // Views of sources are never written to.
+    if (storage.input != kNone) storage_data_[s] = const_cast<float*>(inputs[storage.input].data());
+    if (storage.output != kNone) storage_data_[s] = outputs[storage.output].data();
+  }
+  for (const Binding& binding : bindings_) binding.view->data = storage_data_[binding.storage];
+  return {};
+}
+
+Result<void> Executor::run(std::span<const std::span<const float>> inputs,
+                           std::span<const std::span<float>> outputs, Observer* observer) {
+  if (auto bound = bind(inputs, outputs); !bound) return bound;
+  if (observer != nullptr) observer->before_run();
+  for (std::size_t s = 0; s < calls_.size(); ++s) {
+    const Call& call = calls_[s];
+    if (call.copy_bytes > 0) {
+      std::memcpy(call.args.destination.data, call.copied_residual.data, call.copy_bytes);
+    }
+    call.kernel->run(call.args);
+    if (observer != nullptr) observer->after_step(s, call.args.destination);
+  }
+  for (const OutputCopy& copy : schedule_.output_copies) {
+    std::memcpy(outputs[copy.output].data(), storage_data_[copy.storage],
+                outputs[copy.output].size_bytes());
+  }
+  return {};
+}
+
+}  // namespace convopt

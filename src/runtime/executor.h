@@ -1,0 +1,84 @@
+// Executes whole networks by a plan.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/network.hpp"
+#include "convopt/plan.hpp"
+#include "convopt/primitive.hpp"
+#include "src/runtime/arena.h"
+#include "src/runtime/schedule.h"
+#include "src/runtime/weights.h"
+
+namespace convopt {
+
+/// Sees every step of a run; `destination` is what the step has just written.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void before_run() noexcept {}
+  virtual void after_step(std::size_t step, const TensorView& destination) noexcept = 0;
+};
+
+/// Bytes that an executor holds; the caller's inputs and outputs are not among them.
+struct ExecutorMemory {
+  std::size_t arena = 0, workspace = 0, packed_weights = 0;
+
+  std::size_t total() const { return arena + workspace + packed_weights; }
+};
+
+/// A network prepared by a plan: kernels created, weights packed, memory laid out. Executors share
+/// nothing, so several may run at once, each in one thread at a time.
+class Executor {
+ public:
+  /// The registry must outlive the executor; all else is copied.
+  static Result<std::unique_ptr<Executor>> create(const Network& network, const Plan& plan,
+                                                  const Registry& registry,
+                                                  const WeightSource& weights);
+
+  /// Dense nchw tensors in the order of Network::inputs and Network::outputs. Allocates nothing and
+  /// fails only if their number or sizes are wrong.
+  Result<void> run(std::span<const std::span<const float>> inputs,
+                   std::span<const std::span<float>> outputs, Observer* observer = nullptr);
+
+  std::span<const Step> steps() const { return schedule_.steps; }
+  std::span<const Value> values() const { return schedule_.values; }
+  const ExecutorMemory& memory() const { return memory_; }
+
+ private:
+  /// What a step's kernel is called with.
+  struct Call {
+    std::unique_ptr<Kernel> kernel;
+    std::vector<TensorView> sources;
+    RunArgs args;
+    std::size_t copy_bytes = 0;  ///< residual to destination, before the kernel runs
+    TensorView copied_residual;
+  };
+  /// A pointer that follows the caller's memory.
+  struct Binding {
+    TensorView* view = nullptr;
+    int storage = kNone;
+  };
+
+  Executor() = default;
+  Result<void> prepare(const Network& network, const Registry& registry,
+                       const WeightSource& weights);
+  Result<void> allocate();
+  void make_views(const Network& network);
+  Result<void> bind(std::span<const std::span<const float>> inputs,
+                    std::span<const std::span<float>> outputs);
+
+  Schedule schedule_;
+  std::vector<std::size_t> input_sizes_, output_sizes_;
+  std::vector<Call> calls_;  ///< one per step
+  std::vector<Binding> bindings_;
+  std::vector<float*> storage_data_;
+  AlignedBytes arena_, workspace_;
+  ExecutorMemory memory_;
+};
+
+}  // namespace convopt

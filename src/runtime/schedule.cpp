@@ -1,0 +1,337 @@
+#include "src/runtime/schedule.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace convopt {
+namespace {
+
+constexpr int kForever = std::numeric_limits<int>::max();
+
+std::string in_quotes(std::string_view name) { return "'" + std::string(name) + "'"; }
+
+Error bad_plan(std::string message) { return make_error(ErrorCode::bad_input, std::move(message)); }
+
+/// The operators of one layer of the plan, and what they read and write together.
+struct Group {
+  std::vector<int> operators;
+  Workload workload;
+  std::vector<TensorId> inputs;
+  std::optional<TensorId> residual;
+  TensorId result = 0;
+};
+
+/// First binds layer by layer into steps and values, then lets values share storage.
+class Scheduler {
+ public:
+  Scheduler(const Network& network, const Plan& plan, const Registry& registry)
+      : network_(network), plan_(plan), registry_(registry) {}
+
+  Result<Schedule> run() {
+    if (auto indexed = index_network(); !indexed) return indexed.error();
+    for (const PlanLayer& layer : plan_.layers) {
+      if (auto bound = bind(layer); !bound) return bound.error();
+    }
+    if (auto complete = check_complete(); !complete) return complete.error();
+    assign_storage();
+    return std::move(schedule_);
+  }
+
+ private:
+  Result<void> index_network() {
+    uses_.assign(network_.tensors.size(), 0);
+    done_.assign(network_.operators.size(), 0);
+    for (int i = 0; i < std::ssize(network_.operators); ++i) {
+      const Operator& op = network_.operators[i];
+      if (op.kind == OperatorKind::opaque) {
+        return bad_plan("operator " + in_quotes(op.name) + " of type " + in_quotes(op.type) +
+                        " is not known, so the network cannot be executed");
+      }
+      operator_index_[op.name] = i;
+      for (const TensorId input : op.inputs) ++uses_[input];
+      if (op.kind == OperatorKind::reshape) reshape_of_[op.outputs.front()] = i;
+    }
+    for (const TensorId output : network_.outputs) ++uses_[output];
+    for (const TensorId input : network_.inputs) add_value(input, Layout::nchw);
+    for (const PlanConversion& conversion : plan_.conversions) {
+      const auto tensor = std::ranges::find(network_.tensors, conversion.tensor, &Tensor::name);
+      if (tensor == network_.tensors.end()) {
+        return bad_plan("the plan converts the tensor " + in_quotes(conversion.tensor) +
+                        ", which the network does not have");
+      }
+      const auto id = static_cast<TensorId>(tensor - network_.tensors.begin());
+      if (!conversions_.emplace(std::pair(id, conversion.target_layout), &conversion).second) {
+        return bad_plan("the plan converts the tensor " + in_quotes(conversion.tensor) + " to " +
+                        std::string(to_string(conversion.target_layout)) + " twice");
+      }
+    }
+    return {};
+  }
+
+  int add_value(TensorId tensor, Layout layout) {
+    const int index = static_cast<int>(schedule_.values.size());
+    schedule_.values.push_back({tensor, layout, kNone});
+    values_[{tensor, layout}] = index;
+    roots_.push_back(index);
+    return index;
+  }
+
+  /// Which operators the layer computes: its own and those of its epilogue.
+  Result<Group> group(const PlanLayer& layer) {
+    Group group;
+    const auto take = [&](const std::string& name) -> Result<const Operator*> {
+      const auto found = operator_index_.find(name);
+      if (found == operator_index_.end()) {
+        return bad_plan("the plan has a layer " + in_quotes(name) +
+                        ", which the network does not have");
+      }
+      if (std::exchange(done_[found->second], 1) != 0) {
+        return bad_plan("the plan computes the operator " + in_quotes(name) + " twice");
+      }
+      group.operators.push_back(found->second);
+      return &network_.operators[found->second];
+    };
+    const auto main = take(layer.name);
+    if (!main) return main.error();
+    group.workload = (*main)->workload;
+    group.inputs = (*main)->inputs;
+    group.result = (*main)->outputs.front();
+    for (const std::string& name : layer.fused) {
+      const auto next = take(name);
+      if (!next) return next.error();
+      const Operator& op = **next;
+      const auto cannot = [&](std::string_view why) {
+        return bad_plan("the plan fuses " + in_quotes(name) + " into " + in_quotes(layer.name) +
+                        ", but " + std::string(why));
+      };
+      if (std::ranges::count(op.inputs, group.result) != 1)
+        return cannot("it does not read that result exactly once");
+      if (uses_[group.result] != 1) return cannot("other operators need what lies between");
+      if (op.kind != OperatorKind::compute) return cannot("it computes nothing");
+      Epilogue& epilogue = group.workload.epilogue;
+      if (epilogue.activation.kind != ActivationKind::none) {
+        return cannot("an activation ends an epilogue");
+      }
+      if (op.workload.op == Op::add && !epilogue.residual) {
+        epilogue.residual = true;
+        group.residual = op.inputs[op.inputs.front() == group.result ? 1 : 0];
+        epilogue.activation = op.workload.epilogue.activation;
+      } else if (op.workload.op == Op::activation) {
+        epilogue.activation = op.workload.epilogue.activation;
+      } else {
+        return cannot("no epilogue can compute it");
+      }
+      group.result = op.outputs.front();
+    }
+    if (!layer.workload.empty() && layer.workload != group.workload.text()) {
+      return bad_plan("layer " + in_quotes(layer.name) + " of the plan is " + layer.workload +
+                      ", but the network has " + group.workload.text());
+    }
+    return group;
+  }
+
+  Result<void> bind(const PlanLayer& layer) {
+    const auto known = operator_index_.find(layer.name);
+    // A reshape is a view, whether the plan mentions it or not.
+    if (known != operator_index_.end() &&
+        network_.operators[known->second].kind == OperatorKind::reshape) {
+      return {};
+    }
+    auto bound = group(layer);
+    if (!bound) return bound.error();
+    Step step;
+    step.name = layer.name;
+    step.predicted_us = layer.predicted_us;
+    step.operators = std::move(bound->operators);
+    step.workload = std::move(bound->workload);
+    if (auto found = set_primitive(step, layer.primitive, layer.input_layout, layer.output_layout);
+        !found) {
+      return found;
+    }
+    const std::string reader = "layer " + in_quotes(layer.name);
+    for (const TensorId input : bound->inputs) {
+      const auto value = require(input, layer.input_layout, reader);
+      if (!value) return value.error();
+      step.sources.push_back(*value);
+    }
+    if (bound->residual) {
+      const auto value = require(*bound->residual, layer.output_layout, reader);
+      if (!value) return value.error();
+      step.residual = *value;
+    }
+    step.destination = add_value(bound->result, layer.output_layout);
+    schedule_.steps.push_back(std::move(step));
+    return {};
+  }
+
+  Result<void> set_primitive(Step& step, const std::string& name, Layout input, Layout output) {
+    const auto where = [&] {
+      return "the plan computes " + in_quotes(step.name) + " by " + in_quotes(name);
+    };
+    step.primitive = registry_.find(name);
+    if (step.primitive == nullptr) {
+      return make_error(ErrorCode::environment, where() + ", which does not exist here");
+    }
+    const PrimitiveInfo& info = step.primitive->info();
+    if (info.op != step.workload.op || info.input_layout != input || info.output_layout != output) {
+      return bad_plan(where() + ", which is for other layouts or another operation");
+    }
+    if (const auto applies = step.primitive->applicability(step.workload, registry_.context());
+        !applies) {
+      return make_error(ErrorCode::environment, where() + ", which cannot: " + applies.reason);
+    }
+    return {};
+  }
+
+  /// The tensor in a layout: there already, or by the plan's conversion, which is emitted before
+  /// the first step that needs it.
+  Result<int> require(TensorId tensor, Layout layout, const std::string& reader) {
+    if (const auto known = values_.find({tensor, layout}); known != values_.end()) {
+      return known->second;
+    }
+    if (const auto reshape = reshape_of_.find(tensor);
+        reshape != reshape_of_.end() && layout == Layout::nchw) {
+      const Operator& op = network_.operators[reshape->second];
+      const auto source = require(op.inputs.front(), Layout::nchw, reader);
+      if (!source) return source;
+      const int view = add_value(tensor, Layout::nchw);
+      roots_[view] = roots_[*source];
+      return view;
+    }
+    const auto planned = conversions_.find({tensor, layout});
+    if (planned == conversions_.end()) {
+      return bad_plan(reader + " needs the tensor " + in_quotes(network_.tensors[tensor].name) +
+                      " in " + std::string(to_string(layout)) +
+                      ", which the plan has not computed by then");
+    }
+    const PlanConversion& conversion = *planned->second;
+    conversions_.erase(planned);  // so that conversions that need each other end
+    Step step;
+    step.name = conversion.tensor;
+    step.predicted_us = conversion.predicted_us;
+    step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape);
+    if (auto found = set_primitive(step, conversion.primitive, conversion.source_layout, layout);
+        !found) {
+      return found.error();
+    }
+    const auto source = require(tensor, conversion.source_layout, reader);
+    if (!source) return source;
+    step.sources = {*source};
+    step.destination = add_value(tensor, layout);
+    schedule_.steps.push_back(std::move(step));
+    return schedule_.steps.back().destination;
+  }
+
+  Result<void> check_complete() {
+    for (std::size_t i = 0; i < done_.size(); ++i) {
+      const Operator& op = network_.operators[i];
+      if (done_[i] == 0 && op.kind == OperatorKind::compute) {
+        return bad_plan("the plan does not compute the operator " + in_quotes(op.name));
+      }
+    }
+    for (const TensorId output : network_.outputs) {
+      const auto value = require(output, Layout::nchw, "the end of the network");
+      if (!value) return value.error();
+      outputs_.push_back(*value);
+    }
+    if (!conversions_.empty()) {
+      const PlanConversion& unused = *conversions_.begin()->second;
+      return bad_plan("the plan converts the tensor " + in_quotes(unused.tensor) + " to " +
+                      std::string(to_string(unused.target_layout)) + ", which nothing reads");
+    }
+    return {};
+  }
+
+  void assign_storage() {
+    const auto count = schedule_.values.size();
+    std::vector<int> last(count, kNone);
+    std::vector<bool> is_input(count, false);
+    for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
+      const Step& step = schedule_.steps[s];
+      for (const int source : step.sources) last[roots_[source]] = s;
+      if (step.residual != kNone) last[roots_[step.residual]] = s;
+      last[roots_[step.destination]] = s;
+    }
+    for (const int output : outputs_) last[roots_[output]] = kForever;
+    // The inputs are the first values.
+    for (std::size_t i = 0; i < network_.inputs.size(); ++i) is_input[i] = true;
+
+    // A sum is written over its residual where nobody needs that afterwards: half the memory
+    // traffic of the epilogue, and what primitives ask for that can only accumulate.
+    for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
+      Step& step = schedule_.steps[s];
+      if (step.residual == kNone) continue;
+      const int root = roots_[step.residual];
+      const bool is_source =
+          std::ranges::any_of(step.sources, [&](int source) { return roots_[source] == root; });
+      if (last[root] == s && !is_input[root] && !is_source) {
+        const int old = roots_[step.destination];
+        last[root] = last[old];
+        std::ranges::replace(roots_, old, root);
+      } else {
+        step.copies_residual = step.primitive->info().traits.overwrites_residual;
+      }
+    }
+
+    std::vector<int> storage_of_root(count, kNone);
+    for (std::size_t v = 0; v < count; ++v) {
+      int& storage = storage_of_root[roots_[v]];
+      if (storage == kNone) {
+        storage = static_cast<int>(schedule_.storages.size());
+        schedule_.storages.push_back({{kForever, last[roots_[v]], 0}});
+      }
+      schedule_.values[v].storage = storage;
+      // A view shares the elements of the whole, and a sum has the shape of its residual.
+      const Value& value = schedule_.values[v];
+      schedule_.storages[storage].life.bytes =
+          sizeof(float) * static_cast<std::size_t>(
+                              padded_elements(network_.tensors[value.tensor].shape, value.layout));
+    }
+    for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
+      int& first = storage_of(schedule_.steps[s].destination).life.first;
+      first = std::min(first, s);
+    }
+    for (std::size_t i = 0; i < network_.inputs.size(); ++i) {
+      storage_of(static_cast<int>(i)).input = static_cast<int>(i);
+    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      Storage& storage = storage_of(outputs_[i]);
+      if (storage.input == kNone && storage.output == kNone) {
+        storage.output = static_cast<int>(i);
+      } else {
+        schedule_.output_copies.push_back(
+            {schedule_.values[outputs_[i]].storage, static_cast<int>(i)});
+      }
+    }
+  }
+
+  Storage& storage_of(int value) { return schedule_.storages[schedule_.values[value].storage]; }
+
+  const Network& network_;
+  const Plan& plan_;
+  const Registry& registry_;
+
+  std::unordered_map<std::string_view, int> operator_index_;
+  std::unordered_map<TensorId, int> reshape_of_;  ///< operator that makes the tensor a view
+  std::vector<int> uses_;                         ///< readers of each tensor, outputs included
+  std::vector<char> done_;
+  std::map<std::pair<TensorId, Layout>, const PlanConversion*> conversions_;  ///< not yet emitted
+  std::map<std::pair<TensorId, Layout>, int> values_;
+  std::vector<int> roots_;  ///< per value, the value whose storage it shares
+  std::vector<int> outputs_;
+  Schedule schedule_;
+};
+
+}  // namespace
+
+Result<Schedule> make_schedule(const Network& network, const Plan& plan, const Registry& registry) {
+  return Scheduler(network, plan, registry).run();
+}
+
+}  // namespace convopt

@@ -1,0 +1,66 @@
+// A plan bound to its network: which primitive runs when, on which tensors, and which of them share
+// memory. Nothing is packed or allocated here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/network.hpp"
+#include "convopt/plan.hpp"
+#include "convopt/primitive.hpp"
+#include "src/runtime/arena.h"
+
+namespace convopt {
+
+inline constexpr int kNone = -1;
+
+/// A tensor of the network in one of the layouts in which the plan wants it.
+struct Value {
+  TensorId tensor = 0;
+  Layout layout = Layout::nchw;
+  int storage = kNone;
+};
+
+/// Memory for one value, and for those that take its place: reshapes, and sums written over the
+/// residual that dies in them. It is the caller's where `input` or `output` says so.
+struct Storage {
+  Lifetime life;
+  int input = kNone;   ///< index into Network::inputs
+  int output = kNone;  ///< index into Network::outputs
+};
+
+struct Step {
+  std::string name;  ///< of the operator, or of the tensor that is converted
+  const Primitive* primitive = nullptr;
+  Workload workload;           ///< epilogue included
+  std::vector<int> operators;  ///< of the network, first the main one; empty for a conversion
+  std::vector<int> sources;    ///< values
+  int residual = kNone;
+  int destination = kNone;
+  /// The primitive overwrites its residual, which somebody else still needs.
+  bool copies_residual = false;
+  double predicted_us = 0;
+
+  bool is_conversion() const { return operators.empty(); }
+};
+
+/// An output of the network that cannot be written in place: a reshaped input, or a second name for
+/// another output.
+struct OutputCopy {
+  int storage = kNone;
+  int output = kNone;
+};
+
+struct Schedule {
+  std::vector<Step> steps;
+  std::vector<Value> values;
+  std::vector<Storage> storages;
+  std::vector<OutputCopy> output_copies;
+};
+
+/// Fails if the plan does not compute every operator of the network exactly once, from tensors that
+/// exist by then in the layouts it names, with primitives that exist here.
+Result<Schedule> make_schedule(const Network& network, const Plan& plan, const Registry& registry);
+
+}  // namespace convopt

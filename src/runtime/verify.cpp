@@ -1,0 +1,139 @@
+#include "src/runtime/verify.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "primitives/reference/reference.h"
+
+namespace convopt {
+namespace {
+
+/// Keeps every tensor as the plan computed it, in nchw.
+class Verifier final : public Observer {
+ public:
+  Verifier(const Executor& executor, const Network& network, const WeightSource& weights)
+      : executor_(executor),
+        network_(network),
+        weights_(weights),
+        made_(network.tensors.size()),
+        root_(network.tensors.size()) {
+    for (TensorId id = 0; id < std::ssize(root_); ++id) root_[id] = id;
+    for (const Operator& op : network.operators) {
+      if (op.kind == OperatorKind::reshape) root_[op.outputs[0]] = root_[op.inputs[0]];
+    }
+  }
+
+  void keep(TensorId tensor, std::vector<float> values) {
+    made_[root_[tensor]] = std::move(values);
+  }
+
+  void after_step(std::size_t index, const TensorView& destination) noexcept override {
+    if (error_) return;
+    const Step& step = executor_.steps()[index];
+    const TensorId tensor = executor_.values()[step.destination].tensor;
+    std::vector<float> expected;
+    if (step.is_conversion()) {
+      expected = made_[root_[tensor]];
+    } else {
+      auto computed = compute(step);
+      if (!computed) {
+        error_ = computed.error();
+        return;
+      }
+      expected = std::move(*computed);
+    }
+    const TensorShape& shape = destination.shape;
+    result_.checks.push_back(
+        {step.name, std::string(step.primitive->name()),
+         reference::max_relative_error(destination,
+                                       TensorView::dense(expected.data(), shape, Layout::nchw)),
+         error_bound(step.workload, step.primitive->info().traits),
+         reference::tail_is_zero(destination)});
+    if (step.is_conversion()) return;
+    std::vector<float> made(static_cast<std::size_t>(shape.elements()));
+    reference::run(
+        Workload::pointwise(Op::convert, shape), {},
+        {{&destination, 1}, TensorView::dense(made.data(), shape, Layout::nchw), {}, nullptr});
+    keep(tensor, std::move(made));
+  }
+
+  Result<Verification> finish(std::span<const std::vector<float>> outputs) && {
+    if (error_) return *error_;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const TensorId tensor = network_.outputs[i];
+      const bool same = outputs[i] == made_[root_[tensor]];
+      result_.checks.push_back({network_.tensors[tensor].name, {}, same ? 0.0 : 1.0, 0.0, true});
+    }
+    return std::move(result_);
+  }
+
+ private:
+  TensorView view(std::vector<float>& values, TensorId tensor) const {
+    return TensorView::dense(values.data(), network_.tensors[tensor].shape, Layout::nchw);
+  }
+
+  /// The step's operators one after the other, each by its definition.
+  Result<std::vector<float>> compute(const Step& step) {
+    std::vector<float> current;
+    TensorId current_id = kNone;
+    for (const int index : step.operators) {
+      const Operator& op = network_.operators[index];
+      Weights weights;
+      if (op.workload.has_weights()) {
+        auto loaded = weights_.weights(op);
+        if (!loaded) return loaded.error();
+        weights = std::move(*loaded);
+      }
+      std::vector<TensorView> sources;
+      for (const TensorId input : op.inputs) {
+        sources.push_back(view(input == current_id ? current : made_[root_[input]], input));
+      }
+      std::vector<float> next(
+          static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
+      reference::run(op.workload, weights.parameters(),
+                     {sources, view(next, op.outputs[0]), {}, nullptr});
+      current = std::move(next);
+      current_id = op.outputs[0];
+    }
+    return current;
+  }
+
+  const Executor& executor_;
+  const Network& network_;
+  const WeightSource& weights_;
+  std::vector<std::vector<float>> made_;
+  std::vector<TensorId> root_;  ///< what a reshaped tensor is a view of
+  std::optional<Error> error_;
+  Verification result_;
+};
+
+}  // namespace
+
+double Verification::max_error() const {
+  double result = 0;
+  for (const TensorCheck& check : checks) result = std::max(result, check.error);
+  return result;
+}
+
+const TensorCheck* Verification::first_failure() const {
+  const auto failed = std::ranges::find_if(checks, [](const auto& check) { return !check.ok(); });
+  return failed == checks.end() ? nullptr : &*failed;
+}
+
+Result<Verification> verify(Executor& executor, const Network& network, const WeightSource& weights,
+                            std::span<const std::span<const float>> inputs) {
+  Verifier verifier(executor, network, weights);
+  for (std::size_t i = 0; i < std::min(inputs.size(), network.inputs.size()); ++i) {
+    verifier.keep(network.inputs[i], {inputs[i].begin(), inputs[i].end()});
+  }
+  std::vector<std::vector<float>> outputs;
+  for (const TensorId id : network.outputs) {
+    outputs.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
+  }
+  const std::vector<std::span<float>> spans(outputs.begin(), outputs.end());
+  if (auto ran = executor.run(inputs, spans, &verifier); !ran) return ran.error();
+  return std::move(verifier).finish(outputs);
+}
+
+}  // namespace convopt
