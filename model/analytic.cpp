@@ -1,0 +1,242 @@
+#include "model/analytic.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace convopt {
+namespace {
+
+constexpr double kFloat = 4;  // bytes
+
+double round_up(double value, double unit) { return std::ceil(value / unit) * unit; }
+
+double known(double value, double otherwise) { return value > 0 ? value : otherwise; }
+
+double bytes_of(const TensorShape& shape, Layout layout) {
+  return kFloat * static_cast<double>(padded_elements(shape, layout));
+}
+
+// Arithmetic per element of an activation, in multiply-adds' worth: exponentials cost a polynomial.
+double activation_flops(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::none:
+      return 0;
+    case ActivationKind::relu:
+    case ActivationKind::clip:
+      return 1;
+    case ActivationKind::leaky_relu:
+    case ActivationKind::hard_sigmoid:
+    case ActivationKind::hard_swish:
+      return 4;
+    case ActivationKind::elu:
+    case ActivationKind::sigmoid:
+    case ActivationKind::tanh:
+    case ActivationKind::swish:
+      return 24;
+    case ActivationKind::gelu:
+      return 40;
+  }
+  return 1;
+}
+
+// Register tile: what the primitive says, otherwise one vector of output channels and one pixel,
+// which assumes nothing about waste.
+struct Tile {
+  double channels, pixels;
+};
+
+Tile register_tile(const Traits& traits, Layout output, int vector) {
+  const int block = channel_block(output);
+  return {known(traits.tile_oc, block > 1 ? block : vector), known(traits.tile_pixels, 1)};
+}
+
+void spatial_tiles(const ConvShape& s, const Traits& traits, const Tile& tile, WorkEstimate& work) {
+  const double points = double{1} * traits.transform_h * traits.transform_w;
+  const double tiles_h = std::ceil(double(s.oh()) / traits.output_h);
+  const double tiles_w = std::ceil(double(s.ow()) / traits.output_w);
+  const double tiles = s.n * tiles_h * tiles_w;
+  const double ic = s.ic / s.groups, oc = round_up(double(s.oc) / s.groups, tile.channels);
+  const double images = double(s.ic) + s.oc;
+
+  work.tiles = tiles;
+  work.m = tiles;
+  work.n = double(s.oc) / s.groups;
+  work.k = ic;
+  const double useful = double(s.n) * s.oh() * s.ow();
+  work.fill = useful / (tiles * traits.output_h * traits.output_w) * work.n / oc;
+  if (traits.algorithm == Algorithm::fft) {
+    // Half a spectrum of complex numbers, four multiply-adds each.
+    const double spectrum = traits.transform_h * (std::floor(traits.transform_w / 2.0) + 1);
+    work.flops = 8 * spectrum * tiles * ic * oc * s.groups;
+    work.transform_flops += 2.5 * points * std::log2(std::max(2.0, points)) * tiles * images;
+    work.weight_bytes = 2 * kFloat * spectrum * ic * oc * s.groups;
+    work.packed_bytes = 2 * kFloat * spectrum * tiles * images;
+  } else {
+    work.flops = 2 * points * round_up(tiles, tile.pixels) * ic * oc * s.groups;
+    // Two small matrix products per tile; about half of the matrices' entries are zeros and ones.
+    work.transform_flops += points * (traits.transform_h + traits.transform_w) * tiles * images;
+    work.weight_bytes = kFloat * points * ic * oc * s.groups;
+    work.packed_bytes = kFloat * points * tiles * images;
+  }
+}
+
+void convolution(const Workload& workload, const PrimitiveInfo& primitive, int vector,
+                 WorkEstimate& work) {
+  const ConvShape& s = workload.shape;
+  const Traits& traits = primitive.traits;
+  const Tile tile = register_tile(traits, primitive.output_layout, vector);
+  const double taps = double(s.kh) * s.kw;
+  const bool transformed =
+      (traits.algorithm == Algorithm::winograd || traits.algorithm == Algorithm::fft) &&
+      traits.transform_h > 0 && traits.transform_w > 0 && traits.output_h > 0 &&
+      traits.output_w > 0;
+  work.nominal_flops = s.flops();
+  if (transformed) {
+    spatial_tiles(s, traits, tile, work);
+    return;
+  }
+  const double pixels_in_row = s.ow();
+  const double rows = double(s.n) * s.oh();
+  work.m = rows * pixels_in_row;
+  if (s.is_depthwise()) {
+    const double channels =
+        round_up(s.oc, std::max<double>(vector, channel_block(primitive.output_layout)));
+    work.n = s.oc;
+    work.k = taps;
+    work.flops = 2 * work.m * channels * taps;
+    work.fill = s.oc / channels;
+    work.tiles = work.m * channels / vector;
+    work.weight_bytes = kFloat * channels * taps;
+  } else {
+    const bool across_rows = traits.algorithm == Algorithm::gemm ||
+                             traits.algorithm == Algorithm::indirect ||
+                             traits.algorithm == Algorithm::kn2row;
+    const double pixels =
+        across_rows ? round_up(work.m, tile.pixels) : rows * round_up(pixels_in_row, tile.pixels);
+    work.n = double(s.oc) / s.groups;
+    const double oc = round_up(work.n, tile.channels);
+    // Blocked inputs carry zeros that are multiplied like everything else.
+    const double ic = s.groups == 1
+                          ? static_cast<double>(padded_channels(s.ic, primitive.input_layout))
+                          : double(s.ic) / s.groups;
+    work.k = double(s.ic) / s.groups * taps;
+    work.flops = 2 * pixels * oc * ic * taps * s.groups;
+    work.fill = work.m * work.n / (pixels * oc);
+    work.tiles = pixels / tile.pixels * oc / tile.channels * s.groups;
+    work.weight_bytes = kFloat * oc * ic * taps * s.groups;
+  }
+  work.packed_bytes = traits.packed_bytes_per_input_byte * work.input_bytes;
+  if (traits.algorithm == Algorithm::gemm && traits.packed_bytes_per_input_byte == 0 && taps > 1 &&
+      !s.is_depthwise()) {
+    work.packed_bytes = kFloat * work.m * work.k * s.groups;  // the patch matrix
+  }
+  // Every tap after the first reads and writes the result again.
+  if (traits.algorithm == Algorithm::kn2row) work.packed_bytes += (taps - 1) * work.output_bytes;
+}
+
+}  // namespace
+
+double WorkEstimate::traffic() const { return tensor_bytes() + weight_bytes + 2 * packed_bytes; }
+
+Capabilities Capabilities::of(const Platform& platform) {
+  const Machine& m = platform.machine;
+  Capabilities c;
+  c.vector = vector_floats(platform.isa);
+  c.threads = std::max(1, platform.threads);
+  // Two multiply-adds per cycle at 3 GHz, and the loads and stores that usually come with them:
+  // likely enough for a first guess that the samples correct.
+  c.flops_per_ns = known(m.peak_gflops, 4.0 * c.vector * 3.0 * c.threads);
+  c.l1_per_ns = known(m.l1_gbps, 2.0 * c.flops_per_ns);
+  c.l2_per_ns = known(m.l2_gbps, 0.5 * c.l1_per_ns);
+  c.l3_per_ns = known(m.l3_gbps, 0.5 * c.l2_per_ns);
+  c.memory_per_ns = known(m.memory_gbps, std::min(12.0, c.l3_per_ns));
+  c.l1_bytes = known(double(m.l1d_bytes), 32 << 10);
+  c.l2_bytes = known(double(m.l2_bytes), 512 << 10);
+  c.l3_bytes = known(double(m.l3_bytes), 4 << 20);
+  return c;
+}
+
+WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primitive, int vector) {
+  WorkEstimate work;
+  const ConvShape& s = workload.shape;
+  const TensorShape output = workload.output();
+  const double elements = static_cast<double>(output.elements());
+  for (int i = 0; i < workload.source_count(); ++i) {
+    work.input_bytes += bytes_of(workload.source(i), primitive.input_layout);
+  }
+  work.output_bytes = bytes_of(output, primitive.output_layout);
+  if (workload.epilogue.residual) work.residual_bytes = work.output_bytes;
+
+  work.m = double(output.n) * output.h * output.w;
+  work.n = output.c;
+  work.transform_flops = elements * (activation_flops(workload.epilogue.activation.kind) +
+                                     (workload.epilogue.residual ? 1 : 0));
+  switch (workload.op) {
+    case Op::conv:
+      convolution(workload, primitive, vector, work);
+      break;
+    case Op::fully_connected: {
+      const Tile tile = register_tile(primitive.traits, primitive.output_layout, vector);
+      work.k = s.ic;
+      work.nominal_flops = 2.0 * s.n * s.ic * s.oc;
+      work.flops = 2 * double(s.n) * s.ic * round_up(s.oc, tile.channels);
+      work.fill = work.nominal_flops / work.flops;
+      work.weight_bytes = kFloat * double(s.ic) * s.oc;
+      break;
+    }
+    case Op::max_pool:
+    case Op::avg_pool_include:
+    case Op::avg_pool_exclude:
+      work.transform_flops += elements * s.kh * s.kw;
+      break;
+    case Op::softmax:
+      work.transform_flops += 30 * elements;
+      break;
+    case Op::lrn:
+      work.transform_flops += elements * (s.kh + 40);  // window sum and a power
+      break;
+    case Op::upsample_bilinear:
+      work.transform_flops += 8 * elements;
+      break;
+    case Op::convert:
+    case Op::activation:
+    case Op::add:
+    case Op::concat:
+    case Op::upsample_nearest:
+      work.transform_flops += elements;
+      break;
+  }
+  return work;
+}
+
+AnalyticTime analytic_time(const WorkEstimate& work, const Capabilities& machine, TimingMode mode) {
+  // Calling a kernel and, with several threads, waking them.
+  const double call_ns = 100.0 + 1000.0 * (machine.threads - 1);
+  // Transforms and element-wise loops reach about a quarter of the peak: no multiply-adds in pairs,
+  // shuffles between them.
+  constexpr double kElementwiseShare = 0.25;
+
+  AnalyticTime time;
+  time.compute_ns = work.flops / machine.flops_per_ns;
+  time.transform_ns = work.transform_flops / (kElementwiseShare * machine.flops_per_ns);
+
+  // The part of the working set that a level holds is read from there.
+  const double cold = mode == TimingMode::cold_weights ? work.weight_bytes : 0;
+  const double set = std::max(1.0, work.traffic() - work.packed_bytes - cold);
+  const double in_l1 = std::min(1.0, machine.threads * machine.l1_bytes / set);
+  const double in_l2 = std::max(in_l1, std::min(1.0, machine.threads * machine.l2_bytes / set));
+  const double in_l3 = std::max(in_l2, std::min(1.0, machine.l3_bytes / set));
+  const double ns_per_byte = in_l1 / machine.l1_per_ns + (in_l2 - in_l1) / machine.l2_per_ns +
+                             (in_l3 - in_l2) / machine.l3_per_ns +
+                             (1 - in_l3) / machine.memory_per_ns;
+  time.memory_ns = (work.traffic() - cold) * ns_per_byte + cold / machine.memory_per_ns;
+
+  // Arithmetic hides memory and the other way round, but never all of it.
+  const double longer = std::max(time.compute_ns, time.memory_ns);
+  const double shorter = std::min(time.compute_ns, time.memory_ns);
+  const double ns = call_ns + longer + 0.5 * shorter + time.transform_ns;
+  time.ns = std::isfinite(ns) ? std::clamp(ns, call_ns, 1e15) : 1e15;
+  return time;
+}
+
+}  // namespace convopt

@@ -1,0 +1,167 @@
+#include "model/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <unordered_map>
+
+#include "model/features.h"
+#include "model/random.h"
+
+namespace convopt {
+namespace {
+
+// Index of `key` in a list that grows with every new key.
+template <class T>
+class Interner {
+ public:
+  explicit Interner(std::vector<T>& list) : list_(list) {}
+  template <class Make>
+  std::size_t index(const std::string& key, Make&& make) {
+    const auto [at, inserted] = indices_.try_emplace(key, list_.size());
+    if (inserted) list_.push_back(make());
+    return at->second;
+  }
+
+ private:
+  std::vector<T>& list_;
+  std::unordered_map<std::string, std::size_t> indices_;
+};
+
+std::string group_of(const Workload& workload) {
+  Workload plain = workload;
+  plain.epilogue = {};
+  return plain.text();
+}
+
+// The same name with other traits (a register tile that depends on the ISA) is another entry.
+std::string identity(const PrimitiveInfo& info, const Platform& platform) {
+  return info.name + '@' + info.revision + '@' + std::string(to_string(platform.isa));
+}
+
+// Facts that a description holds besides its identifier, so that two measurements of one machine
+// remain two platforms.
+std::string identity(const Platform& platform) {
+  const Machine& m = platform.machine;
+  std::string text = platform.id() + '|' + m.name;
+  for (const double value : {m.peak_gflops, m.l1_gbps, m.l2_gbps, m.l3_gbps, m.memory_gbps,
+                             double(m.l1d_bytes), double(m.l2_bytes), double(m.l3_bytes)}) {
+    text += '|' + std::to_string(value);
+  }
+  return text;
+}
+
+// Decisions hang on the fastest few primitives of a workload: of those, errors matter.
+void set_relevance(Dataset& data) {
+  std::map<std::pair<std::size_t, std::size_t>, double> best;
+  for (const Sample& s : data.samples) {
+    if (s.censored) continue;
+    const auto [at, inserted] = best.try_emplace({s.platform, s.workload}, s.log_ns);
+    if (!inserted) at->second = std::min(at->second, s.log_ns);
+  }
+  for (Sample& s : data.samples) {
+    const auto at = best.find({s.platform, s.workload});
+    if (at != best.end()) s.relevance = std::min(1.0, std::exp(at->second - s.log_ns));
+  }
+}
+
+}  // namespace
+
+std::vector<std::size_t> Dataset::all_rows() const {
+  std::vector<std::size_t> rows(samples.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
+}
+
+Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<TimingMode> mode) {
+  Dataset data;
+  data.features.columns = feature_names().size();
+  Interner<Platform> platforms(data.platforms);
+  Interner<Workload> workloads(data.workloads);
+  Interner<PrimitiveInfo> primitives(data.primitives);
+  Interner<std::string> groups(data.groups);
+
+  for (const Profile& profile : profiles) {
+    struct Run {
+      const RunHeader* header = nullptr;
+      std::unordered_map<std::string_view, const PrimitiveInfo*> primitives;
+    };
+    std::unordered_map<std::string_view, Run> runs;
+    for (const RunHeader& header : profile.runs) {
+      if (mode && header.timing_mode != *mode) continue;
+      Run& run = runs[header.run];
+      run.header = &header;
+      for (const PrimitiveInfo& info : header.primitives) run.primitives[info.name] = &info;
+    }
+    for (const Measurement& m : profile.measurements) {
+      const bool censored = m.status == MeasurementStatus::censored;
+      if (m.status != MeasurementStatus::ok && !censored) continue;
+      const auto run = runs.find(m.run);
+      if (run == runs.end()) continue;
+      const RunHeader& header = *run->second.header;
+      const auto info = run->second.primitives.find(m.primitive);
+      if (info == run->second.primitives.end() || !(m.median_ns > 0) ||
+          !std::isfinite(m.median_ns)) {
+        ++data.skipped;
+        continue;
+      }
+      if (data.samples.empty()) data.timing_mode = header.timing_mode;
+      if (header.timing_mode != data.timing_mode) {
+        return make_error(ErrorCode::bad_input,
+                          "the profiles mix the timing modes " +
+                              std::string(to_string(data.timing_mode)) + " and " +
+                              std::string(to_string(header.timing_mode)) + "; choose one");
+      }
+      Sample sample;
+      sample.platform = platforms.index(identity(header.platform), [&] { return header.platform; });
+      sample.primitive =
+          primitives.index(identity(*info->second, header.platform), [&] { return *info->second; });
+      sample.workload = workloads.index(m.workload.text(), [&] { return m.workload; });
+      const std::string group = group_of(m.workload);
+      sample.group = groups.index(group, [&] { return group; });
+      sample.censored = censored;
+      sample.log_ns = std::log(m.median_ns);
+      data.samples.push_back(sample);
+      for (const auto& [name, version] : header.libraries) data.libraries[name] = version;
+    }
+  }
+  if (data.samples.empty()) {
+    return make_error(ErrorCode::bad_input, "the profile holds no times to learn from");
+  }
+
+  std::vector<Capabilities> machines;
+  for (const Platform& platform : data.platforms) machines.push_back(Capabilities::of(platform));
+  data.features.values.resize(data.samples.size() * data.features.columns);
+  for (std::size_t i = 0; i < data.samples.size(); ++i) {
+    Sample& sample = data.samples[i];
+    FeatureInput input;
+    input.workload = &data.workloads[sample.workload];
+    input.primitive = &data.primitives[sample.primitive];
+    input.platform = &data.platforms[sample.platform];
+    input.machine = &machines[sample.platform];
+    input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
+    input.time = analytic_time(input.work, *input.machine, data.timing_mode);
+    sample.log_analytic = std::log(input.time.ns);
+    write_features(input, data.features.row(i));
+  }
+  set_relevance(data);
+  return data;
+}
+
+std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t seed) {
+  // Sorted by name first, so that the order of records in a file changes nothing.
+  std::vector<std::size_t> order(data.groups.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return data.groups[a] < data.groups[b]; });
+  Random random(seed);
+  random.shuffle(order);
+  std::vector<int> fold(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    fold[order[i]] = static_cast<int>(i % static_cast<std::size_t>(folds));
+  }
+  return fold;
+}
+
+}  // namespace convopt

@@ -1,0 +1,47 @@
+// Profiles as rows that a model can learn from.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "convopt/measurement.hpp"
+#include "model/matrix.h"
+
+namespace convopt {
+
+struct Sample {
+  std::size_t workload = 0, primitive = 0, platform = 0;  ///< indices into the data set's lists
+  std::size_t group = 0;  ///< shapes of one group are never split between training and test
+  double log_ns = 0;      ///< of the median; of the bound where censored
+  double log_analytic = 0;
+  double relevance = 1;  ///< fastest primitive's time of this workload over this one's
+  bool censored = false;
+
+  double log_ratio() const { return log_ns - log_analytic; }
+};
+
+struct Dataset {
+  TimingMode timing_mode = TimingMode::warm;
+  std::vector<Platform> platforms;
+  std::vector<Workload> workloads;
+  std::vector<PrimitiveInfo> primitives;  ///< of one name several, where traits differ by platform
+  std::vector<std::string> groups;        ///< workloads without epilogue
+  Libraries libraries;
+  std::vector<Sample> samples;
+  FeatureMatrix features;   ///< row i belongs to sample i; the effect column is not filled in
+  std::size_t skipped = 0;  ///< records with a time but without a known primitive or a usable value
+
+  std::vector<std::size_t> all_rows() const;
+};
+
+/// Inapplicable and failed records are dropped. Without `mode`, all runs must share one; with it,
+/// others are left out. Fails if nothing remains.
+Result<Dataset> make_dataset(std::span<const Profile> profiles,
+                             std::optional<TimingMode> mode = std::nullopt);
+
+/// Fold of each group: a seeded shuffle dealt out evenly.
+std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t seed);
+
+}  // namespace convopt

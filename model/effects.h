@@ -1,0 +1,23 @@
+// What every primitive has of its own: the mean of what the analytic time misses, shrunk towards
+// its kind where there are few samples. An unseen primitive gets its kind's.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "model/dataset.h"
+
+namespace convopt {
+
+struct Effects {
+  double overall = 0;
+  std::map<std::string, double> by_kind;  ///< operation and algorithm
+  std::map<std::string, double, std::less<>> by_primitive;
+
+  static Effects fit(const Dataset& data, std::span<const std::size_t> rows);
+  double of(const PrimitiveInfo& primitive) const;
+  bool knows(const PrimitiveInfo& primitive) const { return by_primitive.contains(primitive.name); }
+};
+
+}  // namespace convopt

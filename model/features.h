@@ -1,0 +1,36 @@
+// The numbers by which the model knows a workload, a primitive and a platform.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/analytic.h"
+
+namespace convopt {
+
+/// Names in the order of the columns: the schema of a model file. A model is only used with exactly
+/// the features it was trained with.
+std::span<const std::string> feature_names();
+
+/// Column of the primitive's own effect, which training fills in (model/effects.h).
+std::size_t effect_column();
+
+struct FeatureInput {
+  const Workload* workload = nullptr;
+  const PrimitiveInfo* primitive = nullptr;
+  const Platform* platform = nullptr;
+  const Capabilities* machine = nullptr;  ///< of `platform`
+  WorkEstimate work;
+  AnalyticTime time;
+};
+
+/// Writes one row of feature_names().size() values, finite or NaN.
+void write_features(const FeatureInput& input, std::span<float> row);
+
+/// What decides whether a workload lies within the range of those a model has seen; all of them
+/// grow with size and are on a scale on which distances mean the same everywhere.
+inline constexpr int kRangeCount = 10;
+std::vector<double> range_coordinates(const Workload& workload);
+
+}  // namespace convopt

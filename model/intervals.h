@@ -1,0 +1,34 @@
+// Intervals with a stated coverage, from errors on shapes that were held out.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "model/dataset.h"
+
+namespace convopt {
+
+/// The share of times that lies inside the intervals: 90 %.
+inline constexpr double kCoverage = 0.9;
+
+/// Quantiles of log(measured / predicted), by operation. Every group of shapes weighs the same
+/// however many primitives were timed on it, because shapes, not rows, are drawn independently.
+struct Intervals {
+  struct Range {
+    double low = 0, high = 0;
+  };
+  Range pooled;
+  std::map<std::string, Range> by_op;  ///< operations with enough groups
+
+  /// `errors` belongs to `rows`, one held-out log(measured / predicted) each.
+  static Intervals fit(const Dataset& data, std::span<const std::size_t> rows,
+                       std::span<const double> errors);
+  /// Measured on groups whose errors were left out of the fit, fold by fold.
+  static double coverage(const Dataset& data, std::span<const std::size_t> rows,
+                         std::span<const double> errors, std::span<const int> fold_of_group,
+                         int folds);
+  const Range& of(Op op) const;
+};
+
+}  // namespace convopt

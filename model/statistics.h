@@ -1,0 +1,20 @@
+// Robust statistics of predictions.
+#pragma once
+
+#include <span>
+#include <vector>
+
+namespace convopt {
+
+double median(std::vector<double> values);  ///< 0 if empty
+
+/// Smallest value whose cumulated weight reaches `share` of the total. `values` is not empty.
+struct Weighted {
+  double value = 0, weight = 1;
+};
+double weighted_quantile(std::vector<Weighted> values, double share);
+
+/// Rank correlation; ties share their mean rank. 0 if either side is constant.
+double spearman(std::span<const double> a, std::span<const double> b);
+
+}  // namespace convopt

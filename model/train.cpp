@@ -1,0 +1,176 @@
+#include "model/train.h"
+
+#include <algorithm>
+#include <cmath>
+#include <future>
+#include <map>
+
+#include "model/features.h"
+#include "model/statistics.h"
+
+namespace convopt {
+namespace {
+
+// Errors on slow primitives rarely change a decision, but their intervals and the fall-backs of
+// unusual shapes need some care.
+constexpr double kLeastWeight = 0.2;
+
+std::vector<Target> targets_of(const Dataset& data, std::span<const std::size_t> rows,
+                               const Effects& effects) {
+  std::vector<Target> targets;
+  targets.reserve(rows.size());
+  for (const std::size_t row : rows) {
+    const Sample& sample = data.samples[row];
+    Target target;
+    target.value = sample.log_ratio() - effects.of(data.primitives[sample.primitive]);
+    target.weight = std::max(kLeastWeight, sample.relevance);
+    target.lower_bound = sample.censored;
+    targets.push_back(target);
+  }
+  return targets;
+}
+
+}  // namespace
+
+Result<Fit> Fit::train(const Dataset& data, std::span<const std::size_t> rows,
+                       const BoosterParameters& parameters) {
+  Effects effects = Effects::fit(data, rows);
+  auto booster = Booster::train(select_rows(data, rows, effects), targets_of(data, rows, effects),
+                                feature_names(), parameters);
+  if (!booster) return booster.error();
+  return Fit{std::move(effects), std::move(*booster)};
+}
+
+Result<std::vector<double>> Fit::predict(const Dataset& data,
+                                         std::span<const std::size_t> rows) const {
+  const auto trees = booster.predict(select_rows(data, rows, effects));
+  if (!trees) return trees.error();
+  std::vector<double> result(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    result[i] = effects.of(data.primitives[data.samples[rows[i]].primitive]) + (*trees)[i];
+  }
+  return result;
+}
+
+Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,
+                                           int folds, int threads,
+                                           const FitAndPredict& fit_and_predict) {
+  std::vector<double> predictions(data.samples.size());
+  const auto run_fold = [&](int fold) -> Result<void> {
+    std::vector<std::size_t> training, held_out;
+    for (std::size_t row = 0; row < data.samples.size(); ++row) {
+      (fold_of_group[data.samples[row].group] == fold ? held_out : training).push_back(row);
+    }
+    if (held_out.empty()) return {};
+    const auto predicted = fit_and_predict(training, held_out);
+    if (!predicted) return predicted.error();
+    for (std::size_t i = 0; i < held_out.size(); ++i) predictions[held_out[i]] = (*predicted)[i];
+    return {};
+  };
+  for (int first = 0; first < folds; first += std::max(1, threads)) {
+    std::vector<std::future<Result<void>>> running;
+    const int last = std::min(folds, first + std::max(1, threads));
+    for (int fold = first; fold < last; ++fold) {
+      const auto policy = threads > 1 ? std::launch::async : std::launch::deferred;
+      running.push_back(std::async(policy, run_fold, fold));
+    }
+    Result<void> result;
+    for (auto& future : running) {
+      if (auto done = future.get(); !done) result = done;
+    }
+    if (!result) return result.error();
+  }
+  return predictions;
+}
+
+HoldoutScores score(const Dataset& data, std::span<const double> errors) {
+  HoldoutScores scores;
+  std::vector<double> relative, measured, predicted;
+  struct Choice {
+    double predicted = 0, chosen = 0, best = 0;
+    int candidates = 0;
+  };
+  // A choice is made where several primitives compute the same between the same layouts; beyond
+  // that, layouts have to fit the neighbours. Here all layouts compete: a diagnosis, not a plan.
+  std::map<std::pair<std::size_t, std::size_t>, Choice> choices;
+  for (std::size_t row = 0; row < data.samples.size(); ++row) {
+    const Sample& sample = data.samples[row];
+    if (sample.censored) continue;
+    const double log_predicted = sample.log_ns - errors[row];
+    relative.push_back(std::abs(std::exp(-errors[row]) - 1));
+    measured.push_back(sample.log_ns);
+    predicted.push_back(log_predicted);
+    if (data.workloads[sample.workload].op != Op::conv) continue;
+    Choice& choice = choices[{sample.platform, sample.workload}];
+    const double ns = std::exp(sample.log_ns);
+    if (choice.candidates == 0 || log_predicted < choice.predicted) {
+      choice.predicted = log_predicted;
+      choice.chosen = ns;
+    }
+    choice.best = choice.candidates == 0 ? ns : std::min(choice.best, ns);
+    ++choice.candidates;
+  }
+  if (relative.empty()) return scores;
+  scores.within_10_percent =
+      double(std::count_if(relative.begin(), relative.end(), [](double e) { return e <= 0.1; })) /
+      double(relative.size());
+  scores.mdrae = median(std::move(relative));
+  scores.spearman = spearman(measured, predicted);
+  double chosen = 0, best = 0;
+  for (const auto& [key, choice] : choices) {
+    chosen += choice.chosen;
+    best += choice.best;
+  }
+  scores.regret = best > 0 ? chosen / best : 1;
+  return scores;
+}
+
+Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,
+                                            const TrainOptions& options) {
+  const auto data = make_dataset(profiles, options.timing_mode);
+  if (!data) return data.error();
+  return train(*data, options);
+}
+
+Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options) {
+  BoosterParameters parameters = options.booster;
+  parameters.seed = options.seed;
+  const std::vector<std::size_t> rows = data.all_rows();
+  auto fit = Fit::train(data, rows, parameters);
+  if (!fit) return fit.error();
+
+  ModelParts parts;
+  parts.info = describe(data, options.seed);
+  const int folds = std::min<int>(options.folds, static_cast<int>(data.groups.size()));
+  std::vector<double> errors;
+  if (folds >= 2) {
+    const std::vector<int> fold_of = fold_of_group(data, folds, options.seed);
+    const auto held_out =
+        cross_validate(data, fold_of, folds, options.threads,
+                       [&](std::span<const std::size_t> training,
+                           std::span<const std::size_t> test) -> Result<std::vector<double>> {
+                         auto fold_fit = Fit::train(data, training, parameters);
+                         if (!fold_fit) return fold_fit.error();
+                         return fold_fit->predict(data, test);
+                       });
+    if (!held_out) return held_out.error();
+    for (const std::size_t row : rows) {
+      errors.push_back(data.samples[row].log_ratio() - (*held_out)[row]);
+    }
+    parts.intervals = Intervals::fit(data, rows, errors);
+    parts.info.interval_coverage = Intervals::coverage(data, rows, errors, fold_of, folds);
+    parts.holdout = score(data, errors);
+  } else {
+    parts.intervals = Intervals::fit(data, {}, {});
+  }
+  parts.platforms = data.platforms;
+  parts.primitives = data.primitives;
+  parts.effects = std::move(fit->effects);
+  parts.ranges = seen_ranges(data);
+  parts.parameters = parameters;
+  parts.method = "trained";
+  parts.info.holdout_mdrae = parts.holdout.mdrae;
+  return TrainedModel::create(std::move(parts), std::move(fit->booster));
+}
+
+}  // namespace convopt

@@ -1,0 +1,47 @@
+// Profiles in, performance model out.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "model/trained_model.h"
+
+namespace convopt {
+
+struct TrainOptions {
+  BoosterParameters booster;
+  int folds = 5;
+  std::uint64_t seed = 1;
+  int threads = 1;  ///< folds trained at the same time; the result does not depend on it
+  std::optional<TimingMode> timing_mode;
+};
+
+Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,
+                                            const TrainOptions& options = {});
+Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options = {});
+
+/// The model without its error bars: effects, then trees on what they leave.
+struct Fit {
+  Effects effects;
+  Booster booster;
+
+  static Result<Fit> train(const Dataset& data, std::span<const std::size_t> rows,
+                           const BoosterParameters& parameters);
+  /// log(time / analytic time), one per row.
+  Result<std::vector<double>> predict(const Dataset& data, std::span<const std::size_t> rows) const;
+};
+
+/// Held-out predictions of log(time / analytic time) for every row of the data: `fit_and_predict`
+/// gets the rows to learn from and those to predict, once per fold. Runs folds in parallel.
+using FitAndPredict = std::function<Result<std::vector<double>>(
+    std::span<const std::size_t> training, std::span<const std::size_t> held_out)>;
+Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,
+                                           int folds, int threads,
+                                           const FitAndPredict& fit_and_predict);
+
+/// `errors[i]` = log(measured / predicted) of row i.
+HoldoutScores score(const Dataset& data, std::span<const double> errors);
+
+}  // namespace convopt

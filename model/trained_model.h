@@ -1,0 +1,89 @@
+// The performance model: analytic time x effect of the primitive x boosted trees, corrected for the
+// platform it was transferred to, with intervals. Saved as one XGBoost model that carries the rest.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "convopt/model.hpp"
+#include "model/booster.h"
+#include "model/dataset.h"
+#include "model/effects.h"
+#include "model/intervals.h"
+
+namespace convopt {
+
+/// log time = log analytic + offset + slope * f + size_slope * (log analytic - center)
+///            + the primitive's own, where f is what effects and trees say. The default changes
+/// nothing.
+struct Correction {
+  double offset = 0;
+  double slope = 1;
+  double size_slope = 0, center = 0;
+  std::map<std::string, double, std::less<>> by_primitive;
+
+  double apply(double f, double log_analytic, std::string_view primitive) const;
+};
+
+/// Smallest and largest range_coordinates() seen, by operation.
+using SeenRanges = std::map<std::string, std::pair<std::vector<double>, std::vector<double>>>;
+SeenRanges seen_ranges(const Dataset& data);
+
+ModelInfo describe(const Dataset& data, std::uint64_t seed);
+
+/// On workloads that were held out.
+struct HoldoutScores {
+  double mdrae = 0;  ///< median of |predicted - measured| / measured
+  double within_10_percent = 0;
+  double spearman = 0;
+  double regret = 0;  ///< time of the predicted best over time of the best, summed
+};
+
+struct ModelParts {
+  ModelInfo info;
+  std::vector<Platform> platforms;
+  std::vector<PrimitiveInfo> primitives;
+  Effects effects;
+  Correction correction;
+  Intervals intervals;
+  SeenRanges ranges;
+  HoldoutScores holdout;
+  BoosterParameters parameters;
+  std::string method;  ///< `trained`, or how it was transferred
+};
+
+class TrainedModel final : public PerformanceModel {
+ public:
+  /// Computes the identifier from the content.
+  static Result<std::unique_ptr<TrainedModel>> create(ModelParts parts, Booster booster);
+  static Result<std::unique_ptr<TrainedModel>> load(const std::filesystem::path& path);
+  /// `what` names the file in errors.
+  static Result<std::unique_ptr<TrainedModel>> parse(std::string bytes, const std::string& what);
+
+  const ModelInfo& info() const override { return parts_.info; }
+  Result<std::vector<Estimate>> predict(std::span<const Query> queries,
+                                        const Platform& platform) const override;
+  Result<void> save(const std::filesystem::path& path) const override;
+
+  const ModelParts& parts() const { return parts_; }
+  const Booster& booster() const { return booster_; }
+  /// f of these rows, before the correction.
+  Result<std::vector<double>> log_ratios(const Dataset& data,
+                                         std::span<const std::size_t> rows) const;
+
+ private:
+  TrainedModel(ModelParts parts, Booster booster, std::string bytes)
+      : parts_(std::move(parts)), booster_(std::move(booster)), bytes_(std::move(bytes)) {}
+
+  ModelParts parts_;
+  Booster booster_;
+  std::string bytes_;  ///< the file
+};
+
+/// The rows as the trees see them: features with the effect of each primitive filled in.
+FeatureMatrix select_rows(const Dataset& data, std::span<const std::size_t> rows,
+                          const Effects& effects);
+
+}  // namespace convopt

@@ -1,0 +1,274 @@
+#include "model/train.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "model/analytic.h"
+#include "model/features.h"
+#include "model/statistics.h"
+#include "tests/model/synthetic.h"
+
+namespace convopt {
+namespace {
+
+TrainOptions quick() {
+  TrainOptions options;
+  options.booster.rounds = 120;
+  options.folds = 4;
+  options.threads = 2;
+  return options;
+}
+
+double mdrae(const PerformanceModel& model, const Profile& truth, const Platform& where) {
+  std::vector<Query> queries;
+  std::vector<double> measured;
+  for (const Measurement& m : truth.measurements) {
+    if (m.status != MeasurementStatus::ok) continue;
+    for (const PrimitiveInfo& p : truth.runs[0].primitives) {
+      if (p.name == m.primitive) queries.push_back({&m.workload, &p});
+    }
+    measured.push_back(m.median_ns);
+  }
+  const auto estimates = model.predict(queries, where);
+  EXPECT_TRUE(estimates.ok());
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    errors.push_back(std::abs((*estimates)[i].ns / measured[i] - 1));
+  }
+  return median(errors);
+}
+
+TEST(Train, LearnsALawOnShapesItHasNotSeen) {
+  const Platform here = synthetic::platform();
+  const Profile profile = synthetic::profile(here, synthetic::law(), {.shapes = 150});
+  const auto model = train(std::span(&profile, 1), quick());
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const ModelInfo& info = (*model)->info();
+  EXPECT_LT(info.holdout_mdrae, 0.06);
+  EXPECT_EQ(info.platforms, std::vector<std::string>{here.id()});
+  EXPECT_EQ(info.primitives.size(), 5U);
+  EXPECT_GT(info.interval_coverage, 0.82);
+  EXPECT_LT(info.interval_coverage, 0.98);
+  const Profile unseen =
+      synthetic::profile(here, synthetic::law(), {.shapes = 60, .seed = 99, .noise = 0});
+  EXPECT_LT(mdrae(**model, unseen, here), 0.06);
+}
+
+TEST(Train, HoldoutErrorIsNotThatOfRowsLeftOutAtRandom) {
+  // Times that depend on nothing but the workload, through a hash: no model can predict unseen
+  // shapes, but one that sees other primitives of the same shape could. The reported error must
+  // say so.
+  const synthetic::Law hashed = [](const Workload& w, const PrimitiveInfo&) {
+    Random random(std::hash<std::string>()(w.text()));
+    return 1e6 * std::exp(2 * synthetic::gaussian(random));
+  };
+  const Profile profile = synthetic::profile(synthetic::platform(), hashed, {.shapes = 60});
+  const auto model = train(std::span(&profile, 1), quick());
+  ASSERT_TRUE(model.ok());
+  EXPECT_GT((*model)->info().holdout_mdrae, 0.5);
+}
+
+TEST(Train, FoldsNeverSplitAShape) {
+  Profile profile = synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 30});
+  // The same shapes again with a fused activation: they belong to the fold of the bare ones.
+  const std::size_t count = profile.measurements.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    Measurement fused = profile.measurements[i];
+    if (fused.workload.op != Op::conv) continue;
+    fused.workload.epilogue.activation.kind = ActivationKind::relu;
+    profile.measurements.push_back(fused);
+  }
+  const auto data = make_dataset(std::span(&profile, 1));
+  ASSERT_TRUE(data.ok());
+  std::map<std::string, std::set<int>> folds;
+  const std::vector<int> fold_of = fold_of_group(*data, 5, 7);
+  std::set<int> used;
+  for (const Sample& s : data->samples) {
+    folds[data->workloads[s.workload].shape.text()].insert(fold_of[s.group]);
+    used.insert(fold_of[s.group]);
+  }
+  EXPECT_EQ(used.size(), 5U);
+  for (const auto& [shape, of_shape] : folds) {
+    // A convolution and a conversion may share a shape's text; each has one fold of its own.
+    EXPECT_LE(of_shape.size(), 2U) << shape;
+  }
+  std::map<std::size_t, std::set<std::size_t>> groups_of_conv;
+  for (const Sample& s : data->samples) {
+    const Workload& w = data->workloads[s.workload];
+    EXPECT_EQ(data->groups[s.group], [&] {
+      Workload plain = w;
+      plain.epilogue = {};
+      return plain.text();
+    }());
+  }
+}
+
+TEST(Train, SameInputSameBytes) {
+  const Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 40});
+  TrainOptions options = quick();
+  options.booster.rounds = 30;
+  const auto first = train(std::span(&profile, 1), options);
+  options.threads = 1;
+  const auto second = train(std::span(&profile, 1), options);
+  options.seed = 2;
+  const auto third = train(std::span(&profile, 1), options);
+  ASSERT_TRUE(first.ok() && second.ok() && third.ok());
+  EXPECT_EQ((*first)->info().id, (*second)->info().id);
+  EXPECT_NE((*first)->info().id, (*third)->info().id);
+}
+
+TEST(Train, CensoredRecordsPullUpwardsOnly) {
+  // Most times of the slow primitive are cut short at twice the best. Taken as times, the bounds
+  // would make it look twice as slow as the best everywhere; left out, its few fast shapes would
+  // stand for all.
+  const Platform here = synthetic::platform();
+  const synthetic::Law truth = synthetic::law(1, {{"gemm", 6.0}});
+  const Profile censored =
+      synthetic::profile(here, truth, {.shapes = 120, .noise = 0.01, .censor_above = 2});
+  const Profile full = synthetic::profile(here, truth, {.shapes = 120, .noise = 0.01});
+  const auto model = train(std::span(&censored, 1), quick());
+  ASSERT_TRUE(model.ok());
+  int cut = 0, kept_above = 0;
+  for (std::size_t i = 0; i < full.measurements.size(); ++i) {
+    const Measurement& bound = censored.measurements[i];
+    if (bound.status != MeasurementStatus::censored) continue;
+    const PrimitiveInfo gemm = synthetic::primitives()[1];
+    if (bound.primitive != gemm.name) continue;
+    const Query query{&bound.workload, &gemm};
+    const auto estimate = (*model)->predict(std::span(&query, 1), here);
+    ASSERT_TRUE(estimate.ok());
+    ++cut;
+    if ((*estimate)[0].ns > 0.8 * bound.median_ns) ++kept_above;
+  }
+  ASSERT_GT(cut, 50);
+  EXPECT_GT(kept_above, cut * 9 / 10);
+}
+
+TEST(Train, RefusesMixedTimingModesUnlessOneIsChosen) {
+  std::vector<Profile> profiles = {
+      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 20}),
+      synthetic::profile(synthetic::platform(), synthetic::law(2), {.shapes = 20, .seed = 2})};
+  profiles[1].runs[0].timing_mode = TimingMode::cold_weights;
+  const auto mixed = make_dataset(profiles);
+  ASSERT_FALSE(mixed.ok());
+  EXPECT_EQ(mixed.error().code, ErrorCode::bad_input);
+  const auto cold = make_dataset(profiles, TimingMode::cold_weights);
+  ASSERT_TRUE(cold.ok());
+  EXPECT_EQ(cold->timing_mode, TimingMode::cold_weights);
+  EXPECT_LE(cold->samples.size(), profiles[1].measurements.size());
+}
+
+TEST(Train, RefusesAProfileWithoutTimes) {
+  Profile profile = synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 3});
+  for (Measurement& m : profile.measurements) m.status = MeasurementStatus::failed;
+  const auto model = train(std::span(&profile, 1), quick());
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code, ErrorCode::bad_input);
+}
+
+TEST(Train, SaysWhichWorkloadsAndPrimitivesAreNew) {
+  const Platform here = synthetic::platform();
+  const Profile profile = synthetic::profile(here, synthetic::law(), {.shapes = 80});
+  TrainOptions options = quick();
+  options.booster.rounds = 30;
+  const auto model = train(std::span(&profile, 1), options);
+  ASSERT_TRUE(model.ok());
+  const Workload usual = synthetic::conv(64, 28, 64, 3, 1);
+  const Workload huge = synthetic::conv(2048, 28, 64, 3, 1);
+  const PrimitiveInfo known = synthetic::primitives()[0];
+  const PrimitiveInfo stranger =
+      synthetic::primitive("stranger", Algorithm::direct, Layout::nChw16c, 16, 28);
+  const Query queries[] = {{&usual, &known}, {&huge, &known}, {&usual, &stranger}};
+  const auto estimates = (*model)->predict(queries, here);
+  ASSERT_TRUE(estimates.ok());
+  EXPECT_FALSE((*estimates)[0].extrapolated);
+  EXPECT_TRUE((*estimates)[1].extrapolated);
+  EXPECT_TRUE((*estimates)[2].extrapolated);
+  for (const Estimate& e : *estimates) {
+    EXPECT_LE(e.low_ns, e.ns);
+    EXPECT_GE(e.high_ns, e.ns);
+  }
+  // Its traits are those of a known one, so that its time should be near as well.
+  EXPECT_NEAR((*estimates)[2].ns / (*estimates)[0].ns, 1, 0.5);
+  // Far outside, the analytic time carries on: 32 times the work takes much longer.
+  EXPECT_GT((*estimates)[1].ns, 8 * (*estimates)[0].ns);
+}
+
+TEST(Analytic, IsPositiveAndFiniteForEverythingAndForUnknownMachines) {
+  Platform unknown;
+  unknown.threads = 0;
+  const Workload workloads[] = {synthetic::conv(1, 1, 1, 1, 1),
+                                synthetic::conv(4096, 7, 4096, 3, 1),
+                                Workload::fully_connected(1, 4096, 1000),
+                                Workload::pointwise(Op::convert, {1, 3, 224, 224}),
+                                Workload::pointwise(Op::softmax, {1, 1000, 1, 1}),
+                                Workload::lrn({1, 64, 27, 27}, 5),
+                                Workload::concat({1, 256, 28, 28}, {64, 128, 32, 32}),
+                                Workload::upsample(Op::upsample_bilinear, {1, 64, 28, 28}, 2, 2)};
+  for (const Platform& where : {unknown, synthetic::platform()}) {
+    const Capabilities machine = Capabilities::of(where);
+    for (const Workload& workload : workloads) {
+      for (PrimitiveInfo primitive : synthetic::primitives()) {
+        primitive.op = workload.op;
+        for (const TimingMode mode : {TimingMode::warm, TimingMode::cold_weights}) {
+          FeatureInput input{&workload, &primitive, &where, &machine, {}, {}};
+          input.work = estimate_work(workload, primitive, machine.vector);
+          input.time = analytic_time(input.work, machine, mode);
+          EXPECT_GT(input.time.ns, 0) << workload.text();
+          EXPECT_LT(input.time.ns, 1e13) << workload.text();
+          std::vector<float> row(feature_names().size());
+          write_features(input, row);
+          for (std::size_t i = 0; i < row.size(); ++i) {
+            if (i == effect_column()) continue;
+            EXPECT_TRUE(std::isfinite(row[i])) << feature_names()[i] << " of " << workload.text();
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Analytic, WinogradMultipliesLessAndTilesAreWastedOnSmallImages) {
+  const auto primitives = synthetic::primitives();
+  const Workload large = synthetic::conv(64, 56, 64, 3, 1);
+  const WorkEstimate direct = estimate_work(large, primitives[0], 16);
+  const WorkEstimate winograd = estimate_work(large, primitives[3], 16);
+  EXPECT_DOUBLE_EQ(direct.flops, large.shape.flops());
+  // F(4,3): 36 multiplications instead of 144 for each tile of 16 outputs, and no waste at 56.
+  EXPECT_NEAR(winograd.flops, large.shape.flops() / 4, 0.02 * large.shape.flops());
+  EXPECT_GT(winograd.transform_flops, 0);
+  EXPECT_DOUBLE_EQ(winograd.fill, 1);
+  const WorkEstimate small = estimate_work(synthetic::conv(64, 5, 64, 3, 1), primitives[3], 16);
+  EXPECT_DOUBLE_EQ(small.fill, 25.0 / 64);
+  // 28 pixels at a time, of rows of 5.
+  EXPECT_DOUBLE_EQ(estimate_work(synthetic::conv(64, 5, 64, 3, 1), primitives[0], 16).fill,
+                   5.0 / 28);
+}
+
+TEST(Analytic, ColdWeightsCostMemoryTime) {
+  const Capabilities machine = Capabilities::of(synthetic::platform());
+  const WorkEstimate work =
+      estimate_work(synthetic::conv(512, 7, 512, 3, 1), synthetic::primitives()[0], 16);
+  EXPECT_GT(analytic_time(work, machine, TimingMode::cold_weights).memory_ns,
+            2 * analytic_time(work, machine, TimingMode::warm).memory_ns);
+}
+
+TEST(Statistics, MedianQuantileAndRankCorrelation) {
+  EXPECT_EQ(median({}), 0);
+  EXPECT_EQ(median({3, 1, 2}), 2);
+  EXPECT_EQ(median({4, 1, 2, 3}), 2.5);
+  EXPECT_EQ(weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.5), 3);
+  EXPECT_EQ(weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.1), 1);
+  const double a[] = {1, 2, 3, 4}, b[] = {10, 100, 1000, 10000}, c[] = {4, 3, 2, 1},
+               d[] = {1, 1, 1, 1};
+  EXPECT_DOUBLE_EQ(spearman(a, b), 1);
+  EXPECT_DOUBLE_EQ(spearman(a, c), -1);
+  EXPECT_DOUBLE_EQ(spearman(a, d), 0);
+}
+
+}  // namespace
+}  // namespace convopt
