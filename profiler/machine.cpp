@@ -94,8 +94,15 @@ int count_physical_cores(int logical) {
   return cores.empty() ? logical : static_cast<int>(cores.size());
 }
 
-/// Seconds that each thread needs for `body(thread)`, all at work together. Every thread times
-/// itself: a late start says nothing about its speed.
+/// Processor seconds of this thread. Not wall-clock time: a time slice that another process took
+/// says nothing about the machine.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+/// Seconds that each thread needs for `body(thread)`, all at work together.
 template <class Body>
 std::vector<double> timed_in_parallel(int threads, const Body& body) {
   std::vector<double> seconds(static_cast<std::size_t>(threads));
