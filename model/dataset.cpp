@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include "model/features.h"
-#include "model/random.h"
 
 namespace convopt {
 namespace {
@@ -50,6 +49,16 @@ std::string identity(const Platform& platform) {
     text += '|' + std::to_string(value);
   }
   return text;
+}
+
+// Fisher and Yates with SplitMix64: the same order with every standard library.
+void shuffle(std::vector<std::size_t>& values, std::uint64_t seed) {
+  for (std::size_t i = values.size(); i > 1; --i) {
+    std::uint64_t z = (seed += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    std::swap(values[i - 1], values[(z ^ (z >> 31)) % i]);
+  }
 }
 
 // Decisions hang on the fastest few primitives of a workload: of those, errors matter.
@@ -155,8 +164,7 @@ std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t see
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return data.groups[a] < data.groups[b]; });
-  Random random(seed);
-  random.shuffle(order);
+  shuffle(order, seed);
   std::vector<int> fold(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     fold[order[i]] = static_cast<int>(i % static_cast<std::size_t>(folds));

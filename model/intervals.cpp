@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kGroupsForOwnRange = 20;
 
 struct Errors {
-  std::vector<Weighted> values;
+  std::vector<statistics::Weighted> values;
   std::set<std::size_t> groups;
 };
 
@@ -22,8 +22,8 @@ Intervals::Range range_of(const Errors& errors) {
   // Split conformal prediction: with n exchangeable groups the quantile is taken at (n + 1) / n.
   const double n = static_cast<double>(errors.groups.size());
   const double tail = std::max(0.0, 1 - (1 + kCoverage) / 2 * (n + 1) / n);
-  Intervals::Range range{weighted_quantile(errors.values, tail),
-                         weighted_quantile(errors.values, 1 - tail)};
+  Intervals::Range range{statistics::weighted_quantile(errors.values, tail),
+                         statistics::weighted_quantile(errors.values, 1 - tail)};
   // The prediction itself always lies inside.
   range.low = std::min(range.low, 0.0);
   range.high = std::max(range.high, 0.0);
@@ -43,7 +43,7 @@ Intervals Intervals::fit(const Dataset& data, std::span<const std::size_t> rows,
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data.samples[rows[i]];
     if (sample.censored) continue;
-    const Weighted value{errors[i], 1 / rows_in_group[sample.group]};
+    const statistics::Weighted value{errors[i], 1 / rows_in_group[sample.group]};
     const std::string op(to_string(data.workloads[sample.workload].op));
     for (Errors* target : {&all, &ops[op]}) {
       target->values.push_back(value);

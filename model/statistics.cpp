@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <numeric>
 
-namespace convopt {
+namespace convopt::statistics {
 namespace {
 
 std::vector<double> ranks(std::span<const double> values) {
@@ -60,4 +60,4 @@ double spearman(std::span<const double> a, std::span<const double> b) {
   return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
 }
 
-}  // namespace convopt
+}  // namespace convopt::statistics

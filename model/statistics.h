@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-namespace convopt {
+namespace convopt::statistics {
 
 double median(std::vector<double> values);  ///< 0 if empty
 
@@ -17,4 +17,4 @@ double weighted_quantile(std::vector<Weighted> values, double share);
 /// Rank correlation; ties share their mean rank. 0 if either side is constant.
 double spearman(std::span<const double> a, std::span<const double> b);
 
-}  // namespace convopt
+}  // namespace convopt::statistics

@@ -114,8 +114,8 @@ HoldoutScores score(const Dataset& data, std::span<const double> errors) {
   scores.within_10_percent =
       double(std::count_if(relative.begin(), relative.end(), [](double e) { return e <= 0.1; })) /
       double(relative.size());
-  scores.mdrae = median(std::move(relative));
-  scores.spearman = spearman(measured, predicted);
+  scores.mdrae = statistics::median(std::move(relative));
+  scores.spearman = statistics::spearman(measured, predicted);
   double chosen = 0, best = 0;
   for (const auto& [key, choice] : choices) {
     chosen += choice.chosen;

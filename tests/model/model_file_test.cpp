@@ -119,7 +119,7 @@ TEST_F(ModelFile, RefusesTruncatedFiles) {
 TEST_F(ModelFile, RefusesEveryFlippedByte) {
   const std::string bytes = saved();
   const std::uint64_t seed = 5;
-  Random random(seed);
+  synthetic::Random random(seed);
   for (int i = 0; i < 200; ++i) {
     std::string damaged = bytes;
     const std::size_t at = random.below(bytes.size());
@@ -133,7 +133,7 @@ TEST_F(ModelFile, RefusesForeignFiles) {
   write("{\"schema\": \"convopt.plan/1\"}");
   expect_bad_input();
   std::string noise;
-  Random random(3);
+  synthetic::Random random(3);
   for (int i = 0; i < 10000; ++i) noise.push_back(static_cast<char>(random.next()));
   write(noise);
   expect_bad_input();

@@ -9,9 +9,24 @@
 #include <vector>
 
 #include "convopt/measurement.hpp"
-#include "model/random.h"
 
 namespace convopt::synthetic {
+
+/// SplitMix64.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+  std::uint64_t below(std::uint64_t bound) { return next() % bound; }
+
+ private:
+  std::uint64_t state_;
+};
 
 inline double uniform(Random& random) {
   return static_cast<double>(random.next() >> 11) * 0x1.0p-53;

@@ -38,7 +38,7 @@ double mdrae(const PerformanceModel& model, const Profile& truth, const Platform
   for (std::size_t i = 0; i < measured.size(); ++i) {
     errors.push_back(std::abs((*estimates)[i].ns / measured[i] - 1));
   }
-  return median(errors);
+  return statistics::median(errors);
 }
 
 TEST(Train, LearnsALawOnShapesItHasNotSeen) {
@@ -62,7 +62,7 @@ TEST(Train, HoldoutErrorIsNotThatOfRowsLeftOutAtRandom) {
   // shapes, but one that sees other primitives of the same shape could. The reported error must
   // say so.
   const synthetic::Law hashed = [](const Workload& w, const PrimitiveInfo&) {
-    Random random(std::hash<std::string>()(w.text()));
+    synthetic::Random random(std::hash<std::string>()(w.text()));
     return 1e6 * std::exp(2 * synthetic::gaussian(random));
   };
   const Profile profile = synthetic::profile(synthetic::platform(), hashed, {.shapes = 60});
@@ -258,16 +258,16 @@ TEST(Analytic, ColdWeightsCostMemoryTime) {
 }
 
 TEST(Statistics, MedianQuantileAndRankCorrelation) {
-  EXPECT_EQ(median({}), 0);
-  EXPECT_EQ(median({3, 1, 2}), 2);
-  EXPECT_EQ(median({4, 1, 2, 3}), 2.5);
-  EXPECT_EQ(weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.5), 3);
-  EXPECT_EQ(weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.1), 1);
+  EXPECT_EQ(statistics::median({}), 0);
+  EXPECT_EQ(statistics::median({3, 1, 2}), 2);
+  EXPECT_EQ(statistics::median({4, 1, 2, 3}), 2.5);
+  EXPECT_EQ(statistics::weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.5), 3);
+  EXPECT_EQ(statistics::weighted_quantile({{1, 1}, {2, 1}, {3, 8}}, 0.1), 1);
   const double a[] = {1, 2, 3, 4}, b[] = {10, 100, 1000, 10000}, c[] = {4, 3, 2, 1},
                d[] = {1, 1, 1, 1};
-  EXPECT_DOUBLE_EQ(spearman(a, b), 1);
-  EXPECT_DOUBLE_EQ(spearman(a, c), -1);
-  EXPECT_DOUBLE_EQ(spearman(a, d), 0);
+  EXPECT_DOUBLE_EQ(statistics::spearman(a, b), 1);
+  EXPECT_DOUBLE_EQ(statistics::spearman(a, c), -1);
+  EXPECT_DOUBLE_EQ(statistics::spearman(a, d), 0);
 }
 
 }  // namespace
