@@ -1,0 +1,582 @@
+// Convolution as a matrix product over patches. The patch matrix never exists as a whole: the
+// packing step of the product reads it from the image, a cache block at a time. Two forms:
+//   im2col  nchw: C[output channel][pixel], weights as they come times packed patches
+//   im2row  nhwc: C[pixel][output channel], rows of patches times packed weights
+// Where the patch matrix is the image itself (1x1, stride 1, no padding) nothing is copied.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "primitives/gemm/gemm.h"
+#include "primitives/own.h"
+
+namespace convopt::im2col {
+namespace {
+
+// Reduction per cache block, and bytes of the packed patches of one block: with the other operand's
+// panel beside them they stay in a 1 MiB L2 cache.
+constexpr int kReduction = 384;
+constexpr std::int64_t kPatchBytes = 384 * 1024;
+
+bool image_is_patch_matrix(const ConvShape& shape) {
+  return shape.kh == 1 && shape.kw == 1 && shape.stride_h == 1 && shape.stride_w == 1 &&
+         shape.pad_top == 0 && shape.pad_bottom == 0 && shape.pad_left == 0 && shape.pad_right == 0;
+}
+
+/// How the pixels of one image are shared out: blocks of pixels, and if these are too few for the
+/// threads, ranges of output channels as well.
+struct Sharing {
+  int pixels = 0, block_pixels = 0, pixel_blocks = 0;
+  int channels = 0, block_channels = 0, channel_blocks = 0;  ///< output channels of one group
+  std::int64_t tasks = 0;
+
+  Sharing(const ConvShape& shape, int most_pixels, int pixel_unit, int channel_unit, int threads) {
+    pixels = shape.oh() * shape.ow();
+    channels = shape.oc / shape.groups;
+    const std::int64_t images = std::int64_t{shape.n} * shape.groups;
+    std::int64_t blocks = ceil_div(pixels, most_pixels);
+    std::int64_t parts = 1;
+    if (images * blocks % threads != 0) {
+      const std::int64_t even = round_up(blocks, threads);
+      if (pixels / even >= 2 * pixel_unit) {
+        blocks = even;
+      } else {
+        parts = threads;
+      }
+    }
+    block_pixels = static_cast<int>(round_up(ceil_div(pixels, blocks), pixel_unit));
+    pixel_blocks = static_cast<int>(ceil_div(pixels, block_pixels));
+    block_channels = static_cast<int>(round_up(ceil_div(channels, parts), channel_unit));
+    channel_blocks = static_cast<int>(ceil_div(channels, block_channels));
+    tasks = images * pixel_blocks * channel_blocks;
+  }
+};
+
+/// One share of the work.
+struct Task {
+  int image, group;
+  int pixel, pixels;      ///< first and count
+  int channel, channels;  ///< within the group
+
+  Task(const Sharing& sharing, int groups, std::int64_t index) {
+    channel = static_cast<int>(index % sharing.channel_blocks) * sharing.block_channels;
+    channels = std::min(sharing.block_channels, sharing.channels - channel);
+    index /= sharing.channel_blocks;
+    pixel = static_cast<int>(index % sharing.pixel_blocks) * sharing.block_pixels;
+    pixels = std::min(sharing.block_pixels, sharing.pixels - pixel);
+    index /= sharing.pixel_blocks;
+    group = static_cast<int>(index % groups);
+    image = static_cast<int>(index / groups);
+  }
+};
+
+/// What both forms hold.
+class PatchKernel : public Kernel {
+ public:
+  PatchKernel(const Workload& workload, const Context& context, const Sharing& sharing,
+              std::size_t task_floats, std::size_t weight_floats)
+      : shape_(workload.shape),
+        threads_(context.threads),
+        kernels_(gemm::kernels(context.isa)),
+        sharing_(sharing),
+        task_floats_(task_floats),
+        in_channels_(shape_.ic / shape_.groups),
+        taps_(shape_.kh * shape_.kw),
+        residual_(workload.epilogue.residual),
+        activation_(workload.epilogue.activation),
+        last_write_(last_write(activation_)),
+        activate_(activate_function(context.isa)),
+        weights_(weight_floats),
+        bias_(bias_floats(shape_, kernels_)) {}
+
+  static std::size_t bias_floats(const ConvShape& shape, const gemm::Kernels& kernels) {
+    // Groups may start anywhere in a vector: the last one reads whole vectors too.
+    return static_cast<std::size_t>(shape.oc + kernels.lanes);
+  }
+
+  std::size_t workspace_bytes() const override {
+    return static_cast<std::size_t>(threads_) * task_floats_ * sizeof(float);
+  }
+  std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
+
+  void run(const RunArgs& args) const noexcept override {
+#pragma omp parallel num_threads(threads_) if (threads_ > 1)
+    {
+      float* const scratch =
+          static_cast<float*>(args.workspace) + omp_get_thread_num() * task_floats_;
+#pragma omp for schedule(static)
+      for (std::int64_t index = 0; index < sharing_.tasks; ++index) {
+        compute(args, Task(sharing_, shape_.groups, index), scratch);
+      }
+    }
+  }
+
+ protected:
+  virtual void compute(const RunArgs& args, const Task& task, float* scratch) const = 0;
+
+  void copy_bias(const float* bias) {
+    std::fill_n(bias_.data(), bias_.size(), 0.0F);
+    if (bias != nullptr) std::copy_n(bias, shape_.oc, bias_.data());
+  }
+
+  /// The residual goes in first, where it may be the destination itself; the clamp comes last.
+  void set_epilogue(gemm::Product& product, bool first, bool last, const float* residual,
+                    std::int64_t residual_row_stride) const {
+    product.accumulate = !first;
+    product.residual = first && residual_ ? residual : nullptr;
+    product.residual_row_stride = residual_row_stride;
+    product.clamp = last && !last_write_.needs_pass && activation_.kind != ActivationKind::none;
+    product.low = last_write_.low;
+    product.high = last_write_.high;
+  }
+
+  void activate_rows(float* data, std::int64_t stride, int rows, int columns) const {
+    if (!last_write_.needs_pass) return;
+    for (int i = 0; i < rows; ++i) activate_(activation_, data + i * stride, columns);
+  }
+
+  ConvShape shape_;
+  int threads_;
+  const gemm::Kernels& kernels_;
+  Sharing sharing_;
+  std::size_t task_floats_;
+  int in_channels_;  ///< of one group
+  int taps_;
+  bool residual_;
+  Activation activation_;
+  LastWrite last_write_;
+  ActivateFunction activate_;
+  AlignedFloats weights_;
+  AlignedFloats bias_;
+};
+
+// ---- im2col, nchw ----
+
+// Rows of patches are copied in chunks of this many floats. What a chunk writes too much is
+// overwritten by the next one; what it reads too much must exist, so the padded section of the
+// image is longer by a chunk.
+constexpr int kChunk = 8;
+
+struct ColumnPlan {
+  gemm::Kernels const& kernels;
+  Sharing sharing;
+  int block_inputs;                 ///< input channels whose patches are packed together
+  int padded_rows, padded_columns;  ///< of one channel's image section with its padding
+
+  ColumnPlan(const ConvShape& shape, const Context& context)
+      : kernels(gemm::kernels(context.isa)),
+        sharing(shape, most_pixels(kernels), kernels.lanes, kernels.rows[kernels.vectors],
+                context.threads),
+        block_inputs(std::clamp(kReduction / (shape.kh * shape.kw), 1, shape.ic / shape.groups)) {
+    const int rows = static_cast<int>(
+        std::min<std::int64_t>(shape.oh(), ceil_div(sharing.block_pixels - 1, shape.ow()) + 1));
+    padded_rows = (rows - 1) * shape.stride_h + shape.extent_h();
+    padded_columns = (shape.ow() - 1) * shape.stride_w + shape.extent_w();
+  }
+
+  static int most_pixels(const gemm::Kernels& kernels) {
+    const std::int64_t fit = kPatchBytes / (kReduction * std::int64_t{sizeof(float)});
+    return static_cast<int>(std::max<std::int64_t>(1, fit / kernels.panel_columns()) *
+                            kernels.panel_columns());
+  }
+  std::int64_t patch_floats(const ConvShape& shape) const {
+    return std::int64_t{block_inputs} * shape.kh * shape.kw *
+           round_up(sharing.block_pixels, kernels.lanes);
+  }
+  std::size_t task_floats(const ConvShape& shape) const {
+    const std::int64_t image = std::int64_t{padded_rows} * padded_columns + kChunk;
+    return static_cast<std::size_t>(round_up(patch_floats(shape), 16) + round_up(image, 16));
+  }
+  static std::size_t weight_floats(const ConvShape& shape) {
+    return static_cast<std::size_t>(shape.weight_elements());
+  }
+};
+
+class ColumnKernel final : public PatchKernel {
+ public:
+  ColumnKernel(const Workload& workload, const Parameters& parameters, const Context& context,
+               const ColumnPlan& plan)
+      : PatchKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
+                    ColumnPlan::weight_floats(workload.shape)),
+        plan_(plan) {
+    std::copy_n(parameters.weights, weights_.size(), weights_.data());
+    copy_bias(parameters.bias);
+  }
+
+ private:
+  void compute(const RunArgs& args, const Task& task, float* scratch) const override {
+    const TensorView& source = args.sources[0];
+    const TensorView& destination = args.destination;
+    const int width = shape_.ow();
+    const bool rows_touch = destination.row_stride == width;
+    if (rows_touch && (!residual_ || args.residual.row_stride == width)) {
+      const bool in_place = image_is_patch_matrix(shape_) && source.row_stride == shape_.iw;
+      compute_pixels(args, task, task.pixel, task.pixels, in_place, scratch);
+      return;
+    }
+    // Gaps between rows: one row of the destination at a time.
+    for (int pixel = task.pixel; pixel < task.pixel + task.pixels;) {
+      const int count = std::min(width - pixel % width, task.pixel + task.pixels - pixel);
+      compute_pixels(args, task, pixel, count, false, scratch);
+      pixel += count;
+    }
+  }
+
+  // Pixels that lie side by side in the destination.
+  void compute_pixels(const RunArgs& args, const Task& task, int pixel, int pixels, bool in_place,
+                      float* scratch) const {
+    const TensorView& source = args.sources[0];
+    const int channel = task.group * sharing_.channels + task.channel;
+    const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
+    const std::int64_t reduction = std::int64_t{in_channels_} * taps_;
+    gemm::Product product;
+    product.rows = task.channels;
+    product.a_row_stride = reduction;
+    product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
+    product.c_row_stride = args.destination.channel_stride;
+    product.row_bias = bias_.data() + channel;
+    const float* residual =
+        residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
+                  : nullptr;
+    const float* const weights = weights_.data() + channel * reduction;
+    const float* image = source.data + source.offset(task.image, task.group * in_channels_, 0, 0);
+
+    // Whole vectors of pixels straight from the image; the rest would be read beyond its end.
+    const int direct = in_place ? pixels / kernels_.lanes * kernels_.lanes : 0;
+    if (direct > 0) {
+      product.columns = direct;
+      product.k = in_channels_;
+      product.a = weights;
+      product.b = image + pixel;
+      product.b_row_stride = source.channel_stride;
+      set_epilogue(product, true, true, residual, args.residual.channel_stride);
+      gemm::multiply(kernels_, product);
+      product.b_row_stride = 0;
+      product.c += direct;
+      if (residual != nullptr) residual += direct;
+    }
+    if (direct < pixels) {
+      product.columns = pixels - direct;
+      product.b = scratch;
+      for (int first = 0; first < in_channels_; first += plan_.block_inputs) {
+        const int inputs = std::min(plan_.block_inputs, in_channels_ - first);
+        product.k = inputs * taps_;
+        product.a = weights + std::int64_t{first} * taps_;
+        pack_patches(image + first * source.channel_stride, source, inputs, pixel + direct,
+                     pixels - direct, scratch);
+        set_epilogue(product, first == 0, first + inputs == in_channels_, residual,
+                     args.residual.channel_stride);
+        gemm::multiply(kernels_, product);
+      }
+    }
+    activate_rows(args.destination.data + args.destination.offset(task.image, channel, row, column),
+                  args.destination.channel_stride, task.channels, pixels);
+  }
+
+  // Patches of `pixels` pixels as packed columns, channel by channel over a padded copy of the rows
+  // of the image that they cover.
+  void pack_patches(const float* image, const TensorView& source, int inputs, int pixel, int pixels,
+                    float* packed) const {
+    float* const padded = packed + round_up(plan_.patch_floats(shape_), 16);
+    const int width = shape_.ow();
+    const int first_row = pixel / width;
+    const int rows = (pixel + pixels - 1) / width - first_row + 1;
+    const int padded_rows = (rows - 1) * shape_.stride_h + shape_.extent_h();
+    const int reduction = inputs * taps_;
+    for (int c = 0; c < inputs; ++c) {
+      pad_image(image + c * source.channel_stride, source.row_stride,
+                first_row * shape_.stride_h - shape_.pad_top, padded_rows, padded);
+      gemm::for_each_panel(kernels_, pixels, [&](int first_vector, int vectors) {
+        const int panel = first_vector * kernels_.lanes, columns = vectors * kernels_.lanes;
+        float* to = packed + std::int64_t{panel} * reduction + std::int64_t{c} * taps_ * columns;
+        for (int tap_row = 0; tap_row < shape_.kh; ++tap_row) {
+          for (int tap_column = 0; tap_column < shape_.kw; ++tap_column, to += columns) {
+            const float* tap = padded +
+                               std::int64_t{tap_row} * shape_.dilation_h * plan_.padded_columns +
+                               tap_column * shape_.dilation_w;
+            copy_pixels(tap, pixel - first_row * width + panel, std::min(columns, pixels - panel),
+                        columns, to);
+          }
+        }
+      });
+    }
+  }
+
+  void pad_image(const float* image, std::int64_t row_stride, int first_row, int rows,
+                 float* padded) const {
+    const int width = plan_.padded_columns;
+    const int left = std::min(shape_.pad_left, width);
+    const int inside = std::clamp(width - left, 0, shape_.iw);
+    for (int i = 0; i < rows; ++i, padded += width) {
+      const int row = first_row + i;
+      if (row < 0 || row >= shape_.ih) {
+        std::fill_n(padded, width, 0.0F);
+        continue;
+      }
+      std::fill_n(padded, left, 0.0F);
+      std::copy_n(image + row * row_stride, inside, padded + left);
+      std::fill_n(padded + left + inside, width - left - inside, 0.0F);
+    }
+  }
+
+  // `count` values of one tap, from pixel `pixel` of the padded section, filled up to `columns`.
+  void copy_pixels(const float* tap, int pixel, int count, int columns, float* to) const {
+    const int width = shape_.ow();
+    int row = pixel / width, column = pixel % width;
+    int done = 0;
+    while (done < count) {
+      const int run = std::min(width - column, count - done);
+      const float* from = tap + std::int64_t{row} * shape_.stride_h * plan_.padded_columns +
+                          std::int64_t{column} * shape_.stride_w;
+      if (shape_.stride_w == 1) {
+        int i = 0;
+        for (; i < run && done + i + kChunk <= columns; i += kChunk) {
+          std::memcpy(to + done + i, from + i, kChunk * sizeof(float));
+        }
+        for (; i < run; ++i) to[done + i] = from[i];
+      } else {
+        for (int i = 0; i < run; ++i) to[done + i] = from[std::int64_t{i} * shape_.stride_w];
+      }
+      done += run;
+      column = 0;
+      ++row;
+    }
+    if (count < columns) std::fill_n(to + count, columns - count, 0.0F);
+  }
+
+  ColumnPlan plan_;
+};
+
+// ---- im2row, nhwc ----
+
+struct RowPlan {
+  const gemm::Kernels& kernels;
+  Sharing sharing;
+  int reduction;        ///< of the whole convolution
+  int block_reduction;  ///< packed together
+  bool in_place;
+
+  RowPlan(const ConvShape& shape, const Context& context)
+      : kernels(gemm::kernels(context.isa)),
+        sharing(shape, most_pixels(kernels), kernels.rows[kernels.vectors], kernels.panel_columns(),
+                context.threads),
+        reduction(shape.ic / shape.groups * shape.kh * shape.kw),
+        in_place(image_is_patch_matrix(shape)) {
+    const std::int64_t blocks = ceil_div(reduction, kReduction);
+    block_reduction = in_place ? reduction : static_cast<int>(ceil_div(reduction, blocks));
+  }
+
+  static int most_pixels(const gemm::Kernels& kernels) {
+    // Half as many as im2col: the weights' panels pass through the same cache.
+    const int rows = kernels.rows[kernels.vectors];
+    const std::int64_t fit = kPatchBytes / 2 / (kReduction * std::int64_t{sizeof(float)});
+    return static_cast<int>(std::max<std::int64_t>(1, fit / rows) * rows);
+  }
+  std::size_t task_floats(const ConvShape&) const {
+    if (in_place) return 0;
+    return static_cast<std::size_t>(
+        round_up(std::int64_t{sharing.block_pixels} * block_reduction, 16));
+  }
+  /// Packed weights: [group][block of output channels][block of the reduction].
+  std::int64_t channel_block_floats() const {
+    return reduction * round_up(sharing.block_channels, kernels.lanes);
+  }
+  std::int64_t group_floats() const {
+    const int last = sharing.channels - (sharing.channel_blocks - 1) * sharing.block_channels;
+    return (sharing.channel_blocks - 1) * channel_block_floats() +
+           reduction * round_up(last, kernels.lanes);
+  }
+  std::size_t weight_floats(const ConvShape& shape) const {
+    return static_cast<std::size_t>(shape.groups * group_floats());
+  }
+};
+
+class RowKernel final : public PatchKernel {
+ public:
+  RowKernel(const Workload& workload, const Parameters& parameters, const Context& context,
+            const RowPlan& plan)
+      : PatchKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
+                    plan.weight_floats(workload.shape)),
+        plan_(plan) {
+    copy_bias(parameters.bias);
+    // [tap][input channel][output channel] of one group at a time.
+    AlignedFloats reordered(static_cast<std::size_t>(plan.reduction) * sharing_.channels);
+    for (int group = 0; group < shape_.groups; ++group) {
+      const float* from =
+          parameters.weights + std::int64_t{group} * sharing_.channels * plan.reduction;
+      for (int oc = 0; oc < sharing_.channels; ++oc) {
+        for (int ic = 0; ic < in_channels_; ++ic) {
+          for (int tap = 0; tap < taps_; ++tap) {
+            reordered.data()[(std::int64_t{tap} * in_channels_ + ic) * sharing_.channels + oc] =
+                *from++;
+          }
+        }
+      }
+      for (int block = 0; block < sharing_.channel_blocks; ++block) {
+        const int first = block * sharing_.block_channels;
+        const int columns = std::min(sharing_.block_channels, sharing_.channels - first);
+        float* to =
+            weights_.data() + group * plan_.group_floats() + block * plan_.channel_block_floats();
+        for (int k = 0; k < plan_.reduction; k += plan_.block_reduction) {
+          const int count = std::min(plan_.block_reduction, plan_.reduction - k);
+          gemm::pack(kernels_, count, columns,
+                     reordered.data() + std::int64_t{k} * sharing_.channels + first,
+                     sharing_.channels, 1, to);
+          to += gemm::packed_floats(kernels_, count, columns);
+        }
+      }
+    }
+  }
+
+ private:
+  void compute(const RunArgs& args, const Task& task, float* scratch) const override {
+    const TensorView& destination = args.destination;
+    const auto pixels_evenly_spaced = [](const TensorView& view) {
+      return view.row_stride == view.shape.w * view.column_stride;
+    };
+    const bool even = pixels_evenly_spaced(destination) &&
+                      (!residual_ || pixels_evenly_spaced(args.residual)) &&
+                      (!plan_.in_place || pixels_evenly_spaced(args.sources[0]));
+    if (even) {
+      compute_pixels(args, task, task.pixel, task.pixels, scratch);
+      return;
+    }
+    const int width = shape_.ow();
+    for (int pixel = task.pixel; pixel < task.pixel + task.pixels;) {
+      const int count = std::min(width - pixel % width, task.pixel + task.pixels - pixel);
+      compute_pixels(args, task, pixel, count, scratch);
+      pixel += count;
+    }
+  }
+
+  // Pixels that lie at equal distances in the destination.
+  void compute_pixels(const RunArgs& args, const Task& task, int pixel, int pixels,
+                      float* scratch) const {
+    const TensorView& source = args.sources[0];
+    const int channel = task.group * sharing_.channels + task.channel;
+    const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
+    const float* image = source.data + source.offset(task.image, task.group * in_channels_, 0, 0);
+    gemm::Product product;
+    product.rows = pixels;
+    product.columns = task.channels;
+    product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
+    product.c_row_stride = args.destination.column_stride;
+    product.column_bias = bias_.data() + channel;
+    product.b = weights_.data() + task.group * plan_.group_floats() +
+                task.channel / sharing_.block_channels * plan_.channel_block_floats();
+    const float* residual =
+        residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
+                  : nullptr;
+    for (int k = 0; k < plan_.reduction; k += plan_.block_reduction) {
+      product.k = std::min(plan_.block_reduction, plan_.reduction - k);
+      if (plan_.in_place) {
+        product.a = image + row * source.row_stride + column * source.column_stride;
+        product.a_row_stride = source.column_stride;
+      } else {
+        pack_rows(image, source, pixel, pixels, k, product.k, scratch);
+        product.a = scratch;
+        product.a_row_stride = product.k;
+      }
+      set_epilogue(product, k == 0, k + product.k == plan_.reduction, residual,
+                   args.residual.column_stride);
+      gemm::multiply(kernels_, product);
+      product.b += gemm::packed_floats(kernels_, product.k, product.columns);
+    }
+    activate_rows(product.c, product.c_row_stride, pixels, task.channels);
+  }
+
+  // Values [k, k + count) of the patches, which run over tap rows, tap columns and channels.
+  void pack_rows(const float* image, const TensorView& source, int pixel, int pixels, int k,
+                 int count, float* to) const {
+    // Where taps of one row lie side by side in memory they are copied in one go.
+    const bool taps_touch = shape_.dilation_w == 1 && source.column_stride == in_channels_;
+    for (int i = 0; i < pixels; ++i) {
+      const int top = (pixel + i) / shape_.ow() * shape_.stride_h - shape_.pad_top;
+      const int left = (pixel + i) % shape_.ow() * shape_.stride_w - shape_.pad_left;
+      int at = k;
+      const int end = k + count;
+      while (at < end) {
+        const int tap = at / in_channels_, channel = at % in_channels_;
+        const int tap_row = tap / shape_.kw, tap_column = tap % shape_.kw;
+        const int row = top + tap_row * shape_.dilation_h;
+        const int column = left + tap_column * shape_.dilation_w;
+        int taps = 1;  // of this row, in one run
+        const bool inside = row >= 0 && row < shape_.ih && column >= 0 && column < shape_.iw;
+        if (taps_touch && inside) {
+          taps = std::min(shape_.kw - tap_column, shape_.iw - column);
+        }
+        const int run = std::min(end - at, taps * in_channels_ - channel);
+        if (inside) {
+          std::copy_n(image + row * source.row_stride + column * source.column_stride + channel,
+                      run, to);
+        } else {
+          std::fill_n(to, run, 0.0F);
+        }
+        to += run;
+        at += run;
+      }
+    }
+  }
+
+  RowPlan plan_;
+};
+
+template <class KernelType, class Plan>
+class PatchPrimitive final : public Primitive {
+ public:
+  explicit PatchPrimitive(PrimitiveInfo info) : Primitive(std::move(info)) {}
+
+  Applicability applicability(const Workload& workload, const Context& context) const override {
+    if (workload.shape.is_depthwise()) {
+      return Applicability::no("a depthwise convolution is no matrix product");
+    }
+    if (workspace_bytes(workload, context) > context.workspace_limit) {
+      return Applicability::no("the workspace would exceed its limit");
+    }
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
+    return static_cast<std::size_t>(context.threads) *
+           Plan(workload.shape, context).task_floats(workload.shape) * sizeof(float);
+  }
+  std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
+    return sizeof(float) * (Plan(workload.shape, context).weight_floats(workload.shape) +
+                            PatchKernel::bias_floats(workload.shape, gemm::kernels(context.isa)));
+  }
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
+                                          const Context& context) const override {
+    return std::unique_ptr<Kernel>(
+        std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_im2col(PrimitiveInfo info, const Context& context,
+                                       std::initializer_list<int>) {
+  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  info.description = "matrix product of the weights with patches packed from the image";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::gemm;
+  info.traits.tile_oc = kernels.rows[kernels.vectors];
+  info.traits.tile_pixels = kernels.panel_columns();
+  info.traits.strided_views = true;
+  return std::make_unique<PatchPrimitive<ColumnKernel, ColumnPlan>>(std::move(info));
+}
+
+std::unique_ptr<Primitive> make_im2row(PrimitiveInfo info, const Context& context,
+                                       std::initializer_list<int>) {
+  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  info.description = "matrix product of patches, or of the image itself for 1x1, with the weights";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::gemm;
+  info.traits.tile_oc = kernels.panel_columns();
+  info.traits.tile_pixels = kernels.rows[kernels.vectors];
+  info.traits.strided_views = true;
+  return std::make_unique<PatchPrimitive<RowKernel, RowPlan>>(std::move(info));
+}
+
+}  // namespace convopt::im2col
