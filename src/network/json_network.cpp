@@ -26,6 +26,16 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return match.empty() ? std::string() : " (did you mean " + in_quotes(match) + "?)";
 }
 
+/// The known type that an unknown one resembles; empty if there is none. Short words all resemble
+/// each other (`sub`, `add`, `elu`), so they are left alone.
+std::string_view misspelt_type(std::string_view type) {
+  constexpr std::size_t kShortest = 6;
+  if (type.size() < kShortest) return {};
+  std::vector<std::string_view> types;
+  for (const OperatorDescription& op : operator_descriptions()) types.push_back(op.name);
+  return closest_name(type, types);
+}
+
 /// An error unless `object` is an object with no other keys than `keys`.
 Result<void> check_keys(const Json& object, const std::string& what,
                         const std::vector<std::string_view>& keys) {
@@ -303,6 +313,9 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
     const auto add = [&]() -> Result<TensorId> {
       if (op.description != nullptr)
         return op.description->add(graph, op.label, inputs, op.attributes);
+      if (const std::string_view meant = misspelt_type(op.label.type); !meant.empty())
+        graph.warn("operator " + in_quotes(op.label.name) + ": its type " +
+                   in_quotes(op.label.type) + " is perhaps meant to be " + in_quotes(meant));
       TensorShape shape = graph.shape(inputs[0]);
       if (op.attributes.has("shape")) {
         const auto given = resolve_shape(op.attributes.get<std::vector<int>>("shape"), shape);

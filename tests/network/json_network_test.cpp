@@ -225,6 +225,13 @@ TEST(JsonNetwork, KeepsUnknownOperatorsWithAWarning) {
   EXPECT_NE(network->warnings[0].find("'fancy'"), std::string::npos);
 }
 
+TEST(JsonNetwork, SuspectsMisspeltOperators) {
+  const auto network = parse(R"({"name": "p", "op": "maxpool", "kernel": 2})");
+  ASSERT_TRUE(network) << network.error().message;
+  ASSERT_EQ(network->warnings.size(), 2U);
+  EXPECT_NE(network->warnings[0].find("'max_pool'"), std::string::npos);
+}
+
 TEST(JsonNetwork, LeavesOutWhatReachesNoOutput) {
   const auto network = parse(R"({"name": "a", "op": "relu"},
       {"name": "lost", "op": "tanh"}, {"name": "lost too", "op": "tanh"},

@@ -9,6 +9,7 @@
 
 #include "convopt/network.hpp"
 #include "src/core/files.h"
+#include "tests/network/schema.h"
 
 namespace convopt {
 namespace {
@@ -75,18 +76,20 @@ TEST(Mutations, AreReadOrRefused) {
     ASSERT_TRUE(text) << text.error().message;
     originals.push_back(std::move(*text));
   }
+  const Schema schema = Schema::of_networks();
   int accepted = 0;
   constexpr int kRounds = 2000;
   for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", round " + std::to_string(round));
-    const auto network =
-        parse_network(mutated(originals[round % originals.size()], random), "mutated.json");
+    const std::string text = mutated(originals[round % originals.size()], random);
+    const auto network = parse_network(text, "mutated.json");
     if (!network) {
       EXPECT_EQ(network.error().code, ErrorCode::bad_input);
       EXPECT_TRUE(network.error().message.starts_with("mutated.json: ")) << network.error().message;
       continue;
     }
     ++accepted;
+    EXPECT_TRUE(schema.accepts(*parse_json(text, "mutated.json"))) << text;
     EXPECT_FALSE(network->operators.empty());
     for (const Operator& op : network->operators) {
       EXPECT_GT(network->tensors[op.outputs[0]].shape.elements(), 0);
