@@ -1,0 +1,151 @@
+#include "src/select/baselines.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace convopt {
+namespace {
+
+class BaselineSolver {
+ public:
+  BaselineSolver(const Problem& problem, std::chrono::duration<double> time_limit)
+      : problem_(problem), time_limit_(time_limit) {
+    for (std::size_t op = 0; op < problem.operators.size(); ++op) {
+      const std::vector<Problem::Way>& ways = problem.ways[op];
+      is_conv_.push_back(!ways.empty() && problem.workloads[ways[0].workload].op == Op::conv);
+    }
+  }
+
+  std::optional<Solution> library_default() const {
+    std::set<std::string> families;
+    for (const Primitive* p : problem_.library_default) {
+      if (p != nullptr) families.insert(p->info().family);
+    }
+    const auto by_library = [&](const Option& option) {
+      return option.candidate >= 0 && families.contains(primitive_of(option)->info().family);
+    };
+    std::vector<char> offered;
+    for (const std::vector<Option>& options : problem_.operators) {
+      offered.push_back(std::ranges::any_of(options, by_library));
+    }
+    return with(problem_.library_default, [&](int op, const Option& option) {
+      return option.candidate < 0 || offered[op] == 0 || by_library(option);
+    });
+  }
+
+  /// The fastest for the convolution by itself, so that times of the same work are compared.
+  std::optional<Solution> greedy() const {
+    std::vector<const Primitive*> chosen(is_conv_.size(), nullptr);
+    for (std::size_t op = 0; op < chosen.size(); ++op) {
+      if (!is_conv_[op]) continue;
+      double least = pbqp::kImpossible;
+      for (const Option& option : problem_.operators[op]) {
+        if (option.pending_out > 0 || baseline_only(option)) continue;
+        if (problem_.option_ns(option) < least) {
+          least = problem_.option_ns(option);
+          chosen[op] = primitive_of(option);
+        }
+      }
+    }
+    return with(chosen);
+  }
+
+  std::pair<std::optional<Solution>, std::string> best_single() const {
+    // Solving for every primitive would take longer than the plan itself. Without conversions, a
+    // single-primitive plan costs at least the sum of its cheapest options: in this order, most
+    // need no solving.
+    struct Single {
+      double bound = 0;
+      const Primitive* primitive = nullptr;
+      std::vector<const Primitive*> chosen;
+    };
+    std::vector<Single> singles;
+    for (const Primitive* primitive : problem_.registry->primitives()) {
+      Single single{others_bound(), primitive, problem_.library_default};
+      bool applies = false;
+      for (std::size_t op = 0; op < is_conv_.size(); ++op) {
+        if (!is_conv_[op]) continue;
+        const double own = cheapest(op, primitive, true);
+        if (own < pbqp::kImpossible) {
+          applies = true;
+          single.chosen[op] = primitive;
+          single.bound += own;
+        } else {
+          single.bound += cheapest(op, single.chosen[op], false);
+        }
+      }
+      if (applies && single.bound < pbqp::kImpossible) singles.push_back(std::move(single));
+    }
+    std::ranges::stable_sort(singles, {}, &Single::bound);
+    std::pair<std::optional<Solution>, std::string> best;
+    for (const Single& single : singles) {
+      if (best.first && single.bound >= best.first->ns) break;
+      std::optional<Solution> solution = with(single.chosen);
+      if (!solution || (best.first && best.first->ns <= solution->ns)) continue;
+      best = {std::move(solution), single.primitive->info().name};
+    }
+    return best;
+  }
+
+ private:
+  /// The best plan with the given primitive on each convolution.
+  template <class Others>
+  std::optional<Solution> with(const std::vector<const Primitive*>& chosen, Others others) const {
+    Result<Solution> solved = solve(problem_, time_limit_, [&](int op, const Option& option) {
+      return is_conv_[op] ? primitive_of(option) == chosen[op] : others(op, option);
+    });
+    if (!solved) return std::nullopt;
+    return std::move(solved).value();
+  }
+  std::optional<Solution> with(const std::vector<const Primitive*>& chosen) const {
+    return with(chosen, [](int, const Option&) { return true; });
+  }
+
+  const Primitive* primitive_of(const Option& option) const {
+    return problem_.candidates[option.candidate].primitive;
+  }
+  bool baseline_only(const Option& option) const {
+    return problem_.candidates[option.candidate].baseline_only;
+  }
+
+  double cheapest(std::size_t op, const Primitive* primitive, bool permitted_only) const {
+    double least = pbqp::kImpossible;
+    for (const Option& option : problem_.operators[op]) {
+      if (primitive_of(option) != primitive || (permitted_only && baseline_only(option))) continue;
+      least = std::min(least, problem_.option_ns(option));
+    }
+    return least;
+  }
+
+  double others_bound() const {
+    double sum = 0;
+    for (std::size_t op = 0; op < is_conv_.size(); ++op) {
+      if (is_conv_[op]) continue;
+      double least = pbqp::kImpossible;
+      for (const Option& option : problem_.operators[op]) {
+        least = std::min(least, problem_.option_ns(option));
+      }
+      sum += least;
+    }
+    return sum;
+  }
+
+  const Problem& problem_;
+  std::chrono::duration<double> time_limit_;
+  std::vector<char> is_conv_;
+};
+
+}  // namespace
+
+Baselines solve_baselines(const Problem& problem, std::chrono::duration<double> time_limit) {
+  const BaselineSolver solver(problem, time_limit);
+  Baselines result;
+  result.library_default = solver.library_default();
+  std::tie(result.best_single, result.best_single_primitive) = solver.best_single();
+  result.greedy = solver.greedy();
+  return result;
+}
+
+}  // namespace convopt

@@ -1,0 +1,154 @@
+// A network as a problem of choice. Every operator takes one of its options; every tensor is in one
+// of its states: the layout in which it was produced, and the layouts it was converted to besides.
+// A conversion is paid by the tensor, so once however many consumers share it. An operator and a
+// tensor that touch must agree, which costs nothing or is impossible; all costs stand at the nodes,
+// and their sum is the time of the network.
+//
+// Fusing is a state, too: a tensor between a convolution and an operator that it absorbs never
+// exists in memory. Its state says in which layout the chain is computed and how many operators of
+// the chain are still to come (`pending`); the absorbed operators' options cost nothing and pass
+// the chain on. So an addition may be absorbed by either of its producers, and the other one's
+// tensor must be in the layout of the first one's result.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/network.hpp"
+#include "convopt/primitive.hpp"
+#include "src/select/costs.h"
+#include "src/select/fusion.h"
+#include "src/select/pbqp/graph.h"
+
+namespace convopt {
+
+/// What a plan may consist of. Names are of primitives or families, and concern convolutions only:
+/// other operators take whatever is fastest.
+struct Limits {
+  std::vector<std::string> allow;  ///< empty: all
+  std::vector<std::string> exclude;
+  std::size_t max_workspace = SIZE_MAX;  ///< bytes, of every operator
+  double max_error = 0;  ///< convolutions whose error_bound() is larger are left out; 0: no limit
+};
+
+/// A primitive for a workload, whether it may be used or not.
+struct Candidate {
+  enum class Absence : std::uint8_t { none, inapplicable, limits, no_cost };
+
+  int workload = -1;  ///< index into Problem::workloads
+  const Primitive* primitive = nullptr;
+  Absence absence = Absence::none;
+  std::string reason;  ///< of its absence
+  /// Used in baselines only: the library's own choice, which the limits exclude.
+  bool baseline_only = false;
+  Cost cost;
+
+  bool present() const { return absence == Absence::none; }
+};
+
+struct Option {
+  int candidate = -1;  ///< index into Problem::candidates; -1: takes no time of its own
+  Layout input = Layout::nchw, output = Layout::nchw;  ///< of all inputs and all outputs
+  int absorbed_through = -1;  ///< input through which the operator is absorbed; -1: it is not
+  int pending_in = 0;         ///< operators still to come in a chain: this one and its successors
+  int pending_out = 0;        ///< operators that this one's chain still absorbs after it
+
+  /// What it asks of its input's tensor.
+  int pending_at(int input_index) const { return input_index == absorbed_through ? pending_in : 0; }
+};
+
+struct TensorState {
+  Layout produced = Layout::nchw;
+  std::uint8_t converted = 0;  ///< bit 1 << layout: exists in this layout, too
+  int pending = 0;             ///< > 0: inside a chain, not in memory
+
+  bool available(Layout layout) const {
+    return layout == produced || ((converted >> static_cast<int>(layout)) & 1) != 0;
+  }
+};
+
+struct Problem {
+  const Network* network = nullptr;
+  const Registry* registry = nullptr;
+  Context context;
+
+  std::deque<Workload> workloads;  ///< distinct; addresses are stable
+  std::vector<Candidate> candidates;
+  /// Per operator: it and what it may absorb, with the index of each workload.
+  struct Way {
+    int workload = -1;
+    std::vector<int> absorbed;
+  };
+  std::vector<std::vector<Way>> ways;
+  std::vector<const Primitive*> library_default;  ///< per operator; null: none, or no convolution
+
+  /// Per tensor, index of the fastest candidate from layout to layout; -1: there is none.
+  using Conversions = std::array<std::array<int, kLayouts.size()>, kLayouts.size()>;
+  std::vector<Conversions> conversions;
+
+  std::vector<std::vector<Option>> operators;
+  std::vector<std::vector<TensorState>> tensors;
+  double predict_seconds = 0;  ///< spent asking for costs
+
+  double option_ns(const Option& option) const {
+    return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.estimate.ns;
+  }
+  double state_ns(std::size_t tensor, const TensorState& state) const;
+  /// Calls `visit(candidate, target)` for each conversion of the state.
+  template <class Visit>
+  void for_each_conversion(std::size_t tensor, const TensorState& state, Visit visit) const {
+    for (const Layout target : kLayouts) {
+      if (((state.converted >> static_cast<int>(target)) & 1) == 0) continue;
+      visit(conversions[tensor][static_cast<int>(state.produced)][static_cast<int>(target)],
+            target);
+    }
+  }
+};
+
+/// Asks the registry what applies and the source, once, what it costs. Network and registry outlive
+/// the problem. Fails if some operator is left without any option.
+Result<Problem> build_problem(const Network& network, const Registry& registry,
+                              const CostSource& costs, const Limits& limits = {});
+
+/// An option for every operator and a state for every tensor, as indices.
+struct Assignment {
+  std::vector<int> operators, tensors;
+  bool operator==(const Assignment&) const = default;
+};
+
+struct Solution {
+  Assignment assignment;
+  double ns = 0;
+  double lower_bound_ns = 0;
+  bool optimal = false;
+  double gap = 0;  ///< relative distance to the lower bound
+  int branches = 0;
+};
+
+/// Which options of an operator may be taken. The default leaves out those that only baselines may
+/// use.
+using OptionFilter = std::function<bool(int op, const Option& option)>;
+
+/// Fails if there is no assignment at all.
+Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
+                       const OptionFilter& filter = {});
+
+/// The problem as a graph: operators first, then tensors. Labels of the nodes' options are indices
+/// into the problem's options and states only where nothing was left out; `labels` always says.
+struct ProblemGraph {
+  pbqp::Graph graph;
+  std::vector<std::vector<int>> labels;
+};
+ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter = {});
+
+/// The assignment's time by other costs, with the same primitives; fails if they do not know one.
+Result<double> price_ns(const Problem& problem, const Assignment& assignment,
+                        const CostSource& costs);
+
+}  // namespace convopt

@@ -1,0 +1,162 @@
+#include "src/select/select.h"
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <utility>
+
+namespace convopt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0]++;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+/// Without the parts that every text carries: `n1_ic3_…` of `conv:n1_ic3_…:relu`.
+std::string shape_text(const Workload& workload) {
+  const std::string text = workload.text();
+  const std::size_t start = text.find(':') + 1;
+  return text.substr(start, text.find(':', start) - start);
+}
+
+}  // namespace
+
+Result<void> check_names(const Registry& registry, const std::vector<std::string>& names) {
+  std::set<std::string> known;
+  for (const Primitive* p : registry.primitives()) {
+    if (p->info().op != Op::conv) continue;
+    known.insert(p->info().name);
+    known.insert(p->info().family);
+  }
+  for (const std::string& name : names) {
+    if (known.contains(name)) continue;
+    const Primitive* found = registry.find(name);
+    if (found != nullptr && found->info().op == Op::conv) continue;
+    if (found != nullptr) {
+      return make_error(
+          ErrorCode::usage,
+          "'" + name + "' is no primitive for convolutions, which alone can be chosen");
+    }
+    const auto nearest = std::ranges::min_element(
+        known, {}, [&](const std::string& k) { return edit_distance(name, k); });
+    std::string sentence = "there is no primitive or family '" + name + "'";
+    if (nearest != known.end()) sentence += "; did you mean '" + *nearest + "'?";
+    return make_error(ErrorCode::usage, sentence);
+  }
+  return {};
+}
+
+Plan make_plan(const Problem& problem, const Solution& solution, const Platform& platform) {
+  const Network& network = *problem.network;
+  Plan plan;
+  plan.network = network.name;
+  plan.network_hash = network.hash();
+  plan.libraries = problem.registry->libraries();
+  plan.platform = platform;
+  plan.predicted_ms = solution.ns / 1e6;
+  plan.optimal = solution.optimal;
+  plan.gap = solution.gap;
+
+  std::vector<std::pair<int, PlanLayer>> layers;  // with the place in the order of execution
+  for (std::size_t op = 0; op < problem.operators.size(); ++op) {
+    const Option& option = problem.operators[op][solution.assignment.operators[op]];
+    if (option.candidate < 0) continue;
+    const Candidate& candidate = problem.candidates[option.candidate];
+    const Workload& workload = problem.workloads[candidate.workload];
+    PlanLayer layer;
+    layer.name = network.operators[op].name;
+    layer.op = to_string(workload.op);
+    layer.shape = shape_text(workload);
+    layer.workload = workload.text();
+    layer.primitive = candidate.primitive->info().name;
+    layer.family = candidate.primitive->info().family;
+    layer.input_layout = option.input;
+    layer.output_layout = option.output;
+    layer.predicted_us = candidate.cost.estimate.ns / 1e3;
+    layer.low_us = candidate.cost.estimate.low_ns / 1e3;
+    layer.high_us = candidate.cost.estimate.high_ns / 1e3;
+    layer.measured = candidate.cost.source != Cost::Source::predicted;
+    layer.extrapolated = candidate.cost.estimate.extrapolated;
+    int last = static_cast<int>(op);
+    for (const Problem::Way& way : problem.ways[op]) {
+      if (way.workload != candidate.workload ||
+          static_cast<int>(way.absorbed.size()) != option.pending_out) {
+        continue;
+      }
+      for (const int absorbed : way.absorbed) {
+        layer.fused.push_back(network.operators[absorbed].name);
+        last = std::max(last, absorbed);
+      }
+    }
+    plan.workspace_bytes = std::max(
+        plan.workspace_bytes, candidate.primitive->workspace_bytes(workload, problem.context));
+    plan.packed_weight_bytes += candidate.primitive->packed_bytes(workload, problem.context);
+    layers.emplace_back(last, std::move(layer));
+  }
+  std::ranges::stable_sort(layers, {}, [](const auto& entry) { return entry.first; });
+  for (auto& [place, layer] : layers) plan.layers.push_back(std::move(layer));
+
+  for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
+    const TensorState& state = problem.tensors[t][solution.assignment.tensors[t]];
+    problem.for_each_conversion(t, state, [&](int id, Layout target) {
+      const Candidate& candidate = problem.candidates[id];
+      plan.conversions.push_back({network.tensors[t].name, state.produced, target,
+                                  candidate.primitive->info().name,
+                                  candidate.cost.estimate.ns / 1e3});
+      plan.workspace_bytes = std::max(plan.workspace_bytes,
+                                      candidate.primitive->workspace_bytes(
+                                          problem.workloads[candidate.workload], problem.context));
+    });
+  }
+  return plan;
+}
+
+Result<Selection> select(const Network& network, const Registry& registry, const CostSource& costs,
+                         const Platform& platform, const SelectOptions& options) {
+  const Clock::time_point start = Clock::now();
+  for (const auto* names : {&options.limits.allow, &options.limits.exclude}) {
+    if (Result<void> known = check_names(registry, *names); !known) return known.error();
+  }
+  Result<Problem> problem = build_problem(network, registry, costs, options.limits);
+  if (!problem) return problem.error();
+  const Clock::time_point solving = Clock::now();
+  Result<Solution> solution = solve(*problem, options.time_limit);
+  if (!solution) return solution.error();
+  const double solve_ms = milliseconds_since(solving);
+
+  Selection selection;
+  selection.problem = std::move(problem).value();
+  selection.solution = std::move(solution).value();
+  selection.baselines = solve_baselines(selection.problem, options.time_limit);
+  selection.plan = make_plan(selection.problem, selection.solution, platform);
+  const auto ms = [](const std::optional<Solution>& baseline) {
+    return baseline ? baseline->ns / 1e6 : 0.0;
+  };
+  PlanBaselines& baselines = selection.plan.baselines;
+  baselines.onednn_default_ms = ms(selection.baselines.library_default);
+  baselines.best_single_primitive_ms = ms(selection.baselines.best_single);
+  baselines.best_single_primitive = selection.baselines.best_single_primitive;
+  baselines.greedy_ms = ms(selection.baselines.greedy);
+  selection.plan.predict_ms = selection.problem.predict_seconds * 1e3;
+  selection.plan.solve_ms = solve_ms;
+  selection.plan.total_ms = milliseconds_since(start);
+  return selection;
+}
+
+}  // namespace convopt
