@@ -1,0 +1,59 @@
+// A workload with data: tensors in every layout, weights, and what the result should be.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "convopt/primitive.hpp"
+#include "profiler/buffer.h"
+
+namespace convopt {
+
+class Instance {
+ public:
+  Instance(Workload workload, std::uint64_t seed);
+
+  const Workload& workload() const { return workload_; }
+  Parameters parameters() const { return {weights_.data(), bias_.data()}; }
+  /// Buffers that are not needed yet are made here. The destination is shared by all primitives.
+  /// Valid as long as the instance.
+  RunArgs args(const PrimitiveInfo& primitive, void* workspace);
+  /// Fills the destination with NaN, or with the residual where the primitive overwrites that.
+  void reset(const PrimitiveInfo& primitive, const RunArgs& args) const;
+  /// max|error| / max|reference| of what a kernel left in the destination; infinity if an element
+  /// is not finite, was not written, or the channel tail is not zero. Convolutions and fully
+  /// connected layers are compared at a sample of points, at edges and corners above all, the rest
+  /// in full.
+  double error(const RunArgs& args);
+
+  /// Bytes of the tensors that one primitive sees.
+  static std::size_t tensor_bytes(const Workload& workload, const PrimitiveInfo& primitive);
+
+ private:
+  struct Point {
+    int n, c, h, w;
+    double expected;
+  };
+  struct Sources {
+    std::vector<Buffer> buffers;
+    std::vector<TensorView> views;
+  };
+
+  Sources& sources(Layout layout);
+  TensorView residual(Layout layout);
+  double point_error(const TensorView& result);
+  void choose_points();
+  double expected_at(const Point& point);
+
+  Workload workload_;
+  std::uint64_t seed_;
+  Buffer weights_, bias_, destination_;
+  std::map<Layout, Sources> sources_;
+  std::map<Layout, Buffer> residuals_;
+  std::vector<Point> points_;
+  Buffer expected_;  ///< nchw; only where there are no weights
+};
+
+}  // namespace convopt
