@@ -1,0 +1,55 @@
+// The inner product of direct convolution: a few neighbouring pixels times a few vectors of output
+// channels, added up over input channels and kernel positions in registers.
+#pragma once
+
+#include <cstdint>
+
+#include "convopt/platform.hpp"
+
+namespace convopt::direct {
+
+inline constexpr int kMaxPixels = 14;  ///< of one tile, over all ISA levels
+inline constexpr int kMaxVectors = 4;  ///< likewise
+
+/// One call of a tile. All steps are in floats.
+///
+/// For r < runs, y < rows, x < columns, c < channels (last_channels in the last run), weights of
+/// one (r, y, x, c) are a row of `vectors * lanes` values. What a pixel reads for it lies at
+///   input + pixel * pixel_step + r * run_step + y * row_step + x * column_step + c * channel_step.
+struct Tile {
+  const float* input = nullptr;
+  std::int64_t pixel_step = 0;
+  int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
+  std::int64_t run_step = 0, row_step = 0, column_step = 0, channel_step = 0;
+
+  const float* weights = nullptr;
+  std::int64_t weight_run_step = 0, weight_row_step = 0, weight_column_step = 0;
+
+  /// Vector v of pixel p is written to output + p * output_pixel_step + output_vector[v].
+  float* output = nullptr;
+  std::int64_t output_pixel_step = 0;
+  std::int64_t output_vector[kMaxVectors] = {};
+
+  /// Sums start from these `vectors * lanes` values, and unless `addend` is null from what stands
+  /// there: a residual, or the output itself to go on with.
+  const float* bias = nullptr;
+  const float* addend = nullptr;
+  std::int64_t addend_pixel_step = 0;
+  std::int64_t addend_vector[kMaxVectors] = {};
+
+  float low = 0, high = 0;  ///< clamps what is written
+};
+
+using TileFunction = void (*)(const Tile& tile);
+
+/// What one ISA level offers.
+struct TileSet {
+  int lanes = 1;
+  /// Most pixels of a tile with this many vectors of output channels; 0: there is none.
+  int pixels[kMaxVectors + 1] = {};
+  TileFunction function[kMaxVectors + 1][kMaxPixels + 1] = {};  ///< [vectors][pixels]
+};
+
+const TileSet& tile_set(Isa isa);
+
+}  // namespace convopt::direct
