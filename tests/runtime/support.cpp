@@ -1,0 +1,221 @@
+#include "tests/runtime/support.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "primitives/reference/reference.h"
+
+namespace convopt::testing {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+class FakeKernel final : public Kernel {
+ public:
+  FakeKernel(const Workload& workload, const Parameters& parameters, FakeOptions options)
+      : workload_(workload), options_(options) {
+    if (!workload.has_weights()) return;
+    const float* weights = parameters.weights;
+    weights_.weights.assign(weights, weights + workload.shape.weight_elements());
+    if (parameters.bias != nullptr) {
+      weights_.bias.assign(parameters.bias, parameters.bias + workload.shape.oc);
+    }
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    // A workspace that is too small or shared with a tensor shows up in the results.
+    std::fill_n(static_cast<float*>(args.workspace), kWorkspaceFloats, kNaN);
+    reference::run(workload_, weights_.parameters(), args);
+    const TensorView& out = args.destination;
+    if (options_.overwrites_residual && workload_.epilogue.residual &&
+        args.residual.data != out.data) {
+      out.data[0] = kNaN;  // what must not happen
+    }
+    switch (options_.defect) {
+      case Defect::none:
+        break;
+      case Defect::wrong_value: {
+        float largest = 0;
+        for (std::int64_t i = 0; i < padded_elements(out.shape, out.layout); ++i) {
+          largest = std::max(largest, std::abs(out.data[i]));
+        }
+        out.at(0, out.shape.c - 1, out.shape.h - 1, 0) += 1e-3F * largest;
+        break;
+      }
+      case Defect::not_a_number:
+        out.at(0, 0, out.shape.h - 1, 0) = kNaN;
+        break;
+      case Defect::dirty_tail:
+        out.data[padded_elements(out.shape, out.layout) - 1] = 1;
+        break;
+    }
+  }
+  std::size_t workspace_bytes() const override { return kWorkspaceFloats * sizeof(float); }
+  std::size_t packed_bytes() const override {
+    return (weights_.weights.size() + weights_.bias.size()) * sizeof(float);
+  }
+
+ private:
+  static constexpr std::size_t kWorkspaceFloats = 100;
+  Workload workload_;
+  Weights weights_;
+  FakeOptions options_;
+};
+
+class FakePrimitive final : public Primitive {
+ public:
+  FakePrimitive(PrimitiveInfo info, FakeOptions options)
+      : Primitive(std::move(info)), options_(options) {}
+
+  Applicability applicability(const Workload&, const Context&) const override {
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload& workload, const Context&) const override {
+    return FakeKernel(workload, {}, options_).workspace_bytes();
+  }
+  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
+                                          const Context&) const override {
+    return std::unique_ptr<Kernel>(std::make_unique<FakeKernel>(workload, parameters, options_));
+  }
+
+ private:
+  FakeOptions options_;
+};
+
+std::string fake_name(Op op, Layout input, Layout output) {
+  return std::string(to_string(op)) + "_" + std::string(to_string(input)) + "_" +
+         std::string(to_string(output));
+}
+
+}  // namespace
+
+FakeRegistry::FakeRegistry(std::map<std::string, FakeOptions> special) {
+  for (int op = 0; op < kOpCount; ++op) {
+    for (const Layout input : kLayouts) {
+      for (const Layout output : kLayouts) {
+        PrimitiveInfo info;
+        info.op = static_cast<Op>(op);
+        info.name = fake_name(info.op, input, output);
+        info.input_layout = input;
+        info.output_layout = output;
+        const FakeOptions options = special[info.name];
+        info.traits.overwrites_residual = options.overwrites_residual;
+        owned_.push_back(std::make_unique<FakePrimitive>(std::move(info), options));
+        listed_.push_back(owned_.back().get());
+      }
+    }
+  }
+}
+
+FakeRegistry::~FakeRegistry() = default;
+
+const Primitive* FakeRegistry::find(std::string_view name) const {
+  const auto found = std::ranges::find(listed_, name, &Primitive::name);
+  return found == listed_.end() ? nullptr : *found;
+}
+
+Network network_of(const std::string& shape, const std::string& operators,
+                   const std::string& outputs) {
+  const std::string json =
+      R"({"schema": "convopt.network/1", "name": "test", "source": "test", "input": {"name": "x", )"
+      R"("shape": )" +
+      shape + R"(}, "operators": [)" + operators + "]" +
+      (outputs.empty() ? "" : R"(, "outputs": )" + outputs) + "}";
+  auto network = parse_network(json, "test.json");
+  EXPECT_TRUE(network.ok()) << (network.ok() ? "" : network.error().message);
+  return network.ok() ? std::move(*network) : Network{};
+}
+
+PlanBuilder& PlanBuilder::layer(const std::string& name, Layout input, Layout output,
+                                std::vector<std::string> fused) {
+  PlanLayer layer;
+  layer.name = name;
+  layer.input_layout = input;
+  layer.output_layout = output;
+  layer.fused = std::move(fused);
+  const auto op = std::ranges::find(network_.operators, name, &Operator::name);
+  if (op != network_.operators.end()) layer.primitive = fake_name(op->workload.op, input, output);
+  plan_.layers.push_back(std::move(layer));
+  return *this;
+}
+
+PlanBuilder& PlanBuilder::convert(const std::string& tensor, Layout source, Layout target) {
+  plan_.conversions.push_back({tensor, source, target, fake_name(Op::convert, source, target), 0});
+  return *this;
+}
+
+Tensors random_inputs(const Network& network, std::uint64_t seed) {
+  Tensors result;
+  for (const TensorId id : network.inputs) {
+    result.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
+    reference::fill_random(result.back().data(), std::ssize(result.back()), seed++, 1);
+  }
+  return result;
+}
+
+Tensors empty_outputs(const Network& network) {
+  Tensors result;
+  for (const TensorId id : network.outputs) {
+    result.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()), kNaN);
+  }
+  return result;
+}
+
+std::vector<std::span<const float>> read_spans(const Tensors& tensors) {
+  return {tensors.begin(), tensors.end()};
+}
+
+std::vector<std::span<float>> write_spans(Tensors& tensors) {
+  return {tensors.begin(), tensors.end()};
+}
+
+Tensors reference_outputs(const Network& network, const WeightSource& weights,
+                          const Tensors& inputs) {
+  Tensors values(network.tensors.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) values[network.inputs[i]] = inputs[i];
+  const auto view = [&](TensorId id) {
+    return TensorView::dense(values[id].data(), network.tensors[id].shape, Layout::nchw);
+  };
+  for (const Operator& op : network.operators) {
+    const TensorId result = op.outputs[0];
+    if (op.kind == OperatorKind::reshape) {
+      values[result] = values[op.inputs[0]];
+      continue;
+    }
+    values[result].resize(static_cast<std::size_t>(network.tensors[result].shape.elements()));
+    Weights parameters;
+    if (op.workload.has_weights()) parameters = *weights.weights(op);
+    std::vector<TensorView> sources;
+    for (const TensorId input : op.inputs) sources.push_back(view(input));
+    reference::run(op.workload, parameters.parameters(), {sources, view(result), {}, nullptr});
+  }
+  Tensors outputs;
+  for (const TensorId id : network.outputs) outputs.push_back(values[id]);
+  return outputs;
+}
+
+void expect_computes(const Network& network, const Plan& plan, const Registry& registry,
+                     double bound) {
+  const RandomWeights weights(network, kSeed);
+  auto executor = Executor::create(network, plan, registry, weights);
+  ASSERT_TRUE(executor.ok()) << executor.error().message;
+  for (const std::uint64_t seed : {kSeed, kSeed + 1}) {
+    const Tensors inputs = random_inputs(network, seed);
+    Tensors expected = reference_outputs(network, weights, inputs);
+    Tensors outputs = empty_outputs(network);
+    const auto ran = (*executor)->run(read_spans(inputs), write_spans(outputs));
+    ASSERT_TRUE(ran.ok()) << ran.error().message;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const TensorShape& shape = network.tensors[network.outputs[i]].shape;
+      const auto dense = [&](std::vector<float>& values) {
+        return TensorView::dense(values.data(), shape, Layout::nchw);
+      };
+      EXPECT_LE(reference::max_relative_error(dense(outputs[i]), dense(expected[i])), bound)
+          << "output " << i << ", seed " << seed;
+    }
+  }
+}
+
+}  // namespace convopt::testing

@@ -1,0 +1,93 @@
+// Small networks, hand-made plans, and a registry of primitives that are the reference in disguise.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convopt/network.hpp"
+#include "convopt/plan.hpp"
+#include "convopt/primitive.hpp"
+#include "src/runtime/executor.h"
+#include "src/runtime/weights.h"
+
+namespace convopt::testing {
+
+inline constexpr std::uint64_t kSeed = 20240607;
+
+/// What is wrong with a fake primitive.
+enum class Defect {
+  none,
+  wrong_value,  ///< one element is off by a thousandth of the largest
+  not_a_number,
+  dirty_tail,  ///< the filling of the last channel block is not zero
+};
+
+struct FakeOptions {
+  bool overwrites_residual = false;
+  Defect defect = Defect::none;
+};
+
+/// `OP_INPUT_OUTPUT` computes OP from layout INPUT to layout OUTPUT by the reference, for all ops
+/// and layouts.
+class FakeRegistry final : public Registry {
+ public:
+  /// Primitives whose name is in `special` behave as it says.
+  explicit FakeRegistry(std::map<std::string, FakeOptions> special = {});
+  ~FakeRegistry() override;
+
+  const Context& context() const override { return context_; }
+  std::span<const Primitive* const> primitives() const override { return listed_; }
+  const Primitive* find(std::string_view name) const override;
+  const Libraries& libraries() const override { return libraries_; }
+  const Primitive* library_default(const Workload&) const override { return nullptr; }
+
+ private:
+  Context context_;
+  Libraries libraries_;
+  std::vector<std::unique_ptr<Primitive>> owned_;
+  std::vector<const Primitive*> listed_;
+};
+
+/// The operators of a network file, without its frame: one input called `x` of shape `shape`.
+Network network_of(const std::string& shape, const std::string& operators,
+                   const std::string& outputs = "");
+
+/// Appends layers in the order of the calls, with the names of FakeRegistry's primitives.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(const Network& network) : network_(network) {}
+  PlanBuilder& layer(const std::string& name, Layout input, Layout output,
+                     std::vector<std::string> fused = {});
+  PlanBuilder& layer(const std::string& name, Layout layout, std::vector<std::string> fused = {}) {
+    return layer(name, layout, layout, std::move(fused));
+  }
+  PlanBuilder& convert(const std::string& tensor, Layout source, Layout target);
+  Plan plan() const { return plan_; }
+
+ private:
+  const Network& network_;
+  Plan plan_;
+};
+
+using Tensors = std::vector<std::vector<float>>;
+
+Tensors random_inputs(const Network& network, std::uint64_t seed = kSeed);
+Tensors empty_outputs(const Network& network);
+std::vector<std::span<const float>> read_spans(const Tensors& tensors);
+std::vector<std::span<float>> write_spans(Tensors& tensors);
+
+/// The network's operators one by one, each by its definition, in nchw.
+Tensors reference_outputs(const Network& network, const WeightSource& weights,
+                          const Tensors& inputs);
+
+/// Executes the plan twice, with outputs full of NaN, and compares with reference_outputs.
+void expect_computes(const Network& network, const Plan& plan, const Registry& registry,
+                     double bound = 1e-6);
+
+}  // namespace convopt::testing
