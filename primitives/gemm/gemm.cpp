@@ -70,10 +70,13 @@ void compute_tile(const Tile& tile) {
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
   const float* b = tile.b;
+  const std::int64_t ahead = tile.prefetch_distance;
   for (int k = 0; k < tile.k; ++k) {
     V row[kV];
 #pragma GCC unroll 4
     for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
     b += tile.b_row_stride;
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
@@ -209,6 +212,10 @@ void multiply(const Kernels& kernels, const Product& product) {
       if (product.residual != nullptr) {
         tile.residual = product.residual + row * product.residual_row_stride + column;
       }
+      // Packed panels follow each other, also from one product to the next: the last rows of this
+      // one fetch the next.
+      const bool fetch = product.b_row_stride == 0 && group + 1 == groups;
+      tile.prefetch_distance = fetch ? tile.b_row_stride * product.k : 0;
       kernels.tile[vectors][next - row](tile);
       row = next;
     }

@@ -20,6 +20,8 @@ struct Tile {
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;  ///< k x (vectors * lanes), whole vectors readable
   std::int64_t b_row_stride = 0;
+  /// Every row of B asks for the one this many floats further to come to the L2 cache; 0: none.
+  std::int64_t prefetch_distance = 0;
   float* c = nullptr;  ///< rows x columns
   std::int64_t c_row_stride = 0;
   int k = 0;
