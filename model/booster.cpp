@@ -288,14 +288,6 @@ Result<Booster::Loaded> Booster::deserialize(std::string_view bytes) {
   return loaded;
 }
 
-Result<Booster> Booster::clone() const {
-  auto bytes = serialize({});
-  if (!bytes) return bytes.error();
-  auto loaded = deserialize(*bytes);
-  if (!loaded) return loaded.error();
-  return std::move(loaded->booster);
-}
-
 std::string xgboost_version() {
   int major = 0, minor = 0, patch = 0;
   XGBoostVersion(&major, &minor, &patch);

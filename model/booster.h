@@ -50,7 +50,6 @@ class Booster {
   /// One value per row. Uses the calling thread only.
   Result<std::vector<float>> predict(const FeatureMatrix& features) const;
 
-  Result<Booster> clone() const;
   std::size_t feature_count() const;
 
   /// XGBoost's UBJSON model with these attributes; other tools that know XGBoost can read it.

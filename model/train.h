@@ -33,8 +33,9 @@ struct Fit {
   Result<std::vector<double>> predict(const Dataset& data, std::span<const std::size_t> rows) const;
 };
 
-/// Held-out predictions of log(time / analytic time) for every row of the data: `fit_and_predict`
-/// gets the rows to learn from and those to predict, once per fold. Runs folds in parallel.
+/// A prediction for every row of the data that was made without the row's group of shapes:
+/// `fit_and_predict` gets the rows to learn from and those to predict, once per fold, `threads`
+/// folds at a time.
 using FitAndPredict = std::function<Result<std::vector<double>>(
     std::span<const std::size_t> training, std::span<const std::size_t> held_out)>;
 Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,

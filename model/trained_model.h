@@ -68,7 +68,8 @@ class TrainedModel final : public PerformanceModel {
   Result<void> save(const std::filesystem::path& path) const override;
 
   const ModelParts& parts() const { return parts_; }
-  const Booster& booster() const { return booster_; }
+  /// The file that save() writes; Booster::deserialize() makes a copy of the trees from it.
+  const std::string& bytes() const { return bytes_; }
   /// f of these rows, before the correction.
   Result<std::vector<double>> log_ratios(const Dataset& data,
                                          std::span<const std::size_t> rows) const;

@@ -1,0 +1,197 @@
+#include "model/transfer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/statistics.h"
+#include "model/train.h"
+#include "tests/model/synthetic.h"
+
+namespace convopt {
+namespace {
+
+class TransferTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const Profile profile =
+        synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 150});
+    TrainOptions options;
+    options.booster.rounds = 120;
+    options.folds = 3;
+    auto trained = train(std::span(&profile, 1), options);
+    ASSERT_TRUE(trained.ok()) << trained.error().message;
+    source_ = trained->release();
+  }
+  static void TearDownTestSuite() { delete source_; }
+
+  static Platform target() { return synthetic::platform("GenuineIntel"); }
+
+  static Transfer adapt_to(const synthetic::Law& law, int shapes, std::uint64_t seed = 5) {
+    const Profile few = synthetic::profile(target(), law, {.shapes = shapes, .seed = seed});
+    auto transfer = adapt(*source_, few, {.seed = 1, .threads = 2});
+    EXPECT_TRUE(transfer.ok()) << transfer.error().message;
+    return std::move(*transfer);
+  }
+
+  /// On shapes that no model has seen, against the law itself.
+  static double error_of(const PerformanceModel& model, const synthetic::Law& law) {
+    const Profile truth = synthetic::profile(target(), law, {.shapes = 60, .seed = 77, .noise = 0});
+    std::vector<Query> queries;
+    std::vector<double> measured, errors;
+    for (const Measurement& m : truth.measurements) {
+      if (m.status != MeasurementStatus::ok) continue;
+      for (const PrimitiveInfo& p : truth.runs[0].primitives) {
+        if (p.name == m.primitive) queries.push_back({&m.workload, &p});
+      }
+      measured.push_back(m.median_ns);
+    }
+    const auto estimates = model.predict(queries, target());
+    EXPECT_TRUE(estimates.ok());
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      errors.push_back(std::abs((*estimates)[i].ns / measured[i] - 1));
+    }
+    return statistics::median(errors);
+  }
+
+  static TransferMethod chosen(const Transfer& transfer) {
+    for (const TransferCandidate& candidate : transfer.candidates) {
+      if (candidate.chosen) return candidate.method;
+    }
+    ADD_FAILURE() << "nothing was chosen";
+    return TransferMethod::zero_shot;
+  }
+
+  static TrainedModel* source_;
+};
+
+TrainedModel* TransferTest::source_ = nullptr;
+
+TEST_F(TransferTest, KeepsTheSourceWhereNothingDiffers) {
+  const Transfer transfer = adapt_to(synthetic::law(), 12);
+  EXPECT_LE(chosen(transfer), TransferMethod::factor);
+  EXPECT_EQ(transfer.candidates.size(), kTransferMethods.size());
+  EXPECT_EQ(transfer.shapes, 24U);  // each convolution comes with a conversion
+}
+
+TEST_F(TransferTest, FindsOneFactorFromOneShape) {
+  const synthetic::Law law = synthetic::law(0.3);
+  const Transfer transfer = adapt_to(law, 1);
+  EXPECT_EQ(chosen(transfer), TransferMethod::factor);
+  EXPECT_LT(error_of(*transfer.model, law), 0.12);
+  EXPECT_GT(error_of(*source_, law), 0.5);
+}
+
+TEST_F(TransferTest, RecoversAFactorPerPrimitive) {
+  const synthetic::Law law =
+      synthetic::law(1.5, {{"direct", 0.7}, {"gemm", 1.6}, {"secret", 1.1}, {"winograd", 2.0}});
+  const Transfer transfer = adapt_to(law, 10);
+  EXPECT_GE(chosen(transfer), TransferMethod::factor_per_primitive);
+  EXPECT_LT(error_of(*transfer.model, law), 0.08);
+  EXPECT_LT(transfer.candidates[2].scores.mdrae, 0.6 * transfer.candidates[1].scores.mdrae);
+  EXPECT_LE(transfer.candidates[2].scores.regret, transfer.candidates[1].scores.regret);
+}
+
+TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
+  const std::map<std::string, synthetic::Law> laws = {
+      {"the same", synthetic::law()},
+      {"slower", synthetic::law(0.5)},
+      {"other factors", synthetic::law(1, {{"gemm", 2.0}, {"winograd", 0.5}})},
+      {"other kind of cost", [](const Workload& w, const PrimitiveInfo& p) {
+         return 5000 + 2 * std::pow(synthetic::law()(w, p), 0.9);
+       }}};
+  for (const auto& [name, law] : laws) {
+    for (const int shapes : {3, 10, 30}) {
+      const std::uint64_t seed = 100 + static_cast<std::uint64_t>(shapes);
+      const Transfer transfer = adapt_to(law, shapes, seed);
+      const Profile few = synthetic::profile(target(), law, {.shapes = shapes, .seed = seed});
+      const double kept = error_of(*transfer.model, law);
+      double simple = INFINITY;
+      for (const TransferMethod method : {TransferMethod::zero_shot, TransferMethod::factor,
+                                          TransferMethod::factor_per_primitive}) {
+        const auto alone = adapt(*source_, few, {.methods = {method}});
+        ASSERT_TRUE(alone.ok());
+        simple = std::min(simple, error_of(*alone->model, law));
+      }
+      EXPECT_LT(kept, 1.1 * simple + 0.02) << name << ", " << shapes << " shapes, seed " << seed;
+    }
+  }
+}
+
+TEST_F(TransferTest, LearnsAnotherLawFromManySamples) {
+  // Rows of 14 matter to another primitive here, and every call costs far more.
+  const synthetic::Law law = [](const Workload& w, const PrimitiveInfo& p) {
+    const double row = std::ceil(w.shape.ow() / 16.0) * 16 / w.shape.ow();
+    return 2000 + synthetic::law(0.8)(w, p) * (p.name == "direct" ? row : 1.0);
+  };
+  const Transfer transfer = adapt_to(law, 80);
+  EXPECT_GE(chosen(transfer), TransferMethod::residual);
+  EXPECT_LT(error_of(*transfer.model, law), 0.08);
+}
+
+TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
+  for (const auto& law : {synthetic::law(2), synthetic::law(1, {{"gemm", 2.5}})}) {
+    const Transfer transfer = adapt_to(law, 20);
+    const auto loaded = TrainedModel::parse(transfer.model->bytes(), "it");
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    EXPECT_EQ((*loaded)->info().id, transfer.model->info().id);
+    EXPECT_EQ((*loaded)->info().platforms, std::vector<std::string>{target().id()});
+    EXPECT_NE((*loaded)->parts().method.find(source_->info().id), std::string::npos);
+    const Workload workload = synthetic::conv(64, 28, 64, 3, 1);
+    const PrimitiveInfo primitive = synthetic::primitives()[1];
+    const Query query{&workload, &primitive};
+    const auto before = transfer.model->predict(std::span(&query, 1), target());
+    const auto after = (*loaded)->predict(std::span(&query, 1), target());
+    ASSERT_TRUE(before.ok() && after.ok());
+    EXPECT_EQ((*before)[0].ns, (*after)[0].ns);
+    EXPECT_EQ((*before)[0].high_ns, (*after)[0].high_ns);
+  }
+}
+
+TEST_F(TransferTest, CanBeRepeatedOnItsOwnResult) {
+  const Transfer first = adapt_to(synthetic::law(0.5), 10);
+  const Profile more = synthetic::profile(target(), synthetic::law(0.25), {.shapes = 10});
+  const auto second = adapt(*first.model, more);
+  ASSERT_TRUE(second.ok());
+  EXPECT_LT(error_of(*second->model, synthetic::law(0.25)), 0.08);
+}
+
+TEST_F(TransferTest, SameInputSameModel) {
+  const synthetic::Law law = synthetic::law(1, {{"gemm", 2.5}});
+  const Profile few = synthetic::profile(target(), law, {.shapes = 15});
+  const auto one = adapt(*source_, few, {.seed = 3, .threads = 1});
+  const auto two = adapt(*source_, few, {.seed = 3, .threads = 2});
+  ASSERT_TRUE(one.ok() && two.ok());
+  EXPECT_EQ(one->model->info().id, two->model->info().id);
+}
+
+TEST_F(TransferTest, AnUnseenPrimitiveBecomesKnown) {
+  Profile few = synthetic::profile(target(), synthetic::law(), {.shapes = 10});
+  for (PrimitiveInfo& p : few.runs[0].primitives) {
+    if (p.name == "direct") p.name = "newcomer";
+  }
+  for (Measurement& m : few.measurements) {
+    if (m.primitive == "direct") m.primitive = "newcomer";
+  }
+  const auto transfer = adapt(*source_, few);
+  ASSERT_TRUE(transfer.ok());
+  const Workload workload = few.measurements[0].workload;
+  const PrimitiveInfo newcomer = few.runs[0].primitives[0];
+  const Query query{&workload, &newcomer};
+  const auto before = source_->predict(std::span(&query, 1), target());
+  const auto after = transfer->model->predict(std::span(&query, 1), target());
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_TRUE((*before)[0].extrapolated);
+  EXPECT_FALSE((*after)[0].extrapolated);
+}
+
+TEST_F(TransferTest, RefusesAProfileInAnotherTimingMode) {
+  Profile few = synthetic::profile(target(), synthetic::law(), {.shapes = 10});
+  few.runs[0].timing_mode = TimingMode::cold_weights;
+  const auto transfer = adapt(*source_, few);
+  ASSERT_FALSE(transfer.ok());
+  EXPECT_EQ(transfer.error().code, ErrorCode::bad_input);
+}
+
+}  // namespace
+}  // namespace convopt
