@@ -125,6 +125,7 @@ Result<TensorId> add_batch_norm(GraphBuilder& graph, Label label, Inputs inputs,
   return graph.add_batch_norm(std::move(label), inputs[0]);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): all have the signature of the table.
 Result<TensorId> pass_through(GraphBuilder&, Label, Inputs inputs, const Attributes&) {
   return inputs[0];
 }
