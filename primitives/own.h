@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "convopt/primitive.hpp"
 
@@ -16,6 +17,10 @@ namespace convopt {
 /// factory adds description, revision and traits. `variant` holds the line's trailing numbers.
 using Factory = std::unique_ptr<Primitive>(PrimitiveInfo info, const Context& context,
                                            std::initializer_list<int> variant);
+
+/// Everything in primitives.inc, in its order, for one context. Needs no library and, other than a
+/// registry, may be called for several ISA levels in one process.
+std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context);
 
 /// Floats on a cache line boundary, for packed weights.
 class AlignedFloats {
@@ -49,6 +54,9 @@ void parallel_for(int threads, std::int64_t count, const Body& body) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (std::int64_t i = 0; i < count; ++i) body(i);
 }
+
+/// Single-precision values in the vectors that a kernel dispatched at `isa` really uses.
+int simd_lanes(Isa isa);
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }

@@ -17,8 +17,6 @@ namespace convopt {
   }
 #include "primitives/primitives.inc"
 
-namespace {
-
 std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
   std::vector<std::unique_ptr<Primitive>> list;
   [[maybe_unused]] const auto add = [&](Factory& factory, PrimitiveInfo info,
@@ -32,6 +30,8 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
 #include "primitives/primitives.inc"
   return list;
 }
+
+namespace {
 
 class ListAndProviders final : public Registry {
  public:

@@ -1,3 +1,5 @@
+#include "primitives/own.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "primitives/simd.cpp"
 #include "primitives/simd.h"

@@ -84,9 +84,6 @@ HWY_INLINE std::size_t simd_index(Isa isa) {
   }
 }
 
-/// Lanes of single precision in the vectors that a kernel dispatched at `isa` really uses.
-int simd_lanes(Isa isa);
-
 }  // namespace convopt
 
 /// Pointer to the function exported by HWY_EXPORT(FUNCTION) in this file, compiled for `isa`.

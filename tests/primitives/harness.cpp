@@ -1,0 +1,364 @@
+#include "tests/primitives/harness.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "primitives/reference/reference.h"
+
+namespace convopt::harness {
+namespace {
+
+// A quiet NaN that arithmetic does not produce: read by mistake it poisons the result, overwritten
+// by mistake it is missed.
+constexpr std::uint32_t kCanary = 0x7FC0D1E5;
+
+bool is_canary(float value) { return std::bit_cast<std::uint32_t>(value) == kCanary; }
+
+/// Floats between canaries, off every alignment but their own.
+class Guarded {
+ public:
+  explicit Guarded(std::int64_t count)
+      : count_(count),
+        values_(static_cast<std::size_t>(count + 2 * kGuard + 16), std::bit_cast<float>(kCanary)) {
+    const auto address = reinterpret_cast<std::uintptr_t>(values_.data());
+    // From a cache line boundary one float further.
+    start_ = kGuard + static_cast<std::int64_t>((64 - address % 64) % 64 / sizeof(float)) + 1;
+  }
+
+  float* data() { return values_.data() + start_; }
+  bool intact() const {
+    const auto good = [&](std::int64_t from, std::int64_t to) {
+      return std::all_of(values_.begin() + from, values_.begin() + to, is_canary);
+    };
+    return good(0, start_) && good(start_ + count_, static_cast<std::int64_t>(values_.size()));
+  }
+  const std::vector<float>& all() const { return values_; }
+
+ private:
+  static constexpr std::int64_t kGuard = 64;
+  std::int64_t count_;
+  std::int64_t start_ = 0;
+  std::vector<float> values_;
+};
+
+/// A tensor in guarded memory, on request a range of channels in the middle of a larger one.
+class GuardedTensor {
+ public:
+  GuardedTensor(const TensorShape& shape, Layout layout, bool gaps)
+      : outer_(shape), memory_(padded_elements(outer(shape, gaps), layout)) {
+    outer_ = outer(shape, gaps);
+    view_ = TensorView::dense(memory_.data(), outer_, layout);
+    if (gaps) view_ = view_.channels(kGap, shape.c);
+  }
+
+  const TensorView& view() const { return view_; }
+
+  void copy_from(const TensorView& source) {
+    for_each(view_.shape.c,
+             [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = source.at(n, c, h, w); });
+    for_each(padded(), [&](int n, int c, int h, int w) {
+      if (c >= view_.shape.c) view_.at(n, c, h, w) = 0;
+    });
+  }
+
+  /// Whether nothing but the view (and the filling of its last block) was written.
+  bool surroundings_intact() {
+    std::vector<float> kept;
+    for_each(padded(), [&](int n, int c, int h, int w) {
+      kept.push_back(std::exchange(view_.at(n, c, h, w), std::bit_cast<float>(kCanary)));
+    });
+    const bool intact = std::all_of(memory_.all().begin(), memory_.all().end(), is_canary);
+    std::size_t i = 0;
+    for_each(padded(), [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = kept[i++]; });
+    return intact;
+  }
+  std::vector<float> snapshot() const { return memory_.all(); }
+  bool equals(const std::vector<float>& snapshot) const {
+    return std::memcmp(snapshot.data(), memory_.all().data(), snapshot.size() * sizeof(float)) == 0;
+  }
+
+ private:
+  static constexpr int kGap = 16;
+  static TensorShape outer(TensorShape shape, bool gaps) {
+    if (gaps) shape.c += 3 * kGap;
+    return shape;
+  }
+  int padded() const { return static_cast<int>(padded_channels(view_.shape.c, view_.layout)); }
+  template <class Function>
+  void for_each(int channels, const Function& function) {
+    for (int n = 0; n < view_.shape.n; ++n) {
+      for (int c = 0; c < channels; ++c) {
+        for (int h = 0; h < view_.shape.h; ++h) {
+          for (int w = 0; w < view_.shape.w; ++w) function(n, c, h, w);
+        }
+      }
+    }
+  }
+
+  TensorShape outer_;
+  Guarded memory_;
+  TensorView view_;
+};
+
+std::vector<float> dense(const TensorShape& shape) {
+  return std::vector<float>(static_cast<std::size_t>(shape.elements()));
+}
+
+TensorView nchw(const std::vector<float>& values, const TensorShape& shape) {
+  return TensorView::dense(const_cast<float*>(values.data()), shape, Layout::nchw);
+}
+
+}  // namespace
+
+Problem::Problem(std::string axis, const Workload& workload, std::uint64_t seed)
+    : axis_(std::move(axis)), workload_(workload), seed_(seed) {
+  for (int i = 0; i < workload_.source_count(); ++i) {
+    sources_.push_back(dense(workload_.source(i)));
+    reference::fill_random(source(i), seed_ + static_cast<std::uint64_t>(i));
+  }
+  if (workload_.has_weights()) {
+    weights_.resize(static_cast<std::size_t>(workload_.shape.weight_elements()));
+    bias_.resize(static_cast<std::size_t>(workload_.shape.oc));
+    reference::fill_random(weights_.data(), workload_.shape.weight_elements(), seed_ + 100,
+                           reference::weight_scale(workload_));
+    reference::fill_random(bias_.data(), workload_.shape.oc, seed_ + 101, 1);
+  }
+  if (workload_.epilogue.residual) {
+    residual_ = dense(workload_.output());
+    reference::fill_random(residual(), seed_ + 102);
+  }
+  expected_ = dense(workload_.output());
+  std::vector<TensorView> views;
+  for (int i = 0; i < workload_.source_count(); ++i) views.push_back(source(i));
+  RunArgs args;
+  args.sources = views;
+  args.destination = expected();
+  args.residual = residual();
+  reference::run(workload_, parameters(), args);
+}
+
+Parameters Problem::parameters() const {
+  return workload_.has_weights() ? Parameters{weights_.data(), bias_.data()} : Parameters{};
+}
+TensorView Problem::source(int index) const {
+  return nchw(sources_[static_cast<std::size_t>(index)], workload_.source(index));
+}
+TensorView Problem::residual() const { return nchw(residual_, workload_.output()); }
+TensorView Problem::expected() const { return nchw(expected_, workload_.output()); }
+std::string Problem::text() const {
+  return axis_ + ", " + workload_.text() + ", seed " + std::to_string(seed_);
+}
+
+std::string check(const Primitive& primitive, const Problem& problem, const Context& context,
+                  const Setting& setting) {
+  const PrimitiveInfo& info = primitive.info();
+  const Workload& workload = problem.workload();
+
+  std::vector<GuardedTensor> sources;
+  std::vector<TensorView> views;
+  for (int i = 0; i < workload.source_count(); ++i) {
+    sources.emplace_back(workload.source(i), info.input_layout, setting.gaps);
+    sources.back().copy_from(problem.source(i));
+  }
+  // Views point into heap memory, which moving the vector's elements leaves in place.
+  for (const GuardedTensor& source : sources) views.push_back(source.view());
+  std::vector<std::vector<float>> before;
+  for (const GuardedTensor& source : sources) before.push_back(source.snapshot());
+
+  GuardedTensor destination(workload.output(), info.output_layout, setting.gaps);
+  GuardedTensor separate(workload.output(), info.output_layout, setting.gaps);
+  const bool residual = workload.epilogue.residual;
+  const bool in_place = residual && setting.residual_in_place;
+  if (residual) (in_place ? destination : separate).copy_from(problem.residual());
+
+  auto kernel = primitive.prepare(workload, problem.parameters(), context);
+  if (!kernel) return "prepare failed: " + kernel.error().message;
+  if ((*kernel)->workspace_bytes() != primitive.workspace_bytes(workload, context)) {
+    return "the kernel's workspace is " + std::to_string((*kernel)->workspace_bytes()) +
+           " bytes, announced were " + std::to_string(primitive.workspace_bytes(workload, context));
+  }
+  if ((*kernel)->packed_bytes() != primitive.packed_bytes(workload, context)) {
+    return "the kernel's packed weights take " + std::to_string((*kernel)->packed_bytes()) +
+           " bytes, announced were " + std::to_string(primitive.packed_bytes(workload, context));
+  }
+
+  const std::size_t workspace_floats = ((*kernel)->workspace_bytes() + 3) / 4;
+  constexpr std::size_t kGuard = 64;
+  std::vector<float> workspace_memory(workspace_floats + 2 * kGuard + 16,
+                                      std::bit_cast<float>(kCanary));
+  const auto address = reinterpret_cast<std::uintptr_t>(workspace_memory.data() + kGuard);
+  const std::size_t workspace_start = kGuard + (64 - address % 64) % 64 / sizeof(float);
+
+  RunArgs args;
+  args.sources = views;
+  args.destination = destination.view();
+  if (residual) args.residual = in_place ? destination.view() : separate.view();
+  args.workspace = workspace_memory.data() + workspace_start;
+  (*kernel)->run(args);
+
+  for (std::size_t i = 0; i < workspace_memory.size(); ++i) {
+    const bool inside = i >= workspace_start && i < workspace_start + workspace_floats;
+    if (!inside && !is_canary(workspace_memory[i])) return "wrote outside the workspace";
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (!sources[i].equals(before[i])) return "wrote to a source";
+  }
+  const double error = reference::max_relative_error(destination.view(), problem.expected());
+  const double bound = error_bound(workload, info.traits);
+  if (!(error <= bound)) {
+    return "the relative error is " + std::to_string(error * 1e6) + "e-6, the bound " +
+           std::to_string(bound * 1e6) + "e-6";
+  }
+  if (!reference::tail_is_zero(destination.view())) return "the channel tail is not zero";
+  if (!destination.surroundings_intact()) return "wrote outside the destination";
+  return {};
+}
+
+std::vector<Problem> problems() {
+  std::vector<Problem> list;
+  std::uint64_t seed = 20260101;
+  const auto add = [&](std::string axis, const Workload& workload) {
+    list.emplace_back(std::move(axis), workload, seed);
+    seed += 1000;
+  };
+  const auto conv = [&](const char* axis, const char* text, const Epilogue& epilogue = {}) {
+    add(axis, Workload::conv(ConvShape::parse(text).value(), epilogue));
+  };
+  const Activation none;
+  const Activation relu{ActivationKind::relu};
+
+  conv("aligned", "n1_ic32_ih12_iw12_oc64_kh3_kw3_s1_p1");
+  conv("aligned 1x1", "n1_ic64_ih14_iw14_oc64_kh1_kw1_s1_p0");
+  conv("output channel tail", "n1_ic16_ih8_iw8_oc37_kh3_kw3_s1_p1");
+  conv("input channel tail", "n1_ic21_ih8_iw8_oc16_kh3_kw3_s1_p1");
+  conv("half block", "n1_ic8_ih8_iw8_oc24_kh3_kw3_s1_p1");
+  conv("width tail", "n1_ic16_ih9_iw29_oc16_kh3_kw3_s1_p1");
+  conv("no padding", "n1_ic16_ih10_iw11_oc16_kh3_kw3_s1_p0");
+  conv("asymmetric padding", "n1_ic16_ih9_iw8_oc16_kh3_kw3_s1_pt0_pb2_pl1_pr0");
+  conv("padding larger than kernel", "n1_ic8_ih5_iw6_oc16_kh3_kw3_s1_p4");
+  conv("padding larger than tile", "n1_ic4_ih3_iw3_oc8_kh3_kw3_s1_p17");
+  conv("stride 2", "n1_ic16_ih15_iw17_oc32_kh3_kw3_s2_p1");
+  conv("stride 2, even", "n1_ic16_ih16_iw16_oc32_kh3_kw3_s2_p1");
+  conv("stride 4", "n1_ic3_ih35_iw35_oc32_kh11_kw11_s4_p2");
+  conv("strides differ", "n1_ic16_ih15_iw15_oc16_kh3_kw5_sh1_sw3_p2");
+  conv("stride larger than kernel", "n1_ic16_ih13_iw13_oc16_kh1_kw1_s3_p0");
+  conv("1x1 with stride", "n1_ic32_ih14_iw14_oc32_kh1_kw1_s2_p0");
+  conv("1x1 with padding", "n1_ic32_ih7_iw7_oc32_kh1_kw1_s1_p1");
+  conv("dilation", "n1_ic16_ih13_iw13_oc16_kh3_kw3_s1_p2_d2");
+  conv("dilations differ", "n1_ic16_ih13_iw13_oc16_kh3_kw3_s2_p3_dh2_dw3");
+  conv("groups of blocks", "n1_ic64_ih7_iw9_oc32_kh3_kw3_s1_p1_g2");
+  conv("groups of half blocks", "n1_ic16_ih7_iw7_oc48_kh3_kw3_s1_p1_g2");
+  conv("odd groups", "n1_ic15_ih7_iw7_oc9_kh3_kw3_s1_p1_g3");
+  conv("depthwise 3x3", "n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48");
+  conv("depthwise 3x3, stride 2", "n1_ic32_ih15_iw15_oc32_kh3_kw3_s2_p1_g32");
+  conv("depthwise 5x5", "n1_ic24_ih11_iw13_oc24_kh5_kw5_s1_p2_g24");
+  conv("depthwise 5x5, stride 2", "n2_ic16_ih14_iw14_oc16_kh5_kw5_s2_p2_g16");
+  conv("depthwise 7x7", "n1_ic16_ih9_iw17_oc16_kh7_kw7_s1_p3_g16");
+  conv("depthwise 7x7, stride 2", "n1_ic16_ih18_iw16_oc16_kh7_kw7_s2_p3_g16");
+  conv("depthwise, tails", "n2_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21");
+  conv("depthwise, dilation", "n1_ic16_ih11_iw11_oc16_kh3_kw3_s1_p2_d2_g16");
+  conv("depthwise, odd kernel", "n1_ic19_ih9_iw10_oc19_kh2_kw4_sh2_sw3_pt1_pb0_pl0_pr2_g19");
+  conv("depthwise, padding larger than image", "n1_ic8_ih2_iw2_oc8_kh3_kw3_s1_p5_g8");
+  conv("depthwise, epilogue", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20", {true, relu});
+  conv("depthwise, sigmoid", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20",
+       {false, {ActivationKind::sigmoid}});
+  conv("1x7", "n1_ic16_ih9_iw15_oc16_kh1_kw7_s1_pt0_pb0_pl3_pr3");
+  conv("7x1", "n1_ic16_ih15_iw9_oc16_kh7_kw1_s1_pt3_pb3_pl0_pr0");
+  conv("1x3", "n1_ic16_ih9_iw15_oc16_kh1_kw3_s1_pt0_pb0_pl1_pr1");
+  conv("5x5", "n1_ic16_ih13_iw13_oc16_kh5_kw5_s1_p2");
+  conv("even kernel", "n1_ic16_ih9_iw9_oc16_kh2_kw4_s1_pt1_pb0_pl2_pr1");
+  conv("image smaller than tile", "n1_ic32_ih2_iw2_oc32_kh3_kw3_s1_p1");
+  conv("one pixel", "n1_ic40_ih1_iw1_oc24_kh1_kw1_s1_p0");
+  conv("one pixel under 3x3", "n1_ic16_ih1_iw1_oc16_kh3_kw3_s1_p1");
+  conv("one column", "n1_ic16_ih20_iw1_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
+  conv("batch 3", "n3_ic16_ih6_iw7_oc32_kh3_kw3_s1_p1");
+  conv("batch 3, 1x1", "n3_ic19_ih5_iw5_oc33_kh1_kw1_s1_p0");
+  conv("one channel", "n1_ic1_ih12_iw12_oc1_kh3_kw3_s1_p1");
+  conv("one input channel", "n1_ic1_ih12_iw12_oc32_kh5_kw5_s1_p2");
+  conv("three input channels", "n1_ic3_ih24_iw22_oc32_kh3_kw3_s1_p1");
+  conv("first layer", "n1_ic3_ih29_iw31_oc24_kh7_kw7_s2_p3");
+  conv("large reduction", "n1_ic512_ih4_iw4_oc16_kh3_kw3_s1_p1");
+  conv("large reduction, 1x1", "n1_ic2048_ih3_iw3_oc32_kh1_kw1_s1_p0");
+  conv("many output channels", "n1_ic16_ih4_iw4_oc272_kh1_kw1_s1_p0");
+  const std::vector<Activation> activations = {
+      none,
+      relu,
+      {ActivationKind::clip, 0, 6},
+      {ActivationKind::clip, 0.1F, 0.5F},
+      {ActivationKind::leaky_relu, 0.1F},
+      {ActivationKind::elu, 1},
+      {ActivationKind::sigmoid},
+      {ActivationKind::tanh},
+      {ActivationKind::swish},
+      {ActivationKind::hard_sigmoid},
+      {ActivationKind::hard_swish},
+      {ActivationKind::gelu},
+  };
+  for (const bool residual : {false, true}) {
+    for (const Activation& activation : activations) {
+      conv("epilogue, 3x3 with tails", "n1_ic12_ih6_iw7_oc20_kh3_kw3_s1_p1",
+           {residual, activation});
+    }
+    conv("epilogue, 1x1", "n2_ic32_ih7_iw7_oc64_kh1_kw1_s1_p0", {residual, relu});
+    conv("epilogue, stride", "n1_ic16_ih9_iw9_oc48_kh3_kw3_s2_p1", {residual, relu});
+    conv("epilogue, groups", "n1_ic32_ih6_iw6_oc32_kh3_kw3_s1_p1_g2", {residual, relu});
+  }
+
+  const TensorShape even{2, 32, 7, 8};
+  const TensorShape odd{1, 21, 5, 7};
+  const TensorShape tiny{3, 3, 1, 1};
+  for (const TensorShape& shape : {even, odd, tiny, TensorShape{1, 40, 9, 17}}) {
+    add("convert", Workload::pointwise(Op::convert, shape));
+    add("softmax", Workload::pointwise(Op::softmax, shape));
+    add("add", Workload::pointwise(Op::add, shape));
+    add("add and activate", Workload::pointwise(Op::add, shape, {false, relu}));
+    add("add and clip",
+        Workload::pointwise(Op::add, shape, {false, {ActivationKind::clip, 0.1F, 0.5F}}));
+    for (const Activation& activation : activations) {
+      if (activation.kind == ActivationKind::none) continue;
+      add("activation", Workload::pointwise(Op::activation, shape, {false, activation}));
+    }
+    add("lrn", Workload::lrn(shape, 5));
+    add("lrn, even window", Workload::lrn(shape, 4));
+    Workload steep = Workload::lrn(shape, 3);
+    steep.lrn_alpha = 2;
+    steep.lrn_beta = 0.6F;
+    add("lrn, steep", steep);
+    for (const Op op : {Op::upsample_nearest, Op::upsample_bilinear}) {
+      add("upsample", Workload::upsample(op, shape, 2, 2));
+      add("upsample, factors differ", Workload::upsample(op, shape, 3, 1));
+    }
+    ConvShape window{.n = shape.n,
+                     .ic = shape.c,
+                     .ih = shape.h,
+                     .iw = shape.w,
+                     .oc = shape.c,
+                     .kh = shape.h,
+                     .kw = shape.w,
+                     .groups = shape.c};
+    for (const Op op : {Op::max_pool, Op::avg_pool_include, Op::avg_pool_exclude}) {
+      add("global pooling", Workload::pool(op, window));
+      if (shape.h < 3) continue;
+      ConvShape sliding = window;
+      sliding.kh = sliding.kw = 3;
+      sliding.stride_h = sliding.stride_w = 2;
+      sliding.pad_top = sliding.pad_left = sliding.pad_right = 1;
+      add("pooling", Workload::pool(op, sliding));
+    }
+  }
+  add("concat, aligned", Workload::concat({1, 64, 5, 6}, {16, 48}));
+  add("concat, half blocks", Workload::concat({2, 48, 5, 6}, {8, 24, 16}));
+  add("concat, unaligned", Workload::concat({1, 40, 4, 3}, {3, 20, 17}));
+  add("concat, one", Workload::concat({1, 10, 4, 3}, {10}));
+  for (const Activation& activation : {none, relu}) {
+    add("fully connected", Workload::fully_connected(1, 65, 37, activation));
+    add("fully connected, batch", Workload::fully_connected(3, 64, 32, activation));
+  }
+  return list;
+}
+
+}  // namespace convopt::harness
