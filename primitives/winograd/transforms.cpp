@@ -44,12 +44,12 @@ HWY_INLINE void transform_input(D d, const V (&x)[kProducts], V (&y)[kProducts])
     const auto half = [&](int row, int last) HWY_ATTR {
       V sum = hn::Zero(d);
       bool any = false;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int i = last; i >= 0; i -= 2) sum = add_scaled(d, any, sum, kMatrix[row][i], x[i]);
       return sum;
     };
     y[0] = half(0, kProducts - 2);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 1; j < kProducts - 1; j += 2) {
       const V even = half(j, kProducts - 2);
       const V odd = half(j, kProducts - 3);
@@ -70,16 +70,16 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
     constexpr auto& kMatrix = kOutput<kOutputs, kTaps>.output;
     constexpr int kPairs = (kProducts - 2) / 2;
     V sum[kPairs], difference[kPairs];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int p = 0; p < kPairs; ++p) {
       sum[p] = hn::Add(x[2 * p + 1], x[2 * p + 2]);
       difference[p] = hn::Sub(x[2 * p + 1], x[2 * p + 2]);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kOutputs; ++i) {
       bool any = false;
       V result = add_scaled(d, any, x[0], kMatrix[i][0], x[0]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int p = 0; p < kPairs; ++p) {
         result =
             add_scaled(d, any, result, kMatrix[i][2 * p + 1], i % 2 == 0 ? sum[p] : difference[p]);
@@ -101,7 +101,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
     V x[kH], y[kH];
     const float* column = source + j * tile.pixels.column_stride;
     const bool empty = !kInside && (j < tile.column_begin || j >= tile.column_end);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) {
       if constexpr (kInside) {
         x[i] = hn::LoadU(d, column + i * row_stride);
@@ -114,16 +114,16 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
       }
     }
     transform_input<kH>(d, x, y);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) middle[i][j] = y[i];
   }
   for (int i = 0; i < kH; ++i) {
     V x[kW], y[kW];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
     transform_input<kW>(d, x, y);
     float* to = products + i * kW * tile.product_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) hn::StoreU(y[j], d, to + j * tile.product_stride);
   }
 }
@@ -159,23 +159,23 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
   V middle[kOutputsH][kW];
   for (int j = 0; j < kW; ++j) {
     V x[kH], y[kOutputsH];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) {
       x[i] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
     }
     transform_output<kOutputsH, kTapsH>(d, x, y);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kOutputsH; ++i) middle[i][j] = y[i];
   }
   const V start = hn::LoadU(d, bias);
   for (int i = 0; i < tile.rows; ++i) {
     V x[kW], y[kOutputsW];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
     transform_output<kOutputsW, kTapsW>(d, x, y);
     float* to = destination + i * tile.pixels.row_stride;
     const float* add = residual + (residual != nullptr ? i * tile.residual_pixels.row_stride : 0);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int j = 0; j < kOutputsW; ++j) {
       if (j >= tile.columns) break;
       V value = hn::Add(y[j], start);

@@ -301,22 +301,12 @@ class WinogradKernel final : public Kernel {
   AlignedFloats bias_;
 };
 
-/// Errors grow with the size of the transforms: RMS figures for 2-D, relative to direct.
+/// RMS error relative to direct convolution, rounded up, from the products of each dimension.
 double amplification(const Variant& variant) {
-  const auto one_dimension = [](int outputs, int taps) {
-    switch (outputs + taps - 1) {
-      case 4:
-        return 1.0;
-      case 6:
-        return std::sqrt(3.0);
-      case 8:
-        return std::sqrt(8.0);
-      default:
-        return 1.0;
-    }
+  const auto one_dimension = [](int window) {
+    return window <= 4 ? 1.0 : window == 6 ? std::sqrt(3.0) : window == 8 ? std::sqrt(8.0) : 5.0;
   };
-  return std::max(1.0, one_dimension(variant.outputs_h, variant.taps_h) *
-                           one_dimension(variant.outputs_w, variant.taps_w));
+  return one_dimension(variant.window_h()) * one_dimension(variant.window_w());
 }
 
 class WinogradPrimitive final : public Primitive {

@@ -50,6 +50,7 @@ TEST(CookToom, IsTheCorrelation) {
   expect_correlation<2, 5>();
   expect_correlation<4, 5>();
   expect_correlation<2, 7>();
+  expect_correlation<4, 7>();
 }
 
 TEST(CookToom, InputTransformDependsOnProductsOnly) {
