@@ -1,0 +1,109 @@
+#include "src/runtime/npy.h"
+
+#include <bit>
+#include <cstring>
+#include <optional>
+
+#include "src/core/text.h"
+
+namespace convopt {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "float32 is written as it lies in memory");
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+/// Where the length of the header stands: after the magic and two version bytes.
+constexpr std::size_t kLengthAt = 8;
+/// NumPy aligns the data to this, for memory mapping.
+constexpr std::size_t kDataAlignment = 64;
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \n") - first + 1);
+}
+
+/// What follows `'key':` in the header, a Python dictionary of three entries.
+std::string_view after_key(std::string_view header, std::string_view key) {
+  const auto at = header.find("'" + std::string(key) + "':");
+  if (at == std::string_view::npos) return {};
+  return trimmed(header.substr(at + key.size() + 3));
+}
+
+/// `(1, 3, 224, 224)`, `(5,)` or `()`.
+std::optional<std::vector<std::int64_t>> parse_shape(std::string_view text) {
+  const auto close = text.find(')');
+  if (!text.starts_with('(') || close == std::string_view::npos) return std::nullopt;
+  std::vector<std::int64_t> shape;
+  for (const std::string_view part : split(text.substr(1, close - 1), ',')) {
+    const std::string_view number = trimmed(part);
+    if (number.empty()) continue;
+    const auto size = parse_number<std::int64_t>(number);
+    if (!size || *size < 0) return std::nullopt;
+    shape.push_back(*size);
+  }
+  return shape;
+}
+
+}  // namespace
+
+Result<NpyArray> parse_npy(std::string_view bytes, std::string_view file_name) {
+  const auto bad = [&](std::string_view why) {
+    return make_error(ErrorCode::bad_input, std::string(file_name) + ": " + std::string(why));
+  };
+  const auto byte = [&](std::size_t at) {
+    return std::size_t{static_cast<unsigned char>(bytes[at])};
+  };
+  if (!bytes.starts_with(kMagic) || bytes.size() < kLengthAt + 4) return bad("it is no .npy file");
+  const bool long_length = byte(6) >= 2;
+  const std::size_t header_at = kLengthAt + (long_length ? 4 : 2);
+  std::size_t length = byte(kLengthAt) | byte(kLengthAt + 1) << 8U;
+  if (long_length) length |= byte(kLengthAt + 2) << 16U | byte(kLengthAt + 3) << 24U;
+  if (bytes.size() < header_at || length > bytes.size() - header_at) {
+    return bad("its header is cut short");
+  }
+  const std::string_view header = bytes.substr(header_at, length);
+  const std::string_view data = bytes.substr(header_at + length);
+
+  if (!after_key(header, "descr").starts_with("'<f4'")) return bad("its values are not float32");
+  if (!after_key(header, "fortran_order").starts_with("False")) {
+    return bad("it is in Fortran order");
+  }
+  auto shape = parse_shape(after_key(header, "shape"));
+  if (!shape) return bad("its header names no shape");
+  std::size_t count = 1;
+  for (const std::int64_t size : *shape) {
+    if (__builtin_mul_overflow(count, static_cast<std::size_t>(size), &count)) {
+      return bad("its shape is too large");
+    }
+  }
+  if (data.size() % sizeof(float) != 0 || data.size() / sizeof(float) != count) {
+    return bad("it holds " + std::to_string(data.size()) + " bytes of data, but its shape has " +
+               std::to_string(count) + " elements");
+  }
+  NpyArray array{std::move(*shape), std::vector<float>(count)};
+  if (count > 0) std::memcpy(array.values.data(), data.data(), data.size());
+  return array;
+}
+
+std::string to_npy(const NpyArray& array) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
+  for (const std::int64_t size : array.shape) header += std::to_string(size) + ", ";
+  header += "), }";
+  const std::size_t unpadded = kLengthAt + 2 + header.size() + 1;
+  header.append((kDataAlignment - unpadded % kDataAlignment) % kDataAlignment, ' ');
+  header += '\n';
+
+  std::string bytes(kMagic);
+  bytes += '\x01';
+  bytes += '\0';
+  bytes += static_cast<char>(header.size() & 0xFFU);
+  bytes += static_cast<char>(header.size() >> 8U);
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(array.values.data()),
+               array.values.size() * sizeof(float));
+  return bytes;
+}
+
+}  // namespace convopt
