@@ -1,7 +1,7 @@
 #include "primitives/onednn/kernel.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
 #include <limits>
 #include <mutex>
 #include <utility>
@@ -9,6 +9,7 @@
 
 #include "primitives/onednn/compat.h"
 #include "primitives/onednn/library.h"
+#include "primitives/own.h"
 
 namespace convopt::onednn {
 namespace {
@@ -35,32 +36,19 @@ class OneDnnKernel final : public Kernel {
         input_(request.input),
         output_(request.output),
         threads_(request.threads),
+        needs_alignment_(needs_aligned_tensors(clean_implementation(descriptor.impl_info_str()))),
         primitive_(descriptor.get()),
         scratchpad_(descriptor.scratchpad_desc()) {
     if (workload_.has_weights()) pack(descriptor, parameters);
-    // Weights, bias, destination and scratchpad stand beside the sources.
     idle_.push_back(make_arguments());
   }
 
   void run(const RunArgs& args) const noexcept override {
     const ThreadScope threads(threads_);
-    const std::size_t destination_elements =
-        static_cast<std::size_t>(padded_elements(workload_.output(), output_));
-    if (workload_.epilogue.residual && args.residual.data != args.destination.data) {
-      // The library's sum reads its second operand from the destination.
-      std::memcpy(args.destination.data, args.residual.data, destination_elements * sizeof(float));
-    }
-    std::unique_ptr<Arguments> arguments = acquire();
-    const bool done = bind(*arguments, args) &&
-                      dnnl_primitive_execute(primitive_.get(), arguments->stream.get(),
-                                             static_cast<int>(arguments->list.size()),
-                                             arguments->list.data()) == dnnl_success &&
-                      dnnl_stream_wait(arguments->stream.get()) == dnnl_success;
-    release(std::move(arguments));
-    // There is nobody to tell, but no check of the result will overlook this.
-    if (!done) {
-      std::fill_n(args.destination.data, destination_elements,
-                  std::numeric_limits<float>::quiet_NaN());
+    if (needs_alignment_ && !is_aligned(args)) {
+      run_on_copies(args);
+    } else {
+      execute(args);
     }
   }
 
@@ -131,6 +119,55 @@ class OneDnnKernel final : public Kernel {
     return arguments;
   }
 
+  std::size_t destination_elements() const {
+    return static_cast<std::size_t>(padded_elements(workload_.output(), output_));
+  }
+
+  void execute(const RunArgs& args) const {
+    if (workload_.epilogue.residual && args.residual.data != args.destination.data) {
+      // The library's sum reads its second operand from the destination.
+      std::copy_n(args.residual.data, destination_elements(), args.destination.data);
+    }
+    std::unique_ptr<Arguments> arguments = acquire();
+    const bool done = bind(*arguments, args) &&
+                      dnnl_primitive_execute(primitive_.get(), arguments->stream.get(),
+                                             static_cast<int>(arguments->list.size()),
+                                             arguments->list.data()) == dnnl_success &&
+                      dnnl_stream_wait(arguments->stream.get()) == dnnl_success;
+    release(std::move(arguments));
+    // There is nobody to tell, but no check of the result will overlook this.
+    if (!done) {
+      std::fill_n(args.destination.data, destination_elements(),
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+  }
+
+  static bool is_aligned(const RunArgs& args) {
+    const auto on_16_bytes = [](const TensorView& view) {
+      return reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0;
+    };
+    return on_16_bytes(args.destination) &&
+           std::all_of(args.sources.begin(), args.sources.end(), on_16_bytes);
+  }
+
+  /// For kernels of old processors, given tensors in odd places: slow, but it does not fault.
+  void run_on_copies(const RunArgs& args) const {
+    std::vector<AlignedFloats> copies;
+    std::vector<TensorView> sources(args.sources.begin(), args.sources.end());
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      const auto elements = static_cast<std::size_t>(padded_elements(sources[i].shape, input_));
+      copies.emplace_back(elements);
+      std::copy_n(sources[i].data, elements, copies.back().data());
+      sources[i].data = copies.back().data();
+    }
+    AlignedFloats result(destination_elements());
+    RunArgs moved = args;
+    moved.sources = sources;
+    moved.destination.data = result.data();
+    execute(moved);
+    std::copy_n(result.data(), destination_elements(), args.destination.data);
+  }
+
   bool bind(Arguments& arguments, const RunArgs& args) const {
     const auto sources = static_cast<std::size_t>(workload_.source_count());
     for (std::size_t i = 0; i < arguments.bound.size(); ++i) {
@@ -169,6 +206,7 @@ class OneDnnKernel final : public Kernel {
   Workload workload_;
   Layout input_, output_;
   int threads_;
+  bool needs_alignment_;
   dnnl::primitive primitive_;
   Desc scratchpad_;
   dnnl::memory weights_, bias_;

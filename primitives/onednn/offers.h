@@ -44,6 +44,10 @@ struct Offers {
 
 dnnl::memory::desc tensor_desc(const TensorShape& shape, Layout layout);
 
+/// Whether an implementation of this clean name takes only tensors that lie on 16 bytes. The
+/// library does not say so: its SSE4.1 kernels fault.
+bool needs_aligned_tensors(const std::string& implementation);
+
 /// The descriptor behind an offer; empty if the library does not have it. Throws dnnl::error.
 dnnl::primitive_desc_base find_descriptor(const dnnl::engine& cpu, const Request& request,
                                           const std::string& implementation);
