@@ -72,7 +72,6 @@ class DirectKernel final : public Kernel {
   DirectKernel(const PrimitiveInfo& info, const Workload& workload, const Parameters& parameters,
                const Context& context, int vectors)
       : shape_(workload.shape),
-        output_layout_(info.output_layout),
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
         threads_(context.threads),
@@ -212,9 +211,11 @@ class DirectKernel final : public Kernel {
     return g;
   }
 
-  /// Distance of vector `v` of a tile from its first channel.
-  static Index vector_offset(const TensorView& view, int block, int channel) {
-    return channel / block * view.channel_stride + channel % block;
+  /// Distance of channel `first + c` from channel `first` of the same pixel.
+  Index channel_offset(const TensorView& view, int first, int c) const {
+    const int block = cut_.output_block;
+    const int in_block = first % block;
+    return (in_block + c) / block * view.channel_stride + (in_block + c) % block - in_block;
   }
 
   void compute(const RunArgs& args, const Geometry& geometry, const Segment& segment) const {
@@ -263,7 +264,7 @@ class DirectKernel final : public Kernel {
     if (whole) {
       call.output_pixel_step = out.column_stride;
       for (int v = 0; v < vectors; ++v) {
-        call.output_vector[v] = vector_offset(out, cut_.output_block, v * lanes);
+        call.output_vector[v] = channel_offset(out, first_channel, v * lanes);
       }
     } else {
       call.output_pixel_step = width;
@@ -291,10 +292,10 @@ class DirectKernel final : public Kernel {
           start.addend = from;
           start.addend_pixel_step = add.column_stride;
           for (int v = 0; v < vectors; ++v) {
-            start.addend_vector[v] = vector_offset(add, cut_.output_block, v * lanes);
+            start.addend_vector[v] = channel_offset(add, first_channel, v * lanes);
           }
         } else {
-          gather(add, from, pixels, channels, width, buffer);
+          gather(add, from, pixels, first_channel, channels, width, buffer);
           go_on(start);
         }
       }
@@ -353,7 +354,7 @@ class DirectKernel final : public Kernel {
         if (complete.first < complete.last) columns(next, complete, pixels.first);
         call_tile(next, count, true);
       }
-      if (!whole) scatter(out, place, pixels, channels, width, buffer);
+      if (!whole) scatter(out, place, pixels, first_channel, channels, width, buffer);
     }
     if (last_write_.needs_pass) finish(out, segment, first_channel, channels);
   }
@@ -372,56 +373,56 @@ class DirectKernel final : public Kernel {
     std::copy_n(call.output_vector, kMaxVectors, call.addend_vector);
   }
 
-  /// Calls body(offset in the view, offset in the buffer, values) for stretches of channels.
+  /// Calls body(c, count) for the stretches of a tile's channels that lie in one block each.
   template <class Body>
-  void for_each_stretch(const TensorView& view, Range pixels, int channels, int width,
-                        const Body& body) const {
-    for (int p = 0; p < pixels.last - pixels.first; ++p) {
-      for (int c = 0; c < channels; c += cut_.output_block) {
-        body(p * view.column_stride + c / cut_.output_block * view.channel_stride, p * width + c,
-             std::min(cut_.output_block, channels - c));
-      }
+  void for_each_stretch(int first_channel, int channels, const Body& body) const {
+    for (int c = 0; c < channels;) {
+      const int count =
+          std::min(cut_.output_block - (first_channel + c) % cut_.output_block, channels - c);
+      body(c, count);
+      c += count;
     }
   }
-  void gather(const TensorView& view, const float* from, Range pixels, int channels, int width,
-              float* buffer) const {
+  void gather(const TensorView& view, const float* from, Range pixels, int first_channel,
+              int channels, int width, float* buffer) const {
     std::fill_n(buffer, (pixels.last - pixels.first) * width, 0.0F);
-    for_each_stretch(view, pixels, channels, width, [&](Index offset, int place, int count) {
-      std::copy_n(from + offset, count, buffer + place);
+    for_each_stretch(first_channel, channels, [&](int c, int count) {
+      const float* stretch = from + channel_offset(view, first_channel, c);
+      for (int p = 0; p < pixels.last - pixels.first; ++p) {
+        std::copy_n(stretch + p * view.column_stride, count, buffer + p * width + c);
+      }
     });
   }
-  void scatter(const TensorView& view, float* to, Range pixels, int channels, int width,
-               const float* buffer) const {
-    for_each_stretch(view, pixels, channels, width, [&](Index offset, int place, int count) {
-      std::copy_n(buffer + place, count, to + offset);
+  void scatter(const TensorView& view, float* to, Range pixels, int first_channel, int channels,
+               int width, const float* buffer) const {
+    for_each_stretch(first_channel, channels, [&](int c, int count) {
+      float* stretch = to + channel_offset(view, first_channel, c);
+      for (int p = 0; p < pixels.last - pixels.first; ++p) {
+        std::copy_n(buffer + p * width + c, count, stretch + p * view.column_stride);
+      }
     });
   }
 
   /// Applies an activation that is no clamp to what was just written.
   void finish(const TensorView& out, const Segment& segment, int first_channel,
               int channels) const {
-    const int existing = std::min(channels, shape_.oc - first_channel);
-    const int block = output_layout_ == Layout::nhwc ? channels : channel_block(output_layout_);
-    for (int c = 0; c < channels; c += block) {
-      const int used = std::clamp(existing - c, 0, block);
-      float* row = out.data + out.offset(segment.n, first_channel + c, segment.row, 0);
-      if (out.column_stride == block) {
-        activate_(activation_, row + Index{segment.first} * block,
-                  Index{segment.last - segment.first} * block);
-      } else {
-        for (int w = segment.first; w < segment.last; ++w) {
-          activate_(activation_, row + w * out.column_stride, used);
-        }
+    for_each_stretch(first_channel, channels, [&](int c, int count) {
+      const int first = first_channel + c;
+      // Filling stays zero.
+      const int used = std::clamp(shape_.oc - first, 0, count);
+      float* row = out.data + out.offset(segment.n, first, segment.row, 0);
+      if (out.column_stride == used) {
+        activate_(activation_, row + Index{segment.first} * used,
+                  Index{segment.last - segment.first} * used);
+        return;
       }
-      if (used == block || output_layout_ == Layout::nhwc) continue;
-      for (int w = segment.first; w < segment.last; ++w) {
-        std::fill_n(row + w * out.column_stride + used, block - used, 0.0F);
+      for (int w = segment.first; w < segment.last && used > 0; ++w) {
+        activate_(activation_, row + w * out.column_stride, used);
       }
-    }
+    });
   }
 
   ConvShape shape_;
-  Layout output_layout_;
   Activation activation_;
   bool has_residual_;
   int threads_;
