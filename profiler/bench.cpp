@@ -159,9 +159,9 @@ int Bench::measure(const Workload& workload, std::span<const Primitive* const> p
     m.revision = primitive->info().revision;
     m.isa = context_.isa;
     m.threads = context_.threads;
-    watch(primitive, "asking whether it applies");
+    watch(primitive, Step::applying);
     const Applicability answer = primitive->applicability(workload, context_);
-    watch(nullptr, "");
+    watch(nullptr, Step::idle);
     if (!answer) {
       m.status = MeasurementStatus::inapplicable;
       m.reason = answer.reason;
@@ -200,14 +200,14 @@ bool Bench::start(Candidate& candidate, Group& group) {
   const PrimitiveInfo& info = candidate.primitive->info();
   Measurement& m = candidate.measurement;
   const auto fail = [&](std::string reason) {
-    group.watch(nullptr, "");
+    group.watch(nullptr, Step::idle);
     m.status = MeasurementStatus::failed;
     m.reason = std::move(reason);
     group.emit(m);
     return false;
   };
 
-  group.watch(candidate.primitive, "preparing");
+  group.watch(candidate.primitive, Step::preparing);
   std::optional<Result<std::unique_ptr<Kernel>>> prepared;
   m.prepare_ns = stopwatch_.time([&] {
     prepared = candidate.primitive->prepare(group.instance.workload(), group.instance.parameters(),
@@ -222,9 +222,9 @@ bool Bench::start(Candidate& candidate, Group& group) {
 
   candidate.args = group.instance.args(info, workspace_.data());
   group.instance.reset(info, candidate.args);
-  group.watch(candidate.primitive, "running");
+  group.watch(candidate.primitive, Step::running);
   const double first_ns = stopwatch_.time([&] { candidate.run(); });
-  group.watch(candidate.primitive, "checking its result");
+  group.watch(candidate.primitive, Step::checking);
   const double error = group.instance.error(candidate.args);
   const double bound = error_bound(group.instance.workload(), info.traits);
   if (!std::isfinite(error)) {
@@ -236,7 +236,7 @@ bool Bench::start(Candidate& candidate, Group& group) {
                 scientific(bound));
   }
 
-  group.watch(candidate.primitive, "running");
+  group.watch(candidate.primitive, Step::running);
   candidate.quick_ns = first_ns;
   candidate.bound_ns = first_ns / kColdBoundMargin;
   // The first run paid for page faults and cold caches. Hopeless ones are not run again.
@@ -245,7 +245,7 @@ bool Bench::start(Candidate& candidate, Group& group) {
     candidate.quick_ns = std::min(first_ns, second_ns);
     candidate.bound_ns = candidate.quick_ns / kBoundMargin;
   }
-  group.watch(nullptr, "");
+  group.watch(nullptr, Step::idle);
   group.best_ns = std::min(group.best_ns, candidate.quick_ns);
   return true;
 }
@@ -313,9 +313,9 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
     for (Candidate* candidate : active) {
       if (group.out_of_time()) break;
       segment.push_back({candidate, {}});
-      group.watch(candidate->primitive, "being timed");
+      group.watch(candidate->primitive, Step::timing);
       visit(*candidate, segment.back().samples);
-      group.watch(nullptr, "");
+      group.watch(nullptr, Step::idle);
       if (!cold && seconds_since(segment_begin) > kSegmentSeconds) end_segment();
     }
     if (!segment.empty()) end_segment();

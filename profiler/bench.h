@@ -12,6 +12,7 @@
 #include "convopt/primitive.hpp"
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
+#include "profiler/protocol.h"
 #include "profiler/random.h"
 
 namespace convopt {
@@ -71,8 +72,8 @@ struct BenchOptions {
 
 class Bench {
  public:
-  /// Told before every step that runs foreign code, and with null after it.
-  using Watch = std::function<void(const Primitive* primitive, const char* step)>;
+  /// Told before every step that runs foreign code, and with null and `idle` after it.
+  using Watch = std::function<void(const Primitive* primitive, Step step)>;
   using Emit = std::function<void(const Measurement&)>;
 
   Bench(const Context& context, const BenchOptions& options, double sentinel_level_ns = 0);

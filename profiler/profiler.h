@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "convopt/error.hpp"
@@ -73,9 +75,11 @@ Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
 /// Argument that makes `convopt` the child of a profiling run.
 inline constexpr const char* kWorkerVerb = "profile-worker";
 
-/// The child's side: serves requests on inherited descriptors until its parent is gone. Returns an
-/// exit code. Called directly from main.
-int run_worker();
+using RegistryFactory = std::function<Result<std::unique_ptr<Registry>>(const Context&)>;
+
+/// The child's side: serves requests on inherited descriptors until its parent is gone. Nothing
+/// else may have used oneDNN in this process.
+Result<void> run_worker(const RegistryFactory& make_registry = Registry::create);
 
 /// "90", "60s", "1.5m", "2h", "250ms" in seconds; nothing else.
 std::optional<double> parse_duration(std::string_view text);

@@ -1,0 +1,469 @@
+#include "profiler/profiler.h"
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <map>
+#include <random>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "profiler/machine.h"
+#include "profiler/store.h"
+#include "profiler/worker_process.h"
+#include "src/core/files.h"
+#include "src/core/json.h"
+
+namespace convopt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How often the parent looks up: wakes a core for microseconds, ten times a second.
+constexpr int kTickMilliseconds = 100;
+// A primitive that is not back after this has hung: the slowest seen needs 10 s for 8 GFLOP.
+constexpr double kTimeoutSeconds = 20;
+// The child looks at its clock between runs; one that does not come back in time is ended. With
+// this the budget is kept within ten percent.
+constexpr double kGraceShare = 0.03, kLeastGrace = 0.3;
+// Discovering and asking primitives is foreign code as well, but no primitive is to blame.
+constexpr double kIdleTimeoutSeconds = 120;
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+std::string new_run_id() {
+  std::random_device entropy;
+  std::string text = utc_now() + std::to_string(getpid());
+  for (int i = 0; i < 4; ++i) text += std::to_string(entropy());
+  return hex16(hash64(text));
+}
+
+/// First one of every kind, then each kind in proportion to its number.
+std::vector<Workload> take_turns(const std::vector<Workload>& workloads) {
+  std::map<Op, double> count;
+  std::unordered_set<std::string> seen;
+  std::vector<Workload> distinct;
+  for (const Workload& workload : workloads) {
+    if (!seen.insert(workload.text()).second) continue;
+    distinct.push_back(workload);
+    ++count[workload.op];
+  }
+  std::map<Op, double> index;
+  std::vector<std::pair<double, std::size_t>> order;
+  for (std::size_t i = 0; i < distinct.size(); ++i) {
+    const Op op = distinct[i].op;
+    order.emplace_back(index[op]++ / count[op], i);
+  }
+  std::ranges::sort(order);
+  std::vector<Workload> result;
+  result.reserve(order.size());
+  for (const auto& [turn, i] : order) result.push_back(std::move(distinct[i]));
+  return result;
+}
+
+/// Rough seconds for one primitive: preparing and checking, then the runs of a median. Only shares
+/// matter for the progress; a dry run shows the sum.
+double expected_seconds(const Workload& workload, const Platform& platform) {
+  constexpr double kPrepareAndCheck = 0.006, kRuns = 14, kLongest = 0.4;
+  // A typical share of the peak over all primitives, not only the good ones.
+  constexpr double kShareOfPeak = 0.3;
+  std::int64_t elements = workload.output().elements();
+  for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
+  double work = 0;
+  if (workload.has_weights()) {
+    work = workload.shape.flops();
+    elements += workload.shape.weight_elements();
+  }
+  const double gflops = std::max(1.0, platform.machine.peak_gflops) * kShareOfPeak;
+  const double gbps = std::max(1.0, platform.machine.memory_gbps) / 2;
+  const double run = work / gflops * 1e-9 + static_cast<double>(elements) * 4 / gbps * 1e-9;
+  return kPrepareAndCheck + 2 * run + std::min(kLongest, kRuns * run + 1e-3);
+}
+
+class Session {
+ public:
+  Session(const std::vector<Workload>& workloads, const ProfileOptions& options)
+      : options_(options), workloads_(take_turns(workloads)) {
+    summary_.workloads_total = workloads_.size();
+  }
+
+  Result<void> open() {
+    if (options_.context.threads < 1) {
+      return make_error(ErrorCode::usage, "the number of threads must be at least 1");
+    }
+    auto platform = cached_platform(options_.context.isa, options_.context.threads);
+    if (!platform) return platform.error();
+    header_.platform = std::move(*platform);
+    header_.timing_mode = options_.timing_mode;
+    header_.seed = options_.seed;
+    if (auto started = start_worker(); !started) return started.error();
+    find_remaining();
+    opened_seconds_ = elapsed();
+    return {};
+  }
+
+  Result<ProfileEstimate> estimate() {
+    ProfileEstimate result;
+    result.already_done = summary_.already_done;
+    for (const Task& task : tasks_) {
+      const Json request = {{"probe", task.workload->text()}, {"primitives", task.primitives}};
+      auto answer = ask(request);
+      if (!answer) return answer.error();
+      const auto applicable = answer->value("applicable", std::size_t{0});
+      ++result.workloads;
+      result.measurements += applicable;
+      result.seconds +=
+          static_cast<double>(applicable) * expected_seconds(*task.workload, header_.platform);
+    }
+    return result;
+  }
+
+  Result<ProfileSummary> run() {
+    auto writer = ProfileWriter::open(options_.output);
+    if (!writer) return writer.error();
+    if (!tasks_.empty()) {
+      header_.run = new_run_id();
+      header_.started = utc_now();
+      if (auto written = writer->write(header_); !written) return written.error();
+    }
+    for (const Task& task : tasks_) expected_total_ += expected(task);
+    for (Task& task : tasks_) {
+      if (out_of_time()) {
+        summary_.budget_exhausted = true;
+        break;
+      }
+      const double share = expected(task);
+      if (auto measured = measure(task, *writer); !measured) return measured.error();
+      if (summary_.budget_exhausted) break;
+      expected_done_ += share;
+      ++summary_.workloads_done;
+      report(task);
+    }
+    summary_.seconds = elapsed();
+    return summary_;
+  }
+
+ private:
+  struct Task {
+    const Workload* workload;
+    std::vector<std::string> primitives;  ///< not measured yet
+  };
+  enum class Outcome { finished, again };
+
+  double elapsed() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+  double time_left() const {
+    return options_.budget_seconds > 0 ? options_.budget_seconds - elapsed() : 1e9;
+  }
+  bool out_of_time() const { return time_left() <= 0; }
+  bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
+  double grace() const { return std::max(kLeastGrace, kGraceShare * options_.budget_seconds); }
+  double timeout() const {
+    if (options_.timeout_seconds > 0) return options_.timeout_seconds;
+    // With a small budget one hanging primitive must not take all of it again and again.
+    return options_.budget_seconds > 0
+               ? std::clamp(options_.budget_seconds / 4, 2.0, kTimeoutSeconds)
+               : kTimeoutSeconds;
+  }
+  double expected(const Task& task) const {
+    return static_cast<double>(task.primitives.size()) *
+           expected_seconds(*task.workload, header_.platform);
+  }
+  std::size_t taken() const {
+    return summary_.ok + summary_.censored + summary_.failed + summary_.timeout + summary_.crashed;
+  }
+
+  Error interrupted() const {
+    return make_error(ErrorCode::interrupted,
+                      "interrupted; " + std::to_string(taken()) + " measurements are kept in '" +
+                          options_.output.string() + "', the same command resumes");
+  }
+
+  Result<void> start_worker() {
+    worker_.reset();
+    auto started = WorkerProcess::start(options_.worker_command);
+    if (!started) return started.error();
+    worker_ = std::move(*started);
+    const Context& context = options_.context;
+    const Json setup = {{"parent", getpid()},
+                        {"isa", to_string(context.isa)},
+                        {"threads", context.threads},
+                        {"workspace_limit", context.workspace_limit},
+                        {"timing_mode", to_string(options_.timing_mode)},
+                        {"seed", options_.seed},
+                        {"sentinel_ns", sentinel_ns_}};
+    auto hello = ask(setup);
+    if (!hello) return hello.error();
+    if (hello->contains("error")) {
+      const Json& error = (*hello)["error"];
+      return make_error(static_cast<ErrorCode>(error.value("code", 1)),
+                        error.value("message", "the measuring process gave no reason"));
+    }
+    sentinel_ns_ = hello->value("sentinel_ns", 0.0);
+    if (!header_.primitives.empty()) return {};
+    for (const Json& primitive : (*hello)["primitives"]) {
+      auto info = primitive_info_from_json(primitive);
+      if (!info) return info.error();
+      header_.primitives.push_back(std::move(*info));
+    }
+    for (const auto& [name, version] : (*hello)["libraries"].items()) {
+      header_.libraries[name] = version.get<std::string>();
+    }
+    if (const std::string build = loaded_build_id("libxgboost.so"); !build.empty()) {
+      header_.libraries["xgboost"] = build;
+    }
+    return {};
+  }
+
+  /// One line out, one line back.
+  Result<Json> ask(const Json& request) {
+    if (!worker_->send(request.dump())) return worker_lost();
+    std::string line;
+    const auto asked = Clock::now();
+    for (;;) {
+      if (stopped()) return interrupted();
+      switch (worker_->wait(line, kTickMilliseconds)) {
+        case WorkerProcess::Event::line:
+          return parse_json(line, "answer of the measuring process");
+        case WorkerProcess::Event::ended:
+          return worker_lost();
+        case WorkerProcess::Event::silence:
+          if (Clock::now() - asked > std::chrono::duration<double>(kIdleTimeoutSeconds)) {
+            return make_error(ErrorCode::environment, "the measuring process does not answer");
+          }
+      }
+    }
+  }
+
+  Error worker_lost() {
+    return make_error(ErrorCode::environment,
+                      "the measuring process ended before it was ready: " + worker_->end().text());
+  }
+
+  void find_remaining() {
+    std::unordered_set<std::string> done;
+    std::error_code ignored;
+    if (!options_.again && std::filesystem::exists(options_.output, ignored) &&
+        std::filesystem::file_size(options_.output, ignored) > 0) {
+      // A file without a valid header is empty or was cut off in its first line; anything else
+      // has been refused by the writer.
+      if (auto known = load_profile(options_.output); known.ok()) {
+        summary_.warnings = std::move(known->warnings);
+        for (const Measurement& m : known->profile.measurements) {
+          done.insert(measurement_key(*known->profile.header(m.run), m));
+        }
+      }
+    }
+    for (const Workload& workload : workloads_) {
+      Task task{&workload, {}};
+      const std::string text = workload.text();
+      for (const PrimitiveInfo& info : header_.primitives) {
+        if (info.op != workload.op || (options_.filter && !options_.filter(info))) continue;
+        if (done.contains(measurement_key(header_, text, info.name, info.revision))) {
+          ++summary_.already_done;
+        } else {
+          task.primitives.push_back(info.name);
+        }
+      }
+      if (task.primitives.empty()) {
+        ++summary_.workloads_done;
+      } else {
+        tasks_.push_back(std::move(task));
+      }
+    }
+  }
+
+  /// Measures all of the task's primitives, however often the child has to be started for it.
+  Result<void> measure(Task& task, ProfileWriter& writer) {
+    int unexplained = 0;
+    while (!task.primitives.empty() && !out_of_time()) {
+      auto outcome = attempt(task, writer, unexplained);
+      if (!outcome) return outcome.error();
+      if (*outcome == Outcome::finished) return {};
+      if (out_of_time()) break;
+      if (auto started = start_worker(); !started) return started.error();
+    }
+    summary_.budget_exhausted = summary_.budget_exhausted || !task.primitives.empty();
+    return {};
+  }
+
+  Result<Outcome> attempt(Task& task, ProfileWriter& writer, int& unexplained) {
+    const std::vector<std::string> asked = task.primitives;
+    const Json request = {
+        {"workload", task.workload->text()}, {"primitives", asked}, {"seconds", time_left()}};
+    // A child that is gone is noticed by the first wait.
+    static_cast<void>(worker_->send(request.dump()));
+    const auto blame = [&](const WorkerProcess::Activity& activity, MeasurementStatus status,
+                           std::string reason) -> Result<Outcome> {
+      const std::string name = asked[static_cast<std::size_t>(activity.primitive)];
+      Measurement m;
+      m.workload = *task.workload;
+      m.primitive = name;
+      m.revision = info(name).revision;
+      m.isa = options_.context.isa;
+      m.threads = options_.context.threads;
+      m.status = status;
+      m.reason = std::move(reason) + " while " + std::string(to_string(activity.step));
+      if (auto kept = keep(m, task, writer); !kept) return kept.error();
+      return Outcome::again;
+    };
+    const auto is_primitive = [&](int index) {
+      return index >= 0 && static_cast<std::size_t>(index) < asked.size();
+    };
+
+    std::string line;
+    for (;;) {
+      report(task);
+      if (stopped()) return interrupted();
+      const WorkerProcess::Event event = worker_->wait(line, kTickMilliseconds);
+      if (event == WorkerProcess::Event::line) {
+        auto json = parse_json(line, "answer of the measuring process");
+        if (!json) return json.error();
+        if (json->contains("done")) {
+          summary_.disturbed += json->value("disturbed", std::size_t{0});
+          sentinel_ns_ = json->value("sentinel_ns", sentinel_ns_);
+          // Primitives without an answer: the time did not suffice.
+          if (!task.primitives.empty()) summary_.budget_exhausted = true;
+          return Outcome::finished;
+        }
+        auto measurement = measurement_from_json(*json);
+        if (!measurement) return measurement.error();
+        if (auto kept = keep(*measurement, task, writer); !kept) return kept.error();
+        continue;
+      }
+      const WorkerProcess::Activity activity = worker_->activity();
+      if (event == WorkerProcess::Event::ended) {
+        const WorkerProcess::End end = worker_->end();
+        if (!end.from_outside() && is_primitive(activity.primitive)) {
+          return blame(activity, MeasurementStatus::crashed,
+                       "the process ended with " + end.text());
+        }
+        // Not a primitive's fault as far as anybody can tell: once more, then give up.
+        if (++unexplained < 2) return Outcome::again;
+        return make_error(ErrorCode::partial, "the measuring process was ended twice by " +
+                                                  end.text() + " at " + task.workload->text() +
+                                                  "; " + std::to_string(taken()) +
+                                                  " measurements are kept");
+      }
+      if (time_left() < -grace()) {
+        worker_->kill();
+        return Outcome::again;  // and measure() sees that the time is over
+      }
+      if (is_primitive(activity.primitive) && activity.seconds > timeout()) {
+        worker_->kill();
+        std::array<char, 64> text{};
+        std::snprintf(text.data(), text.size(), "no end after %.3g s", timeout());
+        return blame(activity, MeasurementStatus::timeout, text.data());
+      }
+      if (!is_primitive(activity.primitive) && activity.seconds > kIdleTimeoutSeconds) {
+        return make_error(ErrorCode::partial,
+                          "the measuring process does not answer at " + task.workload->text());
+      }
+    }
+  }
+
+  Result<void> keep(Measurement& m, Task& task, ProfileWriter& writer) {
+    m.run = header_.run;
+    if (auto written = writer.write(m); !written) return written.error();
+    std::erase(task.primitives, m.primitive);
+    switch (m.status) {
+      case MeasurementStatus::ok:
+        ++summary_.ok;
+        break;
+      case MeasurementStatus::censored:
+        ++summary_.censored;
+        break;
+      case MeasurementStatus::inapplicable:
+        ++summary_.inapplicable;
+        break;
+      case MeasurementStatus::failed:
+        ++summary_.failed;
+        break;
+      case MeasurementStatus::timeout:
+        ++summary_.timeout;
+        break;
+      case MeasurementStatus::crashed:
+        ++summary_.crashed;
+        break;
+    }
+    return {};
+  }
+
+  const PrimitiveInfo& info(const std::string& name) const {
+    return *std::ranges::find(header_.primitives, name, &PrimitiveInfo::name);
+  }
+
+  void report(const Task& task) {
+    if (!options_.progress) return;
+    ProfileProgress progress;
+    progress.workloads_done = summary_.workloads_done;
+    progress.workloads_total = summary_.workloads_total;
+    progress.measurements = taken();
+    progress.elapsed_seconds = elapsed();
+    progress.workload = task.workload->text();
+    // What was expected at first, corrected by how the part that is done came out.
+    const double pace = expected_done_ > 0 ? (elapsed() - opened_seconds_) / expected_done_ : 1;
+    progress.remaining_seconds = (expected_total_ - expected_done_) * pace;
+    if (options_.budget_seconds > 0) {
+      progress.remaining_seconds =
+          std::clamp(progress.remaining_seconds, 0.0, std::max(0.0, time_left()));
+    }
+    options_.progress(progress);
+  }
+
+  const ProfileOptions& options_;
+  std::vector<Workload> workloads_;
+  Clock::time_point begin_ = Clock::now();
+  double opened_seconds_ = 0;
+  RunHeader header_;
+  std::unique_ptr<WorkerProcess> worker_;
+  double sentinel_ns_ = 0;
+  std::vector<Task> tasks_;
+  double expected_total_ = 0, expected_done_ = 0;
+  ProfileSummary summary_;
+};
+
+}  // namespace
+
+Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
+                               const ProfileOptions& options) {
+  // An output that cannot be written to is better known before anything is measured.
+  if (auto writable = ProfileWriter::open(options.output); !writable) return writable.error();
+  Session session(workloads, options);
+  if (auto opened = session.open(); !opened) return opened.error();
+  return session.run();
+}
+
+Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
+                                         const ProfileOptions& options) {
+  Session session(workloads, options);
+  if (auto opened = session.open(); !opened) return opened.error();
+  return session.estimate();
+}
+
+std::optional<double> parse_duration(std::string_view text) {
+  double value = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || !std::isfinite(value) || value < 0) return std::nullopt;
+  const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
+  if (unit.empty() || unit == "s") return value;
+  if (unit == "ms") return value / 1000;
+  if (unit == "m" || unit == "min") return value * 60;
+  if (unit == "h") return value * 3600;
+  return std::nullopt;
+}
+
+}  // namespace convopt

@@ -1,0 +1,34 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "profiler/store.h"
+#include "src/cli/cli.h"
+
+namespace convopt::cli {
+
+void add_merge(CLI::App& app, Action& action) {
+  struct Request {
+    std::vector<std::filesystem::path> inputs;
+    std::filesystem::path output;
+  };
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "merge", "Joins profiles, without duplicates and damaged lines; a name in .gz compresses.");
+  verb->add_option("profiles", request->inputs, "Profiles to join.")->required();
+  verb->add_option("-o,--output", request->output, "The profile to write.")->required();
+  verb->callback([&action, request] {
+    action = [request]() -> Result<void> {
+      auto warnings = merge_profiles(request->inputs, request->output);
+      if (!warnings) return warnings.error();
+      for (const std::string& warning : *warnings) {
+        std::fprintf(stderr, "warning: %s\n", warning.c_str());
+      }
+      return {};
+    };
+  });
+}
+
+}  // namespace convopt::cli

@@ -1,0 +1,237 @@
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convopt/network.hpp"
+#include "profiler/machine.h"
+#include "profiler/profiler.h"
+#include "profiler/sampler.h"
+#include "profiler/store.h"
+#include "src/cli/cli.h"
+#include "src/cli/progress.h"
+#include "src/select/workloads.h"
+
+namespace convopt::cli {
+namespace {
+
+constexpr std::size_t kDefaultConfigs = 300;
+
+struct Request {
+  ContextOptions context;
+  std::string output, budget, shard, timing_mode = "warm", timeout;
+  std::vector<std::string> networks, ops, allow, exclude;
+  std::optional<std::size_t> configs;
+  std::uint64_t seed = 1;
+  int batch = 0;
+  bool dry_run = false, quiet = false, again = false;
+};
+
+Error usage(std::string message) { return make_error(ErrorCode::usage, std::move(message)); }
+
+Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
+  std::vector<Op> ops;
+  for (const std::string& name : names) {
+    int op = 0;
+    while (op < kOpCount && to_string(static_cast<Op>(op)) != name) ++op;
+    if (op == kOpCount) return usage("--ops: no operation is called '" + name + "'");
+    ops.push_back(static_cast<Op>(op));
+  }
+  return ops;
+}
+
+Result<double> parse_seconds(const std::string& option, const std::string& text) {
+  if (text.empty()) return 0.0;
+  const auto seconds = parse_duration(text);
+  if (!seconds || *seconds <= 0) {
+    return usage(option + " '" + text + "' is not a time like 60s, 5m or 1h");
+  }
+  return *seconds;
+}
+
+/// The workloads of a shard "2/8": the second of every eight.
+Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
+                                         const std::string& text) {
+  if (text.empty()) return workloads;
+  std::size_t index = 0, count = 0;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%zu/%zu%c", &index, &count, &rest) != 2 || index < 1 ||
+      index > count) {
+    return usage("--shard '" + text + "' is not like 2/8");
+  }
+  std::vector<Workload> shard;
+  for (std::size_t i = index - 1; i < workloads.size(); i += count) shard.push_back(workloads[i]);
+  return shard;
+}
+
+Result<std::vector<Workload>> gather_workloads(const Request& request) {
+  auto ops = parse_ops(request.ops);
+  if (!ops) return ops.error();
+  std::vector<Workload> workloads;
+  for (const std::string& path : request.networks) {
+    auto network = load_network(path, request.batch);
+    if (!network) return network.error();
+    for (Workload& workload : network_workloads(*network)) {
+      if (ops->empty() || std::ranges::find(*ops, workload.op) != ops->end()) {
+        workloads.push_back(std::move(workload));
+      }
+    }
+  }
+  SampleLimits limits;
+  limits.ops = *ops;
+  limits.batch = std::max(1, request.batch);
+  const std::size_t configs =
+      request.configs.value_or(request.networks.empty() ? kDefaultConfigs : 0);
+  for (Workload& workload : sample_workloads(configs, request.seed, limits)) {
+    workloads.push_back(std::move(workload));
+  }
+  return take_shard(workloads, request.shard);
+}
+
+bool names(const std::vector<std::string>& list, const PrimitiveInfo& info) {
+  return std::ranges::any_of(
+      list, [&](const std::string& name) { return name == info.name || name == info.family; });
+}
+
+/// Refuses names that no primitive and no family has.
+Result<void> check_names(const Request& request, const Context& context) {
+  if (request.allow.empty() && request.exclude.empty()) return {};
+  auto registry = Registry::create(context);
+  if (!registry) return registry.error();
+  for (const auto* list : {&request.allow, &request.exclude}) {
+    for (const std::string& name : *list) {
+      const bool known = std::ranges::any_of(
+          (*registry)->primitives(),
+          [&](const Primitive* primitive) { return names({name}, primitive->info()); });
+      if (!known) {
+        return usage("no primitive and no family is called '" + name +
+                     "'; `convopt list` shows them");
+      }
+    }
+  }
+  return {};
+}
+
+void print_summary(const ProfileSummary& summary, const std::string& output) {
+  std::fprintf(stderr, "%zu of %zu workloads in %s: %zu times", summary.workloads_done,
+               summary.workloads_total, format_duration(summary.seconds).c_str(), summary.ok);
+  const auto also = [](std::size_t count, const char* what) {
+    if (count > 0) std::fprintf(stderr, ", %zu %s", count, what);
+  };
+  also(summary.censored, "cut short as too slow");
+  also(summary.inapplicable, "not applicable");
+  also(summary.failed, "failed");
+  also(summary.timeout, "without end");
+  also(summary.crashed, "crashed");
+  also(summary.already_done, "known before");
+  std::fprintf(stderr, "\n");
+  if (summary.disturbed > 0) {
+    std::fprintf(stderr,
+                 "%zu times were taken while something else slowed the machine down (field "
+                 "\"sentinel\"); a quiet machine gives better ones with --again\n",
+                 summary.disturbed);
+  }
+  if (summary.budget_exhausted) {
+    std::fprintf(stderr, "the budget is used up; the same command continues\n");
+  }
+  std::fprintf(stderr, "profile: %s\n", output.c_str());
+}
+
+Result<void> profile_action(const Request& request) {
+  auto context = request.context.context();
+  if (!context) return context.error();
+  auto workloads = gather_workloads(request);
+  if (!workloads) return workloads.error();
+  if (auto known = check_names(request, *context); !known) return known.error();
+
+  ProfileOptions options;
+  options.context = *context;
+  if (request.timing_mode == to_string(TimingMode::cold_weights)) {
+    options.timing_mode = TimingMode::cold_weights;
+  }
+  options.seed = request.seed;
+  options.again = request.again;
+  auto budget = parse_seconds("--budget", request.budget);
+  if (!budget) return budget.error();
+  options.budget_seconds = *budget;
+  auto timeout = parse_seconds("--timeout", request.timeout);
+  if (!timeout) return timeout.error();
+  options.timeout_seconds = *timeout;
+  options.output = !request.output.empty()
+                       ? std::filesystem::path(request.output)
+                       : local_profile_path({machine_facts(), context->isa, context->threads});
+  if (!request.allow.empty() || !request.exclude.empty()) {
+    options.filter = [&](const PrimitiveInfo& info) {
+      return (request.allow.empty() || names(request.allow, info)) && !names(request.exclude, info);
+    };
+  }
+  options.stop = &stop_on_signal();
+
+  if (request.dry_run) {
+    auto estimate = estimate_profile(*workloads, options);
+    if (!estimate) return estimate.error();
+    std::printf("%zu workloads, %zu measurements, about %s", estimate->workloads,
+                estimate->measurements, format_duration(estimate->seconds).c_str());
+    if (estimate->already_done > 0) std::printf(" (%zu known before)", estimate->already_done);
+    std::printf("\n");
+    return {};
+  }
+
+  Progress progress(request.quiet);
+  options.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  auto summary = profile(*workloads, options);
+  progress.finish();
+  if (!summary) return summary.error();
+  for (const std::string& warning : summary->warnings) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
+  if (!request.quiet) print_summary(*summary, options.output.string());
+  return {};
+}
+
+}  // namespace
+
+void add_profile(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "profile", "Times primitives on this machine and keeps the results; resumes where it ended.");
+  verb->add_option("-o,--output", request->output,
+                   "Profile to append to (JSON Lines). Default: this machine's own place.");
+  verb->add_option("--configs", request->configs,
+                   "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
+                   "--network.");
+  verb->add_option("--network", request->networks,
+                   "Times everything that a plan for this network may consist of. Repeatable.");
+  verb->add_option("--ops", request->ops, "Only these operations, e.g. conv,convert.")
+      ->delimiter(',');
+  verb->add_option("--budget", request->budget,
+                   "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
+  request->context.add_to(*verb);
+  verb->add_option("--batch", request->batch,
+                   "Images per batch. Default: 1 for samples, the file's own for networks.")
+      ->check(CLI::Range(1, 1024));
+  verb->add_option("--seed", request->seed, "Seed of the samples and of the order. Default: 1.");
+  verb->add_option("--shard", request->shard,
+                   "Part i of n of the workloads, e.g. 2/8; `convopt merge` joins them.");
+  verb->add_option("--timing-mode", request->timing_mode,
+                   "warm: the same data over and over; cold_weights: packed weights come from "
+                   "memory, as inside a large network.")
+      ->check(CLI::IsMember({"warm", "cold_weights"}))
+      ->capture_default_str();
+  verb->add_option("--allow", request->allow, "Only these primitives or families.")->delimiter(',');
+  verb->add_option("--exclude", request->exclude, "Not these primitives or families.")
+      ->delimiter(',');
+  verb->add_option("--timeout", request->timeout,
+                   "A primitive that does not come back for so long has hung. Default: 20s.");
+  verb->add_flag("--again", request->again, "Times again what the profile already holds.");
+  verb->add_flag("--dry-run", request->dry_run, "Says what would be timed and how long it takes.");
+  verb->add_flag("--quiet", request->quiet, "No progress and no summary.");
+  verb->callback([&action, request] { action = [request] { return profile_action(*request); }; });
+
+  CLI::App* worker = app.add_subcommand(kWorkerVerb, "")->group("");
+  worker->callback([&action] { action = [] { return run_worker(); }; });
+}
+
+}  // namespace convopt::cli
