@@ -1,0 +1,201 @@
+#include "src/tune/check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "model/statistics.h"
+#include "profiler/machine.h"
+#include "profiler/store.h"
+
+namespace convopt {
+namespace {
+
+// What a quiet machine repeats to; above it, the clock, a neighbour or the software has changed.
+constexpr double kSameWithin = 0.10;
+
+/// A file of this process that is gone at the end.
+class TemporaryFile {
+ public:
+  TemporaryFile() {
+    std::error_code ignored;
+    const auto folder = std::filesystem::temp_directory_path(ignored);
+    std::string pattern = (folder / "convopt-check-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data()) != nullptr ? pattern : std::string();
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+  }
+  bool ok() const { return !folder_.empty(); }
+  std::filesystem::path path() const { return folder_ / "profile.jsonl"; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+std::vector<std::string> updates(const Profile& before, const Profile& now) {
+  std::map<std::string, std::string> old_versions;
+  for (const RunHeader& header : before.runs) {
+    for (const auto& [name, version] : header.libraries) old_versions[name] = version;
+  }
+  std::set<std::string> result;
+  for (const RunHeader& header : now.runs) {
+    for (const auto& [name, version] : header.libraries) {
+      const auto old = old_versions.find(name);
+      if (old != old_versions.end() && old->second != version) {
+        result.insert(name + " " + old->second + " -> " + version);
+      }
+    }
+  }
+  return {result.begin(), result.end()};
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::holds:
+      return "holds";
+    case Verdict::shifted:
+      return "shifted";
+    case Verdict::changed:
+      return "changed";
+  }
+  return "?";
+}
+
+std::vector<const Measurement*> points_to_check(const Profile& profile, const Platform& platform,
+                                                TimingMode mode, std::size_t count) {
+  std::unordered_set<std::string_view> runs;
+  for (const RunHeader& header : profile.runs) {
+    if (header.platform.id() == platform.id() && header.timing_mode == mode) {
+      runs.insert(header.run);
+    }
+  }
+  std::map<std::string, const Measurement*> fastest;
+  for (const Measurement& m : profile.measurements) {
+    if (m.status != MeasurementStatus::ok || m.workload.op != Op::conv || !runs.contains(m.run)) {
+      continue;
+    }
+    const Measurement*& best = fastest[m.workload.text()];
+    if (best == nullptr || m.median_ns < best->median_ns) best = &m;
+  }
+  std::vector<const Measurement*> sorted;
+  for (const auto& [text, m] : fastest) sorted.push_back(m);
+  std::ranges::stable_sort(sorted, {}, &Measurement::median_ns);
+  if (sorted.size() <= count) return sorted;
+  // The ends of the range are left out: a few hundred nanoseconds or tenths of a second repeat
+  // worse than what lies between.
+  std::vector<const Measurement*> points;
+  for (std::size_t i = 0; i < count; ++i) {
+    points.push_back(sorted[(2 * i + 1) * sorted.size() / (2 * count)]);
+  }
+  return points;
+}
+
+Check judge(std::vector<CheckPoint> points, std::vector<std::string> updated_libraries) {
+  Check check;
+  check.points = std::move(points);
+  check.updated_libraries = std::move(updated_libraries);
+  std::vector<double> logs, distances, errors;
+  for (const CheckPoint& point : check.points) {
+    logs.push_back(std::log(point.ratio()));
+    if (point.predicted_ns > 0) {
+      errors.push_back(std::abs(point.predicted_ns / point.now_ns - 1));
+    }
+  }
+  const double center = statistics::median(logs);
+  for (const double log : logs) distances.push_back(std::abs(log - center));
+  check.median_ratio = std::exp(center);
+  check.spread = std::expm1(statistics::median(distances));
+  check.model_mdrae = statistics::median(errors);
+  if (check.spread > kSameWithin) {
+    check.verdict = Verdict::changed;
+  } else if (std::abs(center) > std::log1p(kSameWithin)) {
+    check.verdict = Verdict::shifted;
+  }
+  return check;
+}
+
+Result<Check> check(const CheckRequest& request) {
+  const auto platform = cached_platform(request.context.isa, request.context.threads);
+  if (!platform) return platform.error();
+  const std::filesystem::path path =
+      request.profile.empty() ? local_profile_path(*platform) : request.profile;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return make_error(ErrorCode::bad_input, "there is no profile of this machine at '" +
+                                                path.string() +
+                                                "'; run convopt profile or convopt transfer");
+  }
+  const auto before = load_profile(path);
+  if (!before) return before.error();
+  const auto points =
+      points_to_check(before->profile, *platform, request.timing_mode, request.points);
+  if (points.empty()) {
+    return make_error(ErrorCode::bad_input, "profile '" + path.string() +
+                                                "' holds no convolutions of " + platform->id() +
+                                                " to compare with");
+  }
+
+  const TemporaryFile file;
+  if (!file.ok()) {
+    return make_error(ErrorCode::environment, "cannot create a temporary folder");
+  }
+  std::vector<Workload> workloads;
+  std::unordered_set<std::string> primitives;
+  for (const Measurement* m : points) {
+    workloads.push_back(m->workload);
+    primitives.insert(m->primitive);
+  }
+  ProfileOptions options;
+  options.context = request.context;
+  options.timing_mode = request.timing_mode;
+  options.output = file.path();
+  options.filter = [&](const PrimitiveInfo& info) { return primitives.contains(info.name); };
+  options.progress = request.progress;
+  options.stop = request.stop;
+  const auto summary = profile(workloads, options);
+  if (!summary) return summary.error();
+  const auto now = load_profile(file.path());
+  if (!now) return now.error();
+
+  std::unordered_map<std::string, double> times;
+  std::unordered_map<std::string_view, const PrimitiveInfo*> infos;
+  for (const RunHeader& header : now->profile.runs) {
+    for (const PrimitiveInfo& info : header.primitives) infos[info.name] = &info;
+  }
+  for (const Measurement& m : now->profile.measurements) {
+    if (m.status == MeasurementStatus::ok)
+      times[m.workload.text() + '\n' + m.primitive] = m.median_ns;
+  }
+  std::vector<CheckPoint> compared;
+  std::vector<Query> queries;
+  for (const Measurement* m : points) {
+    const auto time = times.find(m->workload.text() + '\n' + m->primitive);
+    if (time == times.end()) continue;
+    compared.push_back({m->workload.text(), m->primitive, m->median_ns, time->second, 0});
+    const auto info = infos.find(m->primitive);
+    if (info != infos.end()) queries.push_back({&m->workload, info->second});
+  }
+  if (compared.empty()) {
+    return make_error(ErrorCode::environment,
+                      "none of the profile's primitives could be timed again; profile anew");
+  }
+  if (request.model != nullptr && queries.size() == compared.size()) {
+    const auto estimates = request.model->predict(queries, *platform);
+    if (!estimates) return estimates.error();
+    for (std::size_t i = 0; i < compared.size(); ++i) {
+      compared[i].predicted_ns = (*estimates)[i].ns;
+    }
+  }
+  return judge(std::move(compared), updates(before->profile, now->profile));
+}
+
+}  // namespace convopt

@@ -1,0 +1,198 @@
+#include "src/tune/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "model/statistics.h"
+#include "src/select/costs.h"
+#include "src/select/problem.h"
+#include "src/tune/recorded_registry.h"
+
+namespace convopt {
+namespace {
+
+constexpr std::chrono::seconds kSolveLimit(5);
+
+struct Row {
+  const Measurement* measurement = nullptr;
+  const PrimitiveInfo* primitive = nullptr;
+  Estimate estimate;
+
+  double ratio() const { return estimate.ns / measurement->median_ns; }
+};
+
+std::vector<Row> usable_rows(const Profile& profile, const Platform& platform, TimingMode mode) {
+  struct Run {
+    std::unordered_map<std::string_view, const PrimitiveInfo*> primitives;
+  };
+  std::unordered_map<std::string_view, Run> runs;
+  for (const RunHeader& header : profile.runs) {
+    if (header.platform.id() != platform.id() || header.timing_mode != mode) continue;
+    for (const PrimitiveInfo& info : header.primitives) {
+      runs[header.run].primitives[info.name] = &info;
+    }
+  }
+  std::vector<Row> rows;
+  for (const Measurement& m : profile.measurements) {
+    if (m.status != MeasurementStatus::ok || !(m.median_ns > 0)) continue;
+    const auto run = runs.find(m.run);
+    if (run == runs.end()) continue;
+    const auto primitive = run->second.primitives.find(m.primitive);
+    if (primitive != run->second.primitives.end()) rows.push_back({&m, primitive->second, {}});
+  }
+  return rows;
+}
+
+RegretSummary single_regrets(const std::vector<Row>& rows) {
+  struct Choice {
+    double expected = 0, chosen = 0, best = 0;
+    int candidates = 0;
+  };
+  std::map<std::string, Choice> choices;
+  for (const Row& row : rows) {
+    const Workload& workload = row.measurement->workload;
+    if (workload.op != Op::conv) continue;
+    Choice& choice = choices[workload.text()];
+    const double ns = row.measurement->median_ns;
+    if (choice.candidates == 0 || row.estimate.ns < choice.expected) {
+      choice.expected = row.estimate.ns;
+      choice.chosen = ns;
+    }
+    choice.best = choice.candidates == 0 ? ns : std::min(choice.best, ns);
+    ++choice.candidates;
+  }
+  RegretSummary summary;
+  std::vector<double> regrets;
+  double chosen = 0, best = 0;
+  for (const auto& [text, choice] : choices) {
+    if (choice.candidates < 2) continue;  // nothing to choose
+    regrets.push_back(choice.chosen / choice.best);
+    chosen += choice.chosen;
+    best += choice.best;
+  }
+  if (regrets.empty()) return summary;
+  std::ranges::sort(regrets);
+  summary.workloads = regrets.size();
+  summary.mean = 0;
+  for (const double regret : regrets) summary.mean += regret / double(regrets.size());
+  summary.p95 = regrets[static_cast<std::size_t>(0.95 * double(regrets.size() - 1) + 0.5)];
+  summary.max = regrets.back();
+  summary.sum = chosen / best;
+  return summary;
+}
+
+// The optimum by predictions and the optimum by measurements, both over what was measured and both
+// in measured times.
+Result<NetworkRegret> network_regret(const Network& network, const Registry& registry,
+                                     const CostSource& predicted, const CostSource& measured) {
+  const auto truth = build_problem(network, registry, measured);
+  if (!truth) return truth.error();
+  const auto best = solve(*truth, kSolveLimit);
+  if (!best) return best.error();
+  const auto expectation = build_problem(network, registry, CostsWhereKnown(predicted, measured));
+  if (!expectation) return expectation.error();
+  const auto choice = solve(*expectation, kSolveLimit);
+  if (!choice) return choice.error();
+  const auto price = price_ns(*expectation, choice->assignment, measured);
+  if (!price) return price.error();
+  NetworkRegret regret;
+  regret.name = network.name;
+  regret.optimum_ms = best->ns / 1e6;
+  regret.chosen_ms = *price / 1e6;
+  regret.regret = best->ns > 0 ? *price / best->ns : 1;
+  regret.optimal = best->optimal && choice->optimal;
+  return regret;
+}
+
+}  // namespace
+
+std::vector<Platform> measured_platforms(const Profile& profile, TimingMode mode) {
+  std::unordered_map<std::string_view, std::string> platform_of_run;
+  std::map<std::string, std::pair<std::size_t, Platform>> found;
+  for (const RunHeader& header : profile.runs) {
+    if (header.timing_mode != mode) continue;
+    platform_of_run[header.run] = header.platform.id();
+    found[header.platform.id()].second = header.platform;  // the latest description counts
+  }
+  for (const Measurement& m : profile.measurements) {
+    const auto platform = platform_of_run.find(m.run);
+    if (platform != platform_of_run.end() && m.status == MeasurementStatus::ok) {
+      ++found[platform->second].first;
+    }
+  }
+  std::vector<std::pair<std::size_t, Platform>> counted;
+  for (auto& [id, entry] : found) {
+    if (entry.first > 0) counted.push_back(std::move(entry));
+  }
+  std::ranges::stable_sort(counted, std::ranges::greater(),
+                           &std::pair<std::size_t, Platform>::first);
+  std::vector<Platform> platforms;
+  for (auto& [count, platform] : counted) platforms.push_back(std::move(platform));
+  return platforms;
+}
+
+Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profile,
+                            const Platform& platform, std::span<const Network> networks) {
+  const TimingMode mode = model.info().timing_mode;
+  std::vector<Row> rows = usable_rows(profile, platform, mode);
+  if (rows.empty()) {
+    return make_error(ErrorCode::bad_input, "the profile holds no times of " + platform.id() +
+                                                " in the model's timing mode, " +
+                                                std::string(to_string(mode)));
+  }
+  std::vector<Query> queries;
+  for (const Row& row : rows) queries.push_back({&row.measurement->workload, row.primitive});
+  const auto estimates = model.predict(queries, platform);
+  if (!estimates) return estimates.error();
+
+  Evaluation result;
+  result.platform = platform;
+  result.model = model.info().id;
+  result.samples = rows.size();
+  std::vector<double> errors, measured_ns, predicted_ns;
+  std::map<std::string, std::vector<double>> errors_of;
+  double inside = 0, close = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Row& row = rows[i];
+    row.estimate = (*estimates)[i];
+    const double error = std::abs(row.ratio() - 1);
+    errors.push_back(error);
+    errors_of[row.primitive->name].push_back(error);
+    measured_ns.push_back(row.measurement->median_ns);
+    predicted_ns.push_back(row.estimate.ns);
+    close += error <= 0.1 ? 1 : 0;
+    inside += row.measurement->median_ns >= row.estimate.low_ns &&
+                      row.measurement->median_ns <= row.estimate.high_ns
+                  ? 1
+                  : 0;
+  }
+  const auto count = static_cast<double>(rows.size());
+  result.mdrae = statistics::median(errors);
+  result.within_10_percent = close / count;
+  result.interval_coverage = inside / count;
+  result.spearman = statistics::spearman(measured_ns, predicted_ns);
+  result.regret = single_regrets(rows);
+  for (auto& [name, of_primitive] : errors_of) {
+    const std::size_t samples = of_primitive.size();
+    result.primitives.push_back({name, statistics::median(std::move(of_primitive)), samples});
+  }
+  std::ranges::stable_sort(result.primitives, std::ranges::greater(), &PrimitiveError::mdrae);
+
+  const RecordedRegistry registry(profile, platform);
+  const MeasuredCosts measured(profile, platform, mode, registry.libraries());
+  const PredictedCosts predicted(model, platform);
+  for (const Network& network : networks) {
+    auto regret = network_regret(network, registry, predicted, measured);
+    if (regret) {
+      result.networks.push_back(std::move(*regret));
+    } else {
+      result.skipped.push_back(network.name + ": " + regret.error().message);
+    }
+  }
+  return result;
+}
+
+}  // namespace convopt

@@ -1,0 +1,83 @@
+#include "src/tune/transfer.h"
+
+#include <unordered_set>
+#include <utility>
+
+#include "profiler/machine.h"
+#include "profiler/sampler.h"
+#include "profiler/store.h"
+#include "src/tune/evaluate.h"
+
+namespace convopt {
+namespace {
+
+// More than any budget lets through; the profiler stops when time is up.
+constexpr std::size_t kMostWorkloads = 2000;
+
+}  // namespace
+
+Profile only_platform(const Profile& profile, const std::string& platform_id) {
+  Profile result;
+  std::unordered_set<std::string_view> runs;
+  for (const RunHeader& header : profile.runs) {
+    if (header.platform.id() != platform_id) continue;
+    runs.insert(header.run);
+    result.runs.push_back(header);
+  }
+  for (const Measurement& m : profile.measurements) {
+    if (runs.contains(m.run)) result.measurements.push_back(m);
+  }
+  return result;
+}
+
+Result<TransferOutcome> transfer(const TrainedModel& source, const TransferRequest& request) {
+  TransferOutcome outcome;
+  outcome.profile = request.profile;
+  const TimingMode mode = source.info().timing_mode;
+  if (request.profile.empty()) {
+    auto here = cached_platform(request.context.isa, request.context.threads);
+    if (!here) return here.error();
+    outcome.platform = std::move(*here);
+    outcome.profile = local_profile_path(outcome.platform);
+    ProfileOptions options;
+    options.context = request.context;
+    options.timing_mode = mode;
+    options.seed = request.seed;
+    options.budget_seconds = request.budget_seconds;
+    options.output = outcome.profile;
+    options.progress = request.progress;
+    options.stop = request.stop;
+    const auto summary = profile(sample_workloads(kMostWorkloads, request.seed), options);
+    if (!summary) return summary.error();
+    outcome.profile_seconds = summary->seconds;
+    outcome.warnings = summary->warnings;
+  }
+  auto loaded = load_profile(outcome.profile);
+  if (!loaded) return loaded.error();
+  outcome.warnings.insert(outcome.warnings.end(), loaded->warnings.begin(), loaded->warnings.end());
+  if (!request.profile.empty()) {
+    const auto platforms = measured_platforms(loaded->profile, mode);
+    if (platforms.empty()) {
+      return make_error(ErrorCode::bad_input, "profile '" + outcome.profile.string() +
+                                                  "' holds no times in the model's timing mode, " +
+                                                  std::string(to_string(mode)));
+    }
+    outcome.platform = platforms.front();
+    if (platforms.size() > 1) {
+      outcome.warnings.push_back("the profile holds several platforms; taken is " +
+                                 outcome.platform.id());
+    }
+  }
+  TransferOptions options;
+  options.seed = request.seed;
+  options.threads = default_threads();
+  auto transferred = adapt(source, only_platform(loaded->profile, outcome.platform.id()), options);
+  if (!transferred) {
+    return make_error(transferred.error().code,
+                      "profile '" + outcome.profile.string() + "': " + transferred.error().message);
+  }
+  outcome.transfer = std::move(*transferred);
+  return outcome;
+}
+
+}  // namespace convopt

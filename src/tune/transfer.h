@@ -1,0 +1,39 @@
+// A model for this machine in half a minute: profile a little, then adapt.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/transfer.h"
+#include "profiler/profiler.h"
+
+namespace convopt {
+
+struct TransferRequest {
+  Context context;
+  double budget_seconds = 30;  ///< of profiling
+  std::uint64_t seed = 1;
+  /// Times that are there already; empty: profile here, into this machine's place, where what an
+  /// earlier call left counts as well.
+  std::filesystem::path profile;
+  std::function<void(const ProfileProgress&)> progress;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct TransferOutcome {
+  Transfer transfer;
+  Platform platform;
+  std::filesystem::path profile;
+  double profile_seconds = 0;
+  std::vector<std::string> warnings;
+};
+
+Result<TransferOutcome> transfer(const TrainedModel& source, const TransferRequest& request);
+
+/// The runs on one platform and their measurements.
+Profile only_platform(const Profile& profile, const std::string& platform_id);
+
+}  // namespace convopt
