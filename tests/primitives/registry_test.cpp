@@ -1,0 +1,108 @@
+// The list of primitives, its names, and what creating it refuses.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "primitives/own.h"
+
+namespace convopt {
+namespace {
+
+std::unique_ptr<Registry> registry() {
+  auto made = Registry::create({default_isa(), 1});
+  EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
+  return made.ok() ? std::move(*made) : nullptr;
+}
+
+TEST(OwnPrimitives, SayWhatTheyAre) {
+  for (const auto& primitive : own_primitives({default_isa(), 1})) {
+    const PrimitiveInfo& info = primitive->info();
+    EXPECT_FALSE(info.description.empty()) << info.name;
+    EXPECT_FALSE(info.revision.empty()) << info.name;
+    EXPECT_FALSE(info.family.empty()) << info.name;
+    EXPECT_NE(info.traits.algorithm, Algorithm::unknown) << info.name;
+    // The grammar: a name ends with its layouts, one if both are the same.
+    std::string layouts = "_" + std::string(to_string(info.output_layout));
+    if (info.input_layout != info.output_layout) {
+      layouts = "_" + std::string(to_string(info.input_layout)) + layouts;
+    }
+    EXPECT_TRUE(info.name.ends_with(layouts)) << info.name;
+  }
+}
+
+TEST(OwnPrimitives, HaveReasonsForNotApplying) {
+  const Context context{default_isa(), 1};
+  const Workload depthwise =
+      Workload::conv(ConvShape::parse("n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48").value());
+  const Workload grouped =
+      Workload::conv(ConvShape::parse("n1_ic20_ih8_iw8_oc20_kh3_kw3_s1_p1_g2").value());
+  for (const auto& primitive : own_primitives(context)) {
+    if (primitive->name() == "direct_nhwc") {
+      EXPECT_NE(primitive->applicability(depthwise, context).reason, "");
+      EXPECT_EQ(primitive->applicability(grouped, context).reason, "");
+    }
+    if (primitive->name() == "direct_nChw16c") {
+      EXPECT_NE(primitive->applicability(grouped, context).reason, "");
+    }
+    if (primitive->name() == "depthwise_nhwc") {
+      EXPECT_EQ(primitive->applicability(depthwise, context).reason, "");
+      EXPECT_NE(primitive->applicability(grouped, context).reason, "");
+    }
+  }
+}
+
+TEST(Registry, NamesAreUniqueAndFound) {
+  const auto list = registry();
+  ASSERT_NE(list, nullptr);
+  std::set<std::string_view> names;
+  for (const Primitive* primitive : list->primitives()) {
+    EXPECT_TRUE(names.insert(primitive->name()).second) << primitive->name();
+    EXPECT_EQ(list->find(primitive->name()), primitive);
+  }
+  EXPECT_TRUE(names.contains("direct_nChw16c"));
+  EXPECT_EQ(list->find("direct_of_nothing"), nullptr);
+  EXPECT_FALSE(list->libraries().empty());
+}
+
+TEST(Registry, TheLibrarysChoiceIsOneOfItsPrimitives) {
+  const auto list = registry();
+  ASSERT_NE(list, nullptr);
+  const Workload workload =
+      Workload::conv(ConvShape::parse("n1_ic64_ih14_iw14_oc64_kh3_kw3_s1_p1").value());
+  const Primitive* chosen = list->library_default(workload);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->info().op, Op::conv);
+  EXPECT_TRUE(chosen->applicability(workload, list->context()));
+  EXPECT_EQ(list->find(chosen->name()), chosen);
+}
+
+TEST(Registry, RefusesWhatCannotRun) {
+  const auto refused = [](const Context& context) {
+    const auto made = Registry::create(context);
+    EXPECT_FALSE(made.ok());
+    return made.ok() ? ErrorCode::internal : made.error().code;
+  };
+  EXPECT_EQ(refused({default_isa(), 0}), ErrorCode::usage);
+  EXPECT_EQ(refused({Isa::scalar, 1}), ErrorCode::environment);
+  const Isa foreign = default_isa() == Isa::neon ? Isa::avx2 : Isa::neon;
+  EXPECT_EQ(refused({foreign, 1}), ErrorCode::environment);
+}
+
+TEST(ErrorBound, GrowsWithReductionAndAmplification) {
+  const auto bound = [](const char* shape, double amplification) {
+    Traits traits;
+    traits.error_amplification = amplification;
+    return error_bound(Workload::conv(ConvShape::parse(shape).value()), traits);
+  };
+  const char* small = "n1_ic64_ih8_iw8_oc8_kh3_kw3_s1_p1";
+  const char* large = "n1_ic512_ih8_iw8_oc8_kh3_kw3_s1_p1";
+  EXPECT_LT(bound(small, 1), bound(large, 1));
+  EXPECT_DOUBLE_EQ(bound(small, 3), 3 * bound(small, 1));
+  // Far above the errors of correct kernels, far below those of a wrong weight.
+  EXPECT_GT(bound(small, 1), 1e-6);
+  EXPECT_LT(bound(large, 1), 1e-4);
+}
+
+}  // namespace
+}  // namespace convopt
