@@ -24,8 +24,6 @@ struct PlanLayer {
   double predicted_us = 0, low_us = 0, high_us = 0;
   bool measured = false;      ///< the time was measured on this platform, not predicted
   bool extrapolated = false;  ///< the model had seen nothing like it
-  double margin_us =
-      0;  ///< what the best plan without this primitive on this layer would cost more
 };
 
 struct PlanConversion {
@@ -36,7 +34,7 @@ struct PlanConversion {
 };
 
 struct PlanBaselines {
-  double onednn_default_ms = 0;
+  double onednn_default_ms = 0;  ///< 0: the baseline is impossible here
   double best_single_primitive_ms = 0;
   std::string best_single_primitive;
   double greedy_ms = 0;

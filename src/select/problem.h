@@ -31,8 +31,8 @@ namespace convopt {
 /// What a plan may consist of. Names are of primitives or families, and concern convolutions only:
 /// other operators take whatever is fastest.
 struct Limits {
-  std::vector<std::string> allow;  ///< empty: all
-  std::vector<std::string> exclude;
+  std::vector<std::string> allow = {};  ///< empty: all
+  std::vector<std::string> exclude = {};
   std::size_t max_workspace = SIZE_MAX;  ///< bytes, of every operator
   double max_error = 0;  ///< convolutions whose error_bound() is larger are left out; 0: no limit
 };

@@ -1,0 +1,248 @@
+// The plan file, schema convopt.plan/1 (docs/plan-format.md).
+#include <cmath>
+
+#include "convopt/plan.hpp"
+#include "convopt/workload.hpp"
+#include "src/core/files.h"
+#include "src/core/json.h"
+#include "src/core/json_reader.h"
+
+namespace convopt {
+namespace {
+
+constexpr std::string_view kSchema = "convopt.plan/1";
+
+/// Three decimals of a microsecond, six of a millisecond: a nanosecond.
+double to_nanoseconds(double value, double unit) { return std::round(value * unit) / unit; }
+double us(double value) { return to_nanoseconds(value, 1e3); }
+Json ms(double value) { return to_nanoseconds(value, 1e6); }
+Json ms_or_null(double value) { return value > 0 ? ms(value) : Json(nullptr); }
+
+Json to_json(const PlanLayer& layer) {
+  return {{"name", layer.name},
+          {"op", layer.op},
+          {"shape", layer.shape},
+          {"workload", layer.workload},
+          {"primitive", layer.primitive},
+          {"family", layer.family},
+          {"fused", layer.fused},
+          {"input_layout", to_string(layer.input_layout)},
+          {"output_layout", to_string(layer.output_layout)},
+          {"predicted_us", us(layer.predicted_us)},
+          {"low_us", us(layer.low_us)},
+          {"high_us", us(layer.high_us)},
+          {"source", layer.measured ? "measured" : "predicted"},
+          {"extrapolated", layer.extrapolated}};
+}
+
+Json to_json(const PlanConversion& conversion) {
+  return {{"tensor", conversion.tensor},
+          {"source_layout", to_string(conversion.source_layout)},
+          {"target_layout", to_string(conversion.target_layout)},
+          {"primitive", conversion.primitive},
+          {"predicted_us", us(conversion.predicted_us)}};
+}
+
+void read_layout(JsonReader& reader, const char* key, Layout& out) {
+  reader.name(key, out, static_cast<int>(kLayouts.size()), true);
+}
+
+void read_time(JsonReader& reader, const char* key, double& out, bool required) {
+  reader.number(key, out, required);
+  if (reader.ok() && !(out >= 0)) reader.fail(std::string("field '") + key + "' is negative");
+}
+
+void read_time_or_null(JsonReader& reader, const char* key, double& out) {
+  const Json* field = reader.find(key, false);
+  if (field != nullptr && !field->is_null()) read_time(reader, key, out, true);
+}
+
+Result<PlanLayer> layer_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  PlanLayer layer;
+  reader.text("name", layer.name, true);
+  reader.text("op", layer.op, true);
+  reader.text("shape", layer.shape, true);
+  reader.text("workload", layer.workload, true);
+  reader.text("primitive", layer.primitive, true);
+  reader.text("family", layer.family);
+  read_layout(reader, "input_layout", layer.input_layout);
+  read_layout(reader, "output_layout", layer.output_layout);
+  read_time(reader, "predicted_us", layer.predicted_us, true);
+  read_time(reader, "low_us", layer.low_us, false);
+  read_time(reader, "high_us", layer.high_us, false);
+  std::string source = "predicted";
+  reader.text("source", source);
+  layer.measured = source == "measured";
+  if (reader.ok() && !layer.measured && source != "predicted") {
+    reader.fail("field 'source' is neither measured nor predicted");
+  }
+  reader.flag("extrapolated", layer.extrapolated);
+  if (const Json* fused = reader.find("fused", false); fused != nullptr) {
+    if (!fused->is_array()) reader.fail("field 'fused' is not a list");
+    for (const Json& name : *fused) {
+      if (!name.is_string()) {
+        reader.fail("field 'fused' holds something that is not a text");
+        break;
+      }
+      layer.fused.push_back(name.get<std::string>());
+    }
+  }
+  if (reader.ok()) {
+    const Result<Workload> workload = Workload::parse(layer.workload);
+    if (!workload) {
+      reader.fail("field 'workload': " + workload.error().message);
+    } else if (to_string(workload->op) != layer.op) {
+      reader.fail("field 'op' contradicts its workload");
+    }
+  }
+  if (!reader.ok()) return reader.error();
+  return layer;
+}
+
+Result<PlanConversion> conversion_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  PlanConversion conversion;
+  reader.text("tensor", conversion.tensor, true);
+  read_layout(reader, "source_layout", conversion.source_layout);
+  read_layout(reader, "target_layout", conversion.target_layout);
+  reader.text("primitive", conversion.primitive);
+  read_time(reader, "predicted_us", conversion.predicted_us, true);
+  if (!reader.ok()) return reader.error();
+  return conversion;
+}
+
+/// A line for every field, and one for every element of a list: for people, grep and diff.
+std::string one_element_per_line(const Json& document) {
+  const auto compact = [](const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  };
+  std::string text = "{";
+  for (const auto& [key, value] : document.items()) {
+    text += (text.size() > 1 ? ",\n  " : "\n  ") + compact(key) + ": ";
+    if (!value.is_array() || value.empty()) {
+      text += compact(value);
+      continue;
+    }
+    const char* separator = "[\n    ";
+    for (const Json& element : value) {
+      text += separator + compact(element);
+      separator = ",\n    ";
+    }
+    text += "\n  ]";
+  }
+  return text + "\n}\n";
+}
+
+/// Reads each element of a list by `read`.
+template <class T, class Read>
+Result<void> read_list(JsonReader& reader, const char* key, const std::string& what,
+                       std::vector<T>& out, Read read) {
+  const Json* list = reader.find(key, true);
+  if (list != nullptr && !list->is_array()) {
+    reader.fail(std::string("field '") + key + "' is not a list");
+  }
+  if (!reader.ok()) return reader.error();
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    auto element = read((*list)[i], what + ": " + key + "[" + std::to_string(i) + "]");
+    if (!element) return element.error();
+    out.push_back(std::move(*element));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string to_json(const Plan& plan) {
+  Json layers = Json::array(), conversions = Json::array();
+  for (const PlanLayer& layer : plan.layers) layers.push_back(to_json(layer));
+  for (const PlanConversion& c : plan.conversions) conversions.push_back(to_json(c));
+  const PlanBaselines& b = plan.baselines;
+  const Json document = {{"schema", kSchema},
+                         {"network", plan.network},
+                         {"network_hash", plan.network_hash},
+                         {"model", plan.model},
+                         {"seed", plan.seed},
+                         {"libraries", plan.libraries},
+                         {"platform", to_json(plan.platform)},
+                         {"predicted_ms", ms(plan.predicted_ms)},
+                         {"baselines",
+                          {{"onednn_default_ms", ms_or_null(b.onednn_default_ms)},
+                           {"best_single_primitive_ms", ms_or_null(b.best_single_primitive_ms)},
+                           {"best_single_primitive", b.best_single_primitive},
+                           {"greedy_ms", ms_or_null(b.greedy_ms)}}},
+                         {"optimal", plan.optimal},
+                         {"gap", plan.gap},
+                         {"workspace_bytes", plan.workspace_bytes},
+                         {"packed_weight_bytes", plan.packed_weight_bytes},
+                         {"timing",
+                          {{"load_ms", ms(plan.load_ms)},
+                           {"predict_ms", ms(plan.predict_ms)},
+                           {"solve_ms", ms(plan.solve_ms)},
+                           {"total_ms", ms(plan.total_ms)}}},
+                         {"layers", std::move(layers)},
+                         {"conversions", std::move(conversions)}};
+  return one_element_per_line(document);
+}
+
+Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
+  const Result<Json> document = parse_json(text, file_name);
+  if (!document) return document.error();
+  const std::string file(file_name);
+  JsonReader reader(*document, file + ":");
+  std::string schema;
+  reader.text("schema", schema, true);
+  if (reader.ok() && schema != kSchema) {
+    reader.fail("is not a plan of schema " + std::string(kSchema) + " but '" +
+                schema.substr(0, 60) + "'");
+  }
+  Plan plan;
+  reader.text("network", plan.network, true);
+  reader.text("network_hash", plan.network_hash, true);
+  reader.text("model", plan.model);
+  reader.number("seed", plan.seed);
+  read_time(reader, "predicted_ms", plan.predicted_ms, true);
+  reader.flag("optimal", plan.optimal);
+  read_time(reader, "gap", plan.gap, false);
+  reader.number("workspace_bytes", plan.workspace_bytes);
+  reader.number("packed_weight_bytes", plan.packed_weight_bytes);
+  if (const Json* libraries = reader.find("libraries", false); libraries != nullptr) {
+    if (!libraries->is_object()) reader.fail("field 'libraries' is not an object");
+    for (const auto& [name, version] : libraries->items()) {
+      if (version.is_string()) plan.libraries[name] = version.get<std::string>();
+    }
+  }
+  if (const Json* platform = reader.find("platform", true); platform != nullptr) {
+    Result<Platform> parsed = platform_from_json(*platform);
+    if (!parsed) return make_error(parsed.error().code, file + ": " + parsed.error().message);
+    plan.platform = std::move(*parsed);
+  }
+  if (const Json* baselines = reader.find("baselines", false); baselines != nullptr) {
+    JsonReader b(*baselines, file + ": baselines");
+    read_time_or_null(b, "onednn_default_ms", plan.baselines.onednn_default_ms);
+    read_time_or_null(b, "best_single_primitive_ms", plan.baselines.best_single_primitive_ms);
+    b.text("best_single_primitive", plan.baselines.best_single_primitive);
+    read_time_or_null(b, "greedy_ms", plan.baselines.greedy_ms);
+    if (!b.ok()) return b.error();
+  }
+  if (const Json* timing = reader.find("timing", false); timing != nullptr) {
+    JsonReader t(*timing, file + ": timing");
+    t.number("load_ms", plan.load_ms);
+    t.number("predict_ms", plan.predict_ms);
+    t.number("solve_ms", plan.solve_ms);
+    t.number("total_ms", plan.total_ms);
+    if (!t.ok()) return t.error();
+  }
+  Result<void> read = read_list(reader, "layers", file, plan.layers, layer_from_json);
+  if (read) read = read_list(reader, "conversions", file, plan.conversions, conversion_from_json);
+  if (!read) return read.error();
+  return plan;
+}
+
+Result<Plan> load_plan(const std::filesystem::path& path) {
+  const Result<std::string> text = read_file(path);
+  if (!text) return text.error();
+  return parse_plan(*text, path.string());
+}
+
+}  // namespace convopt

@@ -1,0 +1,621 @@
+// From networks to plans, with primitives and times made up by the tests.
+#include "src/select/select.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <set>
+
+#include "src/core/json.h"
+#include "src/select/export.h"
+#include "src/select/workloads.h"
+#include "tests/select/fakes.h"
+
+namespace convopt {
+namespace {
+
+using testing::FakeCosts;
+using testing::FakePrimitive;
+using testing::FakeRegistry;
+using testing::NetworkBuilder;
+
+const std::vector<Layout> kTwo = {Layout::nchw, Layout::nhwc};
+
+Platform platform() {
+  Platform p;
+  p.machine.vendor = "AuthenticAMD";
+  p.isa = Isa::avx2;
+  return p;
+}
+
+/// Convolutions in nchw, nhwc and one that goes from nchw to nhwc; the library's is the first.
+FakeRegistry two_layouts() {
+  FakeRegistry registry;
+  registry.add("lib_conv_nchw", "lib", Op::conv, Layout::nchw, Layout::nchw);
+  registry.add("own_nhwc", "own", Op::conv, Layout::nhwc, Layout::nhwc);
+  registry.add("own_nchw_nhwc", "first", Op::conv, Layout::nchw, Layout::nhwc);
+  registry.add_others(kTwo);
+  registry.default_name = "lib_conv_nchw";
+  return registry;
+}
+
+/// An independent account of what a network costs: every operator's primitive and way of fusing is
+/// enumerated, and each tensor pays for the layouts that its readers want.
+class Enumeration {
+ public:
+  Enumeration(const Network& network, const Registry& registry, const CostSource& costs)
+      : network_(network), registry_(registry), costs_(costs), state_(network.operators.size()) {}
+
+  double best() {
+    best_ = INFINITY;
+    choose(0, 0);
+    return best_;
+  }
+
+ private:
+  struct State {
+    const Primitive* primitive = nullptr;  // null: free
+    Layout input = Layout::nchw, output = Layout::nchw;
+    int absorbed_by = -1;    // operator
+    int absorbed_from = -1;  // tensor
+  };
+
+  double time(const Workload& workload, const Primitive* primitive) const {
+    if (!primitive->applicability(workload, registry_.context())) return INFINITY;
+    const Query query{&workload, &primitive->info()};
+    return costs_.costs({&query, 1}).value()[0].estimate.ns;
+  }
+
+  std::vector<int> readers(TensorId t) const {
+    std::vector<int> result;
+    for (std::size_t op = 0; op < network_.operators.size(); ++op) {
+      for (const TensorId in : network_.operators[op].inputs) {
+        if (in == t) result.push_back(static_cast<int>(op));
+      }
+    }
+    for (const TensorId out : network_.outputs) {
+      if (out == t) result.push_back(-1);
+    }
+    return result;
+  }
+
+  void choose(std::size_t op, double so_far) {
+    if (op == network_.operators.size()) {
+      best_ = std::min(best_, so_far + conversions());
+      return;
+    }
+    const Operator& o = network_.operators[op];
+    State& state = state_[op];
+    if (state.absorbed_by >= 0) return choose(op + 1, so_far);
+    if (o.kind != OperatorKind::compute) {
+      state = {};
+      return choose(op + 1, so_far);
+    }
+    for (const Primitive* p : registry_.primitives()) {
+      if (p->info().op != o.workload.op) continue;
+      state = {p, p->info().input_layout, p->info().output_layout, -1, -1};
+      Workload workload = o.workload;
+      choose(op + 1, so_far + time(workload, p));
+      // Or the longest chain after it that this primitive can compute.
+      struct Chain {
+        Workload workload;
+        std::vector<int> absorbed;
+        std::vector<TensorId> through;
+      };
+      std::vector<Chain> chains{{o.workload, {}, {}}};
+      while (chains.back().workload.epilogue.activation.kind == ActivationKind::none) {
+        Chain longer = chains.back();
+        const int last = longer.absorbed.empty() ? static_cast<int>(op) : longer.absorbed.back();
+        const TensorId t = network_.operators[last].outputs[0];
+        const std::vector<int> next = readers(t);
+        if (next.size() != 1 || next[0] < 0) break;
+        const Operator& n = network_.operators[next[0]];
+        if (n.kind != OperatorKind::compute) break;
+        if (n.workload.op == Op::activation && o.workload.op != Op::activation) {
+          longer.workload.epilogue.activation = n.workload.epilogue.activation;
+        } else if (n.workload.op == Op::add && o.workload.op == Op::conv &&
+                   longer.absorbed.empty()) {
+          longer.workload.epilogue.residual = true;
+        } else {
+          break;
+        }
+        longer.absorbed.push_back(next[0]);
+        longer.through.push_back(t);
+        chains.push_back(longer);
+      }
+      while (chains.size() > 1 && !p->applicability(chains.back().workload, registry_.context())) {
+        chains.pop_back();
+      }
+      const Chain& chain = chains.back();
+      if (chain.absorbed.empty() || state_[chain.absorbed[0]].absorbed_by >= 0) continue;
+      for (std::size_t i = 0; i < chain.absorbed.size(); ++i) {
+        state_[chain.absorbed[i]] = {nullptr, p->info().output_layout, p->info().output_layout,
+                                     static_cast<int>(op), chain.through[i]};
+      }
+      choose(op + 1, so_far + time(chain.workload, p));
+      for (const int absorbed : chain.absorbed) state_[absorbed] = {};
+    }
+  }
+
+  double conversions() const {
+    double sum = 0;
+    for (std::size_t t = 0; t < network_.tensors.size(); ++t) {
+      const TensorId id = static_cast<TensorId>(t);
+      Layout produced = Layout::nchw;
+      for (std::size_t op = 0; op < network_.operators.size(); ++op) {
+        if (network_.operators[op].outputs[0] == id) produced = state_[op].output;
+      }
+      std::set<Layout> wanted;
+      bool in_memory = true;
+      for (const int reader : readers(id)) {
+        if (reader < 0) {
+          wanted.insert(Layout::nchw);
+        } else if (state_[reader].absorbed_from == id) {
+          in_memory = false;
+        } else {
+          wanted.insert(state_[reader].input);
+        }
+      }
+      if (!in_memory) continue;
+      for (const Layout target : wanted) {
+        if (target == produced) continue;
+        double least = INFINITY;
+        for (const Primitive* p : registry_.primitives()) {
+          if (p->info().op != Op::convert || p->info().input_layout != produced ||
+              p->info().output_layout != target) {
+            continue;
+          }
+          least =
+              std::min(least, time(Workload::pointwise(Op::convert, network_.tensors[t].shape), p));
+        }
+        sum += least;
+      }
+    }
+    return sum;
+  }
+
+  const Network& network_;
+  const Registry& registry_;
+  const CostSource& costs_;
+  std::vector<State> state_;
+  double best_ = INFINITY;
+};
+
+/// Grows a network at random; every tensor without a reader is an output.
+Network random_network(std::uint64_t seed, int operators) {
+  std::mt19937_64 engine(seed);
+  const auto below = [&](std::size_t n) { return static_cast<int>(engine() % n); };
+  NetworkBuilder builder;
+  std::vector<TensorId> tensors{builder.input()};
+  // Recent tensors more often, so that there are chains as well as branches.
+  const auto any = [&] {
+    const int back = std::min(below(3), below(3));
+    return tensors[std::max<int>(0, static_cast<int>(tensors.size()) - 1 - back)];
+  };
+  for (int i = 0; i < operators; ++i) {
+    const std::string name = "op" + std::to_string(i);
+    switch (below(7)) {
+      case 0:
+      case 1:
+      case 2:
+        tensors.push_back(builder.conv(name, any(), 1 + 2 * below(2)));
+        break;
+      case 3:
+        tensors.push_back(builder.relu(name, any()));
+        break;
+      case 4:
+      case 5:
+        tensors.push_back(builder.add(name, any(), any()));
+        break;
+      default:
+        tensors.push_back(builder.reshape(name, any()));
+        break;
+    }
+  }
+  std::vector<TensorId> outputs;
+  for (const TensorId t : tensors) {
+    bool read = false;
+    for (const Operator& o : builder.network.operators) {
+      read = read || std::ranges::find(o.inputs, t) != o.inputs.end();
+    }
+    if (!read) outputs.push_back(t);
+  }
+  return builder.build(outputs);
+}
+
+TEST(Select, CostsWhatEnumerationOfPlansFinds) {
+  FakeRegistry registry = two_layouts();
+  // One that cannot add: chains are absorbed in part or not at all.
+  registry.add("plain_nchw", "own", Op::conv, Layout::nchw, Layout::nchw,
+               [](const Workload& w) { return !w.epilogue.residual; });
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    const Network network = random_network(seed, 6);
+    const FakeCosts costs = FakeCosts::random(seed, seed % 2 == 0 ? 100 : 6);
+    const auto selection = select(network, registry, costs, platform());
+    ASSERT_TRUE(selection.ok()) << "seed " << seed << ": " << selection.error().message;
+    ASSERT_TRUE(selection->solution.optimal);
+    ASSERT_NEAR(selection->solution.ns, Enumeration(network, registry, costs).best(), 1e-6)
+        << "seed " << seed;
+    for (const auto& baseline : {selection->baselines.library_default,
+                                 selection->baselines.best_single, selection->baselines.greedy}) {
+      if (!baseline) continue;
+      ASSERT_LE(selection->solution.ns, baseline->ns) << "seed " << seed;
+    }
+  }
+}
+
+/// Times by name of the primitive; what is not named takes 1000 ns. A fused workload costs 1 more.
+FakeCosts times(std::map<std::string, double> by_name) {
+  return FakeCosts([by_name](const Workload& w, const PrimitiveInfo& p) {
+    const auto found = by_name.find(p.name);
+    const double ns = found == by_name.end() ? 1000 : found->second;
+    const bool fused = w.op != Op::activation &&
+                       (w.epilogue.residual || w.epilogue.activation.kind != ActivationKind::none);
+    return ns + (fused ? 1 : 0);
+  });
+}
+
+const PlanLayer* find_layer(const Plan& plan, const std::string& name) {
+  for (const PlanLayer& layer : plan.layers) {
+    if (layer.name == name) return &layer;
+  }
+  return nullptr;
+}
+
+TEST(Select, SharedConversionIsPaidOnce) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId shared = builder.pool("pool", builder.input());
+  std::vector<TensorId> outputs;
+  for (const char* name : {"a", "b", "c"}) outputs.push_back(builder.conv(name, shared));
+  const Network network = builder.build({builder.pool("last", builder.concat("cat", outputs))});
+  // Three conversions of 400 would cost more than three slow convolutions, one does not. (The pool
+  // in nhwc is made unattractive, so that the conversion must come after it.)
+  const FakeCosts costs = times({{"lib_conv_nchw", 300},
+                                 {"own_nchw_nhwc", 5000},
+                                 {"own_nhwc", 100},
+                                 {"lib_max_pool_nhwc", 9000},
+                                 {"lib_max_pool_nchw", 10},
+                                 {"lib_concat_nchw", 10},
+                                 {"lib_concat_nhwc", 10},
+                                 {"convert_nchw_nhwc", 400},
+                                 {"convert_nhwc_nchw", 20}});
+  const auto selection = select(network, registry, costs, platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->solution.ns, 10 + 400 + 3 * 100 + 10 + 20 + 10);
+  ASSERT_EQ(selection->plan.conversions.size(), 2U);
+  EXPECT_EQ(selection->plan.conversions[0].tensor, "pool");
+  EXPECT_EQ(selection->plan.conversions[0].target_layout, Layout::nhwc);
+  EXPECT_EQ(selection->plan.conversions[0].primitive, "convert_nchw_nhwc");
+}
+
+TEST(Select, FusesConvolutionAdditionAndActivation) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId entry = builder.conv("entry", builder.input());
+  const TensorId branch = builder.conv("branch", entry);
+  const Network network = builder.build({builder.relu("relu", builder.add("add", branch, entry))});
+  const auto selection = select(network, registry, times({}), platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->solution.ns, 1000 + 1001);
+  ASSERT_EQ(selection->plan.layers.size(), 2U);
+  const PlanLayer& layer = selection->plan.layers[1];
+  EXPECT_EQ(layer.name, "branch");
+  EXPECT_EQ(layer.fused, (std::vector<std::string>{"add", "relu"}));
+  EXPECT_TRUE(layer.workload.ends_with(":add+relu")) << layer.workload;
+  EXPECT_EQ(layer.shape, "n1_ic16_ih8_iw8_oc16_kh3_kw3_s1_p1");
+}
+
+TEST(Select, DoesNotFuseWhereOthersReadWhatLiesBetween) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId conv = builder.conv("conv", builder.input());
+  const TensorId relu = builder.relu("relu", conv);
+  const Network network = builder.build({builder.add("add", conv, relu), conv});
+  const auto selection = select(network, registry, times({}), platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->plan.layers.size(), 3U);
+  EXPECT_EQ(selection->solution.ns, 3000);
+}
+
+TEST(Select, EitherProducerMayAbsorbAnAddition) {
+  FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId left = builder.conv("left", builder.input(), 3);
+  const TensorId right = builder.conv("right", builder.input(), 1);
+  const Network network = builder.build({builder.relu("relu", builder.add("add", left, right))});
+  for (const int absorbing_kernel : {1, 3}) {
+    // Only one of the two kernels profits from fusing.
+    const FakeCosts costs([&](const Workload& w, const PrimitiveInfo&) {
+      return w.op == Op::conv && w.epilogue.residual && w.shape.kh != absorbing_kernel ? 5000.0
+                                                                                       : 1000.0;
+    });
+    const auto selection = select(network, registry, costs, platform());
+    ASSERT_TRUE(selection.ok());
+    EXPECT_EQ(selection->solution.ns, 2000);
+    const std::string absorbing = absorbing_kernel == 3 ? "left" : "right";
+    const PlanLayer* layer = find_layer(selection->plan, absorbing);
+    ASSERT_NE(layer, nullptr);
+    EXPECT_EQ(layer->fused, (std::vector<std::string>{"add", "relu"}));
+    // It runs after the other one, whose result it adds.
+    EXPECT_EQ(selection->plan.layers.back().name, absorbing);
+  }
+}
+
+TEST(Select, ResidualMustBeInTheLayoutOfTheResult) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId pooled = builder.pool("pool", builder.input());
+  const TensorId conv = builder.conv("conv", builder.input());
+  const Network network = builder.build({builder.add("add", conv, pooled)});
+  const FakeCosts costs = times({{"own_nchw_nhwc", 10},
+                                 {"lib_max_pool_nchw", 10},
+                                 {"lib_max_pool_nhwc", 9000},
+                                 {"convert_nchw_nhwc", 30},
+                                 {"convert_nhwc_nchw", 40},
+                                 {"lib_add_nchw", 500}});
+  const auto selection = select(network, registry, costs, platform());
+  ASSERT_TRUE(selection.ok());
+  // Pool in nchw, its result to nhwc, the convolution with the addition, its result to nchw.
+  EXPECT_EQ(selection->solution.ns, 10 + 30 + 11 + 40);
+}
+
+TEST(Select, NetworksAreFedAndReadInNchw) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("conv", builder.input())});
+  const FakeCosts costs = times({{"lib_conv_nchw", 700},
+                                 {"own_nhwc", 100},
+                                 {"own_nchw_nhwc", 650},
+                                 {"convert_nchw_nhwc", 300},
+                                 {"convert_nhwc_nchw", 200}});
+  const auto selection = select(network, registry, costs, platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->plan.conversions.size(), 2U);
+  EXPECT_EQ(selection->solution.ns, 300 + 100 + 200);
+}
+
+TEST(Select, ReshapeWantsNchw) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId conv = builder.conv("conv", builder.input());
+  const Network network = builder.build({builder.reshape("flatten", conv)});
+  const auto selection = select(
+      network, registry, times({{"own_nchw_nhwc", 1}, {"convert_nhwc_nchw", 2}}), platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->solution.ns, 3);
+  ASSERT_EQ(selection->plan.conversions.size(), 1U);
+  EXPECT_EQ(selection->plan.conversions[0].tensor, "conv");
+}
+
+TEST(Select, Baselines) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  TensorId t = builder.input();
+  for (int i = 0; i < 3; ++i) t = builder.conv("c" + std::to_string(i), t, 1 + 2 * (i % 2));
+  const Network network = builder.build({t});
+  // own_nhwc is the fastest by itself, but only on the layer in the middle, between conversions.
+  const FakeCosts costs([](const Workload& w, const PrimitiveInfo& p) {
+    if (p.op == Op::convert) return 60.0;
+    if (p.name == "lib_conv_nchw") return 100.0;
+    if (p.name == "own_nhwc") return w.shape.kh == 3 ? 50.0 : 150.0;
+    return 1000.0;
+  });
+  const auto selection = select(network, registry, costs, platform());
+  ASSERT_TRUE(selection.ok());
+  ASSERT_TRUE(selection->baselines.library_default && selection->baselines.best_single &&
+              selection->baselines.greedy);
+  EXPECT_EQ(selection->baselines.library_default->ns, 300);
+  EXPECT_EQ(selection->baselines.greedy->ns, 100 + 60 + 50 + 60 + 100);
+  EXPECT_EQ(selection->baselines.best_single->ns, 300);
+  EXPECT_EQ(selection->baselines.best_single_primitive, "lib_conv_nchw");
+  EXPECT_EQ(selection->solution.ns, 300);
+  EXPECT_DOUBLE_EQ(selection->plan.baselines.greedy_ms, 370e-6);
+}
+
+TEST(Select, BaselinesStayWhenTheLibraryIsExcluded) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("conv", builder.input())});
+  SelectOptions options;
+  options.limits.exclude = {"lib"};
+  const auto selection =
+      select(network, registry, times({{"lib_conv_nchw", 10}}), platform(), options);
+  ASSERT_TRUE(selection.ok()) << selection.error().message;
+  EXPECT_EQ(selection->plan.layers[0].family, "first");
+  ASSERT_TRUE(selection->baselines.library_default.has_value());
+  EXPECT_EQ(selection->baselines.library_default->ns, 10);
+}
+
+TEST(Select, LimitsByNameFamilyErrorAndWorkspace) {
+  FakeRegistry registry = two_layouts();
+  registry.add("hungry_nchw", "hungry", Op::conv, Layout::nchw, Layout::nchw).workspace = 1000;
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("conv", builder.input())});
+  const FakeCosts costs = times({{"hungry_nchw", 1}, {"lib_conv_nchw", 10}, {"own_nhwc", 20}});
+  const auto chosen = [&](const Limits& limits) -> std::string {
+    const auto selection = select(network, registry, costs, platform(), {limits});
+    return selection ? selection->plan.layers[0].primitive : selection.error().message;
+  };
+  EXPECT_EQ(chosen({}), "hungry_nchw");
+  EXPECT_EQ(chosen({.max_workspace = 999}), "lib_conv_nchw");
+  EXPECT_EQ(chosen({.max_workspace = 1000}), "hungry_nchw");
+  EXPECT_EQ(chosen({.allow = {"own_nhwc"}}), "own_nhwc");
+  EXPECT_EQ(chosen({.allow = {"own", "lib"}}), "lib_conv_nchw");
+  EXPECT_EQ(chosen({.exclude = {"hungry", "lib_conv_nchw"}}), "own_nchw_nhwc");
+}
+
+TEST(Select, ErrorLimit) {
+  FakeRegistry registry;
+  registry.add("lib_conv_nchw", "lib", Op::conv, Layout::nchw, Layout::nchw);
+  registry.add_others(kTwo);
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("conv", builder.input())});
+  SelectOptions options;
+  options.limits.max_error = 1e-12;
+  const auto none = select(network, registry, times({}), platform(), options);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code, ErrorCode::usage);
+  EXPECT_NE(none.error().message.find("'conv'"), std::string::npos);
+  options.limits.max_error = 1;
+  EXPECT_TRUE(select(network, registry, times({}), platform(), options).ok());
+}
+
+TEST(Select, UnknownNamesGetASuggestion) {
+  const FakeRegistry registry = two_layouts();
+  const auto typo = check_names(registry, {"own_nhcw"});
+  ASSERT_FALSE(typo.ok());
+  EXPECT_EQ(typo.error().code, ErrorCode::usage);
+  EXPECT_NE(typo.error().message.find("'own_nhwc'"), std::string::npos) << typo.error().message;
+  EXPECT_FALSE(check_names(registry, {"lib_add_nchw"}).ok());
+  EXPECT_TRUE(check_names(registry, {"lib", "own", "own_nchw_nhwc"}).ok());
+}
+
+TEST(Select, MissingTimesAreNeverInvented) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("conv", builder.input())});
+  const FakeCosts some([](const Workload&, const PrimitiveInfo& p) {
+    return p.name == "own_nhwc" || p.op == Op::convert ? 5.0 : -1.0;
+  });
+  const auto selection = select(network, registry, some, platform());
+  ASSERT_TRUE(selection.ok());
+  EXPECT_EQ(selection->plan.layers[0].primitive, "own_nhwc");
+  EXPECT_FALSE(selection->baselines.library_default.has_value());
+  EXPECT_EQ(selection->plan.baselines.onednn_default_ms, 0);
+
+  const FakeCosts nothing([](const Workload&, const PrimitiveInfo&) { return -1.0; });
+  const auto impossible = select(network, registry, nothing, platform());
+  ASSERT_FALSE(impossible.ok());
+  EXPECT_EQ(impossible.error().code, ErrorCode::bad_input);
+}
+
+TEST(Select, AsksOnceForCostsAndOncePerWorkloadForApplicability) {
+  FakeRegistry registry = two_layouts();
+  FakePrimitive& counted = registry.add("counted", "own", Op::conv, Layout::nchw, Layout::nchw);
+  NetworkBuilder builder;
+  TensorId t = builder.input();
+  for (int i = 0; i < 10; ++i) t = builder.conv("c" + std::to_string(i), t);
+  const Network network = builder.build({t});
+  const FakeCosts costs = times({});
+  ASSERT_TRUE(build_problem(network, registry, costs).ok());
+  EXPECT_EQ(costs.calls, 1);
+  EXPECT_EQ(counted.asked, 1);
+}
+
+TEST(Select, SameInputsSamePlan) {
+  const FakeRegistry registry = two_layouts();
+  const Network network = random_network(4, 40);
+  const FakeCosts costs = FakeCosts::random(1, 3);  // many ties
+  const auto first = select(network, registry, costs, platform());
+  ASSERT_TRUE(first.ok());
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const auto again = select(network, registry, costs, platform());
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->solution.assignment, first->solution.assignment);
+  }
+}
+
+TEST(Select, PlanAddsUp) {
+  const FakeRegistry registry = two_layouts();
+  const Network network = random_network(8, 30);
+  const auto selection = select(network, registry, FakeCosts::random(2), platform());
+  ASSERT_TRUE(selection.ok());
+  double sum = 0;
+  for (const PlanLayer& layer : selection->plan.layers) sum += layer.predicted_us;
+  for (const PlanConversion& c : selection->plan.conversions) sum += c.predicted_us;
+  EXPECT_NEAR(selection->plan.predicted_ms, sum / 1e3, 1e-9);
+  EXPECT_NEAR(selection->solution.ns, sum * 1e3, 1e-6);
+}
+
+TEST(Select, PriceByOtherCosts) {
+  const FakeRegistry registry = two_layouts();
+  const Network network = random_network(9, 20);
+  const FakeCosts predicted = FakeCosts::random(1), measured = FakeCosts::random(2);
+  const auto problem = build_problem(network, registry, predicted);
+  ASSERT_TRUE(problem.ok());
+  const auto chosen = solve(*problem, std::chrono::seconds(5));
+  ASSERT_TRUE(chosen.ok());
+  const auto own = price_ns(*problem, chosen->assignment, predicted);
+  ASSERT_TRUE(own.ok());
+  EXPECT_DOUBLE_EQ(*own, chosen->ns);
+
+  const auto oracle = build_problem(network, registry, measured);
+  ASSERT_TRUE(oracle.ok());
+  const auto best = solve(*oracle, std::chrono::seconds(5));
+  const auto paid = price_ns(*problem, chosen->assignment, measured);
+  ASSERT_TRUE(best.ok() && paid.ok());
+  EXPECT_GE(*paid, best->ns);
+
+  const FakeCosts nothing([](const Workload&, const PrimitiveInfo&) { return -1.0; });
+  EXPECT_FALSE(price_ns(*problem, chosen->assignment, nothing).ok());
+}
+
+TEST(Export, ValueIsTheSolutionsAndTheOptimum) {
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const TensorId a = builder.conv("a", builder.input());
+  const Network network = builder.build({builder.add("add", builder.conv("b", a), a)});
+  const auto selection = select(network, registry, FakeCosts::random(3), platform());
+  ASSERT_TRUE(selection.ok());
+  const auto parsed = parse_json(export_problem(selection->problem, selection->solution), "export");
+  ASSERT_TRUE(parsed.ok());
+  const Json& json = *parsed;
+  EXPECT_EQ(json["schema"], "convopt.pbqp/1");
+  const auto number = [](const Json& j) { return j.is_null() ? INFINITY : j.get<double>(); };
+  const auto price = [&](const std::vector<int>& choice) {
+    double sum = 0;
+    for (std::size_t n = 0; n < choice.size(); ++n)
+      sum += number(json["nodes"][n]["costs"][choice[n]]);
+    for (const Json& edge : json["edges"]) {
+      sum += number(edge["costs"][choice[edge["from"].get<int>()]][choice[edge["to"].get<int>()]]);
+    }
+    return sum;
+  };
+  const auto solution = json["solution"].get<std::vector<int>>();
+  EXPECT_NEAR(price(solution), json["value"].get<double>(), 1e-9);
+  EXPECT_NEAR(json["value"].get<double>() * 1e3, selection->solution.ns, 1e-6);
+
+  // Depth first over the nodes, with edges priced as soon as both ends are known.
+  std::vector<int> choice(json["nodes"].size(), -1);
+  std::vector<std::vector<const Json*>> edges(choice.size());
+  for (const Json& edge : json["edges"]) {
+    edges[std::max(edge["from"].get<int>(), edge["to"].get<int>())].push_back(&edge);
+  }
+  double best = INFINITY;
+  const std::function<void(std::size_t, double)> visit = [&](std::size_t n, double so_far) {
+    if (so_far >= best) return;
+    if (n == choice.size()) {
+      best = so_far;
+      return;
+    }
+    for (std::size_t i = 0; i < json["nodes"][n]["costs"].size(); ++i) {
+      choice[n] = static_cast<int>(i);
+      double sum = so_far + number(json["nodes"][n]["costs"][i]);
+      for (const Json* edge : edges[n]) {
+        sum += number(
+            (*edge)["costs"][choice[(*edge)["from"].get<int>()]][choice[(*edge)["to"].get<int>()]]);
+      }
+      visit(n + 1, sum);
+    }
+  };
+  visit(0, 0);
+  EXPECT_NEAR(best, json["value"].get<double>(), 1e-9);
+}
+
+TEST(Workloads, AreWhatPlansConsistOf) {
+  NetworkBuilder builder;
+  const TensorId a = builder.conv("a", builder.input());
+  const TensorId b = builder.conv("b", a);
+  const Network network = builder.build({builder.relu("relu", builder.add("add", b, a))});
+  std::vector<std::string> texts;
+  for (const Workload& w : network_workloads(network)) texts.push_back(w.text());
+  const std::string conv = "conv:n1_ic16_ih8_iw8_oc16_kh3_kw3_s1_p1";
+  EXPECT_EQ(texts, (std::vector<std::string>{
+                       conv, conv + ":add+relu", "add:n1_c16_h8_w8", "add:n1_c16_h8_w8:relu",
+                       "activation:n1_c16_h8_w8:relu", "convert:n1_c16_h8_w8"}));
+}
+
+}  // namespace
+}  // namespace convopt
