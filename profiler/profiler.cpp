@@ -256,7 +256,8 @@ class Session {
   void find_remaining() {
     std::unordered_set<std::string> done;
     std::error_code ignored;
-    if (!options_.again && std::filesystem::exists(options_.output, ignored) &&
+    // Devices hold nothing to resume from.
+    if (!options_.again && std::filesystem::is_regular_file(options_.output, ignored) &&
         std::filesystem::file_size(options_.output, ignored) > 0) {
       // A file without a valid header is empty or was cut off in its first line; anything else
       // has been refused by the writer.

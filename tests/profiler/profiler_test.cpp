@@ -1,0 +1,208 @@
+// Whole runs with a child process and invented primitives (fake_registry.h).
+#include "profiler/profiler.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "profiler/bench.h"
+#include "profiler/machine.h"
+#include "profiler/store.h"
+#include "tests/profiler/fake_registry.h"
+
+namespace convopt {
+namespace {
+
+namespace fs = std::filesystem;
+
+Workload relu(int channels) {
+  return Workload::pointwise(Op::activation, {1, channels, 8, 8},
+                             {false, {ActivationKind::relu, 0, 0}});
+}
+
+class Profiling : public testing::Test {
+ protected:
+  Profiling() {
+    folder_ = fs::temp_directory_path() / ("convopt-profiling-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+    options_.context = {native_isa(), 1, SIZE_MAX};
+    options_.output = folder_ / "profile.jsonl";
+    options_.seed = 3;
+    options_.timeout_seconds = 1;
+  }
+  ~Profiling() override { fs::remove_all(folder_); }
+
+  void only(std::set<std::string> names) {
+    options_.filter = [names](const PrimitiveInfo& info) { return names.contains(info.name); };
+  }
+  std::map<std::string, Measurement> measured() const {
+    std::map<std::string, Measurement> result;
+    const auto loaded = load_profile(options_.output);
+    EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+    for (const Measurement& m : loaded->profile.measurements) result[m.primitive] = m;
+    return result;
+  }
+
+  fs::path folder_;
+  ProfileOptions options_;
+};
+
+TEST_F(Profiling, EveryPrimitiveGetsItsVerdict) {
+  options_.filter = [](const PrimitiveInfo& info) { return info.name != "fatal"; };
+  const auto summary = profile({relu(8)}, options_);
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  auto all = measured();
+  ASSERT_EQ(all.size(), 8U);
+  EXPECT_EQ(all["quick"].status, MeasurementStatus::ok);
+  EXPECT_GE(all["quick"].samples_ns.size(), 3U);
+  EXPECT_GT(all["quick"].median_ns, 1e5);
+  EXPECT_GE(all["quick"].max_relative_error, 0);
+  EXPECT_GT(all["quick"].sentinel, 0);
+  EXPECT_EQ(all["steady"].status, MeasurementStatus::ok);
+  EXPECT_EQ(all["slow"].status, MeasurementStatus::censored);
+  EXPECT_GT(all["slow"].median_ns, 4 * 2e5 / 2);
+  EXPECT_EQ(all["wrong"].status, MeasurementStatus::failed);
+  EXPECT_NE(all["wrong"].reason.find("differs from the reference"), std::string::npos);
+  EXPECT_EQ(all["incomplete"].status, MeasurementStatus::failed);
+  EXPECT_EQ(all["refusing"].status, MeasurementStatus::inapplicable);
+  EXPECT_EQ(all["refusing"].reason, "it never applies");
+  EXPECT_EQ(all["crashing"].status, MeasurementStatus::crashed);
+  EXPECT_NE(all["crashing"].reason.find("signal 11"), std::string::npos);
+  EXPECT_EQ(all["hanging"].status, MeasurementStatus::timeout);
+  EXPECT_EQ(summary->ok, 2U);
+  EXPECT_EQ(summary->crashed, 1U);
+  EXPECT_EQ(summary->timeout, 1U);
+  EXPECT_EQ(summary->workloads_done, 1U);
+}
+
+TEST_F(Profiling, ResumesWhereItEnded) {
+  only({"quick"});
+  ASSERT_TRUE(profile({relu(8), relu(16)}, options_).ok());
+  only({"quick", "steady"});
+  const auto second = profile({relu(8), relu(16), relu(24)}, options_);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->already_done, 2U);
+  EXPECT_EQ(second->ok, 4U);
+  const auto size = fs::file_size(options_.output);
+  const auto third = profile({relu(8)}, options_);
+  ASSERT_TRUE(third.ok());
+  EXPECT_EQ(third->ok, 0U);
+  EXPECT_EQ(fs::file_size(options_.output), size);
+  options_.again = true;
+  EXPECT_EQ(profile({relu(8)}, options_)->ok, 2U);
+}
+
+TEST_F(Profiling, AProcessEndedFromOutsideIsNoCrash) {
+  only({"quick", "fatal"});
+  const auto result = profile({relu(8)}, options_);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::partial);
+  EXPECT_FALSE(measured().contains("fatal"));
+}
+
+TEST_F(Profiling, BudgetIsKeptAndNoError) {
+  only({"quick", "steady", "hanging"});
+  options_.timeout_seconds = 0;
+  options_.budget_seconds = 3;
+  std::vector<Workload> workloads;
+  for (int i = 1; i <= 2000; ++i) workloads.push_back(relu(i));
+  const auto begin = std::chrono::steady_clock::now();
+  const auto summary = profile(workloads, options_);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  ASSERT_TRUE(summary.ok()) << summary.error().message;
+  EXPECT_TRUE(summary->budget_exhausted);
+  EXPECT_LT(summary->workloads_done, 2000U);
+  // Only to catch a budget that is ignored: a hanging primitive alone would take minutes.
+  EXPECT_LT(took.count(), 30);
+}
+
+TEST_F(Profiling, StopsOnRequestAndKeepsWhatIsThere) {
+  only({"quick", "hanging"});
+  options_.timeout_seconds = 600;
+  std::atomic<bool> stop{false};
+  options_.stop = &stop;
+  options_.progress = [&](const ProfileProgress& progress) {
+    if (progress.elapsed_seconds > 1) stop = true;
+  };
+  const auto result = profile({relu(8)}, options_);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::interrupted);
+  EXPECT_TRUE(load_profile(options_.output).ok());
+}
+
+TEST_F(Profiling, EstimatesWithoutMeasuring) {
+  const auto estimate = estimate_profile({relu(8), relu(16)}, options_);
+  ASSERT_TRUE(estimate.ok()) << estimate.error().message;
+  EXPECT_EQ(estimate->workloads, 2U);
+  EXPECT_EQ(estimate->measurements, 16U);  // of nine, one refuses
+  EXPECT_GT(estimate->seconds, 0);
+  EXPECT_FALSE(fs::exists(options_.output));
+}
+
+TEST_F(Profiling, FullDiskAndMissingProgramAreErrors) {
+  only({"quick"});
+  options_.worker_command = {"/nonexistent/convopt"};
+  EXPECT_EQ(profile({relu(8)}, options_).error().code, ErrorCode::environment);
+  options_.worker_command = {"/bin/false"};
+  EXPECT_EQ(profile({relu(8)}, options_).error().code, ErrorCode::environment);
+  options_.worker_command.clear();
+  if (!fs::exists("/dev/full")) return;
+  options_.output = "/dev/full";
+  EXPECT_EQ(profile({relu(8)}, options_).error().code, ErrorCode::environment);
+}
+
+TEST(BenchModes, ColdWeightsAreTimedToo) {
+  const Context context{native_isa(), 1, SIZE_MAX};
+  BenchOptions options;
+  options.timing_mode = TimingMode::cold_weights;
+  Bench bench(context, options);
+  const FakeRegistry registry(context);
+  const Primitive* const primitives[] = {registry.find("quick"), registry.find("steady")};
+  std::vector<Measurement> seen;
+  bench.measure(
+      relu(8), primitives, 60, [](const Primitive*, Step) {},
+      [&](const Measurement& m) { seen.push_back(m); });
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[0].status, MeasurementStatus::ok);
+}
+
+TEST(StopwatchTest, CostOfReadingIsRemoved) {
+  const Stopwatch stopwatch(1);
+  std::vector<double> empty;
+  for (int i = 0; i < 1000; ++i) empty.push_back(stopwatch.time([] {}));
+  std::ranges::sort(empty);
+  EXPECT_LT(empty[500], 200);
+}
+
+TEST(MachineTest, FactsAreKnownAndCached) {
+  const Machine machine = machine_facts();
+  EXPECT_FALSE(machine.kernel.empty());
+  EXPECT_GE(machine.logical_cores, machine.physical_cores);
+  EXPECT_GE(machine.physical_cores, 1);
+
+  const fs::path folder =
+      fs::temp_directory_path() / ("convopt-machine-" + std::to_string(getpid()));
+  setenv("XDG_DATA_HOME", folder.c_str(), 1);
+  const auto measured = cached_platform(native_isa(), 1);
+  ASSERT_TRUE(measured.ok()) << measured.error().message;
+  EXPECT_GT(measured->machine.peak_gflops, 0.1);
+  EXPECT_GT(measured->machine.memory_gbps, 0.01);
+  const auto again = cached_platform(native_isa(), 1);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->machine.peak_gflops, measured->machine.peak_gflops);
+  fs::remove_all(folder);
+  EXPECT_EQ(describe_machine(Isa::scalar, 1).error().code, ErrorCode::environment);
+}
+
+TEST(MachineTest, BuildIdsOfLoadedLibraries) {
+  EXPECT_EQ(loaded_build_id("libc.so").size(), 8U);
+  EXPECT_EQ(loaded_build_id("libnonexistent.so"), "");
+}
+
+}  // namespace
+}  // namespace convopt

@@ -1,0 +1,216 @@
+#include "profiler/store.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <fstream>
+#include <map>
+
+#include "src/core/files.h"
+
+namespace convopt {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Store : public testing::Test {
+ protected:
+  Store() {
+    folder_ = fs::temp_directory_path() / ("convopt-store-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    path_ = folder_ / "profile.jsonl";
+    header_.run = "run1";
+    header_.platform.machine.vendor = "AuthenticAMD";
+    header_.platform.isa = Isa::avx2;
+    header_.platform.threads = 2;
+    header_.libraries = {{"onednn", "2.6.3+12345678"}};
+  }
+  ~Store() override { fs::remove_all(folder_); }
+
+  Measurement measurement(int channels, double ns) const {
+    Measurement m;
+    m.run = header_.run;
+    m.workload = Workload::pointwise(Op::convert, {1, channels, 8, 8});
+    m.primitive = "convert_nchw_nhwc";
+    m.revision = "1";
+    m.isa = Isa::avx2;
+    m.threads = 2;
+    m.samples_ns = {ns, ns};
+    m.median_ns = ns;
+    return m;
+  }
+  void write(const std::vector<Measurement>& measurements) {
+    auto writer = ProfileWriter::open(path_);
+    ASSERT_TRUE(writer.ok()) << writer.error().message;
+    ASSERT_TRUE(writer->write(header_).ok());
+    for (const auto& m : measurements) ASSERT_TRUE(writer->write(m).ok());
+  }
+  void append(const std::string& text) const { std::ofstream(path_, std::ios::app) << text; }
+
+  fs::path folder_, path_;
+  RunHeader header_;
+};
+
+TEST_F(Store, KeepsEverything) {
+  Measurement m = measurement(8, 123.4);
+  m.mad_ns = 1.5;
+  m.prepare_ns = 5000;
+  m.packed_bytes = 4096;
+  m.workspace_bytes = 128;
+  m.max_relative_error = 1e-7;
+  m.sentinel = 1.125;
+  write({m});
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  ASSERT_EQ(loaded->profile.measurements.size(), 1U);
+  const Measurement& back = loaded->profile.measurements[0];
+  EXPECT_EQ(back.workload.text(), m.workload.text());
+  EXPECT_EQ(back.samples_ns, m.samples_ns);
+  EXPECT_EQ(back.mad_ns, m.mad_ns);
+  EXPECT_EQ(back.prepare_ns, m.prepare_ns);
+  EXPECT_EQ(back.packed_bytes, m.packed_bytes);
+  EXPECT_EQ(back.max_relative_error, m.max_relative_error);
+  EXPECT_EQ(back.sentinel, m.sentinel);
+  EXPECT_EQ(loaded->profile.header("run1")->libraries, header_.libraries);
+  EXPECT_TRUE(loaded->warnings.empty());
+}
+
+TEST_F(Store, SkipsTornAndForeignLinesAnywhere) {
+  write({measurement(8, 100)});
+  append("{\"run\":\"run1\",\"workload\":\"conv:n1_ic");  // cut off
+  write({measurement(16, 200)});                          // starts a line of its own
+  append("not json at all\n[1,2]\n\n{\"run\":\"unknown\"}\n");
+  write({measurement(24, 300)});
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ(loaded->profile.measurements.size(), 3U);
+  ASSERT_EQ(loaded->warnings.size(), 4U);
+  EXPECT_NE(loaded->warnings[0].find(":3:"), std::string::npos) << loaded->warnings[0];
+}
+
+TEST_F(Store, LastOkWins) {
+  Measurement failed = measurement(8, 0);
+  failed.status = MeasurementStatus::timeout;
+  write({failed, measurement(8, 100), measurement(8, 90), failed});
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->profile.measurements.size(), 1U);
+  EXPECT_EQ(loaded->profile.measurements[0].median_ns, 90);
+}
+
+TEST_F(Store, OtherRevisionLibraryOrModeIsAnotherKey) {
+  const Measurement m = measurement(8, 100);
+  Measurement revised = m;
+  revised.revision = "2";
+  RunHeader updated = header_, cold = header_, trained = header_;
+  updated.libraries["onednn"] = "3.0";
+  cold.timing_mode = TimingMode::cold_weights;
+  trained.libraries["xgboost"] = "anything";
+  EXPECT_NE(measurement_key(header_, m), measurement_key(header_, revised));
+  EXPECT_NE(measurement_key(header_, m), measurement_key(updated, m));
+  EXPECT_NE(measurement_key(header_, m), measurement_key(cold, m));
+  EXPECT_EQ(measurement_key(header_, m), measurement_key(trained, m));
+}
+
+TEST_F(Store, NoHeaderIsBadInput) {
+  append("{\"run\":\"run1\"}\n");
+  EXPECT_EQ(load_profile(path_).error().code, ErrorCode::bad_input);
+  EXPECT_EQ(load_profile(folder_ / "absent").error().code, ErrorCode::bad_input);
+  EXPECT_EQ(load_profile(folder_).error().code, ErrorCode::bad_input);
+}
+
+TEST_F(Store, RefusesToAppendToOtherFiles) {
+  append("{\"name\":\"a network\"}\n");
+  EXPECT_EQ(ProfileWriter::open(path_).error().code, ErrorCode::bad_input);
+}
+
+TEST_F(Store, ContinuesAHeaderThatWasCutOff) {
+  append("{\"schema\":\"convopt.pro");
+  write({measurement(8, 100)});
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded->profile.measurements.size(), 1U);
+}
+
+TEST_F(Store, FullDiskAndUnwritablePlaceAreErrors) {
+  if (fs::exists("/dev/full")) {
+    auto writer = ProfileWriter::open("/dev/full");
+    ASSERT_TRUE(writer.ok()) << writer.error().message;
+    const auto written = writer->write(header_);
+    ASSERT_FALSE(written.ok());
+    EXPECT_EQ(written.error().code, ErrorCode::environment);
+    EXPECT_NE(written.error().message.find("No space"), std::string::npos);
+  }
+  append("{\"schema\":\"convopt.profile/1\"");
+  EXPECT_EQ(ProfileWriter::open(path_ / "below-a-file").error().code, ErrorCode::environment);
+  EXPECT_EQ(ProfileWriter::open(folder_).error().code, ErrorCode::environment);
+}
+
+TEST_F(Store, TwoProcessesWriteOneFile) {
+  constexpr int kEach = 500;
+  std::vector<pid_t> children;
+  for (int writer_index = 0; writer_index < 2; ++writer_index) {
+    const pid_t child = fork();
+    if (child == 0) {
+      header_.run = "run" + std::to_string(writer_index);
+      auto writer = ProfileWriter::open(path_);
+      bool good = writer.ok() && writer->write(header_).ok();
+      for (int i = 0; i < kEach && good; ++i) {
+        Measurement m = measurement(1 + 2 * i + writer_index, 100);
+        m.samples_ns.assign(100, 1.5);  // long lines
+        good = writer->write(m).ok();
+      }
+      _exit(good ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded->profile.measurements.size(), 2U * kEach);
+  EXPECT_TRUE(loaded->warnings.empty());
+}
+
+TEST_F(Store, MergesCompressesAndReadsBack) {
+  write({measurement(8, 100), measurement(16, 200)});
+  const fs::path first = folder_ / "first.jsonl";
+  fs::rename(path_, first);
+  header_.run = "run2";
+  write({measurement(16, 150), measurement(24, 300)});
+  append("torn");
+  const fs::path merged = folder_ / "merged.jsonl.gz";
+  const auto warnings = merge_profiles({first, path_, first}, merged);
+  ASSERT_TRUE(warnings.ok()) << warnings.error().message;
+  EXPECT_EQ(warnings->size(), 1U);
+  const auto loaded = load_profile(merged);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ(loaded->profile.measurements.size(), 3U);
+  EXPECT_TRUE(loaded->warnings.empty());
+  std::ifstream file(merged, std::ios::binary);
+  EXPECT_EQ(file.get(), 0x1f);  // really compressed
+  EXPECT_EQ(ProfileWriter::open(merged).error().code, ErrorCode::usage);
+
+  // Half of it: what can be unpacked is used.
+  fs::resize_file(merged, fs::file_size(merged) - 12);
+  const auto torn = load_profile(merged);
+  ASSERT_TRUE(torn.ok()) << torn.error().message;
+  EXPECT_FALSE(torn->warnings.empty());
+}
+
+TEST_F(Store, ReadsOnlyWhatIsAskedFor) {
+  write({measurement(8, 100), measurement(16, 200)});
+  const std::unordered_set<std::string> wanted = {measurement(16, 0).workload.text()};
+  const auto loaded = load_profile(path_, {&wanted});
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->profile.measurements.size(), 1U);
+  EXPECT_EQ(loaded->profile.measurements[0].median_ns, 200);
+}
+
+}  // namespace
+}  // namespace convopt
