@@ -1,0 +1,129 @@
+#include "src/tune/check.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "profiler/machine.h"
+#include "src/cli/cli.h"
+#include "src/cli/progress.h"
+#include "src/core/json.h"
+#include "src/tune/places.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  ContextOptions context;
+  std::filesystem::path model, profile;
+  std::size_t points = 10;
+  bool json = false, quiet = false;
+};
+
+Json to_json(const Check& check) {
+  Json json;
+  json["schema"] = "convopt.check/1";
+  json["verdict"] = to_string(check.verdict);
+  json["median_ratio"] = check.median_ratio;
+  json["spread"] = check.spread;
+  json["model_mdrae"] = check.model_mdrae;
+  json["updated_libraries"] = check.updated_libraries;
+  json["points"] = Json::array();
+  for (const CheckPoint& point : check.points) {
+    json["points"].push_back({{"workload", point.workload},
+                              {"primitive", point.primitive},
+                              {"before_ns", point.before_ns},
+                              {"now_ns", point.now_ns},
+                              {"predicted_ns", point.predicted_ns}});
+  }
+  return json;
+}
+
+void print(const Check& check) {
+  std::printf("%-62s %10s %10s %7s\n", "workload", "before", "now", "ratio");
+  for (const CheckPoint& point : check.points) {
+    std::printf("%-62s %10s %10s %7.3f\n", point.workload.c_str(),
+                format_time(point.before_ns).c_str(), format_time(point.now_ns).c_str(),
+                point.ratio());
+  }
+  std::printf("now over before: median %.3f, spread %.1f %%\n", check.median_ratio,
+              100 * check.spread);
+  if (check.model_mdrae > 0) {
+    std::printf("the model's median error on these points: %.1f %%\n", 100 * check.model_mdrae);
+  }
+  for (const std::string& update : check.updated_libraries) {
+    std::printf("updated since: %s\n", update.c_str());
+  }
+  if (check.verdict == Verdict::holds) std::printf("profile, model and plans still hold\n");
+}
+
+Result<void> check_action(const Request& request) {
+  const auto context = request.context.context();
+  if (!context) return context.error();
+  CheckRequest what;
+  what.context = *context;
+  what.profile = request.profile;
+  what.points = request.points;
+  what.stop = &stop_on_signal();
+
+  std::unique_ptr<PerformanceModel> model;
+  std::filesystem::path path = request.model;
+  if (path.empty()) {
+    const auto own = local_model_path({machine_facts(), context->isa, context->threads});
+    std::error_code ignored;
+    if (std::filesystem::exists(own, ignored)) path = own;
+  }
+  if (!path.empty()) {
+    auto loaded = load_model(path);
+    if (!loaded) return loaded.error();
+    model = std::move(*loaded);
+    what.model = model.get();
+    what.timing_mode = model->info().timing_mode;
+  }
+  Progress progress(request.quiet);
+  what.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  const auto result = check(what);
+  progress.finish();
+  if (!result) return result.error();
+  if (request.json) {
+    auto written = write_output("", to_json(*result).dump(2) + "\n");
+    if (!written) return written;
+  } else {
+    print(*result);
+  }
+  switch (result->verdict) {
+    case Verdict::holds:
+      return {};
+    case Verdict::shifted:
+      return make_error(ErrorCode::verification_failed,
+                        "times have changed by one factor: choices hold, predicted times do not; "
+                        "if it stays so, run convopt transfer");
+    case Verdict::changed:
+      return make_error(ErrorCode::verification_failed,
+                        "primitives have changed against each other: run convopt profile --again "
+                        "and convopt transfer");
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "check", "Times a few points of the local profile again: do model and plans still hold?");
+  verb->add_option("--model", request->model,
+                   "Model to judge as well. Default: this machine's own, if there is one.");
+  verb->add_option("--profile", request->profile,
+                   "Profile to compare with. Default: this machine's own.");
+  verb->add_option("--points", request->points, "How many points.")
+      ->check(CLI::Range(3, 1000))
+      ->capture_default_str();
+  request->context.add_to(*verb);
+  verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
+  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->callback([&action, request] { action = [request] { return check_action(*request); }; });
+}
+
+}  // namespace convopt::cli

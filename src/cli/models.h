@@ -1,0 +1,18 @@
+// What the verbs that make or judge models share.
+#pragma once
+
+#include <filesystem>
+
+#include "model/trained_model.h"
+#include "src/core/json.h"
+
+namespace convopt::cli {
+
+/// Creates the folders of convopt's own places; others must exist.
+Result<void> save_model(const TrainedModel& model, const std::filesystem::path& path);
+
+Json to_json(const HoldoutScores& scores);
+/// Schema convopt.model_summary/1.
+Json to_json(const TrainedModel& model, const std::filesystem::path& path);
+
+}  // namespace convopt::cli

@@ -1,0 +1,99 @@
+#include "model/train.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "profiler/store.h"
+#include "src/cli/cli.h"
+#include "src/cli/models.h"
+#include "src/tune/places.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  std::vector<std::filesystem::path> profiles;
+  std::filesystem::path output;
+  std::string timing_mode;
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+
+void print(const TrainedModel& model, const std::filesystem::path& output) {
+  const ModelInfo& info = model.info();
+  const HoldoutScores& scores = model.parts().holdout;
+  std::printf("model %s, from %zu times of %zu workloads and %zu primitives\n", info.id.c_str(),
+              info.samples, info.workloads, info.primitives.size());
+  for (const std::string& platform : info.platforms) std::printf("  %s\n", platform.c_str());
+  std::printf("on workloads held out:\n");
+  std::printf("  median error       %5.1f %%\n", 100 * scores.mdrae);
+  std::printf("  within 10 %%        %5.1f %%\n", 100 * scores.within_10_percent);
+  std::printf("  rank correlation   %.3f\n", scores.spearman);
+  std::printf("  90 %% intervals     %5.1f %% covered\n", 100 * info.interval_coverage);
+  std::printf("  regret             %.4f  (chosen primitives over fastest, all layouts)\n",
+              scores.regret);
+  std::printf("written to %s\n", output.string().c_str());
+}
+
+Result<void> train_action(const Request& request) {
+  std::vector<Profile> profiles;
+  for (const auto& path : request.profiles) {
+    auto loaded = load_profile(path);
+    if (!loaded) return loaded.error();
+    for (const std::string& warning : loaded->warnings) {
+      std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    }
+    profiles.push_back(std::move(loaded->profile));
+  }
+  TrainOptions options;
+  options.seed = request.seed;
+  options.threads = default_threads();
+  if (!request.timing_mode.empty()) {
+    options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
+                              ? TimingMode::warm
+                              : TimingMode::cold_weights;
+  }
+  const auto data = make_dataset(profiles, options.timing_mode);
+  if (!data) return data.error();
+  std::filesystem::path output = request.output;
+  if (output.empty()) {
+    const auto info = describe(*data, request.seed);
+    for (const std::string& platform : info.platforms) {
+      if (platform == info.platforms.front()) continue;
+      return make_error(ErrorCode::usage,
+                        "the profiles are of several platforms; name the model with -o");
+    }
+    output = local_model_path(data->platforms.front());
+  }
+  if (data->skipped > 0) {
+    std::fprintf(stderr, "warning: %zu records without a usable time or a described primitive\n",
+                 data->skipped);
+  }
+  const auto model = train(*data, options);
+  if (!model) return model.error();
+  if (auto saved = save_model(**model, output); !saved) return saved;
+  if (request.json) return write_output("", to_json(**model, output).dump(2) + "\n");
+  print(**model, output);
+  return {};
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand("train", "Trains a performance model from profiles.");
+  verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
+      ->required();
+  verb->add_option("-o,--output", request->output,
+                   "The model to write (.ubj). Default: the profiled platform's own place.");
+  verb->add_option("--timing-mode", request->timing_mode,
+                   "Only times in this mode; needed if the profiles hold both.")
+      ->check(CLI::IsMember({"warm", "cold_weights"}));
+  verb->add_option("--seed", request->seed, "Seed of the folds and of the trees. Default: 1.");
+  verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
+  verb->callback([&action, request] { action = [request] { return train_action(*request); }; });
+}
+
+}  // namespace convopt::cli

@@ -1,0 +1,121 @@
+#include "src/tune/transfer.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "src/cli/cli.h"
+#include "src/cli/models.h"
+#include "src/cli/progress.h"
+#include "src/tune/places.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  ContextOptions context;
+  std::filesystem::path from, profile, output;
+  std::string budget = "30s";
+  std::uint64_t seed = 1;
+  bool json = false, quiet = false;
+};
+
+Json to_json(const TransferOutcome& outcome, const TrainedModel& source,
+             const std::filesystem::path& output) {
+  Json json;
+  json["schema"] = "convopt.transfer/1";
+  json["source"] = source.info().id;
+  json["profile"] = outcome.profile.string();
+  json["profile_seconds"] = outcome.profile_seconds;
+  json["shapes"] = outcome.transfer.shapes;
+  json["samples"] = outcome.transfer.samples;
+  json["candidates"] = Json::array();
+  for (const TransferCandidate& candidate : outcome.transfer.candidates) {
+    Json entry = {{"method", to_string(candidate.method)}, {"chosen", candidate.chosen}};
+    entry.update(cli::to_json(candidate.scores));
+    entry["loss"] = candidate.loss;
+    json["candidates"].push_back(std::move(entry));
+  }
+  json["model"] = cli::to_json(*outcome.transfer.model, output);
+  return json;
+}
+
+void print(const TransferOutcome& outcome, const std::filesystem::path& output) {
+  const Transfer& transfer = outcome.transfer;
+  std::printf("%s: %zu times of %zu shapes\n", outcome.platform.id().c_str(), transfer.samples,
+              transfer.shapes);
+  const bool compared = transfer.candidates.size() > 1 && transfer.candidates.front().loss > 0;
+  if (!compared) {
+    std::printf("too few shapes to compare ways to adapt\n");
+  } else {
+    std::printf("on shapes held out:\n  %-22s %12s %12s %10s\n", "", "median error", "within 10 %",
+                "regret");
+    for (const TransferCandidate& candidate : transfer.candidates) {
+      std::printf("  %-22s %10.1f %% %10.1f %% %10.4f%s\n",
+                  std::string(to_string(candidate.method)).c_str(), 100 * candidate.scores.mdrae,
+                  100 * candidate.scores.within_10_percent, candidate.scores.regret,
+                  candidate.chosen ? "  <- kept" : "");
+    }
+  }
+  std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
+              transfer.model->parts().method.c_str(), output.string().c_str());
+}
+
+Result<void> transfer_action(const Request& request) {
+  const auto context = request.context.context();
+  if (!context) return context.error();
+  const auto budget = parse_duration(request.budget);
+  if (!budget || *budget <= 0) {
+    return make_error(ErrorCode::usage,
+                      "--budget '" + request.budget + "' is not a time like 30s, 5m or 1h");
+  }
+  const auto source =
+      TrainedModel::load(request.from.empty() ? default_model_path() : request.from);
+  if (!source) return source.error();
+
+  TransferRequest what;
+  what.context = *context;
+  what.budget_seconds = *budget;
+  what.seed = request.seed;
+  what.profile = request.profile;
+  what.stop = &stop_on_signal();
+  Progress progress(request.quiet);
+  what.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  const auto outcome = transfer(**source, what);
+  progress.finish();
+  if (!outcome) return outcome.error();
+  for (const std::string& warning : outcome->warnings) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
+  const std::filesystem::path output =
+      request.output.empty() ? local_model_path(outcome->platform) : request.output;
+  if (auto saved = save_model(*outcome->transfer.model, output); !saved) return saved;
+  if (request.json) {
+    return write_output("", to_json(*outcome, **source, output).dump(2) + "\n");
+  }
+  print(*outcome, output);
+  return {};
+}
+
+}  // namespace
+
+void add_transfer(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "transfer", "Adapts a model to this machine from a short profile, and says how well.");
+  verb->add_option("--from", request->from, "Model to start from. Default: the shipped one.");
+  CLI::Option* profile =
+      verb->add_option("--profile", request->profile, "Uses these times; profiles nothing.");
+  verb->add_option("--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
+      ->capture_default_str()
+      ->excludes(profile);
+  verb->add_option("-o,--output", request->output,
+                   "The model to write (.ubj). Default: this machine's own place.");
+  request->context.add_to(*verb);
+  verb->add_option("--seed", request->seed, "Seed of samples, folds and trees. Default: 1.");
+  verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
+  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->callback([&action, request] { action = [request] { return transfer_action(*request); }; });
+}
+
+}  // namespace convopt::cli
