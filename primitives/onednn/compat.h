@@ -104,12 +104,6 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
                                                   attributes, true);
 }
 
-inline dnnl::primitive_desc_base concat(const engine& cpu, const Desc& destination, int axis,
-                                        const std::vector<Desc>& sources,
-                                        const primitive_attr& attributes) {
-  return dnnl::concat::primitive_desc(cpu, destination, axis, sources, attributes, true);
-}
-
 #else
 
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish}; }
@@ -182,19 +176,23 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
   return dnnl::resampling_forward::primitive_desc(operation, attributes, cpu, true);
 }
 
+#endif
+
 inline dnnl::primitive_desc_base concat(const engine& cpu, const Desc& destination, int axis,
                                         const std::vector<Desc>& sources,
                                         const primitive_attr& attributes) {
+  // The only constructor that cannot be told in every version to accept an empty result.
   try {
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl::concat::primitive_desc(cpu, destination, axis, sources, attributes);
+#else
     return dnnl::concat::primitive_desc(destination, axis, sources, cpu, attributes);
+#endif
   } catch (const dnnl::error& error) {
-    // This constructor is the only one without a flag that allows an empty result.
     if (error.status != dnnl_unimplemented) throw;
     return {};
   }
 }
-
-#endif
 
 inline dnnl::primitive_desc_base reorder(const engine& cpu, const Desc& source,
                                          const Desc& destination,

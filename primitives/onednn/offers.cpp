@@ -196,20 +196,37 @@ void visit_descriptors(const dnnl::engine& cpu, const Request& request, Visit&& 
 }
 
 /// Offers that must not be taken: found by the tests, in 2.6.3.
-bool is_defective(const std::string& implementation, const Request& request) {
-  const Workload& workload = request.workload;
+bool is_defective(const Offer& offer, const Workload& workload) {
   const auto has_tail = [](const TensorShape& shape, int multiple) {
     return shape.c % multiple != 0;
   };
   // Some of the SSE4.1 kernels read destinations from memory with instructions that fault unless
   // every vector lies on 16 bytes, which the pixels of such a tensor do not.
-  if (needs_aligned_tensors(implementation) && request.output == Layout::nhwc &&
+  if (needs_aligned_tensors(offer.implementation) && offer.output == Layout::nhwc &&
       (has_tail(workload.input(), 4) || has_tail(workload.output(), 4))) {
     return true;
   }
   // Activations after an addition go wrong where a partial block spans several vectors.
   return workload.op == Op::add && workload.epilogue.activation.kind != ActivationKind::none &&
-         has_tail(workload.output(), channel_block(request.output));
+         has_tail(workload.output(), channel_block(offer.output));
+}
+
+/// Nothing where the library chose a layout that convopt does not have.
+std::optional<Offer> describe(const dnnl::primitive_desc_base& descriptor, const Request& request) {
+  Offer offer{clean_implementation(descriptor.impl_info_str()),
+              descriptor.scratchpad_desc().get_size(), 0, request.input, request.output};
+  if (request.workload.has_weights()) {
+    offer.packed_bytes =
+        descriptor.weights_desc(0).get_size() + descriptor.weights_desc(1).get_size();
+  }
+  if (request.free_layouts) {
+    const auto input = layout_of(descriptor.src_desc(0), request.workload.input());
+    const auto output = layout_of(descriptor.dst_desc(0), request.workload.output());
+    if (!input || !output) return std::nullopt;
+    offer.input = *input;
+    offer.output = *output;
+  }
+  return offer;
 }
 
 Offers ask(const dnnl::engine& cpu, const Request& request) {
@@ -218,30 +235,20 @@ Offers ask(const dnnl::engine& cpu, const Request& request) {
   if (!offers.reason.empty()) return offers;
   try {
     visit_descriptors(cpu, request, [&](const dnnl::primitive_desc_base& descriptor) {
-      Offer offer{clean_implementation(descriptor.impl_info_str()),
-                  descriptor.scratchpad_desc().get_size(), 0, request.input, request.output};
-      if (offers.find(offer.implementation) != nullptr ||
-          is_defective(offer.implementation, request)) {
+      auto offer = describe(descriptor, request);
+      if (!offer || offers.find(offer->implementation) != nullptr) return false;
+      if (is_defective(*offer, request.workload)) {
+        offers.reason = "oneDNN's " + offer->implementation + " is known to fail on this workload";
         return false;
       }
-      if (request.workload.has_weights()) {
-        offer.packed_bytes =
-            descriptor.weights_desc(0).get_size() + descriptor.weights_desc(1).get_size();
-      }
-      if (request.free_layouts) {
-        const auto input = layout_of(descriptor.src_desc(0), request.workload.input());
-        const auto output = layout_of(descriptor.dst_desc(0), request.workload.output());
-        if (!input || !output) return false;
-        offer.input = *input;
-        offer.output = *output;
-      }
-      offers.list.push_back(std::move(offer));
-      return request.free_layouts;
+      offers.list.push_back(std::move(*offer));
+      return request.free_layouts;  // only the first is its choice
     });
   } catch (const dnnl::error& error) {
     offers.list.clear();
     offers.reason = std::string("oneDNN rejects this workload: ") + error.what();
   }
+  if (!offers.list.empty()) offers.reason.clear();
   return offers;
 }
 
