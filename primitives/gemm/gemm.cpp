@@ -69,23 +69,26 @@ void compute_tile(const Tile& tile) {
   const std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
-  const float* b = tile.b;
   const std::int64_t ahead = tile.prefetch_distance;
-  for (int k = 0; k < tile.k; ++k) {
-    V row[kV];
+  for (int segment = 0; segment < tile.segments; ++segment) {
+    const float* b = tile.b;
+    if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
+    for (int k = 0; k < tile.k; ++k) {
+      V row[kV];
 #pragma GCC unroll 4
-    for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
 #pragma GCC unroll 4
-    for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
-    b += tile.b_row_stride;
+      for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+      b += tile.b_row_stride;
 #pragma GCC unroll 16
-    for (int r = 0; r < kR; ++r) {
-      const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+      for (int r = 0; r < kR; ++r) {
+        const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
-    }
+        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+      }
 #pragma GCC unroll 8
-    for (int p = 0; p < kPointers; ++p) ++a[p];
+      for (int p = 0; p < kPointers; ++p) ++a[p];
+    }
   }
 
   if (tile.residual != nullptr) {
@@ -195,6 +198,8 @@ void multiply(const Kernels& kernels, const Product& product) {
     tile.a_row_stride = product.a_row_stride;
     tile.c_row_stride = product.c_row_stride;
     tile.k = product.k;
+    tile.segment_offsets = product.segment_offsets;
+    tile.segments = product.segments;
     tile.last_columns = first + vectors == vectors_in_all ? columns_of_last_vector : lanes;
     tile.accumulate = product.accumulate;
     if (product.column_bias != nullptr) tile.column_bias = product.column_bias + column;

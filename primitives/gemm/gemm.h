@@ -1,4 +1,4 @@
-// The single-precision matrix product under im2col, im2row, 1x1 and Winograd convolutions.
+// The single-precision matrix product under im2col, im2row, kn2row, 1x1 and Winograd convolutions.
 //
 // C = A B with the rows of A anywhere in memory (pixels of an nhwc tensor, transformed tiles,
 // weights as they come) and B in panels as wide as a register tile. Elements of A are broadcast
@@ -20,6 +20,10 @@ struct Tile {
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;  ///< k x (vectors * lanes), whole vectors readable
   std::int64_t b_row_stride = 0;
+  /// Where the reduction goes through B in several segments of k rows: how far from `b` each one
+  /// starts. Rows of A are then segments * k long. Null: one segment, at `b`.
+  const std::int64_t* segment_offsets = nullptr;
+  int segments = 1;
   /// Every row of B asks for the one this many floats further to come to the L2 cache; 0: none.
   std::int64_t prefetch_distance = 0;
   float* c = nullptr;  ///< rows x columns
@@ -58,7 +62,9 @@ struct Product {
   const float* a = nullptr;
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;
-  std::int64_t b_row_stride = 0;  ///< 0: packed as by pack()
+  std::int64_t b_row_stride = 0;                  ///< 0: packed as by pack()
+  const std::int64_t* segment_offsets = nullptr;  ///< as in Tile; for B that is not packed
+  int segments = 1;
   float* c = nullptr;
   std::int64_t c_row_stride = 0;
   bool accumulate = false;

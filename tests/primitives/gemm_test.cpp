@@ -141,6 +141,38 @@ TEST_P(Gemm, EmptyReductionLeavesTheBias) {
   check(GetParam(), 4, 3, 0, {.column_bias = true}, true);
 }
 
+TEST_P(Gemm, SegmentsContinueInA) {
+  const gemm::Kernels& kernels = gemm::kernels(GetParam());
+  const int rows = 5, columns = kernels.lanes + 3, k = 4;
+  const std::int64_t stride = 2 * kernels.lanes + 7;
+  const std::int64_t offsets[] = {5, 0, 2 * stride + 1};
+  const auto a = random_values(rows * 3 * k, kSeed);
+  const auto b = random_values(static_cast<std::size_t>(8 * stride), kSeed + 1);
+  std::vector<float> c(static_cast<std::size_t>(rows) * columns);
+  gemm::Product product;
+  product.rows = rows;
+  product.columns = columns;
+  product.k = k;
+  product.a = a.data();
+  product.a_row_stride = 3 * k;
+  product.b = b.data();
+  product.b_row_stride = stride;
+  product.segment_offsets = offsets;
+  product.segments = 3;
+  product.c = c.data();
+  product.c_row_stride = columns;
+  gemm::multiply(kernels, product);
+  for (int i = 0; i < rows; ++i) {
+    for (int j = 0; j < columns; ++j) {
+      double expected = 0;
+      for (int l = 0; l < 3 * k; ++l) {
+        expected += double{a[i * 3 * k + l]} * b[offsets[l / k] + l % k * stride + j];
+      }
+      ASSERT_NEAR(c[i * columns + j], expected, 0x1p-24 * 3 * k * 3 * k) << i << ", " << j;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryIsa, Gemm, testing::ValuesIn(supported_isas()),
                          [](const auto& level) { return std::string(to_string(level.param)); });
 
