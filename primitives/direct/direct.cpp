@@ -14,80 +14,92 @@
 namespace convopt::direct {
 namespace {
 
-/// If all weights take no more than this, a row of outputs is finished for all output channels
+/// If all weights take no more than this, a stretch of outputs is finished for all output channels
 /// before the next one: the weights come from L2 each time, the input from L1. Otherwise one tile
-/// of output channels is finished for all rows first, whose weights then stay in L2.
+/// of output channels is finished for all stretches first, and its weights stay in L2.
 constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
+
+/// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1.
+constexpr int kStretchPixels = 96;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// Bytes as an AlignedFloats of them; the index arithmetic of views needs no unsigned values.
 using Index = std::int64_t;
+
+/// What was found by measuring.
+struct Tuning {
+  int vectors;       ///< of output channels in a register tile
+  Index part_bytes;  ///< weights that a stretch goes through before the next part
+};
+
+Tuning tuning_for(const Context& context) {
+  const TileSet& tiles = tile_set(context.isa);
+  int most = kMaxVectors;
+  while (tiles.pixels[most] == 0) --most;
+  return {most, Index{1} << 40};
+}
 
 /// How a convolution is cut up: everything that follows from shape, layouts and ISA.
 struct Cut {
-  Cut(const ConvShape& s, const PrimitiveInfo& info, const Context& context, int vectors_per_tile)
+  Cut(const ConvShape& s, const PrimitiveInfo& info, const Context& context, const Tuning& tuning)
       : tiles(tile_set(context.isa)),
         ic(s.ic / s.groups),
         oc(s.oc / s.groups),
         output_block(info.output_layout == Layout::nhwc ? oc : channel_block(info.output_layout)) {
     // From nchw, neighbouring columns are as near as it gets, so kernel columns are innermost.
     columns_innermost = info.input_layout == Layout::nchw && s.kw > 1;
-    run = columns_innermost                      ? 1
-          : channel_block(info.input_layout) > 1 ? channel_block(info.input_layout)
-                                                 : ic;
+    if (columns_innermost) {
+      run = 1;
+    } else if (channel_block(info.input_layout) > 1) {
+      run = channel_block(info.input_layout);
+    } else {
+      constexpr int kMostChannels = 32;
+      run = static_cast<int>(ceil_div(ic, ceil_div(ic, kMostChannels)));
+    }
     runs = static_cast<int>(ceil_div(ic, run));
     written_channels = static_cast<int>(padded_channels(oc, info.output_layout));
     vectors = static_cast<int>(ceil_div(written_channels, tiles.lanes));
-    oc_tiles = static_cast<int>(ceil_div(vectors, vectors_per_tile));
+    oc_tiles = static_cast<int>(ceil_div(vectors, tuning.vectors));
     vector_weights = Index{runs} * run * s.kh * s.kw * tiles.lanes;
+
+    const Index run_bytes = Index{run} * s.kh * s.kw * tile_vectors(0) * tiles.lanes * 4;
+    const Index runs_per_part = std::clamp<Index>(tuning.part_bytes / run_bytes, 1, runs);
+    parts = static_cast<int>(ceil_div(runs, runs_per_part));
   }
 
-  // Output channels of a group are split evenly over tiles.
+  // Output channels of a group are split evenly over tiles, runs evenly over parts.
   int first_vector(int tile) const { return static_cast<int>(Index{vectors} * tile / oc_tiles); }
   int tile_vectors(int tile) const { return first_vector(tile + 1) - first_vector(tile); }
+  int first_run(int part) const { return static_cast<int>(Index{runs} * part / parts); }
 
   const TileSet& tiles;
   int ic, oc;  ///< of one group
   int output_block;
   bool columns_innermost;
   int run, runs;         ///< input channels with a constant distance; how often
+  int parts;             ///< of the reduction; sums wait in the output in between
   int written_channels;  ///< output channels of one group, with the filling of its last block
   int vectors, oc_tiles;
   Index vector_weights;  ///< floats of packed weights of one vector of output channels
 };
 
-/// Vectors of output channels in a register tile.
-int vectors_per_tile(const ConvShape& shape, const PrimitiveInfo& info, const Context& context) {
-  const TileSet& tiles = tile_set(context.isa);
-  int most = kMaxVectors;
-  while (tiles.pixels[most] == 0) --most;
-  static_cast<void>(shape);
-  static_cast<void>(info);
-  return most;
-}
-
 class DirectKernel final : public Kernel {
  public:
   DirectKernel(const PrimitiveInfo& info, const Workload& workload, const Parameters& parameters,
-               const Context& context, int vectors)
+               const Context& context, const Tuning& tuning)
       : shape_(workload.shape),
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
         threads_(context.threads),
-        cut_(shape_, info, context, vectors),
+        cut_(shape_, info, context, tuning),
         last_write_(last_write(activation_)),
         activate_(activate_function(context.isa)),
         weights_(static_cast<std::size_t>(shape_.groups * cut_.vectors * cut_.vector_weights)),
         bias_(bias_floats(shape_, cut_)) {
     pack(parameters);
-    for (int kw = 0; kw < shape_.kw; ++kw) {
-      // Outputs whose column kw lies inside the image: 0 <= ow * stride + shift < iw.
-      const Index shift = Index{kw} * shape_.dilation_w - shape_.pad_left;
-      const Index first = ceil_div(std::max<Index>(-shift, 0), shape_.stride_w);
-      const Index last = ceil_div(std::max<Index>(shape_.iw - shift, 0), shape_.stride_w);
-      reach_.push_back({static_cast<int>(std::min<Index>(first, shape_.ow())),
-                        static_cast<int>(std::min<Index>(last, shape_.ow()))});
+    for (int tile = 0; tile < cut_.oc_tiles; ++tile) {
+      const auto vectors = static_cast<std::size_t>(cut_.tile_vectors(tile));
+      if (row_[vectors].empty()) row_[vectors] = cut_row(cut_.tiles.pixels[vectors]);
     }
   }
 
@@ -102,46 +114,52 @@ class DirectKernel final : public Kernel {
 
   void run(const RunArgs& args) const noexcept override {
     const Geometry geometry = this->geometry(args);
-    const Index places = Index{geometry.rows} * geometry.segments;
+    const Index places = Index{geometry.row_stretches} * geometry.column_stretches;
     const Index channel_tiles = Index{shape_.groups} * cut_.oc_tiles;
     const bool channels_inside = weights_.bytes() <= kWeightsInL2;
     parallel_for(threads_, shape_.n * places * channel_tiles, [&](Index item) {
-      Index place, channel_tile;
-      const Index n = item / (places * channel_tiles);
-      if (channels_inside) {
-        channel_tile = item % channel_tiles;
-        place = item / channel_tiles % places;
-      } else {
-        place = item % places;
-        channel_tile = item / places % channel_tiles;
-      }
-      Segment segment;
-      segment.n = static_cast<int>(n);
-      segment.group = static_cast<int>(channel_tile / cut_.oc_tiles);
-      segment.tile = static_cast<int>(channel_tile % cut_.oc_tiles);
-      segment.row = static_cast<int>(place / geometry.segments);
-      segment.first = static_cast<int>(place % geometry.segments) * geometry.segment;
-      segment.last = std::min(segment.first + geometry.segment, geometry.width);
-      compute(args, geometry, segment);
+      const Index rest = item % (places * channel_tiles);
+      const Index place = channels_inside ? rest / channel_tiles : rest % places;
+      const Index channel_tile = channels_inside ? rest % channel_tiles : rest / places;
+      const Index rows = place / geometry.column_stretches;
+      const Index columns = place % geometry.column_stretches;
+      Stretch stretch;
+      stretch.n = static_cast<int>(item / (places * channel_tiles));
+      stretch.group = static_cast<int>(channel_tile / cut_.oc_tiles);
+      stretch.tile = static_cast<int>(channel_tile % cut_.oc_tiles);
+      stretch.rows = {static_cast<int>(geometry.rows * rows / geometry.row_stretches),
+                      static_cast<int>(geometry.rows * (rows + 1) / geometry.row_stretches)};
+      stretch.columns = {
+          static_cast<int>(columns) * geometry.stretch_columns,
+          std::min(static_cast<int>(columns + 1) * geometry.stretch_columns, geometry.columns)};
+      compute(args, geometry, stretch);
     });
   }
 
  private:
-  /// Pixels [first, last) that kernel columns reach.
   struct Range {
     int first, last;
     bool operator==(const Range&) const = default;
   };
 
-  /// The rows of outputs as the loops see them.
-  struct Geometry {
-    bool flat = false;  ///< all rows are one: a 1x1 convolution without gaps between rows
-    int rows = 0, width = 0;
-    int segment = 0, segments = 0;  ///< pixels of a work item; items per row
+  /// One call of a row's computation: tiles of `pixels` pixels and the kernel columns for them.
+  struct Step {
+    int first, pixels, repeat;
+    Range kernel_columns;
+    bool starts, ends;  ///< from the bias; with the clamp
   };
 
-  struct Segment {
-    int n, group, tile, row, first, last;
+  /// The outputs as the loops see them: stretches of rows and columns.
+  struct Geometry {
+    bool flat = false;  ///< all rows are one: a 1x1 convolution without gaps between rows
+    Index rows = 0;
+    int columns = 0;
+    int row_stretches = 0, column_stretches = 0, stretch_columns = 0;
+  };
+
+  struct Stretch {
+    int n, group, tile;
+    Range rows, columns;
   };
 
   static std::size_t bias_floats(const ConvShape& shape, const Cut& cut) {
@@ -190,6 +208,73 @@ class DirectKernel final : public Kernel {
     }
   }
 
+  /// Splits [first, last) into tiles of at most `most` pixels, larger ones first, neighbours of one
+  /// size together. Calls body(first pixel, pixels, repeat) at most twice.
+  template <class Body>
+  static void for_each_tile_size(int first, int last, int most, const Body& body) {
+    const int tiles = static_cast<int>(ceil_div(last - first, most));
+    if (tiles == 0) return;
+    const int small = (last - first) / tiles;
+    const int large_tiles = (last - first) % tiles;
+    if (large_tiles > 0) body(first, small + 1, large_tiles);
+    body(first + large_tiles * (small + 1), small, tiles - large_tiles);
+  }
+
+  /// The steps of a row that may touch the padding. Where kernel columns reach only some pixels of
+  /// a tile, the tile starts with the bias, goes on with these pixels and ends with the columns
+  /// that reach them all.
+  std::vector<Step> cut_row(int most) const {
+    const ConvShape& s = shape_;
+    std::vector<Range> reach;  // outputs whose column kw lies inside the image
+    for (int kw = 0; kw < s.kw; ++kw) {
+      const Index shift = Index{kw} * s.dilation_w - s.pad_left;  // 0 <= ow * stride + shift < iw
+      const Index first = ceil_div(std::max<Index>(-shift, 0), s.stride_w);
+      const Index last = ceil_div(std::max<Index>(s.iw - shift, 0), s.stride_w);
+      reach.push_back({static_cast<int>(std::min<Index>(first, s.ow())),
+                       static_cast<int>(std::min<Index>(last, s.ow()))});
+    }
+    const auto common = [](Range a, Range b) {
+      const int first = std::max(a.first, b.first);
+      return Range{first, std::max(first, std::min(a.last, b.last))};
+    };
+    std::vector<Step> steps;
+    const auto add_tile = [&](Range pixels) {
+      const int count = pixels.last - pixels.first;
+      std::vector<Step> partial;
+      Range complete = {0, 0};
+      for (int kw = 0; kw < s.kw;) {
+        const Range reached = common(reach[static_cast<std::size_t>(kw)], pixels);
+        Range same = {kw, kw + 1};
+        while (same.last < s.kw &&
+               common(reach[static_cast<std::size_t>(same.last)], pixels) == reached) {
+          ++same.last;
+        }
+        kw = same.last;
+        if (reached == pixels) {
+          complete = same;
+        } else if (reached.first < reached.last) {
+          partial.push_back({reached.first, reached.last - reached.first, 1, same, false, false});
+        }
+      }
+      const bool whole = complete == Range{0, s.kw};
+      if (!whole) steps.push_back({pixels.first, count, 1, {0, 0}, true, false});
+      steps.insert(steps.end(), partial.begin(), partial.end());
+      Step last = {pixels.first, count, 1, complete, whole, true};
+      if (whole && !steps.empty() && steps.back().starts && steps.back().ends &&
+          steps.back().pixels == count) {
+        ++steps.back().repeat;
+      } else {
+        steps.push_back(last);
+      }
+    };
+    for_each_tile_size(0, s.ow(), most, [&](int first, int pixels, int repeat) {
+      for (int i = 0; i < repeat; ++i) {
+        add_tile({first + i * pixels, first + (i + 1) * pixels});
+      }
+    });
+    return steps;
+  }
+
   Geometry geometry(const RunArgs& args) const {
     const ConvShape& s = shape_;
     const auto rows_join = [](const TensorView& view) {
@@ -200,14 +285,15 @@ class DirectKernel final : public Kernel {
              s.ow() == s.iw && s.pad_top == 0 && s.pad_left == 0 && rows_join(args.sources[0]) &&
              rows_join(args.destination) && (!has_residual_ || rows_join(args.residual));
     g.rows = g.flat ? 1 : s.oh();
-    g.width = g.flat ? s.oh() * s.ow() : s.ow();
-    g.segment = g.width;
+    g.columns = g.flat ? s.oh() * s.ow() : s.ow();
+    g.stretch_columns = g.columns;
     if (g.flat) {
-      // Long enough to be worth a call, short enough to spread over threads and to stay in L1.
-      constexpr int kTilesPerSegment = 8;
-      g.segment = std::min(g.width, kTilesPerSegment * cut_.tiles.pixels[cut_.tile_vectors(0)]);
+      const int most = cut_.tiles.pixels[cut_.tile_vectors(0)];
+      g.stretch_columns = static_cast<int>(round_up(kStretchPixels, most));
     }
-    g.segments = static_cast<int>(ceil_div(g.width, g.segment));
+    g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
+    const Index rows = cut_.parts > 1 ? ceil_div(kStretchPixels, g.columns) : 1;
+    g.row_stretches = static_cast<int>(ceil_div(g.rows, rows));
     return g;
   }
 
@@ -218,159 +304,150 @@ class DirectKernel final : public Kernel {
     return (in_block + c) / block * view.channel_stride + (in_block + c) % block - in_block;
   }
 
-  void compute(const RunArgs& args, const Geometry& geometry, const Segment& segment) const {
+  void compute(const RunArgs& args, const Geometry& geometry, const Stretch& stretch) const {
     const ConvShape& s = shape_;
     const TensorView& in = args.sources[0];
     const TensorView& out = args.destination;
     const int lanes = cut_.tiles.lanes;
-    const int vectors = cut_.tile_vectors(segment.tile);
+    const int vectors = cut_.tile_vectors(stretch.tile);
     const int width = vectors * lanes;
-    const int first_channel = segment.group * cut_.oc + cut_.first_vector(segment.tile) * lanes;
+    const int first_channel = stretch.group * cut_.oc + cut_.first_vector(stretch.tile) * lanes;
     const int channels =
-        std::min(width, cut_.written_channels - cut_.first_vector(segment.tile) * lanes);
-
-    // Kernel rows inside the image.
-    const int top = segment.row * s.stride_h - s.pad_top;
-    const int first_kh =
-        std::min<int>(s.kh, static_cast<int>(ceil_div(std::max(-top, 0), s.dilation_h)));
-    const int last_kh = std::max(
-        first_kh,
-        std::min<int>(s.kh, static_cast<int>(ceil_div(std::max(s.ih - top, 0), s.dilation_h))));
+        std::min(width, cut_.written_channels - cut_.first_vector(stretch.tile) * lanes);
+    // Whole vectors of neighbouring channels are written straight to the tensor. The rest (channel
+    // tails, nchw, vectors wider than a block) is computed in a buffer and copied.
+    const bool direct =
+        channels == width && (out.layout == Layout::nhwc || cut_.output_block % lanes == 0);
 
     Tile call;
     call.pixel_step = s.stride_w * in.column_stride;
-    call.run_step = in.layout == Layout::nhwc ? cut_.run : in.channel_stride;
+    call.run_step = channel_block(in.layout) > 1 ? in.channel_stride : cut_.run * in.channel_stride;
     call.row_step = s.dilation_h * in.row_stride;
     call.column_step = s.dilation_w * in.column_stride;
     call.channel_step = in.layout == Layout::nchw ? in.channel_stride : 1;
-    call.rows = last_kh - first_kh;
-    call.channels = cut_.run;
-    call.last_channels = cut_.ic - (cut_.runs - 1) * cut_.run;
     call.weight_column_step = Index{cut_.run} * width;
     call.weight_row_step = s.kw * call.weight_column_step;
     call.weight_run_step = s.kh * call.weight_row_step;
-    const float* const tile_weights =
-        weights(segment.group, segment.tile) + first_kh * call.weight_row_step;
-    const float* const tile_input = call.rows > 0
-                                        ? in.data + in.offset(segment.n, segment.group * cut_.ic,
-                                                              top + first_kh * s.dilation_h, 0)
-                                        : in.data;
-
-    // Whole vectors of neighbouring channels are written straight to the tensor. The rest (channel
-    // tails, nchw, vectors wider than a block) is computed in a buffer and copied.
-    const bool whole =
-        channels == width && (out.layout == Layout::nhwc || cut_.output_block % lanes == 0);
-    alignas(64) float buffer[kMaxPixels * kMaxVectors * 16];
-    if (whole) {
-      call.output_pixel_step = out.column_stride;
-      for (int v = 0; v < vectors; ++v) {
-        call.output_vector[v] = channel_offset(out, first_channel, v * lanes);
-      }
-    } else {
-      call.output_pixel_step = width;
-      for (int v = 0; v < vectors; ++v) call.output_vector[v] = v * lanes;
+    call.prefetch = geometry.flat && in.layout != Layout::nhwc;
+    call.output_pixel_step = direct ? out.column_stride : width;
+    for (int v = 0; v < vectors; ++v) {
+      call.output_vector[v] = direct ? channel_offset(out, first_channel, v * lanes) : v * lanes;
     }
+    const float* const bias = this->bias(stretch.group, stretch.tile);
+    const float* const weights = this->weights(stretch.group, stretch.tile);
+    const TensorView& add = has_residual_ ? args.residual : out;
 
-    const int most = cut_.tiles.pixels[vectors];
-    const int tiles = static_cast<int>(ceil_div(segment.last - segment.first, most));
-    for (int t = 0; t < tiles; ++t) {
-      const int length = segment.last - segment.first;
-      const Range pixels = {segment.first + length * t / tiles,
-                            segment.first + length * (t + 1) / tiles};
-      float* const place = out.data + out.offset(segment.n, first_channel, segment.row, 0) +
-                           pixels.first * out.column_stride;
-      call.output = whole ? place : buffer;
+    const auto run_step = [&](const Step& step, int part, int row) {
+      const bool starts = step.starts && part == 0;
+      const bool ends = step.ends && part + 1 == cut_.parts;
+      const Range runs = {cut_.first_run(part), cut_.first_run(part + 1)};
+      // Kernel rows inside the image.
+      const int top = row * s.stride_h - s.pad_top;
+      const int first_kh = static_cast<int>(ceil_div(std::max(-top, 0), s.dilation_h));
+      const int last_kh =
+          std::min(s.kh, static_cast<int>(ceil_div(std::max(s.ih - top, 0), s.dilation_h)));
 
-      // From the bias and the residual to the first sums.
-      Tile start = call;
-      start.bias = bias(segment.group, segment.tile);
-      if (has_residual_) {
-        const TensorView& add = args.residual;
-        const float* from = add.data + add.offset(segment.n, first_channel, segment.row, 0) +
-                            pixels.first * add.column_stride;
-        if (whole) {
-          start.addend = from;
-          start.addend_pixel_step = add.column_stride;
-          for (int v = 0; v < vectors; ++v) {
-            start.addend_vector[v] = channel_offset(add, first_channel, v * lanes);
-          }
-        } else {
-          gather(add, from, pixels, first_channel, channels, width, buffer);
-          go_on(start);
-        }
-      }
-      Tile next = call;
-      next.bias = zeros();
-      go_on(next);
-
-      const auto columns = [&](Tile& c, Range kw, int first_pixel) {
-        c.runs = cut_.runs;
-        c.columns = kw.last - kw.first;
-        c.weights = tile_weights + kw.first * c.weight_column_step;
-        c.input = tile_input + Index{first_pixel} * c.pixel_step +
-                  (Index{kw.first} * s.dilation_w - s.pad_left) * in.column_stride;
-        if (cut_.columns_innermost) {
-          c.channels = c.last_channels = c.columns;
-          c.columns = 1;
-          c.channel_step = c.column_step;
-        } else if (cut_.runs == 1 && c.column_step == c.last_channels * c.channel_step) {
-          // Neighbouring columns of nhwc continue each other.
-          c.last_channels *= c.columns;
-          c.columns = 1;
-        }
-      };
-      const auto call_tile = [&](Tile& c, int count, bool last) {
-        c.low = last ? last_write_.low : -kInfinity;
-        c.high = last ? last_write_.high : kInfinity;
-        cut_.tiles.function[vectors][count](c);
-      };
-
-      const int count = pixels.last - pixels.first;
-      const Range all = {0, s.kw};
-      if (geometry.flat ||
-          (call.rows > 0 && covers(reach_.front(), pixels) && covers(reach_.back(), pixels))) {
-        columns(start, all, pixels.first);
-        call_tile(start, count, true);
+      Tile tile = call;
+      tile.repeat = step.repeat;
+      tile.runs = runs.last - runs.first;
+      tile.rows = std::max(last_kh - first_kh, 0);
+      tile.columns = step.kernel_columns.last - step.kernel_columns.first;
+      if (tile.rows == 0 || tile.columns == 0) {
+        if (!starts && !ends) return;
+        tile.runs = 0;
       } else {
-        call_tile(start, count, false);
-        Range complete = {0, 0};
-        for (int kw = 0; kw < s.kw && call.rows > 0;) {
-          const Range reached = common(reach_[static_cast<std::size_t>(kw)], pixels);
-          Range same = {kw, kw + 1};
-          while (same.last < s.kw &&
-                 common(reach_[static_cast<std::size_t>(same.last)], pixels) == reached)
-            ++same.last;
-          kw = same.last;
-          if (reached == pixels) {
-            complete = same;
-          } else if (reached.first < reached.last) {
-            Tile part = next;
-            columns(part, same, reached.first);
-            part.output += (reached.first - pixels.first) * part.output_pixel_step;
-            part.addend = part.output;
-            call_tile(part, reached.last - reached.first, false);
+        tile.weights = weights + runs.first * tile.weight_run_step +
+                       first_kh * tile.weight_row_step +
+                       step.kernel_columns.first * tile.weight_column_step;
+        tile.input =
+            in.data + in.offset(stretch.n, stretch.group * cut_.ic, 0, 0) +
+            runs.first * tile.run_step + (top + Index{first_kh} * s.dilation_h) * in.row_stride +
+            step.first * tile.pixel_step +
+            (Index{step.kernel_columns.first} * s.dilation_w - s.pad_left) * in.column_stride;
+      }
+      tile.channels = cut_.run;
+      tile.last_channels = runs.last == cut_.runs ? cut_.ic - (cut_.runs - 1) * cut_.run : cut_.run;
+      join_loops(tile);
+      tile.low = ends ? last_write_.low : -kInfinity;
+      tile.high = ends ? last_write_.high : kInfinity;
+      tile.bias = starts ? bias : zeros();
+
+      float* const place =
+          out.data + out.offset(stretch.n, first_channel, row, 0) + step.first * out.column_stride;
+      const float* const addend = starts && has_residual_
+                                      ? add.data + add.offset(stretch.n, first_channel, row, 0) +
+                                            step.first * add.column_stride
+                                  : starts ? nullptr
+                                           : place;
+      const TensorView& added = starts ? add : out;
+      const TileFunction function = cut_.tiles.function[vectors][step.pixels];
+      if (direct) {
+        tile.output = place;
+        if (addend != nullptr) {
+          tile.addend = addend;
+          tile.addend_pixel_step = added.column_stride;
+          for (int v = 0; v < vectors; ++v) {
+            tile.addend_vector[v] = channel_offset(added, first_channel, v * lanes);
           }
         }
-        if (complete.first < complete.last) columns(next, complete, pixels.first);
-        call_tile(next, count, true);
+        function(tile);
+        return;
       }
-      if (!whole) scatter(out, place, pixels, first_channel, channels, width, buffer);
+      alignas(64) float buffer[kMaxPixels * kMaxVectors * 16];
+      tile.output = buffer;
+      tile.repeat = 1;
+      for (int i = 0; i < step.repeat; ++i) {
+        const Index pixel = Index{i} * step.pixels;
+        if (addend != nullptr) {
+          gather(added, addend + pixel * added.column_stride, step.pixels, first_channel, channels,
+                 width, buffer);
+          tile.addend = buffer;
+          tile.addend_pixel_step = width;
+          std::copy_n(tile.output_vector, kMaxVectors, tile.addend_vector);
+        }
+        function(tile);
+        scatter(out, place + pixel * out.column_stride, step.pixels, first_channel, channels, width,
+                buffer);
+        tile.input += step.pixels * tile.pixel_step;
+      }
+    };
+
+    for (int part = 0; part < cut_.parts; ++part) {
+      for (int row = stretch.rows.first; row < stretch.rows.last; ++row) {
+        if (geometry.flat) {
+          for_each_tile_size(stretch.columns.first, stretch.columns.last,
+                             cut_.tiles.pixels[vectors], [&](int first, int pixels, int repeat) {
+                               run_step({first, pixels, repeat, {0, 1}, true, true}, part, row);
+                             });
+        } else {
+          for (const Step& step : row_[static_cast<std::size_t>(vectors)])
+            run_step(step, part, row);
+        }
+      }
     }
-    if (last_write_.needs_pass) finish(out, segment, first_channel, channels);
+    if (!last_write_.needs_pass) return;
+    for (int row = stretch.rows.first; row < stretch.rows.last; ++row) {
+      finish(out, stretch, row, first_channel, channels);
+    }
   }
 
-  static bool covers(Range range, Range pixels) {
-    return range.first <= pixels.first && pixels.last <= range.last;
-  }
-  static Range common(Range a, Range b) {
-    const int first = std::max(a.first, b.first);
-    return {first, std::max(first, std::min(a.last, b.last))};
-  }
-
-  static void go_on(Tile& call) {
-    call.addend = call.output;
-    call.addend_pixel_step = call.output_pixel_step;
-    std::copy_n(call.output_vector, kMaxVectors, call.addend_vector);
+  /// Loops that continue each other become one.
+  void join_loops(Tile& tile) const {
+    if (cut_.columns_innermost) {
+      tile.channels = tile.last_channels = tile.columns;
+      tile.columns = 1;
+      tile.channel_step = tile.column_step;
+    } else if (tile.rows == 1 && tile.columns == 1 &&
+               tile.run_step == tile.channels * tile.channel_step &&
+               tile.weight_run_step == tile.weight_column_step) {
+      tile.last_channels += (tile.runs - 1) * tile.channels;
+      tile.channels = tile.last_channels;
+      tile.runs = std::min(tile.runs, 1);
+    } else if (tile.runs == 1 && tile.last_channels == cut_.run &&
+               tile.column_step == tile.last_channels * tile.channel_step) {
+      tile.last_channels *= tile.columns;
+      tile.columns = std::min(tile.columns, 1);
+    }
   }
 
   /// Calls body(c, count) for the stretches of a tile's channels that lie in one block each.
@@ -383,41 +460,41 @@ class DirectKernel final : public Kernel {
       c += count;
     }
   }
-  void gather(const TensorView& view, const float* from, Range pixels, int first_channel,
+  void gather(const TensorView& view, const float* from, int pixels, int first_channel,
               int channels, int width, float* buffer) const {
-    std::fill_n(buffer, (pixels.last - pixels.first) * width, 0.0F);
+    std::fill_n(buffer, pixels * width, 0.0F);
     for_each_stretch(first_channel, channels, [&](int c, int count) {
       const float* stretch = from + channel_offset(view, first_channel, c);
-      for (int p = 0; p < pixels.last - pixels.first; ++p) {
+      for (int p = 0; p < pixels; ++p) {
         std::copy_n(stretch + p * view.column_stride, count, buffer + p * width + c);
       }
     });
   }
-  void scatter(const TensorView& view, float* to, Range pixels, int first_channel, int channels,
+  void scatter(const TensorView& view, float* to, int pixels, int first_channel, int channels,
                int width, const float* buffer) const {
     for_each_stretch(first_channel, channels, [&](int c, int count) {
       float* stretch = to + channel_offset(view, first_channel, c);
-      for (int p = 0; p < pixels.last - pixels.first; ++p) {
+      for (int p = 0; p < pixels; ++p) {
         std::copy_n(buffer + p * width + c, count, stretch + p * view.column_stride);
       }
     });
   }
 
   /// Applies an activation that is no clamp to what was just written.
-  void finish(const TensorView& out, const Segment& segment, int first_channel,
+  void finish(const TensorView& out, const Stretch& stretch, int row, int first_channel,
               int channels) const {
     for_each_stretch(first_channel, channels, [&](int c, int count) {
       const int first = first_channel + c;
       // Filling stays zero.
       const int used = std::clamp(shape_.oc - first, 0, count);
-      float* row = out.data + out.offset(segment.n, first, segment.row, 0);
+      float* values = out.data + out.offset(stretch.n, first, row, 0);
       if (out.column_stride == used) {
-        activate_(activation_, row + Index{segment.first} * used,
-                  Index{segment.last - segment.first} * used);
+        activate_(activation_, values + Index{stretch.columns.first} * used,
+                  Index{stretch.columns.last - stretch.columns.first} * used);
         return;
       }
-      for (int w = segment.first; w < segment.last && used > 0; ++w) {
-        activate_(activation_, row + w * out.column_stride, used);
+      for (int w = stretch.columns.first; w < stretch.columns.last && used > 0; ++w) {
+        activate_(activation_, values + w * out.column_stride, used);
       }
     });
   }
@@ -429,15 +506,15 @@ class DirectKernel final : public Kernel {
   Cut cut_;
   LastWrite last_write_;
   ActivateFunction activate_;
-  std::vector<Range> reach_;  ///< by kernel column
+  std::array<std::vector<Step>, kMaxVectors + 1> row_;  ///< by vectors of a tile
   AlignedFloats weights_;
   AlignedFloats bias_;
 };
 
 class DirectPrimitive final : public Primitive {
  public:
-  DirectPrimitive(PrimitiveInfo info, int vectors)
-      : Primitive(std::move(info)), vectors_(vectors) {}
+  DirectPrimitive(PrimitiveInfo info, const Tuning& tuning)
+      : Primitive(std::move(info)), tuning_(tuning) {}
 
   Applicability applicability(const Workload& workload, const Context&) const override {
     const ConvShape& s = workload.shape;
@@ -460,21 +537,18 @@ class DirectPrimitive final : public Primitive {
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
-    return DirectKernel::packed_bytes(
-        workload.shape, Cut(workload.shape, info(), context, vectors(workload.shape, context)));
+    return DirectKernel::packed_bytes(workload.shape,
+                                      Cut(workload.shape, info(), context, tuning_));
   }
 
   Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
                                           const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<DirectKernel>(
-        info(), workload, parameters, context, vectors(workload.shape, context)));
+    return std::unique_ptr<Kernel>(
+        std::make_unique<DirectKernel>(info(), workload, parameters, context, tuning_));
   }
 
  private:
-  int vectors(const ConvShape& shape, const Context& context) const {
-    return vectors_ > 0 ? vectors_ : vectors_per_tile(shape, info(), context);
-  }
-  int vectors_;  ///< of a register tile; 0: whatever suits the shape
+  Tuning tuning_;
 };
 
 }  // namespace
@@ -482,16 +556,15 @@ class DirectPrimitive final : public Primitive {
 std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int> variant) {
   const TileSet& tiles = tile_set(context.isa);
-  int vectors = kMaxVectors;
-  while (tiles.pixels[vectors] == 0) --vectors;
+  Tuning tuning = tuning_for(context);
+  if (variant.size() == 2) tuning = {variant.begin()[0], variant.begin()[1]};
   info.description = "register tile over pixels and output channels, reduction in registers";
   info.revision = "1";
   info.traits.algorithm = Algorithm::direct;
-  info.traits.tile_oc = vectors * tiles.lanes;
-  info.traits.tile_pixels = tiles.pixels[vectors];
+  info.traits.tile_oc = tuning.vectors * tiles.lanes;
+  info.traits.tile_pixels = tiles.pixels[tuning.vectors];
   info.traits.strided_views = true;
-  return std::make_unique<DirectPrimitive>(std::move(info),
-                                           variant.size() > 0 ? *variant.begin() : 0);
+  return std::make_unique<DirectPrimitive>(std::move(info), tuning);
 }
 
 }  // namespace convopt::direct

@@ -4,6 +4,8 @@
 #define HWY_TARGET_INCLUDE "primitives/direct/tile.cpp"
 #include "primitives/simd.h"
 
+#include "hwy/cache_control.h"
+
 #include <utility>
 
 HWY_BEFORE_NAMESPACE();
@@ -30,7 +32,8 @@ inline constexpr int kLanes = HWY_LANES(float);
 inline constexpr int kPixelsPerPointer = 3;
 
 template <int kPixels, int kVectors>
-void compute(const Tile& tile) {
+HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
+                            float* pixel) {
   const D d;
   constexpr int kWidth = kVectors * kLanes;
   constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
@@ -40,15 +43,14 @@ void compute(const Tile& tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::LoadU(d, tile.bias + v * kLanes);
   }
-  if (tile.addend != nullptr) {
-    const float* pixel = tile.addend;
+  if (addend != nullptr) {
 #pragma GCC unroll 16
     for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        sum[p][v] = hn::Add(sum[p][v], hn::LoadU(d, pixel + tile.addend_vector[v]));
+        sum[p][v] = hn::Add(sum[p][v], hn::LoadU(d, addend + tile.addend_vector[v]));
       }
-      pixel += tile.addend_pixel_step;
+      addend += tile.addend_pixel_step;
     }
   }
 
@@ -56,10 +58,15 @@ void compute(const Tile& tile) {
   const std::int64_t channel_step = tile.channel_step;
   for (int r = 0; r < tile.runs; ++r) {
     const int channels = r + 1 < tile.runs ? tile.channels : tile.last_channels;
+    if (tile.prefetch) {
+      const float* next = tile_input + r * tile.run_step + kPixels * pixel_step;
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) hwy::Prefetch(next + p * pixel_step);
+    }
     for (int y = 0; y < tile.rows; ++y) {
       for (int x = 0; x < tile.columns; ++x) {
         const float* first =
-            tile.input + r * tile.run_step + y * tile.row_step + x * tile.column_step;
+            tile_input + r * tile.run_step + y * tile.row_step + x * tile.column_step;
         const float* weights = tile.weights + r * tile.weight_run_step + y * tile.weight_row_step +
                                x * tile.weight_column_step;
         const float* input[kPointers];
@@ -86,7 +93,6 @@ void compute(const Tile& tile) {
 
   const V low = hn::Set(d, tile.low);
   const V high = hn::Set(d, tile.high);
-  float* pixel = tile.output;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
@@ -95,6 +101,19 @@ void compute(const Tile& tile) {
       hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + tile.output_vector[v]);
     }
     pixel += tile.output_pixel_step;
+  }
+}
+
+template <int kPixels, int kVectors>
+void compute(const Tile& tile) {
+  const float* input = tile.input;
+  const float* addend = tile.addend;
+  float* output = tile.output;
+  for (int i = 0; i < tile.repeat; ++i) {
+    compute_one<kPixels, kVectors>(tile, input, addend, output);
+    input += kPixels * tile.pixel_step;
+    output += kPixels * tile.output_pixel_step;
+    if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
   }
 }
 

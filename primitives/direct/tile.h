@@ -11,12 +11,14 @@ namespace convopt::direct {
 inline constexpr int kMaxPixels = 14;  ///< of one tile, over all ISA levels
 inline constexpr int kMaxVectors = 4;  ///< likewise
 
-/// One call of a tile. All steps are in floats.
+/// One call: `repeat` neighbouring tiles of a row, one after the other. All steps are in floats.
 ///
 /// For r < runs, y < rows, x < columns, c < channels (last_channels in the last run), weights of
 /// one (r, y, x, c) are a row of `vectors * lanes` values. What a pixel reads for it lies at
 ///   input + pixel * pixel_step + r * run_step + y * row_step + x * column_step + c * channel_step.
 struct Tile {
+  int repeat = 1;
+  bool prefetch = false;  ///< the next tile's input lies where no hardware prefetcher looks
   const float* input = nullptr;
   std::int64_t pixel_step = 0;
   int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
