@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <random>
 #include <set>
 
@@ -602,6 +603,57 @@ TEST(Export, ValueIsTheSolutionsAndTheOptimum) {
   };
   visit(0, 0);
   EXPECT_NEAR(best, json["value"].get<double>(), 1e-9);
+}
+
+/// As many primitives and layouts as the real registry has.
+FakeRegistry crowded() {
+  FakeRegistry registry;
+  const std::vector<Layout> layouts(kLayouts.begin(), kLayouts.end());
+  for (const Layout from : layouts) {
+    for (int i = 0; i < 12; ++i) {
+      registry.add("conv" + std::to_string(i) + "_" + std::string(to_string(from)), "lib", Op::conv,
+                   from, from);
+    }
+    for (const Layout to : layouts) {
+      registry.add("first_" + std::string(to_string(from)) + "_" + std::string(to_string(to)),
+                   "lib", Op::conv, from, to);
+    }
+    for (const Op op : {Op::avg_pool_include, Op::avg_pool_exclude, Op::softmax, Op::lrn,
+                        Op::upsample_nearest, Op::upsample_bilinear}) {
+      registry.add("lib_" + std::string(to_string(op)) + "_" + std::string(to_string(from)), "lib",
+                   op, from, from);
+    }
+  }
+  registry.add_others(layouts);
+  registry.default_name = "conv0_nChw16c";
+  return registry;
+}
+
+TEST(ShippedNetworks, AreSolvedByReductionsAlone) {
+  const FakeRegistry registry = crowded();
+  int networks = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(CONVOPT_SOURCE_DIR "/data/networks")) {
+    if (entry.path().extension() != ".json") continue;
+    SCOPED_TRACE(entry.path().filename());
+    ++networks;
+    const auto network = load_network(entry.path());
+    ASSERT_TRUE(network.ok()) << network.error().message;
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      const auto selection =
+          select(*network, registry, FakeCosts::random(seed, 100000), platform());
+      ASSERT_TRUE(selection.ok()) << selection.error().message;
+      EXPECT_TRUE(selection->solution.optimal);
+      EXPECT_EQ(selection->solution.branches, 0);
+      std::size_t convolutions = 0, layers = 0;
+      for (const Operator& op : network->operators) {
+        convolutions += op.kind == OperatorKind::compute && op.workload.op == Op::conv ? 1 : 0;
+      }
+      for (const PlanLayer& layer : selection->plan.layers) layers += layer.op == "conv" ? 1 : 0;
+      EXPECT_EQ(layers, convolutions);
+    }
+  }
+  EXPECT_GE(networks, 15);
 }
 
 TEST(Workloads, AreWhatPlansConsistOf) {

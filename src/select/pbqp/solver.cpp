@@ -85,43 +85,59 @@ class Search {
     double bound = 0;
   };
 
-  /// Applies every exact reduction. False if some node has no possible option.
+  /// Applies every exact reduction. False if there is no possible assignment.
   bool reduce(Graph& graph, std::vector<Elimination>& eliminated) {
-    // Removing an option may make one of a neighbour impossible, so to a fixed point.
+    do {
+      if (!eliminate(graph, eliminated)) return false;
+      // Comparing options costs more than eliminating sparse nodes with all of them, so only what
+      // resisted elimination is looked at.
+    } while (remove_options(graph));
+    if (branches_ == 0) eliminated_ = static_cast<int>(eliminated.size());
+    for (int id = 0; id < graph.size(); ++id) {
+      if (graph.node(id).alive && graph.node(id).options() == 0) return false;
+    }
+    return true;
+  }
+
+  /// Eliminates nodes with at most two edges or a single option until there are none.
+  static bool eliminate(Graph& graph, std::vector<Elimination>& eliminated) {
     std::vector<int> work(graph.size());
-    std::iota(work.rbegin(), work.rend(), 0);
-    std::vector<char> queued(graph.size(), 1);
-    const auto enqueue = [&](int id) {
-      if (!queued[id] && graph.node(id).alive) {
-        queued[id] = 1;
-        work.push_back(id);
-      }
-    };
+    std::iota(work.rbegin(), work.rend(), 0);  // the first node is on top
     while (!work.empty()) {
       const int id = work.back();
       work.pop_back();
-      queued[id] = 0;
-      if (!graph.node(id).alive) continue;
-      bool smaller = remove_impossible(graph, id);
-      if (graph.node(id).options() == 0) return false;
-      smaller = remove_dominated(graph, id) || smaller;
       const Graph::Node& node = graph.node(id);
-      std::vector<int> neighbours;
-      for (const int e : node.edges) neighbours.push_back(graph.edge(e).other(id));
-      const bool gone = node.options() == 1 || node.degree() <= 2;
-      if (node.options() == 1) {
-        eliminated.push_back(fold_decided(graph, id));
-      } else if (node.degree() == 0) {
+      if (!node.alive) continue;
+      if (node.degree() == 0) {
+        if (node.costs.empty() || *std::ranges::min_element(node.costs) == kImpossible)
+          return false;
         eliminated.push_back(reduce_r0(graph, id));
+      } else if (node.options() == 1) {
+        eliminated.push_back(fold_decided(graph, id));
       } else if (node.degree() == 1) {
         eliminated.push_back(reduce_r1(graph, id));
       } else if (node.degree() == 2) {
         eliminated.push_back(reduce_r2(graph, id));
+      } else {
+        continue;
       }
-      if (smaller || gone) std::for_each(neighbours.rbegin(), neighbours.rend(), enqueue);
+      for (const Elimination::Neighbour& neighbour : eliminated.back().neighbours) {
+        work.push_back(neighbour.node);
+      }
     }
-    if (branches_ == 0) eliminated_ = static_cast<int>(eliminated.size());
     return true;
+  }
+
+  /// True if that may allow another elimination.
+  static bool remove_options(Graph& graph) {
+    bool removed = false;
+    for (int id = 0; id < graph.size(); ++id) {
+      if (!graph.node(id).alive) continue;
+      removed = remove_impossible(graph, id) || removed;
+      if (graph.node(id).options() == 0) return false;
+      removed = remove_dominated(graph, id) || removed;
+    }
+    return removed;
   }
 
   static std::vector<Part> split(const Graph& graph) {
