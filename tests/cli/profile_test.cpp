@@ -1,0 +1,169 @@
+// The verbs profile and merge, as a user or a shell meets them.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class ProfileVerb : public testing::Test {
+ protected:
+  ProfileVerb() {
+    folder_ = fs::temp_directory_path() / ("convopt-cli-profile-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+    unsetenv("CONVOPT_TEST_FAULT");
+    profile_ = folder_ / "profile.jsonl";
+  }
+  ~ProfileVerb() override {
+    unsetenv("CONVOPT_TEST_FAULT");
+    fs::remove_all(folder_);
+  }
+
+  int run(const std::string& arguments) {
+    const std::string command = CONVOPT_BINARY " " + arguments + " >" + (folder_ / "out").string() +
+                                " 2>" + (folder_ / "err").string();
+    const int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  std::string text(const char* name) const {
+    std::ifstream file(folder_ / name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::string profile_arguments(const std::string& more) const {
+    return "profile --threads 1 --quiet -o " + profile_.string() + " " + more;
+  }
+  /// Starts it without waiting.
+  pid_t start(const std::string& more) const {
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string command = "exec " CONVOPT_BINARY " " + profile_arguments(more);
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    return child;
+  }
+  void wait_for_measurements() const {
+    while (records().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  /// Complete measurements; lines that cannot be read are left out.
+  std::vector<json> records() const {
+    std::vector<json> result;
+    std::ifstream file(profile_);
+    for (std::string line; std::getline(file, line);) {
+      json record = json::parse(line, nullptr, false);
+      if (record.is_object() && record.contains("status")) result.push_back(std::move(record));
+    }
+    return result;
+  }
+  static std::string key(const json& record) {
+    return record["workload"].get<std::string>() + "|" + record["primitive"].get<std::string>();
+  }
+
+  fs::path folder_, profile_;
+};
+
+TEST_F(ProfileVerb, SurvivesKillAndResumes) {
+  const std::string arguments = "--configs 40 --ops convert,add --seed 5";
+  const pid_t child = start(arguments);
+  wait_for_measurements();
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  std::ofstream(profile_, std::ios::app) << R"({"run":"x","workload":"conv:n1)";
+  const auto before = records();
+  ASSERT_EQ(run(profile_arguments("--budget 3s " + arguments)), 0) << text("err");
+  const auto after = records();
+  EXPECT_GE(after.size(), before.size());
+  std::set<std::string> keys;
+  for (const json& record : after) {
+    EXPECT_TRUE(keys.insert(key(record)).second) << "measured twice: " << key(record);
+  }
+}
+
+TEST_F(ProfileVerb, InterruptIsCleanAndResumable) {
+  const pid_t child = start("--configs 2000");
+  wait_for_measurements();
+  kill(child, SIGINT);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_FALSE(records().empty());
+}
+
+TEST_F(ProfileVerb, ACrashingPrimitiveIsRecordedAndTheRestMeasured) {
+  setenv("CONVOPT_TEST_FAULT", "crash:convert_nchw_nhwc", 1);
+  ASSERT_EQ(run(profile_arguments("--configs 1 --ops convert")), 0) << text("err");
+  int crashed = 0, ok = 0;
+  for (const json& record : records()) {
+    crashed += record["status"] == "crashed" && record["primitive"] == "convert_nchw_nhwc";
+    ok += record["status"] == "ok";
+  }
+  EXPECT_EQ(crashed, 1);
+  EXPECT_GE(ok, 1);
+}
+
+TEST_F(ProfileVerb, AHangingPrimitiveIsRecordedAndTheRestMeasured) {
+  setenv("CONVOPT_TEST_FAULT", "hang:convert_nchw_nhwc", 1);
+  ASSERT_EQ(run(profile_arguments("--configs 1 --ops convert --timeout 2s")), 0) << text("err");
+  int hung = 0;
+  for (const json& record : records()) hung += record["status"] == "timeout";
+  EXPECT_EQ(hung, 1);
+}
+
+TEST_F(ProfileVerb, ShardsAreDisjointAndMerge) {
+  for (const char* shard : {"1/2", "2/2"}) {
+    profile_ = folder_ / (shard[0] == '1' ? "one.jsonl" : "two.jsonl");
+    ASSERT_EQ(run(profile_arguments(
+                  std::string("--configs 4 --ops convert --allow layout --shard ") + shard)),
+              0)
+        << text("err");
+  }
+  const std::string merged = (folder_ / "merged.jsonl").string();
+  ASSERT_EQ(run("merge " + (folder_ / "one.jsonl").string() + " " +
+                (folder_ / "two.jsonl").string() + " -o " + merged),
+            0)
+      << text("err");
+  profile_ = merged;
+  std::set<std::string> workloads;
+  for (const json& record : records()) workloads.insert(record["workload"]);
+  EXPECT_EQ(workloads.size(), 4U);
+  // Everything is there, so nothing is left to do.
+  ASSERT_EQ(
+      run("profile --dry-run --threads 1 --configs 4 --ops convert --allow layout -o " + merged),
+      0);
+  EXPECT_EQ(text("out").substr(0, 12), "0 workloads,");
+}
+
+TEST_F(ProfileVerb, BadRequestsHaveTheirExitCodes) {
+  EXPECT_EQ(run(profile_arguments("--budget soon")), 2);
+  EXPECT_EQ(run(profile_arguments("--shard 3/2")), 2);
+  EXPECT_EQ(run(profile_arguments("--ops convolution")), 2);
+  EXPECT_EQ(run(profile_arguments("--exclude no_such_primitive")), 2);
+  EXPECT_NE(text("err").find("no_such_primitive"), std::string::npos);
+  EXPECT_EQ(run(profile_arguments("--network /nonexistent.json")), 3);
+  EXPECT_EQ(run("profile --threads 1 --configs 1 -o " + folder_.string()), 4);
+  EXPECT_EQ(run("profile-worker"), 2);
+  if (fs::exists("/dev/full")) {
+    EXPECT_EQ(run("profile --threads 1 --configs 1 --ops convert -o /dev/full"), 4);
+    EXPECT_NE(text("err").find("No space"), std::string::npos);
+  }
+  std::ofstream(profile_) << "{\"name\":\"not a profile\"}\n";
+  EXPECT_EQ(run(profile_arguments("--configs 1")), 3);
+  EXPECT_EQ(run("merge " + profile_.string() + " -o " + (folder_ / "x").string()), 3);
+}
+
+}  // namespace
