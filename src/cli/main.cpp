@@ -9,16 +9,17 @@ namespace {
 int run(int argc, char** argv) {
   using namespace convopt;
   CLI::App app{
-      "convopt chooses the fastest convolution primitive for every layer of a network on this CPU."};
+      "convopt chooses the fastest convolution primitive for every layer of a network on this "
+      "CPU."};
   app.name("convopt");
   app.set_version_flag("--version", "convopt " CONVOPT_VERSION);
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
 
   cli::Action action;
-  for (const auto add : {cli::add_select, cli::add_explain, cli::add_profile, cli::add_merge,
-                         cli::add_train, cli::add_transfer, cli::add_evaluate, cli::add_check,
-                         cli::add_list}) {
+  for (const auto add :
+       {cli::add_select, cli::add_explain, cli::add_run, cli::add_profile, cli::add_merge,
+        cli::add_train, cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_list}) {
     add(app, action);
   }
   try {
