@@ -26,22 +26,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 using Index = std::int64_t;
 
-/// What was found by measuring.
-struct Tuning {
-  int vectors;       ///< of output channels in a register tile
-  Index part_bytes;  ///< weights that a stretch goes through before the next part
-};
-
-Tuning tuning_for(const Context& context) {
-  const TileSet& tiles = tile_set(context.isa);
-  int most = kMaxVectors;
-  while (tiles.pixels[most] == 0) --most;
-  return {most, Index{1} << 40};
-}
-
 /// How a convolution is cut up: everything that follows from shape, layouts and ISA.
 struct Cut {
-  Cut(const ConvShape& s, const PrimitiveInfo& info, const Context& context, const Tuning& tuning)
+  Cut(const ConvShape& s, const PrimitiveInfo& info, const Context& context)
       : tiles(tile_set(context.isa)),
         ic(s.ic / s.groups),
         oc(s.oc / s.groups),
@@ -59,11 +46,11 @@ struct Cut {
     runs = static_cast<int>(ceil_div(ic, run));
     written_channels = static_cast<int>(padded_channels(oc, info.output_layout));
     vectors = static_cast<int>(ceil_div(written_channels, tiles.lanes));
-    oc_tiles = static_cast<int>(ceil_div(vectors, tuning.vectors));
+    oc_tiles = static_cast<int>(ceil_div(vectors, tiles.vectors));
     vector_weights = Index{runs} * run * s.kh * s.kw * tiles.lanes;
 
     const Index run_bytes = Index{run} * s.kh * s.kw * tile_vectors(0) * tiles.lanes * 4;
-    const Index runs_per_part = std::clamp<Index>(tuning.part_bytes / run_bytes, 1, runs);
+    const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
     parts = static_cast<int>(ceil_div(runs, runs_per_part));
   }
 
@@ -86,12 +73,12 @@ struct Cut {
 class DirectKernel final : public Kernel {
  public:
   DirectKernel(const PrimitiveInfo& info, const Workload& workload, const Parameters& parameters,
-               const Context& context, const Tuning& tuning)
+               const Context& context)
       : shape_(workload.shape),
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
         threads_(context.threads),
-        cut_(shape_, info, context, tuning),
+        cut_(shape_, info, context),
         last_write_(last_write(activation_)),
         activate_(activate_function(context.isa)),
         weights_(static_cast<std::size_t>(shape_.groups * cut_.vectors * cut_.vector_weights)),
@@ -513,8 +500,7 @@ class DirectKernel final : public Kernel {
 
 class DirectPrimitive final : public Primitive {
  public:
-  DirectPrimitive(PrimitiveInfo info, const Tuning& tuning)
-      : Primitive(std::move(info)), tuning_(tuning) {}
+  using Primitive::Primitive;
 
   Applicability applicability(const Workload& workload, const Context&) const override {
     const ConvShape& s = workload.shape;
@@ -537,34 +523,28 @@ class DirectPrimitive final : public Primitive {
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
-    return DirectKernel::packed_bytes(workload.shape,
-                                      Cut(workload.shape, info(), context, tuning_));
+    return DirectKernel::packed_bytes(workload.shape, Cut(workload.shape, info(), context));
   }
 
   Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
                                           const Context& context) const override {
     return std::unique_ptr<Kernel>(
-        std::make_unique<DirectKernel>(info(), workload, parameters, context, tuning_));
+        std::make_unique<DirectKernel>(info(), workload, parameters, context));
   }
-
- private:
-  Tuning tuning_;
 };
 
 }  // namespace
 
 std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& context,
-                                       std::initializer_list<int> variant) {
+                                       std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
-  Tuning tuning = tuning_for(context);
-  if (variant.size() == 2) tuning = {variant.begin()[0], variant.begin()[1]};
   info.description = "register tile over pixels and output channels, reduction in registers";
   info.revision = "1";
   info.traits.algorithm = Algorithm::direct;
-  info.traits.tile_oc = tuning.vectors * tiles.lanes;
-  info.traits.tile_pixels = tiles.pixels[tuning.vectors];
+  info.traits.tile_oc = tiles.vectors * tiles.lanes;
+  info.traits.tile_pixels = tiles.pixels[tiles.vectors];
   info.traits.strided_views = true;
-  return std::make_unique<DirectPrimitive>(std::move(info), tuning);
+  return std::make_unique<DirectPrimitive>(std::move(info));
 }
 
 }  // namespace convopt::direct

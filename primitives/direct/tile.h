@@ -47,6 +47,10 @@ using TileFunction = void (*)(const Tile& tile);
 /// What one ISA level offers.
 struct TileSet {
   int lanes = 1;
+  int vectors = 1;  ///< of the tile that is best for long reductions
+  /// Weights of a tile of output channels that may be gone through before the next pixels. More are
+  /// split into parts of the reduction.
+  std::int64_t part_bytes = 0;
   /// Most pixels of a tile with this many vectors of output channels; 0: there is none.
   int pixels[kMaxVectors + 1] = {};
   TileFunction function[kMaxVectors + 1][kMaxPixels + 1] = {};  ///< [vectors][pixels]
