@@ -107,7 +107,7 @@ class PatchKernel : public Kernel {
     {
       float* const scratch =
           static_cast<float*>(args.workspace) + omp_get_thread_num() * task_floats_;
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
       for (std::int64_t index = 0; index < sharing_.tasks; ++index) {
         compute(args, Task(sharing_, shape_.groups, index), scratch);
       }

@@ -3,6 +3,7 @@
 #include "primitives/simd.h"
 
 #include <algorithm>
+#include <array>
 
 #include "primitives/gemm/partial-inl.h"
 #include "primitives/winograd/cook_toom.h"
@@ -252,11 +253,13 @@ void transform_filter(const float* filter, double* products) {
   constexpr auto kRows = CookToom<kOutputsH, kTapsH>().filter;
   constexpr auto kColumns = CookToom<kOutputsW, kTapsW>().filter;
   for (const auto& row : kRows) {
+    std::array<double, kTapsW> middle{};
+    for (int i = 0; i < kTapsH; ++i) {
+      for (int j = 0; j < kTapsW; ++j) middle[j] += row[i] * filter[i * kTapsW + j];
+    }
     for (const auto& column : kColumns) {
       double sum = 0;
-      for (int i = 0; i < kTapsH; ++i) {
-        for (int j = 0; j < kTapsW; ++j) sum += row[i] * column[j] * filter[i * kTapsW + j];
-      }
+      for (int j = 0; j < kTapsW; ++j) sum += column[j] * middle[j];
       *products++ = sum;
     }
   }

@@ -103,7 +103,6 @@ class WinogradKernel final : public Kernel {
                  const Variant& variant, Layout layout)
       : shape_(workload.shape),
         variant_(variant),
-        layout_(layout),
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
         transforms_(transforms(context.isa, variant, channel_block(layout))),
@@ -141,7 +140,7 @@ class WinogradKernel final : public Kernel {
         const int me = omp_get_thread_num();
         float* const my_v = v + me * blocking_.v_floats;
         float* const my_m = m + me * blocking_.m_floats;
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
         for (int block = 0; block < blocking_.tile_blocks; ++block) {
           const int first = block * blocking_.block_tiles;
           const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
@@ -178,9 +177,8 @@ class WinogradKernel final : public Kernel {
             in_image % blocking_.tiles_w * variant_.outputs_w};
   }
 
-  const float* block_weights(int block) const {
-    return weights_.data() +
-           std::int64_t{block} * blocking_.block_oc * shape_.ic * variant_.products();
+  std::int64_t block_weights(int block) const {
+    return std::int64_t{block} * blocking_.block_oc * shape_.ic * variant_.products();
   }
 
   // U [block of output channels][product], each an ic x block matrix packed for the product.
@@ -193,8 +191,9 @@ class WinogradKernel final : public Kernel {
     const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
     std::vector<float> matrices(static_cast<std::size_t>(products) * shape_.ic * columns);
     std::vector<double> transformed(static_cast<std::size_t>(products));
-    for (int c = 0; c < real; ++c) {
-      for (int k = 0; k < shape_.ic; ++k) {
+    // Output channels innermost: they lie side by side in every product's matrix.
+    for (int k = 0; k < shape_.ic; ++k) {
+      for (int c = 0; c < real; ++c) {
         transforms_.filter(weights + (std::int64_t{first + c} * shape_.ic + k) * taps,
                            transformed.data());
         for (int p = 0; p < products; ++p) {
@@ -206,7 +205,7 @@ class WinogradKernel final : public Kernel {
     for (int p = 0; p < products; ++p) {
       gemm::pack(kernels_, shape_.ic, columns,
                  matrices.data() + static_cast<std::size_t>(p) * shape_.ic * columns, columns, 1,
-                 const_cast<float*>(block_weights(block)) + p * product_floats);
+                 weights_.data() + block_weights(block) + p * product_floats);
     }
   }
 
@@ -240,7 +239,7 @@ class WinogradKernel final : public Kernel {
     const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
     for (int p = 0; p < variant_.products(); ++p) {
       product.a = v + p * blocking_.v_product;
-      product.b = block_weights(block) + p * product_floats;
+      product.b = weights_.data() + block_weights(block) + p * product_floats;
       product.c = m + p * blocking_.m_product;
       gemm::multiply(kernels_, product);
     }
@@ -288,7 +287,6 @@ class WinogradKernel final : public Kernel {
 
   ConvShape shape_;
   Variant variant_;
-  Layout layout_;
   int threads_;
   const gemm::Kernels& kernels_;
   Transforms transforms_;
