@@ -315,7 +315,7 @@ class DirectKernel final : public Kernel {
     call.weight_column_step = Index{cut_.run} * width;
     call.weight_row_step = s.kw * call.weight_column_step;
     call.weight_run_step = s.kh * call.weight_row_step;
-    call.prefetch = geometry.flat && in.layout != Layout::nhwc;
+    call.prefetch = s.kh * s.kw == 1 && channel_block(in.layout) > 1;
     call.output_pixel_step = direct ? out.column_stride : width;
     for (int v = 0; v < vectors; ++v) {
       call.output_vector[v] = direct ? channel_offset(out, first_channel, v * lanes) : v * lanes;
@@ -447,24 +447,40 @@ class DirectKernel final : public Kernel {
       c += count;
     }
   }
-  void gather(const TensorView& view, const float* from, int pixels, int first_channel,
-              int channels, int width, float* buffer) const {
-    std::fill_n(buffer, pixels * width, 0.0F);
+  /// Calls body(place in the view, place in the buffer, values) for a tile's pixels and stretches.
+  /// The counts that occur all the time are constants to the body's copy loop.
+  template <class Body>
+  void for_each_copy(const TensorView& view, int pixels, int first_channel, int channels, int width,
+                     const Body& body) const {
     for_each_stretch(first_channel, channels, [&](int c, int count) {
-      const float* stretch = from + channel_offset(view, first_channel, c);
+      const Index offset = channel_offset(view, first_channel, c);
       for (int p = 0; p < pixels; ++p) {
-        std::copy_n(stretch + p * view.column_stride, count, buffer + p * width + c);
+        const Index from = offset + p * view.column_stride;
+        const Index to = Index{p} * width + c;
+        if (count == 1) {
+          body(from, to, 1);
+        } else if (count == 8) {
+          body(from, to, 8);
+        } else {
+          body(from, to, count);
+        }
       }
     });
   }
+  void gather(const TensorView& view, const float* from, int pixels, int first_channel,
+              int channels, int width, float* buffer) const {
+    std::fill_n(buffer, pixels * width, 0.0F);
+    for_each_copy(view, pixels, first_channel, channels, width,
+                  [&](Index in_view, Index in_buffer, int count) {
+                    for (int i = 0; i < count; ++i) buffer[in_buffer + i] = from[in_view + i];
+                  });
+  }
   void scatter(const TensorView& view, float* to, int pixels, int first_channel, int channels,
                int width, const float* buffer) const {
-    for_each_stretch(first_channel, channels, [&](int c, int count) {
-      float* stretch = to + channel_offset(view, first_channel, c);
-      for (int p = 0; p < pixels; ++p) {
-        std::copy_n(buffer + p * width + c, count, stretch + p * view.column_stride);
-      }
-    });
+    for_each_copy(view, pixels, first_channel, channels, width,
+                  [&](Index in_view, Index in_buffer, int count) {
+                    for (int i = 0; i < count; ++i) to[in_view + i] = buffer[in_buffer + i];
+                  });
   }
 
   /// Applies an activation that is no clamp to what was just written.
