@@ -36,7 +36,8 @@ class OneDnnKernel final : public Kernel {
         input_(request.input),
         output_(request.output),
         threads_(request.threads),
-        needs_alignment_(needs_aligned_tensors(clean_implementation(descriptor.impl_info_str()))),
+        alignment_(
+            tensor_alignment(workload_.op, clean_implementation(descriptor.impl_info_str()))),
         primitive_(descriptor.get()),
         scratchpad_(descriptor.scratchpad_desc()) {
     if (workload_.has_weights()) pack(descriptor, parameters);
@@ -45,7 +46,7 @@ class OneDnnKernel final : public Kernel {
 
   void run(const RunArgs& args) const noexcept override {
     const ThreadScope threads(threads_);
-    if (needs_alignment_ && !is_aligned(args)) {
+    if (alignment_ > alignof(float) && !is_aligned(args)) {
       run_on_copies(args);
     } else {
       execute(args);
@@ -142,15 +143,14 @@ class OneDnnKernel final : public Kernel {
     }
   }
 
-  static bool is_aligned(const RunArgs& args) {
-    const auto on_16_bytes = [](const TensorView& view) {
-      return reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0;
+  bool is_aligned(const RunArgs& args) const {
+    const auto fits = [this](const TensorView& view) {
+      return reinterpret_cast<std::uintptr_t>(view.data) % alignment_ == 0;
     };
-    return on_16_bytes(args.destination) &&
-           std::all_of(args.sources.begin(), args.sources.end(), on_16_bytes);
+    return fits(args.destination) && std::all_of(args.sources.begin(), args.sources.end(), fits);
   }
 
-  /// For kernels of old processors, given tensors in odd places: slow, but it does not fault.
+  /// For the few kernels that want more than a float's alignment: slow, but it does not fault.
   void run_on_copies(const RunArgs& args) const {
     std::vector<AlignedFloats> copies;
     std::vector<TensorView> sources(args.sources.begin(), args.sources.end());
@@ -206,7 +206,7 @@ class OneDnnKernel final : public Kernel {
   Workload workload_;
   Layout input_, output_;
   int threads_;
-  bool needs_alignment_;
+  std::size_t alignment_;
   dnnl::primitive primitive_;
   Desc scratchpad_;
   dnnl::memory weights_, bias_;

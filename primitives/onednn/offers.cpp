@@ -195,20 +195,27 @@ void visit_descriptors(const dnnl::engine& cpu, const Request& request, Visit&& 
   }
 }
 
-/// Offers that must not be taken: found by the tests, in 2.6.3.
+/// Offers that must not be taken: found by random tests of 2.6.3.
 bool is_defective(const Offer& offer, const Workload& workload) {
-  const auto has_tail = [](const TensorShape& shape, int multiple) {
-    return shape.c % multiple != 0;
+  const ConvShape& shape = workload.shape;
+  const auto has_tail = [](const TensorShape& tensor, int multiple) {
+    return tensor.c % multiple != 0;
   };
-  // Some of the SSE4.1 kernels read destinations from memory with instructions that fault unless
-  // every vector lies on 16 bytes, which the pixels of such a tensor do not.
-  if (needs_aligned_tensors(offer.implementation) && offer.output == Layout::nhwc &&
+  // Pixels of such a tensor do not lie on 16 bytes, whatever its first one does.
+  if (tensor_alignment(workload.op, offer.implementation) == 16 && offer.output == Layout::nhwc &&
       (has_tail(workload.input(), 4) || has_tail(workload.output(), 4))) {
     return true;
   }
-  // Activations after an addition go wrong where a partial block spans several vectors.
+  // The matrix-product kernels fault on the epilogue of rows that see nothing but padding.
+  if (workload.op == Op::conv && offer.implementation.starts_with("br") &&
+      (std::max(shape.pad_top, shape.pad_bottom) >= shape.extent_h() ||
+       std::max(shape.pad_left, shape.pad_right) >= shape.extent_w())) {
+    return true;
+  }
+  // An activation after an addition writes beyond the tensor where the last vector of a block, of
+  // up to 16 values, is not full.
   return workload.op == Op::add && workload.epilogue.activation.kind != ActivationKind::none &&
-         has_tail(workload.output(), channel_block(offer.output));
+         channel_block(offer.output) > 1 && has_tail(workload.output(), 16);
 }
 
 /// Nothing where the library chose a layout that convopt does not have.
@@ -263,8 +270,12 @@ dnnl::memory::desc tensor_desc(const TensorShape& shape, Layout layout) {
   return Desc(dims_of(shape), kFloat, tag_of(layout));
 }
 
-bool needs_aligned_tensors(const std::string& implementation) {
-  return implementation.find("sse41") != std::string::npos;
+std::size_t tensor_alignment(Op op, const std::string& implementation) {
+  // Resampling stores past the caches with instructions that want whole lines.
+  if (op == Op::upsample_nearest || op == Op::upsample_bilinear) return 64;
+  // Some SSE4.1 kernels add from memory with instructions that want whole vectors.
+  if (implementation.find("sse41") != std::string::npos) return 16;
+  return alignof(float);
 }
 
 const Offer* Offers::find(const std::string& implementation) const {

@@ -44,9 +44,9 @@ struct Offers {
 
 dnnl::memory::desc tensor_desc(const TensorShape& shape, Layout layout);
 
-/// Whether an implementation of this clean name takes only tensors that lie on 16 bytes. The
-/// library does not say so: its SSE4.1 kernels fault.
-bool needs_aligned_tensors(const std::string& implementation);
+/// Bytes on which tensors must lie for an implementation of this clean name. The library does not
+/// say: found by giving every kernel buffers that are aligned to a float (2.6.3).
+std::size_t tensor_alignment(Op op, const std::string& implementation);
 
 /// The descriptor behind an offer; empty if the library does not have it. Throws dnnl::error.
 dnnl::primitive_desc_base find_descriptor(const dnnl::engine& cpu, const Request& request,

@@ -209,29 +209,32 @@ TEST(OneDnnConvolution, TensorsNeedNoAlignment) {
         "n1_ic32_ih9_iw9_oc32_kh3_kw3_s1_p1", "n1_ic21_ih9_iw9_oc21_kh3_kw3_s1_p1_g21"}) {
     const Workload workload = Workload::conv(parse(text), {true, {}});
     for (const auto& primitive : (*provider)->discover()) {
-      const PrimitiveInfo& info = primitive->info();
-      if (info.op != Op::conv || !primitive->applicability(workload, context)) continue;
-      const Problem problem(workload, info.input_layout, info.output_layout);
-      auto kernel = primitive->prepare(workload, problem.parameters(), context);
-      ASSERT_TRUE(kernel.ok());
-      AlignedFloats workspace((*kernel)->workspace_bytes() / sizeof(float) + 16);
-      const TensorView source = problem.source_views[0];
-      const auto source_size =
-          static_cast<std::size_t>(padded_elements(source.shape, source.layout));
-      const auto size =
-          static_cast<std::size_t>(padded_elements(workload.output(), info.output_layout));
-      AlignedFloats odd_source(source_size + 1), odd_destination(size + 1);
-      std::copy_n(source.data, source_size, odd_source.data() + 1);
-      const std::vector<TensorView> sources = {
-          TensorView::dense(odd_source.data() + 1, source.shape, source.layout)};
-      const TensorView destination =
-          TensorView::dense(odd_destination.data() + 1, workload.output(), info.output_layout);
-      (*kernel)->run({sources, destination, problem.residual.view(), workspace.data()});
-      EXPECT_LE(reference::max_relative_error(destination, problem.expected),
-                error_bound(workload, info.traits))
-          << info.name << ' ' << text;
+      if (primitive->info().op != Op::conv || !primitive->applicability(workload, context))
+        continue;
+      EXPECT_EQ(check(*primitive, workload, context, 1), "");
     }
   }
+}
+
+/// Shapes that made implementations of 2.6.3 fault.
+TEST(OneDnnConvolution, DefectiveOffersAreRefused) {
+  const Context context{default_isa(), 1};
+  auto provider = make_onednn_provider(context);
+  ASSERT_TRUE(provider.ok());
+  for (const char* text : {"n1_ic20_ih14_iw14_oc32_kh3_kw3_s1_pt0_pb3_pl1_pr1",
+                           "n1_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21"}) {
+    const Workload workload = Workload::conv(parse(text), {true, {ActivationKind::swish}});
+    for (const auto& primitive : (*provider)->discover()) {
+      if (primitive->info().op != Op::conv || !primitive->applicability(workload, context))
+        continue;
+      EXPECT_EQ(check(*primitive, workload, context), "");
+    }
+  }
+  const auto small = (*provider)->make("onednn_jit_dw_sse41_nhwc");
+  const Workload odd = Workload::conv(parse("n1_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21"));
+  EXPECT_FALSE(small->applicability(odd, context));
+  const Workload even = Workload::conv(parse("n1_ic24_ih7_iw9_oc24_kh3_kw3_s1_p1_g24"));
+  EXPECT_TRUE(small->applicability(even, context));
 }
 
 TEST(OneDnnConvolution, SeveralThreadsRunOneKernel) {

@@ -28,8 +28,8 @@ ConvShape window(int n, int c, int h, int w, int kernel, int stride, int before,
   return shape;
 }
 
-/// Aligned channels, and channels that leave a tail in both blocked layouts.
-std::vector<TensorShape> tensors() { return {{1, 32, 8, 8}, {2, 21, 5, 7}}; }
+/// Channels that leave no tail, a tail in both blocked layouts, in the larger one.
+std::vector<TensorShape> tensors() { return {{1, 32, 8, 8}, {2, 21, 5, 7}, {1, 24, 3, 5}}; }
 
 std::vector<Workload> workloads() {
   std::vector<Workload> list;
@@ -55,12 +55,14 @@ std::vector<Workload> workloads() {
     }
     list.push_back(Workload::pointwise(Op::add, shape));
     list.push_back(Workload::pointwise(Op::add, shape, {false, {ActivationKind::relu}}));
+    list.push_back(Workload::pointwise(Op::add, shape, {false, {ActivationKind::swish}}));
     list.push_back(Workload::pointwise(Op::softmax, shape));
     list.push_back(Workload::lrn(shape, 5));
     list.push_back(Workload::upsample(Op::upsample_nearest, shape, 2, 2));
     list.push_back(Workload::upsample(Op::upsample_nearest, shape, 3, 2));
     list.push_back(Workload::upsample(Op::upsample_bilinear, shape, 2, 2));
     list.push_back(Workload::upsample(Op::upsample_bilinear, shape, 2, 3));
+    list.push_back(Workload::upsample(Op::upsample_bilinear, {1, shape.c, 3, 80}, 1, 5));
     list.push_back(Workload::pointwise(Op::convert, shape));
   }
   list.push_back(Workload::pointwise(Op::softmax, {2, 1000, 1, 1}));
@@ -115,6 +117,24 @@ TEST(OneDnnOperationsDeathTest, EveryOneIsCorrectAtLowerLevels) {
   for (const Isa isa : supported_isas()) {
     if (isa == default_isa()) continue;
     EXPECT_EXIT(check_level(isa), testing::ExitedWithCode(0), "");
+  }
+}
+
+TEST(OneDnnOperations, TensorsNeedNoAlignment) {
+  const Context context{default_isa(), 1};
+  auto provider = make_onednn_provider(context);
+  ASSERT_TRUE(provider.ok());
+  const TensorShape shape{1, 96, 24, 24};
+  for (const Workload& workload :
+       {Workload::upsample(Op::upsample_bilinear, shape, 3, 3),
+        Workload::upsample(Op::upsample_nearest, shape, 3, 2),
+        Workload::pool(Op::avg_pool_include, window(1, 64, 7, 7, 7, 1, 0, 0)),
+        Workload::pointwise(Op::convert, shape), Workload::pointwise(Op::add, shape)}) {
+    for (const auto& primitive : (*provider)->discover()) {
+      if (primitive->info().op != workload.op) continue;
+      ASSERT_TRUE(primitive->applicability(workload, context)) << primitive->name();
+      EXPECT_EQ(check(*primitive, workload, context, 1), "");
+    }
   }
 }
 

@@ -16,12 +16,13 @@
 
 namespace convopt::onednn_test {
 
-/// A dense tensor between guards, filled with NaN, its padding included.
+/// A dense tensor between guards, filled with NaN, its padding included. It lies `offset` floats
+/// behind the start of a cache line.
 class Buffer {
  public:
-  Buffer(const TensorShape& shape, Layout layout)
-      : floats_(static_cast<std::size_t>(padded_elements(shape, layout)) + 2 * kGuard),
-        view_(TensorView::dense(floats_.data() + kGuard, shape, layout)) {
+  Buffer(const TensorShape& shape, Layout layout, std::size_t offset = 0)
+      : floats_(static_cast<std::size_t>(padded_elements(shape, layout)) + 2 * kGuard + offset),
+        view_(TensorView::dense(floats_.data() + kGuard + offset, shape, layout)) {
     std::fill_n(floats_.data(), floats_.size(), std::numeric_limits<float>::quiet_NaN());
     for (std::size_t i = 0; i < kGuard; ++i) front(i) = back(i) = kMark;
   }
@@ -46,10 +47,13 @@ class Buffer {
 /// A workload with random data in the layouts of a primitive. The data depend on the workload and
 /// the seed alone, so that the expected result is computed once for all primitives.
 struct Problem {
-  Problem(const Workload& what, Layout input, Layout output, std::uint64_t seed = 1)
-      : workload(what), residual(what.output(), output), destination(what.output(), output) {
+  Problem(const Workload& what, Layout input, Layout output, std::uint64_t seed = 1,
+          std::size_t offset = 0)
+      : workload(what),
+        residual(what.output(), output, offset),
+        destination(what.output(), output, offset) {
     for (int i = 0; i < workload.source_count(); ++i) {
-      sources.emplace_back(std::make_unique<Buffer>(workload.source(i), input));
+      sources.emplace_back(std::make_unique<Buffer>(workload.source(i), input, offset));
       reference::fill_random(sources.back()->view(), seed + static_cast<std::uint64_t>(i));
       source_views.push_back(sources.back()->view());
     }
@@ -91,14 +95,15 @@ struct Problem {
 };
 
 /// Empty if the primitive computes the workload correctly, twice, within the bounds of its traits,
-/// else what went wrong.
+/// else what went wrong. `offset`: see Buffer.
 inline std::string check(const Primitive& primitive, const Workload& workload,
-                         const Context& context) {
+                         const Context& context, std::size_t offset = 0) {
   const auto failure = [&](const std::string& what) {
     return std::string(primitive.name()) + " " + workload.text() + " t" +
            std::to_string(context.threads) + ": " + what + "\n";
   };
-  Problem problem(workload, primitive.info().input_layout, primitive.info().output_layout);
+  Problem problem(workload, primitive.info().input_layout, primitive.info().output_layout, 1,
+                  offset);
   auto kernel = primitive.prepare(workload, problem.parameters(), context);
   if (!kernel) return failure(kernel.error().message);
   if ((*kernel)->workspace_bytes() != primitive.workspace_bytes(workload, context)) {
