@@ -83,19 +83,33 @@ void transpose(const float* source, std::int64_t source_step, float* destination
   }
 }
 
+/// Channels are neighbours on both sides; `kChannels` of them, or if that is 0, piece.channels.
+template <int kChannels>
+HWY_INLINE void copy(const Piece& piece) {
+  const D4 d;
+  const int channels = kChannels > 0 ? kChannels : piece.channels;
+  const float* source = piece.source;
+  float* destination = piece.destination;
+  for (int w = 0; w < piece.pixels; ++w) {
+    int c = 0;
+    for (; c + 4 <= channels; c += 4) hn::StoreU(hn::LoadU(d, source + c), d, destination + c);
+    for (; c < channels; ++c) destination[c] = source[c];
+    source += piece.source_pixel;
+    destination += piece.destination_pixel;
+  }
+}
+
 void convert(const Piece& piece) {
   if (piece.channels == 0) {
     // only filling
   } else if (piece.source_channel == 1 && piece.destination_channel == 1) {
-    const D4 d;
-    const int whole = piece.channels / 4 * 4;
-    for (int w = 0; w < piece.pixels; ++w) {
-      const float* source = piece.source + w * piece.source_pixel;
-      float* destination = piece.destination + w * piece.destination_pixel;
-      for (int c = 0; c < whole; c += 4) {
-        hn::StoreU(hn::LoadU(d, source + c), d, destination + c);
-      }
-      for (int c = whole; c < piece.channels; ++c) destination[c] = source[c];
+    // Whole chunks have a constant size.
+    if (piece.channels == 16) {
+      copy<16>(piece);
+    } else if (piece.channels == 8) {
+      copy<8>(piece);
+    } else {
+      copy<0>(piece);
     }
   } else if (piece.source_pixel == 1 && piece.destination_channel == 1) {
     transpose(piece.source, piece.source_channel, piece.destination, piece.destination_pixel,
