@@ -2,6 +2,7 @@
 #define HWY_TARGET_INCLUDE "primitives/gemm/gemm.cpp"
 #include "primitives/simd.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "primitives/gemm/gemm.h"
@@ -243,6 +244,15 @@ void pack(const Kernels& kernels, int k, int columns, const float* b, std::int64
         *to++ = exists ? b[i * row_stride + (column + j) * column_stride] : 0.0F;
       }
     }
+  });
+}
+
+void pack_row(const Kernels& kernels, int k, int columns, int row, const float* values,
+              float* packed) {
+  for_each_panel(kernels, columns, [&](int first, int vectors) {
+    const int width = vectors * kernels.lanes;
+    const std::int64_t column = std::int64_t{first} * kernels.lanes;
+    std::copy_n(values + column, width, packed + column * k + std::int64_t{row} * width);
   });
 }
 

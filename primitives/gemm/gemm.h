@@ -98,4 +98,9 @@ std::int64_t packed_floats(const Kernels& kernels, int k, int columns);
 void pack(const Kernels& kernels, int k, int columns, const float* b, std::int64_t row_stride,
           std::int64_t column_stride, float* packed);
 
+/// Packs row `row` of such a matrix only; `values` holds whole vectors, zeros where columns are
+/// missing.
+void pack_row(const Kernels& kernels, int k, int columns, int row, const float* values,
+              float* packed);
+
 }  // namespace convopt::gemm

@@ -188,24 +188,23 @@ class WinogradKernel final : public Kernel {
     const int columns = blocking_.channels_of_block(block);
     const int first = block * blocking_.block_oc;
     const int real = std::clamp(shape_.oc - first, 0, columns);
-    const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
-    std::vector<float> matrices(static_cast<std::size_t>(products) * shape_.ic * columns);
+    const std::int64_t row_floats = round_up(columns, kernels_.lanes);
+    // Row k of all matrices, then into their panels.
+    std::vector<float> rows(static_cast<std::size_t>(products * row_floats));
     std::vector<double> transformed(static_cast<std::size_t>(products));
-    // Output channels innermost: they lie side by side in every product's matrix.
     for (int k = 0; k < shape_.ic; ++k) {
       for (int c = 0; c < real; ++c) {
         transforms_.filter(weights + (std::int64_t{first + c} * shape_.ic + k) * taps,
                            transformed.data());
         for (int p = 0; p < products; ++p) {
-          matrices[(static_cast<std::size_t>(p) * shape_.ic + k) * columns + c] =
+          rows[static_cast<std::size_t>(p * row_floats + c)] =
               static_cast<float>(transformed[static_cast<std::size_t>(p)]);
         }
       }
-    }
-    for (int p = 0; p < products; ++p) {
-      gemm::pack(kernels_, shape_.ic, columns,
-                 matrices.data() + static_cast<std::size_t>(p) * shape_.ic * columns, columns, 1,
-                 weights_.data() + block_weights(block) + p * product_floats);
+      for (int p = 0; p < products; ++p) {
+        gemm::pack_row(kernels_, shape_.ic, columns, k, rows.data() + p * row_floats,
+                       weights_.data() + block_weights(block) + p * row_floats * shape_.ic);
+      }
     }
   }
 
