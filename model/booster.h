@@ -17,9 +17,11 @@ namespace convopt {
 /// Training uses the calling thread only: on a busy machine the library's OpenMP loops over small
 /// arrays were ten times slower with two threads than with one. Whole models run in parallel.
 struct BoosterParameters {
-  int rounds = 300;
-  int depth = 6;
-  double eta = 0.1;
+  // As good as 300 rounds of depth 6 in cross-validation on real profiles, at half the size and
+  // time; depth 4 and shares of the features below 0.6 were no better either.
+  int rounds = 200;
+  int depth = 5;
+  double eta = 0.12;
   double min_child_weight = 2.0;
   double lambda = 1.0;
   double column_share = 0.6;  ///< of the features, drawn anew for every tree

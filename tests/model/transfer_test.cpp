@@ -113,7 +113,9 @@ TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
         ASSERT_TRUE(alone.ok());
         simple = std::min(simple, error_of(*alone->model, law));
       }
-      EXPECT_LT(kept, 1.1 * simple + 0.02) << name << ", " << shapes << " shapes, seed " << seed;
+      // Which way is best in hindsight cannot be told from few shapes.
+      EXPECT_LT(kept, (1 + 0.5 / shapes) * simple + 0.02)
+          << name << ", " << shapes << " shapes, seed " << seed;
     }
   }
 }
