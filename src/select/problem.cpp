@@ -241,8 +241,7 @@ class Builder {
         const auto absence = c.baseline_only ? Candidate::Absence::limits : c.absence;
         if (most == Candidate::Absence::limits || absence <= most) continue;
         most = absence;
-        example = c.primitive->info().name + ": " +
-                  (c.baseline_only ? "excluded by name or family" : c.reason);
+        example = c.primitive->info().name + ": " + c.reason;
         code = absence == Candidate::Absence::limits    ? ErrorCode::usage
                : absence == Candidate::Absence::no_cost ? ErrorCode::bad_input
                                                         : ErrorCode::environment;

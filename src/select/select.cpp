@@ -1,9 +1,10 @@
 #include "src/select/select.h"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 #include <utility>
+
+#include "src/core/text.h"
 
 namespace convopt {
 namespace {
@@ -12,20 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0]++;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 /// Without the parts that every text carries: `n1_ic3_…` of `conv:n1_ic3_…:relu`.
@@ -53,10 +40,9 @@ Result<void> check_names(const Registry& registry, const std::vector<std::string
           ErrorCode::usage,
           "'" + name + "' is no primitive for convolutions, which alone can be chosen");
     }
-    const auto nearest = std::ranges::min_element(
-        known, {}, [&](const std::string& k) { return edit_distance(name, k); });
+    const std::string_view nearest = closest_name(name, {known.begin(), known.end()});
     std::string sentence = "there is no primitive or family '" + name + "'";
-    if (nearest != known.end()) sentence += "; did you mean '" + *nearest + "'?";
+    if (!nearest.empty()) sentence += "; did you mean '" + std::string(nearest) + "'?";
     return make_error(ErrorCode::usage, sentence);
   }
   return {};

@@ -1,0 +1,172 @@
+#include "src/select/explain.h"
+
+#include <cmath>
+
+#include "src/cli/planning.h"
+#include "src/cli/table.h"
+#include "src/core/json.h"
+#include "src/core/text.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  PlanningOptions planning;
+  std::string layer;
+  bool json = false;
+};
+
+Result<int> find_operator(const Network& network, const std::string& name) {
+  std::vector<std::string_view> names;
+  for (std::size_t op = 0; op < network.operators.size(); ++op) {
+    const Operator& candidate = network.operators[op];
+    if (candidate.name == name) {
+      if (candidate.kind == OperatorKind::compute) return static_cast<int>(op);
+      return make_error(ErrorCode::usage,
+                        "nothing is chosen for '" + name + "': it is a " + candidate.type +
+                            (candidate.kind == OperatorKind::reshape ? " and takes no time"
+                                                                     : ", unknown to convopt"));
+    }
+    names.push_back(candidate.name);
+  }
+  const std::string_view nearest = closest_name(name, names);
+  std::string sentence = "network '" + network.name + "' has no layer '" + name + "'";
+  if (!nearest.empty()) sentence += "; did you mean '" + std::string(nearest) + "'?";
+  return make_error(ErrorCode::usage, sentence);
+}
+
+std::string name_of(const Primitive* primitive) {
+  return primitive == nullptr ? "(in the epilogue of the layer before)"
+                              : std::string(primitive->name());
+}
+
+std::string with_absorbed(const Network& network, const std::vector<int>& absorbed) {
+  std::string text;
+  for (const int op : absorbed) text += (text.empty() ? "" : " + ") + network.operators[op].name;
+  return text;
+}
+
+std::string source_of(const Cost& cost) {
+  switch (cost.source) {
+    case Cost::Source::measured:
+      return "measured";
+    case Cost::Source::bound:
+      return "cut short";
+    default:
+      return cost.estimate.extrapolated ? "extrapolated" : "predicted";
+  }
+}
+
+/// With a sign, in the unit of `format_time`.
+std::string difference(double ns) {
+  if (std::abs(ns) < 0.5) return "0";
+  return (ns < 0 ? "-" : "+") + format_time(std::abs(ns));
+}
+
+std::string arrow(const Option& option) {
+  const std::string from(to_string(option.input)), to(to_string(option.output));
+  return from == to ? from : from + " > " + to;
+}
+
+std::string text_of(const Planning& planning, int op, const Selection& selection,
+                    const Explanation& explanation) {
+  using Align = Table::Align;
+  const Network& network = planning.network();
+  const Problem& problem = selection.problem;
+  std::string text = network.operators[op].name + " of " + network.name + ", " +
+                     problem.workloads[problem.ways[op][0].workload].text() + "\n\n";
+  Table table({{""},
+               {"primitive"},
+               {"layout"},
+               {"with"},
+               {"time", Align::right},
+               {"90 % interval", Align::right},
+               {"source"},
+               {"elsewhere", Align::right},
+               {"whole plan", Align::right},
+               {"", Align::right}});
+  for (const Explanation::Alternative& a : explanation.alternatives) {
+    const bool own = a.primitive != nullptr;
+    table.add_row(
+        {a.chosen ? "*" : "", name_of(a.primitive), arrow(a.option),
+         with_absorbed(network, a.absorbed), own ? format_time(a.cost.estimate.ns) : "",
+         own ? format_time(a.cost.estimate.low_ns) + " - " + format_time(a.cost.estimate.high_ns)
+             : "",
+         own ? source_of(a.cost) : "", difference(a.elsewhere_ns), format_time(a.plan_ns),
+         difference(a.plan_ns - selection.solution.ns)});
+  }
+  text += table.text();
+  text +=
+      "\nelsewhere: what the best plan with that primitive costs more on other layers and on "
+      "conversions\n";
+  if (explanation.absent.empty()) return text;
+  Table absent({{"not available"}, {"because"}});
+  for (const Explanation::Absent& a : explanation.absent) {
+    absent.add_row({name_of(a.primitive), a.reason});
+  }
+  return text + "\n" + absent.text();
+}
+
+Json json_of(const Planning& planning, int op, const Selection& selection,
+             const Explanation& explanation) {
+  const Network& network = planning.network();
+  const Problem& problem = selection.problem;
+  Json candidates = Json::array(), absent = Json::array();
+  for (const Explanation::Alternative& a : explanation.alternatives) {
+    Json fused = Json::array();
+    for (const int other : a.absorbed) fused.push_back(network.operators[other].name);
+    Json entry = {
+        {"primitive", a.primitive == nullptr ? Json(nullptr) : Json(a.primitive->name())},
+        {"family", a.primitive == nullptr ? Json(nullptr) : Json(a.primitive->info().family)},
+        {"chosen", a.chosen},
+        {"input_layout", to_string(a.option.input)},
+        {"output_layout", to_string(a.option.output)},
+        {"fused", std::move(fused)},
+        {"predicted_us", a.cost.estimate.ns / 1e3},
+        {"low_us", a.cost.estimate.low_ns / 1e3},
+        {"high_us", a.cost.estimate.high_ns / 1e3},
+        {"source", a.cost.source == Cost::Source::predicted ? "predicted" : "measured"},
+        {"elsewhere_us", a.elsewhere_ns / 1e3},
+        {"plan_ms", a.plan_ns / 1e6}};
+    candidates.push_back(std::move(entry));
+  }
+  for (const Explanation::Absent& a : explanation.absent) {
+    absent.push_back({{"primitive", a.primitive->name()}, {"reason", a.reason}});
+  }
+  return {{"schema", "convopt.explanation/1"},
+          {"network", network.name},
+          {"platform", planning.platform().id()},
+          {"layer", network.operators[op].name},
+          {"workload", problem.workloads[problem.ways[op][0].workload].text()},
+          {"plan_ms", selection.solution.ns / 1e6},
+          {"candidates", std::move(candidates)},
+          {"absent", std::move(absent)}};
+}
+
+Result<void> explain_action(const Request& request) {
+  const auto planning = Planning::load(request.planning);
+  if (!planning) return planning.error();
+  const auto op = find_operator((*planning)->network(), request.layer);
+  if (!op) return op.error();
+  const auto selection = (*planning)->select();
+  if (!selection) return selection.error();
+  const Explanation explanation =
+      explain(selection->problem, selection->solution, *op, (*planning)->options().time_limit);
+  return write_output("", request.json
+                              ? json_of(**planning, *op, *selection, explanation).dump(1) + "\n"
+                              : text_of(**planning, *op, *selection, explanation));
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "explain", "Shows what every choice for one layer would cost, and why some are absent.");
+  request->planning.add_to(*verb);
+  verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
+  verb->add_flag("--json", request->json, "Prints one JSON document.");
+  verb->callback([&action, request] { action = [request] { return explain_action(*request); }; });
+}
+
+}  // namespace convopt::cli

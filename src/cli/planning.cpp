@@ -1,0 +1,161 @@
+#include "src/cli/planning.h"
+
+#include <chrono>
+#include <cstdio>
+#include <unordered_set>
+#include <utility>
+
+#include "profiler/machine.h"
+#include "profiler/profiler.h"
+#include "profiler/store.h"
+#include "src/select/workloads.h"
+#include "src/tune/places.h"
+
+namespace convopt::cli {
+namespace {
+
+void note(const std::string& sentence) { std::fprintf(stderr, "note: %s\n", sentence.c_str()); }
+
+void warn(const std::string& sentence) { std::fprintf(stderr, "warning: %s\n", sentence.c_str()); }
+
+bool is_here(const RunHeader& header, const Platform& platform) {
+  return header.platform.id() == platform.id();
+}
+
+}  // namespace
+
+void PlanningOptions::add_to(CLI::App& verb) {
+  verb.add_option("network", network, "The network, a JSON file (docs/network-format.md).")
+      ->required();
+  verb.add_option("--model", model,
+                  "Performance model. Default: this machine's own, else the shipped one.");
+  verb.add_option("--profile", profile,
+                  "Times measured on this machine; they count before predictions. Default: this "
+                  "machine's own profile, if there is one.");
+  verb.add_option("--batch", batch, "Batch size. Default: the network's.")
+      ->check(CLI::Range(1, 65536));
+  context.add_to(verb);
+  verb.add_option("--allow", select.limits.allow,
+                  "Only these primitives or families for convolutions, separated by commas.")
+      ->delimiter(',');
+  verb.add_option("--exclude", select.limits.exclude,
+                  "None of these primitives or families for convolutions.")
+      ->delimiter(',');
+  verb.add_option("--max-workspace", select.limits.max_workspace,
+                  "Most scratch memory of an operator, e.g. 64MB.")
+      ->transform(CLI::AsSizeValue(false));
+  verb.add_option("--max-error", select.limits.max_error,
+                  "Largest admissible error of a convolution, relative to its largest result, "
+                  "e.g. 1e-5.")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--time-limit", time_limit,
+                  "Time for proving that no plan is better, e.g. 500ms. Default: 5s.");
+}
+
+Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  std::unique_ptr<Planning> planning(new Planning);
+  planning->options_ = options.select;
+  if (!options.time_limit.empty()) {
+    const auto limit = parse_duration(options.time_limit);
+    if (!limit) {
+      return make_error(ErrorCode::usage,
+                        "--time-limit '" + options.time_limit + "' is not a time like 500ms or 5s");
+    }
+    planning->options_.time_limit = std::chrono::duration<double>(*limit);
+  }
+  Result<Context> context = options.context.context();
+  if (!context) return context.error();
+  Result<Network> network = load_network(options.network, options.batch);
+  if (!network) return network.error();
+  planning->network_ = std::move(*network);
+  for (const std::string& warning : planning->network_.warnings) warn(warning);
+  Result<std::unique_ptr<Registry>> registry = Registry::create(*context);
+  if (!registry) return registry.error();
+  planning->registry_ = std::move(*registry);
+  Result<Platform> platform = cached_platform(context->isa, context->threads);
+  if (!platform) return platform.error();
+  planning->platform_ = std::move(*platform);
+  if (Result<void> loaded = planning->load_model_and_profile(options); !loaded) {
+    return loaded.error();
+  }
+  planning->load_ms_ =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return planning;
+}
+
+Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
+  std::error_code ignored;
+  std::filesystem::path model_path = options.model;
+  if (model_path.empty()) {
+    model_path = local_model_path(platform_);
+    if (!std::filesystem::exists(model_path, ignored)) {
+      model_path = default_model_path();
+      note(
+          "no model of this machine yet, so the shipped one predicts; `convopt transfer` makes "
+          "one in half a minute");
+    }
+  }
+  std::filesystem::path profile_path = options.profile;
+  if (profile_path.empty()) profile_path = local_profile_path(platform_);
+  const bool has_profile =
+      !options.profile.empty() || std::filesystem::exists(profile_path, ignored);
+
+  // A network can be planned by measurements alone, so a missing shipped model is no error then.
+  const bool needs_model =
+      !options.model.empty() || !has_profile || std::filesystem::exists(model_path, ignored);
+  TimingMode timing_mode = TimingMode::warm;
+  if (needs_model) {
+    Result<std::unique_ptr<PerformanceModel>> model = load_model(model_path);
+    if (!model) return model.error();
+    model_ = std::move(*model);
+    timing_mode = model_->info().timing_mode;
+    predicted_ = std::make_unique<PredictedCosts>(*model_, platform_);
+    costs_ = predicted_.get();
+  }
+  if (!has_profile) return {};
+
+  std::unordered_set<std::string> texts;
+  for (const Workload& workload : network_workloads(network_)) texts.insert(workload.text());
+  Result<LoadedProfile> loaded = load_profile(profile_path, {&texts});
+  if (!loaded) return loaded.error();
+  for (const std::string& warning : loaded->warnings) warn(warning);
+  const std::vector<RunHeader>& runs = loaded->profile.runs;
+  const auto here = std::ranges::find_if(
+      runs, [&](const RunHeader& header) { return is_here(header, platform_); });
+  if (here == runs.end()) {
+    const std::string elsewhere = runs.empty() ? "nothing" : runs.front().platform.id();
+    return make_error(ErrorCode::environment, "profile '" + profile_path.string() +
+                                                  "' was measured on " + elsewhere +
+                                                  ", not on this platform, " + platform_.id());
+  }
+  if (model_ == nullptr) timing_mode = here->timing_mode;
+  auto measured = std::make_unique<MeasuredCosts>(loaded->profile, platform_, timing_mode,
+                                                  registry_->libraries());
+  if (measured->size() == 0 && !options.profile.empty()) {
+    note("profile '" + profile_path.string() +
+         "' holds no valid times of this network; `convopt profile --network` adds them");
+  }
+  measured_ = std::move(measured);
+  costs_ = measured_.get();
+  if (predicted_ != nullptr) {
+    combined_ = std::make_unique<MeasuredOrPredicted>(*measured_, *predicted_);
+    costs_ = combined_.get();
+  }
+  return {};
+}
+
+Result<Selection> Planning::select() const {
+  Result<Selection> selection = convopt::select(network_, *registry_, *costs_, platform_, options_);
+  if (!selection) return selection;
+  Plan& plan = selection->plan;
+  if (model_ != nullptr) {
+    plan.model = model_->info().id;
+    plan.seed = model_->info().seed;
+  }
+  plan.load_ms = load_ms_;
+  plan.total_ms += load_ms_;
+  return selection;
+}
+
+}  // namespace convopt::cli

@@ -1,0 +1,57 @@
+// What `select` and `explain` share: which network, on which machine, by which times.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "convopt/model.hpp"
+#include "convopt/network.hpp"
+#include "convopt/primitive.hpp"
+#include "src/cli/cli.h"
+#include "src/select/costs.h"
+#include "src/select/select.h"
+
+namespace convopt::cli {
+
+struct PlanningOptions {
+  ContextOptions context;
+  std::filesystem::path network, model, profile;
+  int batch = 0;
+  SelectOptions select;
+  std::string time_limit;
+
+  void add_to(CLI::App& verb);
+};
+
+/// Everything that choosing needs, loaded. Notes and warnings went to standard error.
+class Planning {
+ public:
+  static Result<std::unique_ptr<Planning>> load(const PlanningOptions& options);
+
+  const Network& network() const { return network_; }
+  const Registry& registry() const { return *registry_; }
+  const Platform& platform() const { return platform_; }
+  const SelectOptions& options() const { return options_; }
+  /// Measured before predicted, or what there is of the two.
+  const CostSource& costs() const { return *costs_; }
+
+  Result<Selection> select() const;
+
+ private:
+  Planning() = default;
+  Result<void> load_model_and_profile(const PlanningOptions& options);
+
+  Network network_;
+  std::unique_ptr<Registry> registry_;
+  Platform platform_;
+  SelectOptions options_;
+  std::unique_ptr<PerformanceModel> model_;
+  std::unique_ptr<CostSource> predicted_, measured_, combined_;
+  const CostSource* costs_ = nullptr;
+  double load_ms_ = 0;
+};
+
+}  // namespace convopt::cli

@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "src/cli/planning.h"
+#include "src/cli/table.h"
+#include "src/select/export.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  PlanningOptions planning;
+  std::string output, export_file;
+  bool json = false;
+};
+
+std::string join(const PlanLayer& layer) {
+  std::string text = layer.name;
+  for (const std::string& fused : layer.fused) text += " + " + fused;
+  return text;
+}
+
+std::string arrow(Layout from, Layout to) {
+  std::string text(to_string(from));
+  return from == to ? text : text + " > " + std::string(to_string(to));
+}
+
+std::string interval(double low_us, double high_us) {
+  return format_time(low_us * 1e3) + " - " + format_time(high_us * 1e3);
+}
+
+std::string times(double factor) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f x", factor);
+  return text;
+}
+
+std::string layers_text(const Plan& plan) {
+  using Align = Table::Align;
+  Table table({{"layer"},
+               {"primitive"},
+               {"layout"},
+               {"time", Align::right},
+               {"90 % interval", Align::right},
+               {"source"}});
+  for (const PlanLayer& layer : plan.layers) {
+    table.add_row({join(layer), layer.primitive, arrow(layer.input_layout, layer.output_layout),
+                   format_time(layer.predicted_us * 1e3), interval(layer.low_us, layer.high_us),
+                   layer.measured       ? "measured"
+                   : layer.extrapolated ? "predicted, far from anything seen"
+                                        : "predicted"});
+  }
+  return table.text();
+}
+
+std::string conversions_text(const Plan& plan) {
+  if (plan.conversions.empty()) return "No layout conversions.\n";
+  Table table({{"conversion of"}, {"primitive"}, {"layout"}, {"time", Table::Align::right}});
+  for (const PlanConversion& c : plan.conversions) {
+    table.add_row({c.tensor, c.primitive, arrow(c.source_layout, c.target_layout),
+                   format_time(c.predicted_us * 1e3)});
+  }
+  return table.text();
+}
+
+std::string totals_text(const Plan& plan) {
+  double convolutions = 0, conversions = 0, others = 0;
+  std::size_t measured = 0;
+  for (const PlanLayer& layer : plan.layers) {
+    (layer.op == "conv" ? convolutions : others) += layer.predicted_us;
+    measured += layer.measured ? 1 : 0;
+  }
+  for (const PlanConversion& c : plan.conversions) conversions += c.predicted_us;
+  std::string text = "total    " + format_time(plan.predicted_ms * 1e6) + ": convolutions " +
+                     format_time(convolutions * 1e3) + ", other operators " +
+                     format_time(others * 1e3) + ", conversions " + format_time(conversions * 1e3) +
+                     "\n";
+  text += "memory   " + format_bytes(double(plan.packed_weight_bytes)) + " packed weights, " +
+          format_bytes(double(plan.workspace_bytes)) + " workspace\n";
+  text += "times    " + std::to_string(measured) + " of " + std::to_string(plan.layers.size()) +
+          " layers measured, the others predicted\n";
+  char gap[64];
+  std::snprintf(gap, sizeof gap, "within %.2g %% of the optimum", plan.gap * 100);
+  text += std::string("plan     ") + (plan.optimal ? "proven optimal for these times" : gap) +
+          ", solved in " + format_time(plan.solve_ms * 1e6) + "\n";
+  return text;
+}
+
+std::string baselines_text(const Plan& plan) {
+  Table table(
+      {{"compared with"}, {"time", Table::Align::right}, {"speed-up", Table::Align::right}});
+  const auto add = [&](const std::string& name, double ms) {
+    table.add_row(ms > 0 ? std::vector<std::string>{name, format_time(ms * 1e6),
+                                                    times(ms / plan.predicted_ms)}
+                         : std::vector<std::string>{name, "unknown"});
+  };
+  const PlanBaselines& b = plan.baselines;
+  add("oneDNN's default everywhere", b.onednn_default_ms);
+  add(b.best_single_primitive.empty() ? "best single primitive"
+                                      : "best single primitive, " + b.best_single_primitive,
+      b.best_single_primitive_ms);
+  add("fastest per layer, then conversions", b.greedy_ms);
+  return table.text();
+}
+
+std::string plan_text(const Plan& plan) {
+  return plan.network + " on " + plan.platform.id() + "\n\n" + layers_text(plan) + "\n" +
+         conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
+}
+
+Result<void> select_action(const Request& request) {
+  const auto planning = Planning::load(request.planning);
+  if (!planning) return planning.error();
+  const auto selection = (*planning)->select();
+  if (!selection) return selection.error();
+  if (!request.export_file.empty()) {
+    const std::string problem = export_problem(selection->problem, selection->solution);
+    if (auto written = write_output(request.export_file, problem); !written) return written;
+  }
+  const std::string json = to_json(selection->plan);
+  if (!request.output.empty()) {
+    if (auto written = write_output(request.output, json); !written) return written;
+  }
+  // Standard output holds one document.
+  if (request.output == "-" || request.export_file == "-") return {};
+  return write_output("", request.json ? json : plan_text(selection->plan));
+}
+
+}  // namespace
+
+void add_select(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "select", "Chooses the fastest primitive and layout for every layer of a network.");
+  request->planning.add_to(*verb);
+  verb->add_option("-o,--output", request->output,
+                   "Writes the plan as JSON (docs/plan-format.md) to this file, - for standard "
+                   "output.");
+  verb->add_option("--export-problem", request->export_file,
+                   "Writes the optimisation problem with its solution as JSON.");
+  verb->add_flag("--json", request->json, "Prints the plan as one JSON document.");
+  verb->callback([&action, request] { action = [request] { return select_action(*request); }; });
+}
+
+}  // namespace convopt::cli
