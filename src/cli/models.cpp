@@ -1,24 +1,8 @@
 #include "src/cli/models.h"
 
 #include <string>
-#include <system_error>
-
-#include "src/core/files.h"
 
 namespace convopt::cli {
-
-Result<void> save_model(const TrainedModel& model, const std::filesystem::path& path) {
-  if (path.parent_path() == local_data_dir() / "models") {
-    std::error_code error;
-    std::filesystem::create_directories(path.parent_path(), error);
-    if (error) {
-      return make_error(
-          ErrorCode::environment,
-          "cannot create the folder '" + path.parent_path().string() + "': " + error.message());
-    }
-  }
-  return model.save(path);
-}
 
 Json to_json(const HoldoutScores& scores) {
   return {{"mdrae", scores.mdrae},

@@ -8,9 +8,6 @@
 
 namespace convopt::cli {
 
-/// Creates the folders of convopt's own places; others must exist.
-Result<void> save_model(const TrainedModel& model, const std::filesystem::path& path);
-
 Json to_json(const HoldoutScores& scores);
 /// Schema convopt.model_summary/1.
 Json to_json(const TrainedModel& model, const std::filesystem::path& path);

@@ -73,7 +73,7 @@ Result<void> train_action(const Request& request) {
   }
   const auto model = train(*data, options);
   if (!model) return model.error();
-  if (auto saved = save_model(**model, output); !saved) return saved;
+  if (auto saved = (*model)->save(output); !saved) return saved;
   if (request.json) return write_output("", to_json(**model, output).dump(2) + "\n");
   print(**model, output);
   return {};

@@ -89,7 +89,7 @@ Result<void> transfer_action(const Request& request) {
   }
   const std::filesystem::path output =
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
-  if (auto saved = save_model(*outcome->transfer.model, output); !saved) return saved;
+  if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
   if (request.json) {
     return write_output("", to_json(*outcome, **source, output).dump(2) + "\n");
   }
