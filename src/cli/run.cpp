@@ -12,6 +12,8 @@
 #include "primitives/reference/reference.h"
 #include "profiler/profiler.h"
 #include "src/cli/cli.h"
+#include "src/cli/planning.h"
+#include "src/cli/table.h"
 #include "src/core/files.h"
 #include "src/core/json.h"
 #include "src/runtime/executor.h"
@@ -23,10 +25,10 @@ namespace convopt::cli {
 namespace {
 
 struct Request {
-  ContextOptions context;
-  std::string network, plan, time = "2s";
+  PlanningOptions planning;
+  std::string plan, time = "2s";
   std::vector<std::string> compare, inputs, outputs;
-  int repeats = 0, batch = 0;
+  int repeats = 0;
   std::uint64_t seed = 1;
   bool verify = false, layers = false, json = false;
 };
@@ -42,28 +44,99 @@ struct Contestant {
 
 using Tensors = std::vector<std::vector<float>>;
 
-Result<Plan> read_plan(const std::string& path, const Network& network) {
-  auto plan = load_plan(path);
-  if (plan.ok() && plan->network_hash != network.hash()) {
-    return make_error(ErrorCode::bad_input, path + " was made for another network, " +
-                                                plan->network + ", or for another batch size");
-  }
-  return plan;
+// What --compare calls the baselines; plan files cannot be called so without a folder.
+constexpr std::string_view kDefault = "onednn_default";
+constexpr std::string_view kSingle = "best_single_primitive";
+constexpr std::string_view kGreedy = "greedy";
+
+bool is_baseline(std::string_view name) {
+  return name == kDefault || name == kSingle || name == kGreedy;
 }
 
-/// What the options leave open is as the plan was made for.
-Result<Context> context_for(const Request& request, const Plan& plan) {
-  ContextOptions options = request.context;
-  if (options.isa.empty()) options.isa = to_string(plan.platform.isa);
-  if (options.threads == 0) options.threads = plan.platform.threads;
-  return options.context();
+/// The plans to run, and what they run with.
+struct Setup {
+  std::unique_ptr<Planning> planning;  ///< only where plans are made here
+  Network loaded_network;
+  std::unique_ptr<Registry> created_registry;
+  std::vector<std::pair<std::string, Plan>> plans;  ///< the first is the one that counts
+
+  const Network& network() const { return planning ? planning->network() : loaded_network; }
+  const Registry& registry() const { return planning ? planning->registry() : *created_registry; }
+};
+
+Result<Plan> baseline(const Selection& selection, const Platform& platform, std::string_view name) {
+  const Baselines& all = selection.baselines;
+  const auto& solution = name == kDefault  ? all.library_default
+                         : name == kSingle ? all.best_single
+                                           : all.greedy;
+  if (!solution) {
+    return make_error(ErrorCode::environment, "there is no plan for --compare " +
+                                                  std::string(name) +
+                                                  ": some of its times are not known");
+  }
+  return make_plan(selection.problem, *solution, platform);
+}
+
+Result<void> check_network(const std::string& path, const Plan& plan, const Network& network) {
+  if (plan.network_hash == network.hash()) return {};
+  return make_error(ErrorCode::bad_input, path + " was made for another network, " + plan.network +
+                                              ", or for another batch size");
+}
+
+Result<Setup> set_up(const Request& request) {
+  Setup setup;
+  PlanningOptions options = request.planning;
+  std::optional<Plan> given;
+  if (!request.plan.empty()) {
+    auto plan = load_plan(request.plan);
+    if (!plan) return plan.error();
+    given = std::move(*plan);
+    // What the options leave open is as the plan was made for.
+    if (options.context.isa.empty()) options.context.isa = to_string(given->platform.isa);
+    if (options.context.threads == 0) options.context.threads = given->platform.threads;
+  }
+  std::optional<Selection> selection;
+  if (!given || std::ranges::any_of(request.compare, is_baseline)) {
+    auto planning = Planning::load(options);
+    if (!planning) return planning.error();
+    setup.planning = std::move(*planning);
+    auto selected = setup.planning->select();
+    if (!selected) return selected.error();
+    selection = std::move(*selected);
+  } else {
+    auto network = load_network(options.network, options.batch);
+    if (!network) return network.error();
+    setup.loaded_network = std::move(*network);
+    const auto context = options.context.context();
+    if (!context) return context.error();
+    auto registry = Registry::create(*context);
+    if (!registry) return registry.error();
+    setup.created_registry = std::move(*registry);
+  }
+
+  if (given) {
+    if (auto fits = check_network(request.plan, *given, setup.network()); !fits) {
+      return fits.error();
+    }
+    setup.plans.emplace_back(request.plan, std::move(*given));
+  } else {
+    setup.plans.emplace_back("plan", selection->plan);
+  }
+  for (const std::string& name : request.compare) {
+    auto plan = is_baseline(name) ? baseline(*selection, setup.planning->platform(), name)
+                                  : load_plan(name);
+    if (!plan) return plan.error();
+    if (auto fits = check_network(name, *plan, setup.network()); !fits) return fits.error();
+    setup.plans.emplace_back(name, std::move(*plan));
+  }
+  return setup;
 }
 
 Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
                            const Registry& registry, const WeightSource& weights) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
-    std::fprintf(stderr, "convopt: note: %s was made for %s, so its predictions do not hold here\n",
+    std::fprintf(stderr, "note: %s was made for %s, so its predictions do not hold here\n",
                  label.c_str(), plan.platform.id().c_str());
   }
   const auto start = std::chrono::steady_clock::now();
@@ -174,52 +247,58 @@ Json report_json(const Network& network, const Request& request, const Context& 
   return json;
 }
 
-void print_layers(const Contestant& contestant) {
-  const auto steps = contestant.executor->steps();
-  int name_width = 5;
-  int primitive_width = 9;
-  for (const Step& step : steps) {
-    name_width = std::max(name_width, static_cast<int>(step.name.size()));
-    primitive_width = std::max(primitive_width, static_cast<int>(step.primitive->name().size()));
-  }
-  std::printf("\n%-*s  %-*s  %12s  %12s  %6s\n", name_width, "layer", primitive_width, "primitive",
-              "predicted us", "measured us", "ratio");
-  const auto row = [&](const std::string& name, const std::string& primitive, double predicted_us,
+std::string decimal(double value, int digits) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string layers_text(const Contestant& contestant) {
+  using Align = Table::Align;
+  Table table({{"layer"},
+               {"primitive"},
+               {"predicted us", Align::right},
+               {"measured us", Align::right},
+               {"ratio", Align::right}});
+  const auto add = [&](const std::string& name, std::string_view primitive, double predicted_us,
                        double measured_us) {
-    std::printf("%-*s  %-*s  %12.1f  %12.1f", name_width, name.c_str(), primitive_width,
-                primitive.c_str(), predicted_us, measured_us);
-    if (predicted_us > 0) std::printf("  %6.2f", measured_us / predicted_us);
-    std::printf("\n");
+    table.add_row({name, std::string(primitive), decimal(predicted_us, 1), decimal(measured_us, 1),
+                   predicted_us > 0 ? decimal(measured_us / predicted_us, 2) : ""});
   };
+  const auto steps = contestant.executor->steps();
   double predicted_us = 0;
   double measured_us = 0;
   for (std::size_t s = 0; s < steps.size(); ++s) {
     const double us = contestant.times.steps_ns[s] / 1e3;
-    row(steps[s].name, std::string(steps[s].primitive->name()), steps[s].predicted_us, us);
+    add(steps[s].name, steps[s].primitive->name(), steps[s].predicted_us, us);
     predicted_us += steps[s].predicted_us;
     measured_us += us;
   }
-  row("sum", "", predicted_us, measured_us);
+  add("sum", "", predicted_us, measured_us);
+  return table.text();
 }
 
-void print_comparison(const std::vector<Contestant>& contestants) {
-  int width = 4;
-  for (const Contestant& c : contestants) width = std::max(width, static_cast<int>(c.label.size()));
-  const double best = contestants.front().times.median_ns();
-  std::printf("\n%-*s  %9s  %9s  %9s  %9s  %6s\n", width, "plan", "median", "p95", "min",
-              "predicted", "ratio");
+std::string comparison_text(const std::vector<Contestant>& contestants) {
+  using Align = Table::Align;
+  Table table({{"plan"},
+               {"median", Align::right},
+               {"p95", Align::right},
+               {"min", Align::right},
+               {"predicted", Align::right},
+               {"ratio", Align::right}});
+  const double mine = contestants.front().times.median_ns();
+  std::string losses;
   for (const Contestant& c : contestants) {
-    std::printf("%-*s  %9s  %9s  %9s  %9s  %6.3f\n", width, c.label.c_str(),
-                format_time(c.times.median_ns()).c_str(),
-                format_time(c.times.quantile_ns(0.95)).c_str(),
-                format_time(c.times.min_ns()).c_str(),
-                format_time(c.plan.predicted_ms * 1e6).c_str(), c.times.median_ns() / best);
-  }
-  for (const Contestant& c : contestants) {
-    if (c.times.median_ns() < best) {
-      std::printf("%s is faster than %s\n", c.label.c_str(), contestants.front().label.c_str());
+    const double median = c.times.median_ns();
+    table.add_row({c.label, format_time(median), format_time(c.times.quantile_ns(0.95)),
+                   format_time(c.times.min_ns()), format_time(c.plan.predicted_ms * 1e6),
+                   decimal(median / mine, 3)});
+    // Both figures must say so before noise is called a loss.
+    if (median < mine && c.times.min_ns() < contestants.front().times.min_ns()) {
+      losses += c.label + " is faster than " + contestants.front().label + "\n";
     }
   }
+  return table.text() + losses;
 }
 
 void print_report(const Network& network, const Request& request, const Context& context,
@@ -246,8 +325,8 @@ void print_report(const Network& network, const Request& request, const Context&
     std::printf("verified   %zu tensors, largest relative error %.1e\n",
                 verification->checks.size(), verification->max_error());
   }
-  if (contestants.size() > 1) print_comparison(contestants);
-  if (request.layers) print_layers(main);
+  if (contestants.size() > 1) std::printf("\n%s", comparison_text(contestants).c_str());
+  if (request.layers) std::printf("\n%s", layers_text(main).c_str());
 }
 
 Result<void> check_verified(const Verification& verification) {
@@ -280,34 +359,24 @@ Result<TimingOptions> timing_options(const Request& request) {
 Result<void> run(const Request& request) {
   auto timing = timing_options(request);
   if (!timing) return timing.error();
-  auto network = load_network(request.network, request.batch);
-  if (!network) return network.error();
-  if (!request.outputs.empty() && request.outputs.size() != network->outputs.size()) {
+  auto setup = set_up(request);
+  if (!setup) return setup.error();
+  const Network& network = setup->network();
+  const Context& context = setup->registry().context();
+  if (!request.outputs.empty() && request.outputs.size() != network.outputs.size()) {
     return make_error(ErrorCode::usage, "the network has " +
-                                            std::to_string(network->outputs.size()) +
+                                            std::to_string(network.outputs.size()) +
                                             " outputs, --output is given " +
                                             std::to_string(request.outputs.size()) + " times");
   }
-  std::vector<std::pair<std::string, Plan>> plans;
-  std::vector<std::string> paths = {request.plan};
-  paths.insert(paths.end(), request.compare.begin(), request.compare.end());
-  for (const std::string& path : paths) {
-    auto plan = read_plan(path, *network);
-    if (!plan) return plan.error();
-    plans.emplace_back(path, std::move(*plan));
-  }
-  const auto context = context_for(request, plans.front().second);
-  if (!context) return context.error();
-  const auto registry = Registry::create(*context);
-  if (!registry) return registry.error();
-  const auto inputs = make_inputs(request, *network);
+  const auto inputs = make_inputs(request, network);
   if (!inputs) return inputs.error();
 
-  const RandomWeights weights(*network, request.seed);
+  const RandomWeights weights(network, request.seed);
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
-  for (auto& [label, plan] : plans) {
-    auto ready = prepare(std::move(label), std::move(plan), *network, **registry, weights);
+  for (auto& [label, plan] : setup->plans) {
+    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights);
     if (!ready) return ready.error();
     contestants.push_back(std::move(*ready));
     executors.push_back(contestants.back().executor.get());
@@ -316,11 +385,11 @@ Result<void> run(const Request& request) {
   const std::vector<std::span<const float>> sources(inputs->begin(), inputs->end());
   std::optional<Verification> verification;
   if (request.verify) {
-    auto verified = verify(*executors.front(), *network, weights, sources);
+    auto verified = verify(*executors.front(), network, weights, sources);
     if (!verified) return verified.error();
     verification = std::move(*verified);
   }
-  Tensors outputs = tensors_for(*network, network->outputs);
+  Tensors outputs = tensors_for(network, network.outputs);
   const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
   auto times = time_in_turns(executors, sources, destinations, *timing);
   if (!times) return times.error();
@@ -329,15 +398,15 @@ Result<void> run(const Request& request) {
   if (!request.outputs.empty()) {
     // The last run may have been that of another plan.
     if (auto ran = executors.front()->run(sources, destinations); !ran) return ran;
-    if (auto written = write_outputs(request, *network, std::move(outputs)); !written) {
+    if (auto written = write_outputs(request, network, std::move(outputs)); !written) {
       return written;
     }
   }
   if (request.json) {
-    const Json json = report_json(*network, request, *context, contestants, verification);
+    const Json json = report_json(network, request, context, contestants, verification);
     if (auto written = write_output("", json.dump(2) + "\n"); !written) return written;
   } else {
-    print_report(*network, request, *context, contestants, verification);
+    print_report(network, request, context, contestants, verification);
   }
   return verification ? check_verified(*verification) : Result<void>();
 }
@@ -348,14 +417,13 @@ void add_run(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
       "run", "Executes a network by a plan, with random weights, and times it on this machine.");
-  verb->add_option("NET", request->network, "Network file (docs/network-format.md).")->required();
-  verb->add_option("--plan", request->plan, "Plan file, as `convopt select -o` writes it.")
-      ->required();
+  request->planning.add_to(*verb);
+  verb->add_option("--plan", request->plan,
+                   "Plan file, as `convopt select -o` writes it. Default: selects as `convopt "
+                   "select` does with these options.");
   verb->add_option("--compare", request->compare,
-                   "More plans for the same network, timed in turns with the first.");
-  request->context.add_to(*verb);
-  verb->add_option("--batch", request->batch, "Images per run, in place of the file's number.")
-      ->check(CLI::Range(1, 4096));
+                   "More plans for the same network, timed in turns with the first: files, or "
+                   "onednn_default, best_single_primitive, greedy.");
   verb->add_option("--time", request->time,
                    "How long to time, such as 500ms or 10s, all plans together.")
       ->capture_default_str();
