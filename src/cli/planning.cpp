@@ -1,5 +1,6 @@
 #include "src/cli/planning.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <unordered_set>
@@ -18,10 +19,6 @@ void note(const std::string& sentence) { std::fprintf(stderr, "note: %s\n", sent
 
 void warn(const std::string& sentence) { std::fprintf(stderr, "warning: %s\n", sentence.c_str()); }
 
-bool is_here(const RunHeader& header, const Platform& platform) {
-  return header.platform.id() == platform.id();
-}
-
 }  // namespace
 
 void PlanningOptions::add_to(CLI::App& verb) {
@@ -37,10 +34,12 @@ void PlanningOptions::add_to(CLI::App& verb) {
   context.add_to(verb);
   verb.add_option("--allow", select.limits.allow,
                   "Only these primitives or families for convolutions, separated by commas.")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb.add_option("--exclude", select.limits.exclude,
                   "None of these primitives or families for convolutions.")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb.add_option("--max-workspace", select.limits.max_workspace,
                   "Most scratch memory of an operator, e.g. 64MB.")
       ->transform(CLI::AsSizeValue(false));
@@ -87,15 +86,9 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
 Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
   std::error_code ignored;
   std::filesystem::path model_path = options.model;
-  if (model_path.empty()) {
-    model_path = local_model_path(platform_);
-    if (!std::filesystem::exists(model_path, ignored)) {
-      model_path = default_model_path();
-      note(
-          "no model of this machine yet, so the shipped one predicts; `convopt transfer` makes "
-          "one in half a minute");
-    }
-  }
+  if (model_path.empty()) model_path = local_model_path(platform_);
+  const bool shipped = options.model.empty() && !std::filesystem::exists(model_path, ignored);
+  if (shipped) model_path = default_model_path();
   std::filesystem::path profile_path = options.profile;
   if (profile_path.empty()) profile_path = local_profile_path(platform_);
   const bool has_profile =
@@ -112,6 +105,11 @@ Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
     timing_mode = model_->info().timing_mode;
     predicted_ = std::make_unique<PredictedCosts>(*model_, platform_);
     costs_ = predicted_.get();
+    if (shipped) {
+      note(
+          "this machine has no model of its own, so the shipped one predicts; `convopt transfer` "
+          "makes one in half a minute");
+    }
   }
   if (!has_profile) return {};
 
@@ -122,7 +120,7 @@ Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
   for (const std::string& warning : loaded->warnings) warn(warning);
   const std::vector<RunHeader>& runs = loaded->profile.runs;
   const auto here = std::ranges::find_if(
-      runs, [&](const RunHeader& header) { return is_here(header, platform_); });
+      runs, [&](const RunHeader& header) { return header.platform.id() == platform_.id(); });
   if (here == runs.end()) {
     const std::string elsewhere = runs.empty() ? "nothing" : runs.front().platform.id();
     return make_error(ErrorCode::environment, "profile '" + profile_path.string() +

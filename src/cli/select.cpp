@@ -47,7 +47,7 @@ std::string layers_text(const Plan& plan) {
     table.add_row({join(layer), layer.primitive, arrow(layer.input_layout, layer.output_layout),
                    format_time(layer.predicted_us * 1e3), interval(layer.low_us, layer.high_us),
                    layer.measured       ? "measured"
-                   : layer.extrapolated ? "predicted, far from anything seen"
+                   : layer.extrapolated ? "extrapolated"
                                         : "predicted"});
   }
   return table.text();
@@ -77,8 +77,13 @@ std::string totals_text(const Plan& plan) {
                      "\n";
   text += "memory   " + format_bytes(double(plan.packed_weight_bytes)) + " packed weights, " +
           format_bytes(double(plan.workspace_bytes)) + " workspace\n";
-  text += "times    " + std::to_string(measured) + " of " + std::to_string(plan.layers.size()) +
-          " layers measured, the others predicted\n";
+  const std::string all = std::to_string(plan.layers.size());
+  text += "times    " +
+          (measured == plan.layers.size() ? "all measured on this machine"
+           : measured == 0                ? "all predicted"
+                                          : std::to_string(measured) + " of " + all +
+                                 " layers measured, the others predicted") +
+          (plan.model.empty() ? "" : ", model " + plan.model) + "\n";
   char gap[64];
   std::snprintf(gap, sizeof gap, "within %.2g %% of the optimum", plan.gap * 100);
   text += std::string("plan     ") + (plan.optimal ? "proven optimal for these times" : gap) +

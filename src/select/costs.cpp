@@ -106,7 +106,7 @@ Result<std::vector<Cost>> MeasuredCosts::costs(std::span<const Query> queries) c
     if (found == entries_.end()) {
       result.push_back({Cost::Source::unknown, {}, "not measured here"});
     } else if (found->second.revision != query.primitive->revision) {
-      result.push_back({Cost::Source::unknown, {}, "measured here only in an older revision"});
+      result.push_back({Cost::Source::unknown, {}, "measured here only in another revision"});
     } else {
       result.push_back(found->second.cost);
     }

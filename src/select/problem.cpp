@@ -99,8 +99,8 @@ class Builder {
         absent(Candidate::Absence::limits, "excluded by name or family");
       } else if (limits_.max_error > 0) {
         if (const double bound = error_bound(workload, info.traits); bound > limits_.max_error) {
-          absent(Candidate::Absence::limits, "its error may reach " + number(bound) +
-                                                 " of the result, allowed are " +
+          absent(Candidate::Absence::limits, "too inexact: its error may reach " + number(bound) +
+                                                 " of the result, not " +
                                                  number(limits_.max_error));
         }
       }
@@ -116,7 +116,7 @@ class Builder {
     } else if (limits_.max_workspace != SIZE_MAX && !c.baseline_only) {
       const std::size_t bytes = primitive->workspace_bytes(workload, problem_.context);
       if (bytes > limits_.max_workspace) {
-        absent(Candidate::Absence::limits, "needs " + std::to_string(bytes) +
+        absent(Candidate::Absence::limits, "too hungry: it needs " + std::to_string(bytes) +
                                                " bytes of workspace, allowed are " +
                                                std::to_string(limits_.max_workspace));
       }
@@ -231,25 +231,31 @@ class Builder {
         return o.candidate < 0 || !problem_.candidates[o.candidate].baseline_only;
       });
       if (possible) continue;
-      const int workload = problem_.ways[op][0].workload;
-      ErrorCode code = ErrorCode::environment;
-      std::string example = "there is none for this operation";
-      // The reason that is the user's to change comes first.
-      auto most = Candidate::Absence::none;
-      for (const Candidate& c : problem_.candidates) {
-        if (c.workload != workload) continue;
-        const auto absence = c.baseline_only ? Candidate::Absence::limits : c.absence;
-        if (most == Candidate::Absence::limits || absence <= most) continue;
-        most = absence;
-        example = c.primitive->info().name + ": " + c.reason;
-        code = absence == Candidate::Absence::limits    ? ErrorCode::usage
-               : absence == Candidate::Absence::no_cost ? ErrorCode::bad_input
-                                                        : ErrorCode::environment;
-      }
-      return make_error(code, "no primitive is left for operator '" + network().operators[op].name +
-                                  "' (" + problem_.workloads[workload].text() + "); " + example);
+      return nothing_left(static_cast<int>(op));
     }
     return {};
+  }
+
+  /// One sentence with the reason that the user can do most about: a limit that keeps out what
+  /// would do, else a cost that nobody knows, else that nothing applies.
+  Error nothing_left(int op) const {
+    const int id = problem_.ways[op][0].workload;
+    const Workload& workload = problem_.workloads[id];
+    const std::string sentence = "no primitive is left for operator '" +
+                                 network().operators[op].name + "' (" + workload.text() + ")";
+    Error error = make_error(ErrorCode::environment, sentence + ": there is none for it here");
+    for (const Candidate& c : problem_.candidates) {
+      if (c.workload != id) continue;
+      const std::string example = sentence + ": " + c.primitive->info().name;
+      if (c.baseline_only || (c.absence == Candidate::Absence::limits &&
+                              c.primitive->applicability(workload, problem_.context))) {
+        return make_error(ErrorCode::usage, example + " would do but is " + c.reason);
+      }
+      if (c.absence == Candidate::Absence::no_cost) {
+        error = make_error(ErrorCode::bad_input, example + " is " + c.reason);
+      }
+    }
+    return error;
   }
 
   void add_conversions() {

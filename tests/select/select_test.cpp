@@ -9,6 +9,7 @@
 #include <set>
 
 #include "src/core/json.h"
+#include "src/select/explain.h"
 #include "src/select/export.h"
 #include "src/select/workloads.h"
 #include "tests/select/fakes.h"
@@ -459,6 +460,9 @@ TEST(Select, ErrorLimit) {
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, ErrorCode::usage);
   EXPECT_NE(none.error().message.find("'conv'"), std::string::npos);
+  EXPECT_NE(none.error().message.find("lib_conv_nchw would do but is too inexact"),
+            std::string::npos)
+      << none.error().message;
   options.limits.max_error = 1;
   EXPECT_TRUE(select(network, registry, times({}), platform(), options).ok());
 }
@@ -551,6 +555,56 @@ TEST(Select, PriceByOtherCosts) {
 
   const FakeCosts nothing([](const Workload&, const PrimitiveInfo&) { return -1.0; });
   EXPECT_FALSE(price_ns(*problem, chosen->assignment, nothing).ok());
+}
+
+TEST(Explain, ForcesEveryCandidateAndNamesTheAbsent) {
+  FakeRegistry registry = two_layouts();
+  registry.add("never", "own", Op::conv, Layout::nchw, Layout::nchw,
+               [](const Workload&) { return false; });
+  NetworkBuilder builder;
+  const Network network =
+      builder.build({builder.relu("relu", builder.conv("conv", builder.input()))});
+  const FakeCosts costs = times({{"lib_conv_nchw", 100},
+                                 {"own_nhwc", 90},
+                                 {"own_nchw_nhwc", 500},
+                                 {"convert_nchw_nhwc", 30},
+                                 {"convert_nhwc_nchw", 20}});
+  const auto selection = select(network, registry, costs, platform());
+  ASSERT_TRUE(selection.ok());
+  const Explanation conv =
+      explain(selection->problem, selection->solution, 0, std::chrono::seconds(5));
+  ASSERT_EQ(conv.alternatives.size(), 3U);
+  EXPECT_EQ(conv.alternatives[0].primitive->name(), "lib_conv_nchw");
+  EXPECT_TRUE(conv.alternatives[0].chosen);
+  EXPECT_EQ(conv.alternatives[0].elsewhere_ns, 0);
+  EXPECT_EQ(conv.alternatives[0].absorbed, std::vector<int>{1});
+  EXPECT_EQ(conv.alternatives[1].primitive->name(), "own_nhwc");
+  EXPECT_EQ(conv.alternatives[1].plan_ns, 91 + 30 + 20);
+  EXPECT_EQ(conv.alternatives[1].elsewhere_ns, 30 + 20);
+  EXPECT_EQ(conv.alternatives[2].plan_ns, 501 + 20);
+  ASSERT_EQ(conv.absent.size(), 1U);
+  EXPECT_EQ(conv.absent[0].primitive->name(), "never");
+  EXPECT_EQ(conv.absent[0].reason, "it cannot");
+
+  const Explanation relu =
+      explain(selection->problem, selection->solution, 1, std::chrono::seconds(5));
+  ASSERT_EQ(relu.alternatives.size(), 3U);  // in the epilogue, or by itself in either layout
+  EXPECT_EQ(relu.alternatives[0].primitive, nullptr);
+  EXPECT_TRUE(relu.alternatives[0].chosen);
+}
+
+TEST(Explain, ChosenComesFirstAmongEquals) {
+  const FakeRegistry registry = two_layouts();
+  const Network network = random_network(12, 12);
+  const auto selection = select(network, registry, FakeCosts::random(5, 3), platform());
+  ASSERT_TRUE(selection.ok());
+  for (std::size_t op = 0; op < network.operators.size(); ++op) {
+    const Explanation e = explain(selection->problem, selection->solution, static_cast<int>(op),
+                                  std::chrono::seconds(5));
+    ASSERT_FALSE(e.alternatives.empty());
+    EXPECT_TRUE(e.alternatives[0].chosen);
+    EXPECT_EQ(e.alternatives[0].plan_ns, selection->solution.ns);
+  }
 }
 
 TEST(Export, ValueIsTheSolutionsAndTheOptimum) {

@@ -1,0 +1,199 @@
+// The verbs select, explain and list, as a user or a shell meets them. No times matter here, so
+// plans are made by a model trained in a moment.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kNetwork = R"({"schema":"convopt.network/1","name":"tiny","source":"a test",
+  "input":{"shape":[1,3,12,12]},
+  "operators":[
+    {"name":"c1","op":"conv","oc":16,"kernel":3,"padding":1},
+    {"name":"r1","op":"relu"},
+    {"name":"c2","op":"conv","oc":16,"kernel":3,"padding":1},
+    {"name":"sum","op":"add","inputs":["c2","r1"]},
+    {"name":"r2","op":"relu"}]})";
+
+class SelectVerb : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / ("convopt-cli-select-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+    std::ofstream(folder_ / "tiny.json") << kNetwork;
+    const std::string profile = (folder_ / "profile.jsonl").string();
+    ASSERT_EQ(run("profile --threads 1 --quiet --network " + net() + " -o " + profile), 0);
+    ASSERT_EQ(run("train " + profile + " -o " + (folder_ / "model.ubj").string()), 0) << err();
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+
+  static std::string net() { return (folder_ / "tiny.json").string(); }
+  static std::string by_model() {
+    return net() + " --threads 1 --model " + (folder_ / "model.ubj").string() + " ";
+  }
+  static std::string file(const std::string& name) { return (folder_ / name).string(); }
+  static int run(const std::string& arguments) {
+    const std::string command =
+        CONVOPT_BINARY " " + arguments + " >" + file("out") + " 2>" + file("err");
+    const int status = std::system(command.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  static std::string text(const std::string& name) {
+    std::ifstream stream(folder_ / name);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  static std::string out() { return text("out"); }
+  static std::string err() { return text("err"); }
+  static json out_json() { return json::parse(out(), nullptr, false); }
+
+  static inline fs::path folder_;
+};
+
+TEST_F(SelectVerb, PlansAndNamesTheLayers) {
+  ASSERT_EQ(run("select " + by_model()), 0) << err();
+  for (const char* part : {"c1", "c2", "total", "proven optimal", "oneDNN's default"}) {
+    EXPECT_NE(out().find(part), std::string::npos) << part << "\n" << out();
+  }
+}
+
+TEST_F(SelectVerb, JsonIsOneDocumentThatAddsUp) {
+  ASSERT_EQ(run("select --json " + by_model()), 0) << err();
+  const json plan = out_json();
+  ASSERT_TRUE(plan.is_object());
+  EXPECT_EQ(plan["schema"], "convopt.plan/1");
+  double sum = 0;
+  for (const json& layer : plan["layers"]) sum += layer["predicted_us"].get<double>();
+  for (const json& c : plan["conversions"]) sum += c["predicted_us"].get<double>();
+  EXPECT_NEAR(plan["predicted_ms"].get<double>() * 1e3, sum, 0.02);
+  EXPECT_TRUE(plan["optimal"].get<bool>());
+  EXPECT_LE(plan["predicted_ms"], plan["baselines"]["onednn_default_ms"]);
+  EXPECT_LE(plan["predicted_ms"], plan["baselines"]["best_single_primitive_ms"]);
+  EXPECT_LE(plan["predicted_ms"], plan["baselines"]["greedy_ms"]);
+}
+
+TEST_F(SelectVerb, SameInputsSamePlan) {
+  ASSERT_EQ(run("select --json " + by_model()), 0);
+  json first = out_json();
+  ASSERT_EQ(run("select --json " + by_model()), 0);
+  json second = out_json();
+  first.erase("timing");
+  second.erase("timing");
+  EXPECT_EQ(first, second);
+}
+
+TEST_F(SelectVerb, MeasuredBeatsPredicted) {
+  ASSERT_EQ(run("select --json " + by_model() + "--profile " + file("profile.jsonl")), 0) << err();
+  for (const json& layer : out_json()["layers"]) EXPECT_EQ(layer["source"], "measured") << layer;
+}
+
+TEST_F(SelectVerb, ExportsWhatItSolved) {
+  ASSERT_EQ(run("select " + by_model() + "-o " + file("plan.json") + " --export-problem " +
+                file("problem.json")),
+            0)
+      << err();
+  const json plan = json::parse(text("plan.json"), nullptr, false);
+  const json problem = json::parse(text("problem.json"), nullptr, false);
+  ASSERT_TRUE(plan.is_object() && problem.is_object());
+  double value = 0;
+  const json& chosen = problem["solution"];
+  for (std::size_t n = 0; n < chosen.size(); ++n) {
+    value += problem["nodes"][n]["costs"][chosen[n].get<int>()].get<double>();
+  }
+  for (const json& edge : problem["edges"]) {
+    const json& cost = edge["costs"][chosen[edge["from"].get<int>()].get<int>()]
+                           [chosen[edge["to"].get<int>()].get<int>()];
+    ASSERT_TRUE(cost.is_number()) << "the solution takes what is impossible";
+    value += cost.get<double>();
+  }
+  EXPECT_NEAR(value, problem["value"].get<double>(), 1e-6);
+  EXPECT_NEAR(value, plan["predicted_ms"].get<double>() * 1e3, 0.02);
+}
+
+TEST_F(SelectVerb, Limits) {
+  ASSERT_EQ(run("select --json --exclude onednn,winograd " + by_model()), 0) << err();
+  for (const json& layer : out_json()["layers"]) {
+    if (layer["op"] != "conv") continue;
+    EXPECT_NE(layer["family"], "onednn");
+    EXPECT_NE(layer["family"], "winograd");
+  }
+  ASSERT_EQ(run("select --json --allow direct " + by_model()), 0) << err();
+  for (const json& layer : out_json()["layers"]) {
+    if (layer["op"] != "conv") continue;
+    EXPECT_EQ(layer["family"], "direct");
+  }
+}
+
+TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
+  const struct {
+    std::string arguments;
+    int code;
+    std::string sentence;
+  } cases[] = {
+      {"select", 2, "network"},
+      {"select " + by_model() + "--allow winogard", 2, "'winograd'"},
+      {"select " + by_model() + "--allow depthwise", 2, "'c1'"},
+      {"select " + by_model() + "--max-error 1e-30", 2, "too inexact"},
+      {"select " + by_model() + "--max-workspace 3parsec", 2, "--max-workspace"},
+      {"select " + by_model() + "--time-limit soon", 2, "--time-limit"},
+      {"select " + by_model() + "--isa avx1024", 2, "avx1024"},
+      {"select " + by_model() + "--batch 0", 2, "--batch"},
+      {"select " + file("none.json") + " --threads 1 --model " + file("model.ubj"), 3, "none.json"},
+      {"select " + file("model.ubj") + " --threads 1 --model " + file("model.ubj"), 3, "model.ubj"},
+      {"select " + net() + " --threads 1 --model " + net(), 3, "tiny.json"},
+      {"select " + by_model() + "--profile " + net(), 3, "tiny.json"},
+      {"select " + net() + " --threads 3 --model " + file("model.ubj") + " --profile " +
+           file("profile.jsonl"),
+       4, "not on this platform"},
+      {"select " + by_model() + "-o /dev/null/plan.json", 4, "/dev/null"},
+      {"explain " + by_model() + "c3", 2, "'c1'"},
+      {"list --op nothing", 2, "nothing"},
+  };
+  for (const auto& bad : cases) {
+    EXPECT_EQ(run(bad.arguments), bad.code) << bad.arguments << "\n" << err();
+    EXPECT_NE(err().find(bad.sentence), std::string::npos) << bad.arguments << "\n" << err();
+    EXPECT_EQ(out(), "") << bad.arguments;
+  }
+}
+
+TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {
+  ASSERT_EQ(run("explain --json " + by_model() + " c2"), 0) << err();
+  const json explanation = out_json();
+  ASSERT_TRUE(explanation.is_object());
+  ASSERT_GE(explanation["candidates"].size(), 3U);
+  const double best = explanation["plan_ms"].get<double>();
+  int chosen = 0;
+  for (const json& candidate : explanation["candidates"]) {
+    EXPECT_GE(candidate["plan_ms"].get<double>(), best - 1e-9);
+    chosen += candidate["chosen"].get<bool>() ? 1 : 0;
+  }
+  EXPECT_EQ(chosen, 1);
+  EXPECT_FALSE(explanation["absent"].empty());
+  for (const json& absent : explanation["absent"]) EXPECT_NE(absent["reason"], "");
+  EXPECT_EQ(run("explain " + by_model() + " r1"), 0) << err();
+}
+
+TEST_F(SelectVerb, ListsPrimitives) {
+  ASSERT_EQ(run("list --json"), 0) << err();
+  const json list = out_json();
+  ASSERT_TRUE(list.is_array());
+  EXPECT_GT(list.size(), 20U);
+  for (const json& primitive : list) {
+    for (const char* field :
+         {"name", "family", "description", "input_layout", "output_layout", "available"}) {
+      EXPECT_TRUE(primitive.contains(field)) << field;
+    }
+  }
+}
+
+}  // namespace
