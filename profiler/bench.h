@@ -58,7 +58,7 @@ class Sentinel {
 };
 
 struct BenchOptions {
-  TimingMode timing_mode = TimingMode::warm;
+  TimingMode timing_mode = TimingMode::cold_weights;
   std::uint64_t seed = 0;
   /// Timing of a primitive ends when the relative standard error of its median is below this.
   double target_uncertainty = 0.01;

@@ -28,7 +28,7 @@ struct ProfileProgress {
 
 struct ProfileOptions {
   Context context;
-  TimingMode timing_mode = TimingMode::warm;
+  TimingMode timing_mode = TimingMode::cold_weights;
   std::uint64_t seed = 0;
   double budget_seconds = 0;   ///< everything included; 0: no limit
   double timeout_seconds = 0;  ///< one step of one primitive; 0: 20 s, less with a small budget

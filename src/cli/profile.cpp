@@ -21,7 +21,7 @@ constexpr std::size_t kDefaultConfigs = 300;
 
 struct Request {
   ContextOptions context;
-  std::string output, budget, shard, timing_mode = "warm", timeout;
+  std::string output, budget, shard, timing_mode = "cold_weights", timeout;
   std::vector<std::string> networks, ops, allow, exclude;
   std::optional<std::size_t> configs;
   std::uint64_t seed = 1;
@@ -148,9 +148,9 @@ Result<void> profile_action(const Request& request) {
 
   ProfileOptions options;
   options.context = *context;
-  if (request.timing_mode == to_string(TimingMode::cold_weights)) {
-    options.timing_mode = TimingMode::cold_weights;
-  }
+  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
+                            ? TimingMode::warm
+                            : TimingMode::cold_weights;
   options.seed = request.seed;
   options.again = request.again;
   auto budget = parse_seconds("--budget", request.budget);
