@@ -27,7 +27,10 @@ std::string_view closest_name(std::string_view name, const std::vector<std::stri
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 4) + 1;
   for (const auto candidate : names) {
-    const std::size_t distance = edit_distance(name, candidate);
+    // A beginning of the right name (`pad` for `padding`) is as close as one slip.
+    constexpr std::size_t kShortestStem = 3;
+    const bool stem = name.size() >= kShortestStem && candidate.starts_with(name);
+    const std::size_t distance = stem ? 1 : edit_distance(name, candidate);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;

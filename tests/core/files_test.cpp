@@ -63,6 +63,7 @@ TEST(Hash, IsTheDocumentedOne) {
 
 TEST(Names, CloseOnesAreSuggested) {
   EXPECT_EQ(closest_name("winogard", {"winograd", "direct"}), "winograd");
+  EXPECT_EQ(closest_name("pad", {"groups", "padding"}), "padding");
   EXPECT_EQ(closest_name("xyz", {"winograd", "direct"}), "");
 }
 
