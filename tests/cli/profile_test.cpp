@@ -1,18 +1,13 @@
-// The verbs profile and merge, as a user or a shell meets them.
-#include <gtest/gtest.h>
+// The verbs profile and merge.
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
-#include <string>
 #include <thread>
+
+#include "tests/cli/command_line.h"
 
 namespace {
 
@@ -21,28 +16,11 @@ using nlohmann::json;
 
 class ProfileVerb : public testing::Test {
  protected:
-  ProfileVerb() {
-    folder_ = fs::temp_directory_path() / ("convopt-cli-profile-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
-    unsetenv("CONVOPT_TEST_FAULT");
-    profile_ = folder_ / "profile.jsonl";
-  }
-  ~ProfileVerb() override {
-    unsetenv("CONVOPT_TEST_FAULT");
-    fs::remove_all(folder_);
-  }
+  ProfileVerb() { unsetenv("CONVOPT_TEST_FAULT"); }
+  ~ProfileVerb() override { unsetenv("CONVOPT_TEST_FAULT"); }
 
-  int run(const std::string& arguments) {
-    const std::string command = CONVOPT_BINARY " " + arguments + " >" + (folder_ / "out").string() +
-                                " 2>" + (folder_ / "err").string();
-    const int status = std::system(command.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  std::string text(const char* name) const {
-    std::ifstream file(folder_ / name);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  int run(const std::string& arguments) const { return shell_.run(arguments); }
+  std::string text(const char* name) const { return shell_.read(name); }
   std::string profile_arguments(const std::string& more) const {
     return "profile --threads 1 --quiet -o " + profile_.string() + " " + more;
   }
@@ -73,7 +51,8 @@ class ProfileVerb : public testing::Test {
     return record["workload"].get<std::string>() + "|" + record["primitive"].get<std::string>();
   }
 
-  fs::path folder_, profile_;
+  const CommandLine shell_{"profile"};
+  fs::path profile_ = shell_.file("profile.jsonl");
 };
 
 TEST_F(ProfileVerb, SurvivesKillAndResumes) {
@@ -126,16 +105,16 @@ TEST_F(ProfileVerb, AHangingPrimitiveIsRecordedAndTheRestMeasured) {
 
 TEST_F(ProfileVerb, ShardsAreDisjointAndMerge) {
   for (const char* shard : {"1/2", "2/2"}) {
-    profile_ = folder_ / (shard[0] == '1' ? "one.jsonl" : "two.jsonl");
+    profile_ = shell_.file(shard[0] == '1' ? "one.jsonl" : "two.jsonl");
     ASSERT_EQ(run(profile_arguments(
                   std::string("--configs 4 --ops convert --allow layout --shard ") + shard)),
               0)
         << text("err");
   }
-  const std::string merged = (folder_ / "merged.jsonl").string();
-  ASSERT_EQ(run("merge " + (folder_ / "one.jsonl").string() + " " +
-                (folder_ / "two.jsonl").string() + " -o " + merged),
-            0)
+  const std::string merged = shell_.file("merged.jsonl");
+  ASSERT_EQ(
+      run("merge " + shell_.file("one.jsonl") + " " + shell_.file("two.jsonl") + " -o " + merged),
+      0)
       << text("err");
   profile_ = merged;
   std::set<std::string> workloads;
@@ -155,7 +134,7 @@ TEST_F(ProfileVerb, BadRequestsHaveTheirExitCodes) {
   EXPECT_EQ(run(profile_arguments("--exclude no_such_primitive")), 2);
   EXPECT_NE(text("err").find("no_such_primitive"), std::string::npos);
   EXPECT_EQ(run(profile_arguments("--network /nonexistent.json")), 3);
-  EXPECT_EQ(run("profile --threads 1 --configs 1 -o " + folder_.string()), 4);
+  EXPECT_EQ(run("profile --threads 1 --configs 1 -o " + shell_.file("")), 4);
   EXPECT_EQ(run("profile-worker"), 2);
   if (fs::exists("/dev/full")) {
     EXPECT_EQ(run("profile --threads 1 --configs 1 --ops convert -o /dev/full"), 4);
@@ -163,7 +142,7 @@ TEST_F(ProfileVerb, BadRequestsHaveTheirExitCodes) {
   }
   std::ofstream(profile_) << "{\"name\":\"not a profile\"}\n";
   EXPECT_EQ(run(profile_arguments("--configs 1")), 3);
-  EXPECT_EQ(run("merge " + profile_.string() + " -o " + (folder_ / "x").string()), 3);
+  EXPECT_EQ(run("merge " + profile_.string() + " -o " + shell_.file("x")), 3);
 }
 
 }  // namespace

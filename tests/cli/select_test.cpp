@@ -1,63 +1,35 @@
-// The verbs select, explain and list, as a user or a shell meets them. No times matter here, so
-// plans are made by a model trained in a moment.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+// The verbs select, explain and list. No times matter here, so plans are made by a model trained in
+// a moment.
+#include <memory>
 
-#include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <string>
+#include "tests/cli/command_line.h"
 
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* kNetwork = R"({"schema":"convopt.network/1","name":"tiny","source":"a test",
-  "input":{"shape":[1,3,12,12]},
-  "operators":[
-    {"name":"c1","op":"conv","oc":16,"kernel":3,"padding":1},
-    {"name":"r1","op":"relu"},
-    {"name":"c2","op":"conv","oc":16,"kernel":3,"padding":1},
-    {"name":"sum","op":"add","inputs":["c2","r1"]},
-    {"name":"r2","op":"relu"}]})";
 
 class SelectVerb : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = fs::temp_directory_path() / ("convopt-cli-select-" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
-    std::ofstream(folder_ / "tiny.json") << kNetwork;
-    const std::string profile = (folder_ / "profile.jsonl").string();
-    ASSERT_EQ(run("profile --threads 1 --quiet --network " + net() + " -o " + profile), 0);
-    ASSERT_EQ(run("train " + profile + " -o " + (folder_ / "model.ubj").string()), 0) << err();
+    shell_ = std::make_unique<CommandLine>("select");
+    shell_->write("tiny.json", kTinyNetwork);
+    const std::string profile = file("profile.jsonl");
+    ASSERT_EQ(run("profile --threads 1 --quiet --network " + net() + " -o " + profile), 0) << err();
+    ASSERT_EQ(run("train " + profile + " -o " + file("model.ubj")), 0) << err();
   }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { shell_.reset(); }
 
-  static std::string net() { return (folder_ / "tiny.json").string(); }
+  static std::string file(const std::string& name) { return shell_->file(name); }
+  static std::string net() { return file("tiny.json"); }
   static std::string by_model() {
-    return net() + " --threads 1 --model " + (folder_ / "model.ubj").string() + " ";
+    return net() + " --threads 1 --model " + file("model.ubj") + " ";
   }
-  static std::string file(const std::string& name) { return (folder_ / name).string(); }
-  static int run(const std::string& arguments) {
-    const std::string command =
-        CONVOPT_BINARY " " + arguments + " >" + file("out") + " 2>" + file("err");
-    const int status = std::system(command.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  static std::string text(const std::string& name) {
-    std::ifstream stream(folder_ / name);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
-  static std::string out() { return text("out"); }
-  static std::string err() { return text("err"); }
-  static json out_json() { return json::parse(out(), nullptr, false); }
+  static int run(const std::string& arguments) { return shell_->run(arguments); }
+  static std::string out() { return shell_->out(); }
+  static std::string err() { return shell_->err(); }
+  static json out_json() { return shell_->out_json(); }
 
-  static inline fs::path folder_;
+  static inline std::unique_ptr<CommandLine> shell_;
 };
 
 TEST_F(SelectVerb, PlansAndNamesTheLayers) {
@@ -102,8 +74,8 @@ TEST_F(SelectVerb, ExportsWhatItSolved) {
                 file("problem.json")),
             0)
       << err();
-  const json plan = json::parse(text("plan.json"), nullptr, false);
-  const json problem = json::parse(text("problem.json"), nullptr, false);
+  const json plan = json::parse(shell_->read("plan.json"), nullptr, false);
+  const json problem = json::parse(shell_->read("problem.json"), nullptr, false);
   ASSERT_TRUE(plan.is_object() && problem.is_object());
   double value = 0;
   const json& chosen = problem["solution"];

@@ -1,0 +1,124 @@
+// The verbs train, transfer, evaluate and check, from one small profile of this machine.
+#include <memory>
+
+#include "tests/cli/command_line.h"
+
+namespace {
+
+class ModelVerbs : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shell_ = std::make_unique<CommandLine>("model");
+    network_ = shell_->write("tiny.json", kTinyNetwork);
+    profile_ = shell_->file("profile.jsonl");
+    model_ = shell_->file("model.ubj");
+    ASSERT_EQ(run("profile --threads 1 --quiet --network " + network_ + " -o " + profile_), 0)
+        << shell_->err();
+    ASSERT_EQ(run("train " + profile_ + " -o " + model_), 0) << shell_->err();
+  }
+  static void TearDownTestSuite() { shell_.reset(); }
+
+  static int run(const std::string& arguments) { return shell_->run(arguments); }
+  /// Fails with this code and says this, in one line.
+  static void expect_error(const std::string& arguments, int code, const std::string& said) {
+    EXPECT_EQ(run(arguments), code) << arguments << "\n" << shell_->err();
+    const std::string message = shell_->err();
+    EXPECT_NE(message.find(said), std::string::npos) << arguments << "\n" << message;
+    EXPECT_EQ(message.find('\n'), message.size() - 1) << arguments << "\n" << message;
+    EXPECT_EQ(shell_->out(), "") << arguments;
+  }
+
+  static inline std::unique_ptr<CommandLine> shell_;
+  static inline std::string network_, profile_, model_;
+};
+
+TEST_F(ModelVerbs, TrainingTheSameProfileGivesTheSameFile) {
+  const std::string again = shell_->file("again.ubj");
+  ASSERT_EQ(run("train " + profile_ + " --json -o " + again), 0) << shell_->err();
+  EXPECT_TRUE(shell_->out_json().is_object()) << shell_->out();
+  EXPECT_EQ(shell_->read("model.ubj"), shell_->read("again.ubj"));
+}
+
+TEST_F(ModelVerbs, FilesThatAreNoModelsAreRefused) {
+  const std::string content = shell_->read("model.ubj");
+  ASSERT_GT(content.size(), 1000U);
+  std::string flipped = content;
+  flipped[content.size() / 2] ^= 0x10;
+  const auto select = [](const std::string& model) {
+    return "select " + network_ + " --threads 1 --model " + model;
+  };
+  expect_error(select(shell_->write("empty.ubj", "")), 3, "empty.ubj");
+  expect_error(select(shell_->write("cut.ubj", content.substr(0, content.size() / 2))), 3,
+               "cut.ubj");
+  expect_error(select(shell_->write("flipped.ubj", flipped)), 3, "flipped.ubj");
+  expect_error(select(profile_), 3, "profile.jsonl");
+  expect_error(select(network_), 3, "tiny.json");
+  expect_error(select(shell_->file("absent.ubj")), 3, "absent.ubj");
+}
+
+TEST_F(ModelVerbs, FilesThatAreNoProfilesAreRefused) {
+  expect_error("train " + shell_->file("absent.jsonl"), 3, "absent.jsonl");
+  expect_error("train " + shell_->write("empty.jsonl", ""), 3, "empty.jsonl");
+  expect_error("train " + network_, 3, "tiny.json");
+  expect_error("evaluate " + model_ + " " + model_, 3, "model.ubj");
+  expect_error("transfer --from " + model_ + " --profile " + network_, 3, "tiny.json");
+}
+
+TEST_F(ModelVerbs, UnwritableOutputsAreErrorsOfTheEnvironment) {
+  expect_error("train " + profile_ + " -o /dev/full", 4, "/dev/full");
+  expect_error("train " + profile_ + " -o " + network_ + "/model.ubj", 4, "tiny.json/model.ubj");
+}
+
+TEST_F(ModelVerbs, AProfileFromAnotherMachineIsNotThisOne) {
+  // The same times under the name of another processor.
+  std::string foreign = shell_->read("profile.jsonl");
+  const auto from = foreign.find("\"family\":");
+  ASSERT_NE(from, std::string::npos);
+  foreign.replace(from, foreign.find(',', from) - from, "\"family\":250");
+  const std::string file = shell_->write("foreign.jsonl", foreign);
+  expect_error("check --threads 1 --quiet --profile " + file, 3, "foreign.jsonl");
+  expect_error("select " + network_ + " --threads 1 --model " + model_ + " --profile " + file, 4,
+               "-250-");
+  // Adapting to it is possible anywhere; the result is a model of that machine, not of this one.
+  ASSERT_EQ(run("transfer --threads 1 --from " + model_ + " --profile " + file), 0)
+      << shell_->err();
+  EXPECT_NE(shell_->out().find("-250-"), std::string::npos) << shell_->out();
+}
+
+TEST_F(ModelVerbs, TransferKeepsTheBestCandidateAndWritesAModelThatPlans) {
+  const std::string adapted = shell_->file("adapted.ubj");
+  ASSERT_EQ(run("transfer --threads 1 --json --from " + model_ + " --profile " + profile_ + " -o " +
+                adapted),
+            0)
+      << shell_->err();
+  EXPECT_TRUE(shell_->out_json().is_object()) << shell_->out();
+  EXPECT_EQ(run("select " + network_ + " --threads 1 --model " + adapted), 0) << shell_->err();
+}
+
+TEST_F(ModelVerbs, TransferProfilesWithinItsBudget) {
+  ASSERT_EQ(run("transfer --threads 1 --quiet --budget 3s --from " + model_), 0) << shell_->err();
+  // Written to this machine's own place, where select looks first.
+  ASSERT_EQ(run("select " + network_ + " --threads 1"), 0) << shell_->err();
+}
+
+TEST_F(ModelVerbs, EvaluateReportsRegretInTheDocumentedSchema) {
+  ASSERT_EQ(run("evaluate " + model_ + " " + profile_ + " --json --network " + network_), 0)
+      << shell_->err();
+  const auto report = shell_->out_json();
+  EXPECT_EQ(report["schema"], "convopt.evaluation/1");
+  for (const char* field : {"platform", "samples", "mdrae", "within_10_percent", "spearman",
+                            "interval_coverage", "regret", "networks", "primitives"}) {
+    EXPECT_TRUE(report.contains(field)) << field;
+  }
+  ASSERT_EQ(report["networks"].size(), 1U);
+  EXPECT_GE(report["networks"][0]["regret"].get<double>(), 1.0);
+}
+
+TEST_F(ModelVerbs, CheckSaysWhetherTimesStillHold) {
+  const int code = run("check --threads 1 --quiet --points 3 --json --profile " + profile_);
+  // Both verdicts are right on a busy machine; anything else is a failure.
+  EXPECT_TRUE(code == 0 || code == 6) << code << shell_->err();
+  EXPECT_TRUE(shell_->out_json().is_object()) << shell_->out();
+}
+
+}  // namespace
