@@ -236,8 +236,7 @@ Result<ProfileWriter> ProfileWriter::open(const fs::path& path) {
                       "a profile is written uncompressed; choose another name than " +
                           quoted(path) + " and compress it with `convopt merge` afterwards");
   }
-  std::error_code error;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+  if (auto made = make_local_folder(path); !made) return made.error();
   constexpr int kMode = 0644;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kMode);
   if (fd < 0) {

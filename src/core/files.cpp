@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -75,10 +76,7 @@ Result<void> write_file_atomically(const fs::path& path, std::string_view conten
     if (file.get() < 0 || !write_all(file.get(), content)) return failed(reason());
     return {};
   }
-  if (path.has_parent_path()) {
-    fs::create_directories(path.parent_path(), error);
-    if (error) return failed(error.message());
-  }
+  if (auto made = make_local_folder(path); !made) return made;
   // A link keeps pointing at what it points at: its target is what is replaced.
   fs::path target = fs::weakly_canonical(path, error);
   if (error) target = path;
@@ -103,6 +101,17 @@ fs::path local_data_dir() {
   }
   const char* home = std::getenv("HOME");
   return fs::path(home != nullptr && *home != '\0' ? home : "/tmp") / ".local/share/convopt";
+}
+
+Result<void> make_local_folder(const fs::path& path) {
+  const fs::path home = local_data_dir();
+  const auto [inside, rest] = std::ranges::mismatch(home, path);
+  if (inside != home.end()) return {};
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (!error) return {};
+  return make_error(ErrorCode::environment,
+                    "cannot create " + path.parent_path().string() + ": " + error.message());
 }
 
 fs::path shipped_data_dir() {

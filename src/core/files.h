@@ -17,6 +17,9 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
 
 /// $XDG_DATA_HOME/convopt, by default ~/.local/share/convopt: profiles and models of this machine.
 std::filesystem::path local_data_dir();
+/// Makes the folder of `path` if it lies within local_data_dir(); other folders are the user's, and
+/// a mistyped one must not come into being.
+Result<void> make_local_folder(const std::filesystem::path& path);
 /// The shipped data folder: $CONVOPT_DATA_DIR, else beside the installed binary, else the source
 /// tree.
 std::filesystem::path shipped_data_dir();

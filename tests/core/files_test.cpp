@@ -20,11 +20,21 @@ class Files : public ::testing::Test {
 };
 
 TEST_F(Files, AreReplacedAsAWholeAndLeaveNothingBehind) {
-  const fs::path path = folder_ / "new/folder/plan.json";
+  const fs::path path = folder_ / "plan.json";
   ASSERT_TRUE(write_file_atomically(path, "one").ok());
   ASSERT_TRUE(write_file_atomically(path, "two").ok());
   EXPECT_EQ(*read_file(path), "two");
   EXPECT_EQ(std::distance(fs::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST_F(Files, FoldersAreMadeOnlyInThePlaceForLocalData) {
+  ::setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+  EXPECT_TRUE(write_file_atomically(local_data_dir() / "models/a.ubj", "x").ok());
+  const auto elsewhere = write_file_atomically(folder_ / "models/a.ubj", "x");
+  ASSERT_FALSE(elsewhere.ok());
+  EXPECT_EQ(elsewhere.error().code, ErrorCode::environment);
+  EXPECT_FALSE(fs::exists(folder_ / "models"));
+  ::unsetenv("XDG_DATA_HOME");
 }
 
 TEST_F(Files, ALinkKeepsPointingAtItsTarget) {
