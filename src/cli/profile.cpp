@@ -205,7 +205,8 @@ void add_profile(CLI::App& app, Action& action) {
   verb->add_option("--network", request->networks,
                    "Times everything that a plan for this network may consist of. Repeatable.");
   verb->add_option("--ops", request->ops, "Only these operations, e.g. conv,convert.")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_option("--budget", request->budget,
                    "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
   request->context.add_to(*verb);
@@ -220,9 +221,12 @@ void add_profile(CLI::App& app, Action& action) {
                    "memory, as inside a large network.")
       ->check(CLI::IsMember({"warm", "cold_weights"}))
       ->capture_default_str();
-  verb->add_option("--allow", request->allow, "Only these primitives or families.")->delimiter(',');
+  verb->add_option("--allow", request->allow, "Only these primitives or families.")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_option("--exclude", request->exclude, "Not these primitives or families.")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_option("--timeout", request->timeout,
                    "A primitive that does not come back for so long has hung. Default: 20s.");
   verb->add_flag("--again", request->again, "Times again what the profile already holds.");
