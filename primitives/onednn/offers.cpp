@@ -32,7 +32,9 @@ Tag tag_of(Layout layout) {
 
 Dims dims_of(const TensorShape& shape) { return {shape.n, shape.c, shape.h, shape.w}; }
 
-std::optional<Layout> layout_of(const Desc& desc, const TensorShape& shape) {
+/// With one channel or one pixel several layouts are the same; then it is the preferred one.
+std::optional<Layout> layout_of(const Desc& desc, const TensorShape& shape, Layout preferred) {
+  if (desc == tensor_desc(shape, preferred)) return preferred;
   for (const Layout layout : kLayouts) {
     if (desc == tensor_desc(shape, layout)) return layout;
   }
@@ -227,9 +229,10 @@ std::optional<Offer> describe(const dnnl::primitive_desc_base& descriptor, const
         descriptor.weights_desc(0).get_size() + descriptor.weights_desc(1).get_size();
   }
   if (request.free_layouts) {
-    const auto input = layout_of(descriptor.src_desc(0), request.workload.input());
-    const auto output = layout_of(descriptor.dst_desc(0), request.workload.output());
-    if (!input || !output) return std::nullopt;
+    const auto output = layout_of(descriptor.dst_desc(0), request.workload.output(), Layout::nhwc);
+    if (!output) return std::nullopt;
+    const auto input = layout_of(descriptor.src_desc(0), request.workload.input(), *output);
+    if (!input) return std::nullopt;
     offer.input = *input;
     offer.output = *output;
   }

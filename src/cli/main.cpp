@@ -1,10 +1,33 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "src/cli/cli.h"
+#include "src/core/text.h"
 
 namespace {
+
+/// A word in the verb's place that is none, with the one that was probably meant.
+convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
+  const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
+  std::vector<std::string_view> names;
+  for (const CLI::App* verb : verbs) {
+    if (verb->get_name() == word) return {};
+    if (!verb->get_group().empty()) names.push_back(verb->get_name());
+  }
+  const std::string_view meant = convopt::closest_name(word, names);
+  return convopt::make_error(
+      convopt::ErrorCode::usage,
+      "'" + word + "' is not a verb; " +
+          (meant.empty() ? "see convopt --help" : "did you mean '" + std::string(meant) + "'?"));
+}
+
+int fail(const convopt::Error& error) {
+  std::fprintf(stderr, "convopt: %s\n", error.message.c_str());
+  return static_cast<int>(error.code);
+}
 
 int run(int argc, char** argv) {
   using namespace convopt;
@@ -22,6 +45,9 @@ int run(int argc, char** argv) {
         cli::add_train, cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_list}) {
     add(app, action);
   }
+  if (argc > 1 && argv[1][0] != '-') {
+    if (auto known = check_verb(app, argv[1]); !known) return fail(known.error());
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -31,12 +57,9 @@ int run(int argc, char** argv) {
   const auto result = action();
   // Whoever reads our output must learn that it is incomplete.
   if (result.ok() && std::fflush(stdout) != 0) {
-    std::fprintf(stderr, "convopt: cannot write to standard output\n");
-    return static_cast<int>(ErrorCode::environment);
+    return fail(make_error(ErrorCode::environment, "cannot write to standard output"));
   }
-  if (result.ok()) return 0;
-  std::fprintf(stderr, "convopt: %s\n", result.error().message.c_str());
-  return static_cast<int>(result.error().code);
+  return result.ok() ? 0 : fail(result.error());
 }
 
 }  // namespace

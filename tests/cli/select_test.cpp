@@ -112,6 +112,7 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
     int code;
     std::string sentence;
   } cases[] = {
+      {"slect", 2, "did you mean 'select'"},
       {"select", 2, "network"},
       {"select " + by_model() + "--allow winogard", 2, "'winograd'"},
       {"select " + by_model() + "--allow depthwise", 2, "'c1'"},
