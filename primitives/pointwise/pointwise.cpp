@@ -344,12 +344,12 @@ std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
 }
 
 std::unique_ptr<Primitive> make_nearest(PrimitiveInfo info, const Context&,
-                                                 std::initializer_list<int>) {
+                                        std::initializer_list<int>) {
   return make<NearestKernel>(std::move(info), "repeats pixels");
 }
 
 std::unique_ptr<Primitive> make_bilinear(PrimitiveInfo info, const Context&,
-                                                  std::initializer_list<int>) {
+                                         std::initializer_list<int>) {
   return make<BilinearKernel>(std::move(info), "interpolates between four pixels");
 }
 
