@@ -1,5 +1,6 @@
-# A room is one folder, one question, one target (docs/design.md). It sees the public headers, its
-# own folder through the source root, and what is named here, nothing else.
+# A room is one folder, one question, one target (docs/design.md). It sees the headers of the public
+# interface and of the rooms, and links only what is named here: calling into another room does not
+# link, including a library's headers does not compile.
 #
 #   convopt_room(NAME [PUBLIC targets…] [PRIVATE targets…])
 #
@@ -23,10 +24,6 @@ endif()
 function(convopt_room name)
   cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  if(NOT sources)  # not furnished yet
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp "")
-    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp)
-  endif()
   add_library(convopt_${name} STATIC ${sources})
   add_library(convopt::${name} ALIAS convopt_${name})
   target_include_directories(convopt_${name}

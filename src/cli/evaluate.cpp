@@ -8,6 +8,7 @@
 
 #include "profiler/store.h"
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/core/files.h"
 #include "src/core/json.h"
 
@@ -99,8 +100,8 @@ Result<Platform> choose_platform(const Profile& profile, TimingMode mode, const 
   }
   if (request.platform.empty()) {
     if (platforms.size() > 1) {
-      std::fprintf(stderr, "note: the profile holds %zu platforms; taken is %s (--platform)\n",
-                   platforms.size(), platforms.front().id().c_str());
+      note("the profile holds " + std::to_string(platforms.size()) + " platforms; taken is " +
+           platforms.front().id() + " (--platform)");
     }
     return platforms.front();
   }
@@ -118,9 +119,7 @@ Result<void> evaluate_action(const Request& request) {
   if (!model) return model.error();
   const auto loaded = load_profile(request.profile);
   if (!loaded) return loaded.error();
-  for (const std::string& warning : loaded->warnings) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  }
+  warn(loaded->warnings);
   const auto platform = choose_platform(loaded->profile, (*model)->info().timing_mode, request);
   if (!platform) return platform.error();
   std::vector<Network> networks;
@@ -137,8 +136,8 @@ Result<void> evaluate_action(const Request& request) {
   }
   if (request.json) return write_output("", to_json(*evaluation).dump(2) + "\n");
   if (!evaluation->skipped.empty()) {
-    std::fprintf(stderr, "note: %zu shipped networks are not fully in the profile\n",
-                 evaluation->skipped.size());
+    note(std::to_string(evaluation->skipped.size()) +
+         " shipped networks are not fully in the profile");
   }
   print(*evaluation);
   return {};

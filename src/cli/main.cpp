@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/core/text.h"
 
 namespace {
@@ -31,6 +32,7 @@ int fail(const convopt::Error& error) {
 
 int run(int argc, char** argv) {
   using namespace convopt;
+  cli::start_log();
   CLI::App app{
       "convopt chooses the fastest convolution primitive for every layer of a network on this "
       "CPU."};

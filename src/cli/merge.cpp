@@ -6,6 +6,7 @@
 
 #include "profiler/store.h"
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 
 namespace convopt::cli {
 
@@ -23,9 +24,7 @@ void add_merge(CLI::App& app, Action& action) {
     action = [request]() -> Result<void> {
       auto warnings = merge_profiles(request->inputs, request->output);
       if (!warnings) return warnings.error();
-      for (const std::string& warning : *warnings) {
-        std::fprintf(stderr, "warning: %s\n", warning.c_str());
-      }
+      warn(*warnings);
       return {};
     };
   });

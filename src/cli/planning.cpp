@@ -9,18 +9,11 @@
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/store.h"
+#include "src/cli/log.h"
 #include "src/select/workloads.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
-namespace {
-
-void note(const std::string& sentence) { std::fprintf(stderr, "note: %s\n", sentence.c_str()); }
-
-void warn(const std::string& sentence) { std::fprintf(stderr, "warning: %s\n", sentence.c_str()); }
-
-}  // namespace
-
 void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("network", network, "The network, a JSON file (docs/network-format.md).")
       ->required();
@@ -68,7 +61,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   Result<Network> network = load_network(options.network, options.batch);
   if (!network) return network.error();
   planning->network_ = std::move(*network);
-  for (const std::string& warning : planning->network_.warnings) warn(warning);
+  warn(planning->network_.warnings);
   Result<std::unique_ptr<Registry>> registry = Registry::create(*context);
   if (!registry) return registry.error();
   planning->registry_ = std::move(*registry);
@@ -117,7 +110,7 @@ Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
   for (const Workload& workload : network_workloads(network_)) texts.insert(workload.text());
   Result<LoadedProfile> loaded = load_profile(profile_path, {&texts});
   if (!loaded) return loaded.error();
-  for (const std::string& warning : loaded->warnings) warn(warning);
+  warn(loaded->warnings);
   const std::vector<RunHeader>& runs = loaded->profile.runs;
   const auto here = std::ranges::find_if(
       runs, [&](const RunHeader& header) { return header.platform.id() == platform_.id(); });

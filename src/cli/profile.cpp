@@ -11,6 +11,7 @@
 #include "profiler/sampler.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/cli/progress.h"
 #include "src/select/workloads.h"
 
@@ -128,13 +129,12 @@ void print_summary(const ProfileSummary& summary, const std::string& output) {
   also(summary.already_done, "known before");
   std::fprintf(stderr, "\n");
   if (summary.disturbed > 0) {
-    std::fprintf(stderr,
-                 "%zu times were taken while something else slowed the machine down (field "
-                 "\"sentinel\"); a quiet machine gives better ones with --again\n",
-                 summary.disturbed);
+    warn(std::to_string(summary.disturbed) +
+         " times were taken while something else slowed the machine down (field \"sentinel\"); a "
+         "quiet machine gives better ones with --again");
   }
   if (summary.budget_exhausted) {
-    std::fprintf(stderr, "the budget is used up; the same command continues\n");
+    note("the budget is used up; the same command continues");
   }
   std::fprintf(stderr, "profile: %s\n", output.c_str());
 }
@@ -184,9 +184,7 @@ Result<void> profile_action(const Request& request) {
   auto summary = profile(*workloads, options);
   progress.finish();
   if (!summary) return summary.error();
-  for (const std::string& warning : summary->warnings) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  }
+  warn(summary->warnings);
   if (!request.quiet) print_summary(*summary, options.output.string());
   return {};
 }

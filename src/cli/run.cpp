@@ -12,6 +12,7 @@
 #include "primitives/reference/reference.h"
 #include "profiler/profiler.h"
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/core/files.h"
@@ -136,8 +137,7 @@ Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
                            const Registry& registry, const WeightSource& weights) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
-    std::fprintf(stderr, "note: %s was made for %s, so its predictions do not hold here\n",
-                 label.c_str(), plan.platform.id().c_str());
+    note(label + " was made for " + plan.platform.id() + ", so its predictions do not hold here");
   }
   const auto start = std::chrono::steady_clock::now();
   auto executor = Executor::create(network, plan, registry, weights);

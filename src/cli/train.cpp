@@ -7,6 +7,7 @@
 
 #include "profiler/store.h"
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/tune/places.h"
 
@@ -42,9 +43,7 @@ Result<void> train_action(const Request& request) {
   for (const auto& path : request.profiles) {
     auto loaded = load_profile(path);
     if (!loaded) return loaded.error();
-    for (const std::string& warning : loaded->warnings) {
-      std::fprintf(stderr, "warning: %s\n", warning.c_str());
-    }
+    warn(loaded->warnings);
     profiles.push_back(std::move(loaded->profile));
   }
   TrainOptions options;
@@ -68,8 +67,8 @@ Result<void> train_action(const Request& request) {
     output = local_model_path(data->platforms.front());
   }
   if (data->skipped > 0) {
-    std::fprintf(stderr, "warning: %zu records without a usable time or a described primitive\n",
-                 data->skipped);
+    warn(std::to_string(data->skipped) +
+         " records are left out: without a usable time or a described primitive");
   }
   const auto model = train(*data, options);
   if (!model) return model.error();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "src/cli/cli.h"
+#include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/progress.h"
 #include "src/tune/places.h"
@@ -85,9 +86,7 @@ Result<void> transfer_action(const Request& request) {
   const auto outcome = transfer(**source, what);
   progress.finish();
   if (!outcome) return outcome.error();
-  for (const std::string& warning : outcome->warnings) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  }
+  warn(outcome->warnings);
   const std::filesystem::path output =
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
   if (auto saved = outcome->transfer.model->save(output); !saved) return saved;

@@ -1,0 +1,15 @@
+// Notes and warnings: to standard error, as lines "info: ..." and "warning: ...", never mixed into
+// results. SPDLOG_LEVEL=warn or off silences them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace convopt::cli {
+
+void start_log();
+void note(const std::string& sentence);
+void warn(const std::string& sentence);
+void warn(const std::vector<std::string>& sentences);
+
+}  // namespace convopt::cli
