@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <limits>
-#include <mutex>
 #include <utility>
 
 namespace convopt {
@@ -30,13 +29,14 @@ Error failure(std::string_view what) {
                     "xgboost cannot " + std::string(what) + ": " + last_error());
 }
 
-// A library must not print; what matters arrives as an error.
+// A library must not print; what matters arrives as an error. XGBoost keeps both settings per
+// thread.
 void silence() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    XGBRegisterLogCallback([](const char*) {});
-    XGBSetGlobalConfig("{\"verbosity\": 0}");
-  });
+  thread_local bool done = false;
+  if (done) return;
+  XGBRegisterLogCallback([](const char*) {});
+  XGBSetGlobalConfig("{\"verbosity\": 0}");
+  done = true;
 }
 
 // The array interface of a matrix that stays where it is.

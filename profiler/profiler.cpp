@@ -325,6 +325,9 @@ class Session {
       return index >= 0 && static_cast<std::size_t>(index) < asked.size();
     };
 
+    // How long the child has been silent while this process was watching: both may have been
+    // suspended in between, and that is nobody's fault.
+    double watched = 0, last_seconds = 0, last_tick = elapsed();
     std::string line;
     for (;;) {
       report(task);
@@ -346,6 +349,13 @@ class Session {
         continue;
       }
       const WorkerProcess::Activity activity = worker_->activity();
+      constexpr double kLongestTick = 1;
+      watched = activity.seconds < last_seconds
+                    ? 0
+                    : watched + std::min(elapsed() - last_tick, kLongestTick);
+      last_seconds = activity.seconds;
+      last_tick = elapsed();
+      const double silent = std::min(activity.seconds, watched);
       if (event == WorkerProcess::Event::ended) {
         const WorkerProcess::End end = worker_->end();
         if (!end.from_outside() && is_primitive(activity.primitive)) {
@@ -363,13 +373,13 @@ class Session {
         worker_->kill();
         return Outcome::again;  // and measure() sees that the time is over
       }
-      if (is_primitive(activity.primitive) && activity.seconds > timeout()) {
+      if (is_primitive(activity.primitive) && silent > timeout()) {
         worker_->kill();
         std::array<char, 64> text{};
         std::snprintf(text.data(), text.size(), "no end after %.3g s", timeout());
         return blame(activity, MeasurementStatus::timeout, text.data());
       }
-      if (!is_primitive(activity.primitive) && activity.seconds > kIdleTimeoutSeconds) {
+      if (!is_primitive(activity.primitive) && silent > kIdleTimeoutSeconds) {
         return make_error(ErrorCode::partial,
                           "the measuring process does not answer at " + task.workload->text());
       }

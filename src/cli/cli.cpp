@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 
 #include "src/core/files.h"
 
@@ -41,20 +42,25 @@ void ContextOptions::add_to(CLI::App& verb) {
 Result<Context> ContextOptions::context() const {
   Context context;
   context.threads = threads > 0 ? threads : default_threads();
+  // Whoever asks for a level by the variable wants that level or an error, not another one.
+  const char* const variable = std::getenv("CONVOPT_ISA");
+  const bool by_option = !isa.empty();
+  const std::string wanted = by_option ? isa : variable != nullptr ? variable : "";
   context.isa = default_isa();
-  if (isa.empty()) return context;
-  const auto parsed = parse_isa(isa);
+  if (wanted.empty()) return context;
+  const std::string asked = (by_option ? "--isa " : "CONVOPT_ISA=") + wanted;
+  const auto parsed = parse_isa(wanted);
   const auto supported = supported_isas();
   std::string names;
   for (const Isa level : supported) {
     names += (names.empty() ? "" : ", ") + std::string(to_string(level));
   }
   if (!parsed) {
-    return make_error(ErrorCode::usage, "--isa " + isa + " is not known; this CPU has " + names);
+    return make_error(ErrorCode::usage, asked + " is not known; this CPU has " + names);
   }
   if (std::ranges::find(supported, *parsed) == supported.end()) {
     return make_error(ErrorCode::environment,
-                      "--isa " + isa + " is not supported by this CPU, which has " + names);
+                      asked + " is not supported by this CPU, which has " + names);
   }
   context.isa = *parsed;
   return context;

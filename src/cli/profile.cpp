@@ -199,7 +199,8 @@ void add_profile(CLI::App& app, Action& action) {
                    "Profile to append to (JSON Lines). Default: this machine's own place.");
   verb->add_option("--configs", request->configs,
                    "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
-                   "--network.");
+                   "--network.")
+      ->check(CLI::Range(0, 1000000));
   verb->add_option("--network", request->networks,
                    "Times everything that a plan for this network may consist of. Repeatable.");
   verb->add_option("--ops", request->ops, "Only these operations, e.g. conv,convert.")

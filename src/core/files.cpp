@@ -51,9 +51,11 @@ Result<std::string> read_file(const fs::path& path) {
   if (file.get() < 0) {
     return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + reason());
   }
+  // Far above any file of convopt's; devices without end are no files.
+  constexpr std::size_t kLargest = std::size_t{1} << 30;
   std::string content;
   std::array<char, 1 << 16> buffer;
-  for (;;) {
+  while (content.size() < kLargest) {
     const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
     if (count == 0) return content;
     if (count < 0) {
@@ -62,6 +64,7 @@ Result<std::string> read_file(const fs::path& path) {
     }
     content.append(buffer.data(), static_cast<std::size_t>(count));
   }
+  return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": larger than 1 GiB");
 }
 
 Result<void> write_file_atomically(const fs::path& path, std::string_view content) {

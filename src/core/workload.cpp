@@ -191,6 +191,11 @@ Result<void> ConvShape::validate() const {
   if (std::min({pad_top, pad_bottom, pad_left, pad_right}) < 0) {
     return bad("paddings must not be negative");
   }
+  // Padding costs no memory in the tensor but time and workspace in some kernels.
+  constexpr int kLargestPadding = 4096;
+  if (std::max({pad_top, pad_bottom, pad_left, pad_right}) > kLargestPadding) {
+    return bad("no padding may exceed 4096");
+  }
   if (ic % groups != 0 || oc % groups != 0) {
     return bad("input and output channels must be multiples of the groups");
   }

@@ -1,6 +1,7 @@
 #include "src/runtime/verify.h"
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -30,6 +31,14 @@ class Verifier final : public Observer {
 
   void after_step(std::size_t index, const TensorView& destination) noexcept override {
     if (error_) return;
+    try {
+      check(index, destination);
+    } catch (const std::bad_alloc&) {
+      error_ = make_error(ErrorCode::environment, "there is not enough memory to verify");
+    }
+  }
+
+  void check(std::size_t index, const TensorView& destination) {
     const Step& step = executor_.steps()[index];
     const TensorId tensor = executor_.values()[step.destination].tensor;
     std::vector<float> expected;

@@ -6,10 +6,13 @@
 namespace convopt {
 namespace {
 
-std::string entry_key(std::string_view workload, std::string_view primitive) {
+std::string entry_key(std::string_view workload, std::string_view primitive,
+                      std::string_view revision) {
   std::string key(workload);
-  key += '\n';
-  key += primitive;
+  for (const std::string_view part : {primitive, revision}) {
+    key += '\n';
+    key += part;
+  }
   return key;
 }
 
@@ -88,9 +91,10 @@ MeasuredCosts::MeasuredCosts(const Profile& profile, const Platform& platform,
     if (last == nullptr || !(*last == m.workload)) text = m.workload.text();
     last = &m.workload;
     Cost cost = cost_of(m);
-    Entry& entry = entries_[entry_key(text, m.primitive)];
-    if (entry.revision == m.revision && entry.cost.source > cost.source) continue;
-    entry = {m.revision, std::move(cost)};
+    // As in the store: the later record counts, but nothing replaces a time.
+    Cost& known = entries_[entry_key(text, m.primitive, m.revision)];
+    if (known.source == Cost::Source::measured && cost.source != Cost::Source::measured) continue;
+    known = std::move(cost);
   }
 }
 
@@ -102,13 +106,12 @@ Result<std::vector<Cost>> MeasuredCosts::costs(std::span<const Query> queries) c
   for (const Query& query : queries) {
     if (query.workload != last) text = query.workload->text();
     last = query.workload;
-    const auto found = entries_.find(entry_key(text, query.primitive->name));
+    const auto found =
+        entries_.find(entry_key(text, query.primitive->name, query.primitive->revision));
     if (found == entries_.end()) {
-      result.push_back({Cost::Source::unknown, {}, "not measured here"});
-    } else if (found->second.revision != query.primitive->revision) {
-      result.push_back({Cost::Source::unknown, {}, "measured here only in another revision"});
+      result.push_back({Cost::Source::unknown, {}, "not measured here in its present revision"});
     } else {
-      result.push_back(found->second.cost);
+      result.push_back(found->second);
     }
   }
   return result;

@@ -62,11 +62,7 @@ class MeasuredCosts final : public CostSource {
   std::size_t size() const { return entries_.size(); }
 
  private:
-  struct Entry {
-    std::string revision;
-    Cost cost;
-  };
-  std::unordered_map<std::string, Entry> entries_;  ///< by workload and primitive
+  std::unordered_map<std::string, Cost> entries_;  ///< by workload, primitive and revision
 };
 
 /// Measured beats predicted. Where a measurement was cut short, the prediction counts unless it is

@@ -77,7 +77,7 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
     layer.predicted_us = candidate.cost.estimate.ns / 1e3;
     layer.low_us = candidate.cost.estimate.low_ns / 1e3;
     layer.high_us = candidate.cost.estimate.high_ns / 1e3;
-    layer.measured = candidate.cost.source != Cost::Source::predicted;
+    layer.measured = candidate.cost.source == Cost::Source::measured;
     layer.extrapolated = candidate.cost.estimate.extrapolated;
     int last = static_cast<int>(op);
     for (const Problem::Way& way : problem.ways[op]) {

@@ -28,6 +28,7 @@ class SelectVerb : public testing::Test {
   static std::string out() { return shell_->out(); }
   static std::string err() { return shell_->err(); }
   static json out_json() { return shell_->out_json(); }
+  static json layers() { return out_json()["layers"]; }
 
   static inline std::unique_ptr<CommandLine> shell_;
 };
@@ -66,7 +67,7 @@ TEST_F(SelectVerb, SameInputsSamePlan) {
 
 TEST_F(SelectVerb, MeasuredBeatsPredicted) {
   ASSERT_EQ(run("select --json " + by_model() + "--profile " + file("profile.jsonl")), 0) << err();
-  for (const json& layer : out_json()["layers"]) EXPECT_EQ(layer["source"], "measured") << layer;
+  for (const json& layer : layers()) EXPECT_EQ(layer["source"], "measured") << layer;
 }
 
 TEST_F(SelectVerb, ExportsWhatItSolved) {
@@ -94,13 +95,13 @@ TEST_F(SelectVerb, ExportsWhatItSolved) {
 
 TEST_F(SelectVerb, Limits) {
   ASSERT_EQ(run("select --json --exclude onednn,winograd " + by_model()), 0) << err();
-  for (const json& layer : out_json()["layers"]) {
+  for (const json& layer : layers()) {
     if (layer["op"] != "conv") continue;
     EXPECT_NE(layer["family"], "onednn");
     EXPECT_NE(layer["family"], "winograd");
   }
   ASSERT_EQ(run("select --json --allow direct " + by_model()), 0) << err();
-  for (const json& layer : out_json()["layers"]) {
+  for (const json& layer : layers()) {
     if (layer["op"] != "conv") continue;
     EXPECT_EQ(layer["family"], "direct");
   }
@@ -137,6 +138,13 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
     EXPECT_NE(err().find(bad.sentence), std::string::npos) << bad.arguments << "\n" << err();
     EXPECT_EQ(out(), "") << bad.arguments;
   }
+}
+
+TEST_F(SelectVerb, AWrongLevelInTheEnvironmentIsAnError) {
+  setenv("CONVOPT_ISA", "AVX2", 1);
+  EXPECT_EQ(run("select " + by_model()), 2);
+  EXPECT_NE(err().find("CONVOPT_ISA=AVX2"), std::string::npos) << err();
+  unsetenv("CONVOPT_ISA");
 }
 
 TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {

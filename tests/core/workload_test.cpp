@@ -82,7 +82,7 @@ TEST(ConvShape, RejectsWhatCannotBeComputed) {
         "n1_ic1_ih2_iw2_oc1_kh5_kw5_s1_p0", "n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p-1",
         "n99999999_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0", "n1_ic4096_ih4096_iw4096_oc1_kh1_kw1_s1_p0",
         "n1_ic1_ih2147483647_iw2_oc1_kh1_kw1_s1_p2147483647", "n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0_x3",
-        "n1_n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0"}) {
+        "n1_n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p0", "n1_ic1_ih2_iw2_oc1_kh1_kw1_s1_p4097"}) {
     const auto shape = ConvShape::parse(text);
     EXPECT_FALSE(shape.ok()) << text;
     if (!shape.ok()) {
