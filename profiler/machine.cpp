@@ -169,16 +169,11 @@ double read_rate(const Microbench& bench, int threads, std::int64_t bytes) {
                      });
 }
 
+constexpr double kGiga = 1e9;
+
 void measure(Machine& machine, Isa isa, int threads) {
   const Microbench bench = microbench(isa);
-  constexpr double kGiga = 1e9;
-  constexpr std::int64_t kIterations = 1000;
-  machine.peak_gflops = median_rate(threads, bench.flops_per_iteration * kIterations,
-                                    [&](int, std::int64_t passes) {
-                                      [[maybe_unused]] volatile float sink = 0;
-                                      sink = bench.multiply_add(passes * kIterations);
-                                    }) /
-                        kGiga;
+  machine.peak_gflops = measured_peak_gflops(isa, threads);
   // Half of each cache: the other half is for what else lives there. Of L3 the part of one thread,
   // but more than its L2 holds.
   if (machine.l1d_bytes > 0) {
@@ -214,6 +209,17 @@ bool same_processor(const Machine& a, const Machine& b) {
 }
 
 }  // namespace
+
+double measured_peak_gflops(Isa isa, int threads) {
+  const Microbench bench = microbench(isa);
+  constexpr std::int64_t kIterations = 1000;
+  return median_rate(threads, bench.flops_per_iteration * kIterations,
+                     [&](int, std::int64_t passes) {
+                       [[maybe_unused]] volatile float sink = 0;
+                       sink = bench.multiply_add(passes * kIterations);
+                     }) /
+         kGiga;
+}
 
 Machine machine_facts() {
   Machine machine;

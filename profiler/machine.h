@@ -12,6 +12,10 @@ namespace convopt {
 /// or empty.
 Machine machine_facts();
 
+/// 10^9 floating-point operations per second that `threads` threads reach together with
+/// multiply-adds on registers only, at this moment. Takes about 0.2 s.
+double measured_peak_gflops(Isa isa, int threads);
+
 /// The facts plus peak and bandwidths of `threads` threads at level `isa`, measured in about a
 /// second. Fails if this processor has not that level.
 Result<Platform> describe_machine(Isa isa, int threads);

@@ -12,6 +12,7 @@
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/select/workloads.h"
 
@@ -23,7 +24,8 @@ constexpr std::size_t kDefaultConfigs = 300;
 struct Request {
   ContextOptions context;
   std::string output, budget, shard, timing_mode = "cold_weights", timeout;
-  std::vector<std::string> networks, ops, allow, exclude;
+  std::vector<std::string> networks, ops;
+  PrimitiveFilter filter;
   std::optional<std::size_t> configs;
   std::uint64_t seed = 1;
   int batch = 0;
@@ -91,28 +93,12 @@ Result<std::vector<Workload>> gather_workloads(const Request& request) {
   return take_shard(workloads, request.shard);
 }
 
-bool names(const std::vector<std::string>& list, const PrimitiveInfo& info) {
-  return std::ranges::any_of(
-      list, [&](const std::string& name) { return name == info.name || name == info.family; });
-}
-
 /// Refuses names that no primitive and no family has.
-Result<void> check_names(const Request& request, const Context& context) {
-  if (request.allow.empty() && request.exclude.empty()) return {};
+Result<void> check_filter(const PrimitiveFilter& filter, const Context& context) {
+  if (filter.empty()) return {};
   auto registry = Registry::create(context);
   if (!registry) return registry.error();
-  for (const auto* list : {&request.allow, &request.exclude}) {
-    for (const std::string& name : *list) {
-      const bool known = std::ranges::any_of(
-          (*registry)->primitives(),
-          [&](const Primitive* primitive) { return names({name}, primitive->info()); });
-      if (!known) {
-        return usage("no primitive and no family is called '" + name +
-                     "'; `convopt list` shows them");
-      }
-    }
-  }
-  return {};
+  return filter.check(**registry);
 }
 
 void print_summary(const ProfileSummary& summary, const std::string& output) {
@@ -144,7 +130,7 @@ Result<void> profile_action(const Request& request) {
   if (!context) return context.error();
   auto workloads = gather_workloads(request);
   if (!workloads) return workloads.error();
-  if (auto known = check_names(request, *context); !known) return known.error();
+  if (auto known = check_filter(request.filter, *context); !known) return known.error();
 
   ProfileOptions options;
   options.context = *context;
@@ -162,11 +148,7 @@ Result<void> profile_action(const Request& request) {
   options.output = !request.output.empty()
                        ? std::filesystem::path(request.output)
                        : local_profile_path({machine_facts(), context->isa, context->threads});
-  if (!request.allow.empty() || !request.exclude.empty()) {
-    options.filter = [&](const PrimitiveInfo& info) {
-      return (request.allow.empty() || names(request.allow, info)) && !names(request.exclude, info);
-    };
-  }
+  if (!request.filter.empty()) options.filter = request.filter;
   options.stop = &stop_on_signal();
 
   if (request.dry_run) {
@@ -220,12 +202,8 @@ void add_profile(CLI::App& app, Action& action) {
                    "memory, as inside a large network.")
       ->check(CLI::IsMember({"warm", "cold_weights"}))
       ->capture_default_str();
-  verb->add_option("--allow", request->allow, "Only these primitives or families.")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  verb->add_option("--exclude", request->exclude, "Not these primitives or families.")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  request->filter.add_allow(*verb, "--allow", "Only these primitives or families.");
+  request->filter.add_exclude(*verb, "--exclude", "Not these primitives or families.");
   verb->add_option("--timeout", request->timeout,
                    "A primitive that does not come back for so long has hung. Default: 20s.");
   verb->add_flag("--again", request->again, "Times again what the profile already holds.");
