@@ -1,0 +1,89 @@
+// The verb bench.
+#include <algorithm>
+#include <set>
+
+#include "tests/cli/command_line.h"
+
+namespace {
+
+using nlohmann::json;
+
+const std::string kShape = "n1_ic16_ih12_iw12_oc16_kh3_kw3_s1_p1";
+
+class BenchVerb : public testing::Test {
+ protected:
+  int run(const std::string& arguments) const {
+    return shell_.run("bench --threads 1 --time 2ms " + arguments);
+  }
+  const CommandLine shell_{"bench"};
+};
+
+TEST_F(BenchVerb, ReportsEveryPrimitiveBesideOnednn) {
+  ASSERT_EQ(run("--json --shape " + kShape), 0) << shell_.err();
+  const json document = shell_.out_json();
+  EXPECT_EQ(document["schema"], "convopt.bench/1");
+  EXPECT_GT(document["peak_gflops"], 1);
+  EXPECT_TRUE(document["failed"].empty());
+  std::set<std::string> families;
+  double onednn_best = 0;
+  const double peak = document["peak_gflops"];
+  for (const json& row : document["rows"]) {
+    families.insert(row["family"]);
+    EXPECT_EQ(row["shape"], kShape);
+    EXPECT_EQ(row["layer"], kShape);
+    EXPECT_EQ(row["threads"], 1);
+    EXPECT_GT(row["us"], 0);
+    EXPECT_LT(row["max_relative_error"], 1e-4);
+    // 2 * 16 * 16 * 9 * 144 operations.
+    EXPECT_NEAR(row["gflops"].get<double>() * row["us"].get<double>(), 663.552, 1e-6);
+    // Of the 9 * 144 taps per pair of channels, 2 * 3 * (12 + 12) - 4 lie outside the image.
+    EXPECT_NEAR(row["percent_of_peak"].get<double>() * row["us"].get<double>() * peak / 100,
+                663.552 * (9 * 144 - 140) / (9 * 144), 1e-6);
+    if (row["family"] == "onednn" && (onednn_best == 0 || row["us"] < onednn_best)) {
+      onednn_best = row["us"];
+    }
+  }
+  for (const char* family : {"direct", "im2col", "kn2row", "winograd", "onednn"}) {
+    EXPECT_TRUE(families.contains(family)) << family;
+  }
+  for (const json& row : document["rows"]) {
+    EXPECT_NEAR(row["ratio_to_onednn_best"].get<double>() * onednn_best, row["us"].get<double>(),
+                1e-6 * row["us"].get<double>());
+  }
+}
+
+TEST_F(BenchVerb, TakesNetworksFamiliesAndLevels) {
+  const std::string network = shell_.write("tiny.json", kTinyNetwork);
+  ASSERT_EQ(run("--json --isa avx2 --family direct --network " + network), 0) << shell_.err();
+  std::set<std::string> layers;
+  const json document = shell_.out_json();
+  for (const json& row : document["rows"]) {
+    layers.insert(row["layer"]);
+    EXPECT_TRUE(row["family"] == "direct" || row["family"] == "onednn") << row;
+    EXPECT_EQ(row["isa"], "avx2");
+    EXPECT_EQ(row["primitive"].get<std::string>().find("avx512"), std::string::npos) << row;
+  }
+  EXPECT_EQ(layers, (std::set<std::string>{"tiny/c1", "tiny/c2"}));
+}
+
+TEST_F(BenchVerb, PrintsATableWithASummary) {
+  ASSERT_EQ(run("--shape " + kShape), 0) << shell_.err();
+  EXPECT_NE(shell_.out().find("winograd_"), std::string::npos);
+  EXPECT_NE(shell_.out().find("in the geometric mean"), std::string::npos);
+  ASSERT_EQ(run("--quiet -o " + shell_.file("table.txt") + " --shape " + kShape), 0);
+  EXPECT_TRUE(shell_.out().empty());
+  EXPECT_FALSE(shell_.read("table.txt").empty());
+}
+
+TEST_F(BenchVerb, RefusesWhatMakesNoSense) {
+  EXPECT_EQ(run(""), 2);
+  EXPECT_EQ(run("--shape hello"), 2);
+  EXPECT_EQ(run("--shape n1_ic4_ih2_iw2_oc4_kh5_kw5_s1_p0"), 2);
+  EXPECT_EQ(run("--family nonsense --shape " + kShape), 2);
+  EXPECT_NE(shell_.err().find("nonsense"), std::string::npos);
+  EXPECT_EQ(shell_.run("bench --time soon --shape " + kShape), 2);
+  EXPECT_EQ(run("--network " + shell_.file("missing.json")), 3);
+  EXPECT_EQ(run("-o /nowhere/at/all --shape " + kShape), 4);
+}
+
+}  // namespace
