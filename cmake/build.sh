@@ -1,10 +1,10 @@
 # Sourced by run.sh and test.sh: installs what is missing and builds. Not to be run by itself.
-#   ensure_packages          installs the Debian packages of cmake/packages.txt that are missing
+#   ensure_packages [NAME…]  installs the Debian packages of cmake/packages.txt, and those named, that are missing
 #   build PRESET TARGET…     configures once and builds; quiet unless something goes wrong
 
 ensure_packages() {
   local missing=() package
-  for package in $(cat cmake/packages.txt); do
+  for package in $(cat cmake/packages.txt) "$@"; do
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
