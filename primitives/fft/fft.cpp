@@ -1,8 +1,8 @@
 // FFT convolution by overlap-save: windows of the image are transformed, multiplied per frequency
 // over all channels, and transformed back; of the circular convolution that results, the part that
 // does not wrap around is the output of the tile. Tiles are worked through in blocks, and in each
-// block V [product][tile][input channel] is made from the image, M [product][tile][output channel]
-// from V by one matrix product per product of the transform, and the destination from M. All
+// block V [pair][tile][input channel] is made from the image, M [pair][tile][output channel]
+// from V by one complex matrix product per pair, and the destination from M. All
 // threads share a block: tiles and channels are divided among them in the transforms, and the
 // products, so that every weight is read by one thread only.
 //
@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/fft/product.h"
 #include "primitives/fft/transforms.h"
-#include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
 
 namespace convopt::fft {
@@ -53,9 +53,9 @@ struct Blocking {
   int parts = 0;
   int oc = 0;       ///< those of a partial layout block included
   int columns = 0;  ///< output channels in whole vectors
-  std::int64_t v_row = 0, v_product = 0, v_part = 0, m_row = 0, m_product = 0;  ///< in floats
+  std::int64_t v_row = 0, v_pair = 0, v_part = 0, m_row = 0, m_pair = 0;  ///< in floats
   std::int64_t v_floats = 0, m_floats = 0;
-  std::int64_t matrix_floats = 0;  ///< packed weights of one product and part
+  std::int64_t matrix_floats = 0;  ///< packed weights of one pair and part
   std::int64_t weight_floats = 0;
 
   std::size_t workspace_bytes() const {
@@ -64,7 +64,7 @@ struct Blocking {
   std::size_t packed_bytes() const {
     return static_cast<std::size_t>(weight_floats + bias_floats()) * sizeof(float);
   }
-  std::int64_t bias_floats() const { return m_row; }
+  std::int64_t bias_floats() const { return m_row / 2; }
 };
 
 constexpr int kCacheLineFloats = 16;
@@ -78,35 +78,34 @@ const std::int64_t kFewTiles = env("FFT_FEW", 16), kManyTiles = env("FFT_MANY", 
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
 /// that the stores of one tile's products do not all fall into the same cache sets.
-std::int64_t product_stride(std::int64_t floats) {
+std::int64_t pair_stride(std::int64_t floats) {
   const std::int64_t lines = ceil_div(floats, kCacheLineFloats);
   return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
 }
 
-Blocking choose_blocking(const ConvShape& shape, int points, Layout layout,
-                         const gemm::Kernels& kernels) {
+Blocking choose_blocking(const ConvShape& shape, int points, Layout layout, int lanes) {
   Blocking b;
   b.h = choose_split(points, shape.kh, shape.oh());
   b.w = choose_split(points, shape.kw, shape.ow());
   b.tiles = shape.n * b.h.tiles * b.w.tiles;
   b.parts = b.h.parts * b.w.parts;
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
-  b.columns = static_cast<int>(round_up(b.oc, kernels.lanes));
-  b.v_row = round_up(shape.ic, kCacheLineFloats);
-  b.m_row = round_up(b.columns, kCacheLineFloats);
+  b.columns = static_cast<int>(round_up(b.oc, lanes));
+  b.v_row = 2 * round_up(shape.ic, kGroup);
+  b.m_row = 2 * round_up(b.columns, kGroup);
 
   const std::int64_t tile_bytes =
-      products(points) * (b.parts * b.v_row + b.m_row) * static_cast<std::int64_t>(sizeof(float));
+      pairs(points) * (b.parts * b.v_row + b.m_row) * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, ceil_div(b.tiles, most_tiles)));
   b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
   b.v_part = b.block_tiles * b.v_row;
-  b.v_product = product_stride(b.parts * b.v_part);
-  b.m_product = product_stride(b.block_tiles * b.m_row);
-  b.v_floats = products(points) * b.v_product;
-  b.m_floats = products(points) * b.m_product;
-  b.matrix_floats = gemm::packed_floats(kernels, shape.ic, b.columns);
-  b.weight_floats = products(points) * b.parts * b.matrix_floats;
+  b.v_pair = pair_stride(b.parts * b.v_part);
+  b.m_pair = pair_stride(b.block_tiles * b.m_row);
+  b.v_floats = pairs(points) * b.v_pair;
+  b.m_floats = pairs(points) * b.m_pair;
+  b.matrix_floats = std::int64_t{2} * shape.ic * b.columns;
+  b.weight_floats = pairs(points) * b.parts * b.matrix_floats;
   return b;
 }
 
@@ -121,9 +120,9 @@ class FftKernel final : public Kernel {
         points_(points),
         group_(channel_group(layout)),
         threads_(context.threads),
-        kernels_(gemm::kernels(context.isa)),
+        functions_(product_functions(context.isa)),
         transforms_(transforms(context.isa, points, group_)),
-        blocking_(choose_blocking(shape_, points, layout, kernels_)),
+        blocking_(choose_blocking(shape_, points, layout, functions_.lanes)),
         last_write_(last_write(workload.epilogue.activation)),
         activation_(workload.epilogue.activation),
         activate_(activate_function(context.isa)),
@@ -153,7 +152,7 @@ class FftKernel final : public Kernel {
         transform_window(args, first, tile / blocking_.parts, tile % blocking_.parts, group, v);
       }
 #pragma omp for schedule(static)
-      for (int p = 0; p < products(points_); ++p) multiply(p, count, v, m);
+      for (int p = 0; p < pairs(points_); ++p) multiply(p, count, v, m);
 #pragma omp for schedule(static)
       for (int i = 0; i < count * output_groups; ++i) {
         store_tile(args, first, i / output_groups, i % output_groups, m);
@@ -172,14 +171,12 @@ class FftKernel final : public Kernel {
             in_image % blocking_.w.tiles * blocking_.w.step};
   }
 
-  // U [product][part], each an ic x oc matrix packed for the product. Filters go through the
-  // transform of images, lanes being output channels. Correlation takes their conjugate.
+  // U [pair][part], each an ic x oc matrix packed for the product. Filters go through the transform
+  // of images, lanes being output channels. Correlation takes their conjugate.
   void pack_weights(const float* weights, Isa isa) {
-    const int count = products(points_), real = 3 * complex_frequencies(points_);
+    const int count = pairs(points_), lanes = functions_.lanes;
     const float scale = 1.0F / static_cast<float>(points_ * points_);
-    constexpr int kGroup = 16;
     const Transforms filter_transforms = transforms(isa, points_, kGroup);
-    const std::int64_t row_floats = blocking_.m_row;
     parallel_for(threads_, std::int64_t{shape_.ic} * blocking_.parts, [&](std::int64_t index) {
       const int k = static_cast<int>(index / blocking_.parts);
       const int part = static_cast<int>(index % blocking_.parts);
@@ -188,7 +185,7 @@ class FftKernel final : public Kernel {
       const int taps_h = std::min(blocking_.h.taps, shape_.kh - top);
       const int taps_w = std::min(blocking_.w.taps, shape_.kw - left);
       std::vector<float> taps(static_cast<std::size_t>(taps_h * taps_w * kGroup));
-      std::vector<float> rows(static_cast<std::size_t>(count * row_floats));
+      std::vector<float> transformed(static_cast<std::size_t>(count * 2 * kGroup));
       InputTile tile;
       tile.source = taps.data();
       tile.row_stride = taps_w * kGroup;
@@ -196,8 +193,9 @@ class FftKernel final : public Kernel {
       tile.channels = kGroup;
       tile.row_end = taps_h;
       tile.column_end = taps_w;
-      tile.product_stride = row_floats;
-      for (int c = 0; c < shape_.oc; c += kGroup) {
+      tile.pairs = transformed.data();
+      tile.pair_stride = 2 * kGroup;
+      for (int c = 0; c < blocking_.columns; c += kGroup) {
         for (int lane = 0; lane < kGroup; ++lane) {
           const float* filter =
               weights + (std::int64_t{c + lane} * shape_.ic + k) * shape_.kh * shape_.kw;
@@ -208,29 +206,24 @@ class FftKernel final : public Kernel {
             }
           }
         }
-        tile.products = rows.data() + c;
         filter_transforms.input(tile);
-      }
-      for (int p = 0; p < real; p += 3) {
-        float* const re = rows.data() + p * row_floats;
-        float* const im = re + row_floats;
-        float* const sum = im + row_floats;
-        for (int c = 0; c < blocking_.columns; ++c) {
-          const float x = re[c], y = -im[c];
-          re[c] = y - x;
-          im[c] = x + y;
-          sum[c] = x;
+        for (int p = 0; p < count; ++p) {
+          const float* from = transformed.data() + p * 2 * kGroup;
+          const float sign = is_real_pair(points_, p) ? 1.0F : -1.0F;
+          for (int lane = 0; lane < kGroup && c + lane < blocking_.columns; ++lane) {
+            const int column = c + lane;
+            float* to = weights_.data() + matrix(p, part) +
+                        (std::int64_t{column} / lanes * shape_.ic + k) * 2 * lanes + column % lanes;
+            to[0] = from[lane];
+            to[lanes] = sign * from[lane + kGroup];
+          }
         }
-      }
-      for (int p = 0; p < count; ++p) {
-        gemm::pack_row(kernels_, shape_.ic, blocking_.columns, k, rows.data() + p * row_floats,
-                       weights_.data() + matrix(p, part));
       }
     });
   }
 
-  std::int64_t matrix(int product, int part) const {
-    return (std::int64_t{product} * blocking_.parts + part) * blocking_.matrix_floats;
+  std::int64_t matrix(int pair, int part) const {
+    return (std::int64_t{pair} * blocking_.parts + part) * blocking_.matrix_floats;
   }
 
   void transform_window(const RunArgs& args, int first, int tile, int part, int group,
@@ -250,24 +243,25 @@ class FftKernel final : public Kernel {
     input.row_end = std::clamp(shape_.ih - top, input.row_begin, points_);
     input.column_begin = std::clamp(-left, 0, points_);
     input.column_end = std::clamp(shape_.iw - left, input.column_begin, points_);
-    input.products = v + part * blocking_.v_part + tile * blocking_.v_row + channel;
-    input.product_stride = blocking_.v_product;
+    input.pairs = v + part * blocking_.v_part + tile * blocking_.v_row + real_part(channel);
+    input.pair_stride = blocking_.v_pair;
     transforms_.input(input);
   }
 
   void multiply(int p, int count, const float* v, float* m) const {
-    gemm::Product product;
+    Product product;
     product.rows = count;
     product.columns = blocking_.columns;
     product.k = shape_.ic;
+    product.real_pairs = is_real_pair(points_, p);
     product.a_row_stride = blocking_.v_row;
     product.c_row_stride = blocking_.m_row;
-    product.c = m + p * blocking_.m_product;
+    product.c = m + p * blocking_.m_pair;
     for (int part = 0; part < blocking_.parts; ++part) {
-      product.a = v + p * blocking_.v_product + part * blocking_.v_part;
+      product.a = v + p * blocking_.v_pair + part * blocking_.v_part;
       product.b = weights_.data() + matrix(p, part);
       product.accumulate = part > 0;
-      gemm::multiply(kernels_, product);
+      fft::multiply(functions_, product);
     }
   }
 
@@ -275,8 +269,8 @@ class FftKernel final : public Kernel {
     const auto [image, row, column] = position(first + tile);
     const int channel = group * group_;
     OutputTile output;
-    output.products = m + tile * blocking_.m_row + channel;
-    output.product_stride = blocking_.m_product;
+    output.pairs = m + tile * blocking_.m_row + real_part(channel);
+    output.pair_stride = blocking_.m_pair;
     output.bias = bias_.data() + channel;
     const TensorView& destination = args.destination;
     output.destination = destination.data + destination.offset(image, channel, row, column);
@@ -308,7 +302,7 @@ class FftKernel final : public Kernel {
   int points_;
   int group_;
   int threads_;
-  const gemm::Kernels& kernels_;
+  ProductFunctions functions_;
   Transforms transforms_;
   Blocking blocking_;
   LastWrite last_write_;
@@ -354,8 +348,7 @@ class FftPrimitive final : public Primitive {
 
  private:
   Blocking blocking(const Workload& workload, const Context& context) const {
-    return choose_blocking(workload.shape, points_, info().input_layout,
-                           gemm::kernels(context.isa));
+    return choose_blocking(workload.shape, points_, info().input_layout, simd_lanes(context.isa));
   }
 
   int points_;
@@ -367,13 +360,13 @@ class FftPrimitive final : public Primitive {
 std::unique_ptr<Primitive> make_fft(PrimitiveInfo info, const Context& context,
                                     std::initializer_list<int> numbers) {
   const int points = *numbers.begin();
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  const ProductFunctions functions = product_functions(context.isa);
   info.description = "overlap-save FFT convolution in tiles of " + std::to_string(points) + "x" +
                      std::to_string(points) + " points, three real products per complex one";
   info.revision = "1";
   info.traits.algorithm = Algorithm::fft;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
+  info.traits.tile_oc = functions.lanes;
+  info.traits.tile_pixels = functions.rows;
   info.traits.transform_h = points;
   info.traits.transform_w = points;
   info.traits.error_amplification = 1;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "primitives/fft/product.h"
 #include "primitives/fft/transforms.h"
 #include "primitives/fft/twiddle.h"
 #include "primitives/gemm/partial-inl.h"
@@ -137,19 +138,6 @@ inline constexpr int kMiddleRow = 2 * kPoints + 1;
 template <int kPoints>
 inline constexpr int kMiddleVectors = (kPoints / 2 + 1) * kMiddleRow<kPoints>;
 
-/// Products of the complex frequencies of one vertical frequency begin here.
-template <int kPoints>
-constexpr int first_product(int vertical) {
-  if (vertical == 0) return 3 * (kPoints / 2 - 1) * kPoints;
-  if (vertical == kPoints / 2) return 3 * ((kPoints / 2 - 1) * kPoints + kPoints / 2 - 1);
-  return 3 * (vertical - 1) * kPoints;
-}
-/// Products of its two real frequencies, if it has any.
-template <int kPoints>
-constexpr int real_product(int vertical) {
-  return products(kPoints) - (vertical == 0 ? 4 : 2);
-}
-
 // kInside: all of the window exists, and a whole vector of channels.
 template <int kPoints, bool kInside, class D>
 HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source, int count,
@@ -159,7 +147,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
   constexpr int kHalf = kPoints / 2;
   constexpr int kRow = kMiddleRow<kPoints> * kLanes, kImaginary = kPoints * kLanes;
   HWY_ALIGN float middle[kMiddleVectors<kPoints> * kLanes];
-  const std::int64_t stride = tile.product_stride;
+  const std::int64_t stride = tile.pair_stride;
 
   for (int j = 0; j < kPoints; ++j) {
     float* const column = middle + j * kLanes;
@@ -190,8 +178,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
 
   const auto store = [&](V re, V im, float* at) HWY_ATTR {
     hn::StoreU(re, d, at);
-    hn::StoreU(im, d, at + stride);
-    hn::StoreU(hn::Add(re, im), d, at + 2 * stride);
+    hn::StoreU(im, d, at + kGroup);
   };
   for (int u = 1; u < kHalf; ++u) {
     const float* const row = middle + u * kRow;
@@ -202,9 +189,9 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
       y[j] = hn::Load(d, row + kImaginary + j * kLanes);
     }
     fourier<kPoints, 1>(d, x, y, re, im);
-    float* const first = to + first_product<kPoints>(u) * stride;
+    float* const first = to + first_pair(kPoints, u) * stride;
 #pragma GCC unroll 32
-    for (int v = 0; v < kPoints; ++v) store(re[v], im[v], first + 3 * v * stride);
+    for (int v = 0; v < kPoints; ++v) store(re[v], im[v], first + v * stride);
   }
   for (int u = 0; u <= kHalf; u += kHalf) {
     const float* const row = middle + u * kRow;
@@ -212,12 +199,10 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
 #pragma GCC unroll 32
     for (int j = 0; j < kPoints; ++j) x[j] = hn::Load(d, row + j * kLanes);
     fourier_real<kPoints, 1>(d, x, re, im);
-    float* const first = to + first_product<kPoints>(u) * stride;
+    float* const first = to + first_pair(kPoints, u) * stride;
 #pragma GCC unroll 16
-    for (int v = 1; v < kHalf; ++v) store(re[v], im[v], first + 3 * (v - 1) * stride);
-    float* const real = to + real_product<kPoints>(u) * stride;
-    hn::StoreU(re[0], d, real);
-    hn::StoreU(re[kHalf], d, real + stride);
+    for (int v = 1; v < kHalf; ++v) store(re[v], im[v], first + v * stride);
+    store(re[0], re[kHalf], first);
   }
 }
 
@@ -230,34 +215,32 @@ void input_tile(const InputTile& tile) {
   for (int c = 0; c < tile.channels; c += kLanes) {
     const int count = std::min(kLanes, tile.channels - c);
     if (inside && count == kLanes) {
-      transform_window<kPoints, true>(d, tile, tile.source + c, count, tile.products + c);
+      transform_window<kPoints, true>(d, tile, tile.source + c, count, tile.pairs + c);
     } else {
-      transform_window<kPoints, false>(d, tile, tile.source + c, count, tile.products + c);
+      transform_window<kPoints, false>(d, tile, tile.source + c, count, tile.pairs + c);
     }
   }
 }
 
 template <int kPoints, class D>
-HWY_INLINE void transform_products(D d, const OutputTile& tile, const float* from,
-                                   const float* bias, float* destination, const float* residual,
-                                   int count) {
+HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, const float* bias,
+                                float* destination, const float* residual, int count) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kHalf = kPoints / 2;
   constexpr int kRow = kMiddleRow<kPoints> * kLanes, kImaginary = kPoints * kLanes;
   HWY_ALIGN float middle[kMiddleVectors<kPoints> * kLanes];
-  const std::int64_t stride = tile.product_stride;
+  const std::int64_t stride = tile.pair_stride;
 
   const auto load = [&](const float* at, V& re, V& im) HWY_ATTR {
-    const V p2 = hn::LoadU(d, at + 2 * stride);
-    re = hn::Sub(p2, hn::LoadU(d, at + stride));
-    im = hn::Add(p2, hn::LoadU(d, at));
+    re = hn::LoadU(d, at);
+    im = hn::LoadU(d, at + kGroup);
   };
   for (int u = 1; u < kHalf; ++u) {
-    const float* const first = from + first_product<kPoints>(u) * stride;
+    const float* const first = from + first_pair(kPoints, u) * stride;
     V x[kPoints], y[kPoints], re[kPoints], im[kPoints];
 #pragma GCC unroll 32
-    for (int v = 0; v < kPoints; ++v) load(first + 3 * v * stride, x[v], y[v]);
+    for (int v = 0; v < kPoints; ++v) load(first + v * stride, x[v], y[v]);
     fourier<kPoints, 1>(d, y, x, im, re);
     float* const row = middle + u * kRow;
 #pragma GCC unroll 32
@@ -268,13 +251,11 @@ HWY_INLINE void transform_products(D d, const OutputTile& tile, const float* fro
     }
   }
   for (int u = 0; u <= kHalf; u += kHalf) {
-    const float* const first = from + first_product<kPoints>(u) * stride;
-    const float* const real = from + real_product<kPoints>(u) * stride;
+    const float* const first = from + first_pair(kPoints, u) * stride;
     V x[kPoints], re[kHalf + 1], im[kHalf + 1];
-    re[0] = hn::LoadU(d, real);
-    re[kHalf] = hn::LoadU(d, real + stride);
+    load(first, re[0], re[kHalf]);
 #pragma GCC unroll 16
-    for (int v = 1; v < kHalf; ++v) load(first + 3 * (v - 1) * stride, re[v], im[v]);
+    for (int v = 1; v < kHalf; ++v) load(first + v * stride, re[v], im[v]);
     inverse_real<kPoints, 1>(d, re, im, x);
     float* const row = middle + u * kRow;
 #pragma GCC unroll 32
@@ -324,9 +305,9 @@ void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kBlock> d;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
   for (int c = 0; c < tile.channels; c += kLanes) {
-    transform_products<kPoints>(d, tile, tile.products + c, tile.bias + c, tile.destination + c,
-                                tile.residual != nullptr ? tile.residual + c : nullptr,
-                                std::min(kLanes, tile.channels - c));
+    transform_pairs<kPoints>(d, tile, tile.pairs + c, tile.bias + c, tile.destination + c,
+                             tile.residual != nullptr ? tile.residual + c : nullptr,
+                             std::min(kLanes, tile.channels - c));
   }
 }
 

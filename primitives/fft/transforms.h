@@ -2,12 +2,8 @@
 // are lanes, so nothing is shuffled.
 //
 // A tile of N x N real values has N * N / 2 - 2 complex frequencies and four real ones (both
-// directions at zero or at the Nyquist frequency); the others are their conjugates. A product of
-// two complex numbers takes three real ones (Gauss):
-//   p0 = a.re * (b.im - b.re)   p1 = a.im * (b.re + b.im)   p2 = (a.re + a.im) * b.re
-//   re = p2 - p1                im = p2 + p0
-// so the image side of frequency f is three values, products 3 f, 3 f + 1 and 3 f + 2, and a matrix
-// product over channels is three real ones. The four real frequencies come last.
+// directions at zero or at the Nyquist frequency); the others are their conjugates. The real ones
+// form two pairs that are kept like complex numbers, which makes N * N / 2 pairs in all.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +12,19 @@
 
 namespace convopt::fft {
 
-constexpr int complex_frequencies(int points) { return points * points / 2 - 2; }
-inline constexpr int kRealFrequencies = 4;
-constexpr int products(int points) { return 3 * complex_frequencies(points) + kRealFrequencies; }
+constexpr int pairs(int points) { return points * points / 2; }
+
+/// Pairs of vertical frequency u and horizontal frequencies from 0 on begin here. u goes from 0 to
+/// points / 2. The first pair of the first and the last u are two real frequencies: horizontally
+/// zero and Nyquist's; these two u have half as many pairs as the others.
+constexpr int first_pair(int points, int u) {
+  const int half = points / 2;
+  if (u == 0) return points * (half - 1);
+  return u == half ? points * (half - 1) + half : points * (u - 1);
+}
+constexpr bool is_real_pair(int points, int pair) {
+  return pair == first_pair(points, 0) || pair == first_pair(points, points / 2);
+}
 
 /// One window of points x points pixels, up to one block of channels. A filter counts as a window
 /// that is mostly outside the image.
@@ -28,14 +34,14 @@ struct InputTile {
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  float* products = nullptr;             ///< product p, channel c goes to [p * product_stride + c]
-  std::int64_t product_stride = 0;
+  float* pairs = nullptr;  ///< of pair p, channel c goes to [p * stride + c] and, the second value,
+  std::int64_t pair_stride = 0;  ///< to [p * stride + c + kGroup]
 };
 
 /// The first rows x columns results of one tile, up to one block of channels.
 struct OutputTile {
-  const float* products = nullptr;
-  std::int64_t product_stride = 0;
+  const float* pairs = nullptr;  ///< as in InputTile
+  std::int64_t pair_stride = 0;
   const float* bias = nullptr;  ///< as many as channels, whole vectors readable
   float* destination = nullptr;
   std::int64_t row_stride = 0, column_stride = 0;
