@@ -91,7 +91,7 @@ Blocking choose_blocking(const ConvShape& shape, int points, Layout layout, int 
   b.parts = b.h.parts * b.w.parts;
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
   b.columns = static_cast<int>(round_up(b.oc, lanes));
-  b.v_row = 2 * round_up(shape.ic, kGroup);
+  b.v_row = 3 * round_up(shape.ic, kGroup);
   b.m_row = 2 * round_up(b.columns, kGroup);
 
   const std::int64_t tile_bytes =
@@ -185,7 +185,7 @@ class FftKernel final : public Kernel {
       const int taps_h = std::min(blocking_.h.taps, shape_.kh - top);
       const int taps_w = std::min(blocking_.w.taps, shape_.kw - left);
       std::vector<float> taps(static_cast<std::size_t>(taps_h * taps_w * kGroup));
-      std::vector<float> transformed(static_cast<std::size_t>(count * 2 * kGroup));
+      std::vector<float> transformed(static_cast<std::size_t>(count * 3 * kGroup));
       InputTile tile;
       tile.source = taps.data();
       tile.row_stride = taps_w * kGroup;
@@ -194,7 +194,7 @@ class FftKernel final : public Kernel {
       tile.row_end = taps_h;
       tile.column_end = taps_w;
       tile.pairs = transformed.data();
-      tile.pair_stride = 2 * kGroup;
+      tile.pair_stride = 3 * kGroup;
       for (int c = 0; c < blocking_.columns; c += kGroup) {
         for (int lane = 0; lane < kGroup; ++lane) {
           const float* filter =
@@ -208,12 +208,11 @@ class FftKernel final : public Kernel {
         }
         filter_transforms.input(tile);
         for (int p = 0; p < count; ++p) {
-          const float* from = transformed.data() + p * 2 * kGroup;
+          const float* from = transformed.data() + p * 3 * kGroup;
           const float sign = is_real_pair(points_, p) ? 1.0F : -1.0F;
           for (int lane = 0; lane < kGroup && c + lane < blocking_.columns; ++lane) {
-            const int column = c + lane;
             float* to = weights_.data() + matrix(p, part) +
-                        (std::int64_t{column} / lanes * shape_.ic + k) * 2 * lanes + column % lanes;
+                        functions_.packed_offset(shape_.ic, blocking_.columns, k, c + lane);
             to[0] = from[lane];
             to[lanes] = sign * from[lane + kGroup];
           }
@@ -243,7 +242,7 @@ class FftKernel final : public Kernel {
     input.row_end = std::clamp(shape_.ih - top, input.row_begin, points_);
     input.column_begin = std::clamp(-left, 0, points_);
     input.column_end = std::clamp(shape_.iw - left, input.column_begin, points_);
-    input.pairs = v + part * blocking_.v_part + tile * blocking_.v_row + real_part(channel);
+    input.pairs = v + part * blocking_.v_part + tile * blocking_.v_row + input_offset(channel);
     input.pair_stride = blocking_.v_pair;
     transforms_.input(input);
   }
@@ -269,7 +268,7 @@ class FftKernel final : public Kernel {
     const auto [image, row, column] = position(first + tile);
     const int channel = group * group_;
     OutputTile output;
-    output.pairs = m + tile * blocking_.m_row + real_part(channel);
+    output.pairs = m + tile * blocking_.m_row + result_offset(channel);
     output.pair_stride = blocking_.m_pair;
     output.bias = bias_.data() + channel;
     const TensorView& destination = args.destination;
@@ -365,8 +364,8 @@ std::unique_ptr<Primitive> make_fft(PrimitiveInfo info, const Context& context,
                      std::to_string(points) + " points, three real products per complex one";
   info.revision = "1";
   info.traits.algorithm = Algorithm::fft;
-  info.traits.tile_oc = functions.lanes;
-  info.traits.tile_pixels = functions.rows;
+  info.traits.tile_oc = functions.vectors * functions.lanes;
+  info.traits.tile_pixels = functions.rows[functions.vectors];
   info.traits.transform_h = points;
   info.traits.transform_w = points;
   info.traits.error_amplification = 1;

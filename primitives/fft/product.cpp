@@ -11,17 +11,16 @@ HWY_BEFORE_NAMESPACE();
 namespace convopt::fft::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Most rows of a register tile by its vectors, from 1: three accumulators each.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-inline constexpr int kRows = 8;
+inline constexpr int kRows[] = {0, 8, 4};
+inline constexpr int kVectors = 2;
 #else
-inline constexpr int kRows = 3;
+inline constexpr int kRows[] = {0, 4};
+inline constexpr int kVectors = 1;
 #endif
 
-// Three real products per complex one (Gauss):
-//   p0 = a.re * (b.im - b.re)   p1 = a.im * (b.re + b.im)   p2 = (a.re + a.im) * b.re
-//   re = p2 - p1                im = p2 + p0
-// The sums of A and B are formed here, so that memory holds two values per complex number.
-template <int kR, bool kRealPairs>
+template <int kR, int kV, bool kRealPairs>
 void compute_tile(const ProductTile& tile) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
@@ -29,18 +28,24 @@ void compute_tile(const ProductTile& tile) {
   // Rows of A are reached from every third row's pointer, as in the real product.
   constexpr int kRowsPerPointer = 3;
   constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+  const auto result = [&](int r, int v) HWY_ATTR {
+    return tile.c + r * tile.c_row_stride + result_offset(v * kLanes);
+  };
 
-  V p0[kR], p1[kR], p2[kR];
-#pragma GCC unroll 16
+  V p0[kR][kV], p1[kR][kV], p2[kR][kV];
+#pragma GCC unroll 8
   for (int r = 0; r < kR; ++r) {
-    p0[r] = p1[r] = p2[r] = hn::Zero(d);
-    if (tile.accumulate) {
-      const float* c = tile.c + r * tile.c_row_stride;
-      p0[r] = hn::LoadU(d, c + kGroup);
-      if (kRealPairs) {
-        p2[r] = hn::LoadU(d, c);
-      } else {
-        p1[r] = hn::Neg(hn::LoadU(d, c));
+#pragma GCC unroll 2
+    for (int v = 0; v < kV; ++v) {
+      p0[r][v] = p1[r][v] = p2[r][v] = hn::Zero(d);
+      if (tile.accumulate) {
+        const V re = hn::LoadU(d, result(r, v));
+        p0[r][v] = hn::LoadU(d, result(r, v) + kGroup);
+        if (kRealPairs) {
+          p2[r][v] = re;
+        } else {
+          p1[r][v] = hn::Neg(re);
+        }
       }
     }
   }
@@ -54,54 +59,69 @@ void compute_tile(const ProductTile& tile) {
   for (int first = 0; first < tile.k; first += kGroup) {
     const int count = std::min(kGroup, tile.k - first);
     for (int k = 0; k < count; ++k) {
-      const V b_re = hn::LoadU(d, b), b_im = hn::LoadU(d, b + kLanes);
-      __builtin_prefetch(b + ahead, 0, 2);
-      __builtin_prefetch(b + ahead + kLanes, 0, 2);
-      b += 2 * kLanes;
-      if constexpr (kRealPairs) {
-#pragma GCC unroll 16
-        for (int r = 0; r < kR; ++r) {
-          const float* at = a[r / kRowsPerPointer] + r % kRowsPerPointer * a_stride;
-          p2[r] = hn::MulAdd(hn::Set(d, at[0]), b_re, p2[r]);
-          p0[r] = hn::MulAdd(hn::Set(d, at[kGroup]), b_im, p0[r]);
-        }
-      } else {
-        const V difference = hn::Sub(b_im, b_re), sum = hn::Add(b_re, b_im);
-#pragma GCC unroll 16
-        for (int r = 0; r < kR; ++r) {
-          const float* at = a[r / kRowsPerPointer] + r % kRowsPerPointer * a_stride;
-          const V a_re = hn::Set(d, at[0]), a_im = hn::Set(d, at[kGroup]);
-          p0[r] = hn::MulAdd(a_re, difference, p0[r]);
-          p1[r] = hn::MulAdd(a_im, sum, p1[r]);
-          p2[r] = hn::MulAdd(hn::Add(a_re, a_im), b_re, p2[r]);
+      V b_re[kV], b_im[kV], sum[kV], difference[kV];
+#pragma GCC unroll 2
+      for (int v = 0; v < kV; ++v) {
+        b_re[v] = hn::LoadU(d, b + 2 * v * kLanes);
+        b_im[v] = hn::LoadU(d, b + (2 * v + 1) * kLanes);
+        sum[v] = hn::Add(b_re[v], b_im[v]);
+        difference[v] = hn::Sub(b_im[v], b_re[v]);
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < 2 * kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+      b += 2 * kV * kLanes;
+#pragma GCC unroll 8
+      for (int r = 0; r < kR; ++r) {
+        const float* at = a[r / kRowsPerPointer] + r % kRowsPerPointer * a_stride;
+        const V a_re = hn::Set(d, at[0]), a_im = hn::Set(d, at[kGroup]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kV; ++v) {
+          if constexpr (kRealPairs) {
+            p2[r][v] = hn::MulAdd(a_re, b_re[v], p2[r][v]);
+            p0[r][v] = hn::MulAdd(a_im, b_im[v], p0[r][v]);
+          } else {
+            p0[r][v] = hn::MulAdd(a_re, difference[v], p0[r][v]);
+            p1[r][v] = hn::MulAdd(a_im, sum[v], p1[r][v]);
+            p2[r][v] = hn::MulAdd(hn::Set(d, at[2 * kGroup]), b_re[v], p2[r][v]);
+          }
         }
       }
 #pragma GCC unroll 8
       for (int p = 0; p < kPointers; ++p) ++a[p];
     }
 #pragma GCC unroll 8
-    for (int p = 0; p < kPointers; ++p) a[p] += kGroup;
+    for (int p = 0; p < kPointers; ++p) a[p] += 2 * kGroup;
   }
 
-#pragma GCC unroll 16
+#pragma GCC unroll 8
   for (int r = 0; r < kR; ++r) {
-    float* c = tile.c + r * tile.c_row_stride;
-    hn::StoreU(kRealPairs ? p2[r] : hn::Sub(p2[r], p1[r]), d, c);
-    hn::StoreU(kRealPairs ? p0[r] : hn::Add(p2[r], p0[r]), d, c + kGroup);
+#pragma GCC unroll 2
+    for (int v = 0; v < kV; ++v) {
+      hn::StoreU(kRealPairs ? p2[r][v] : hn::Sub(p2[r][v], p1[r][v]), d, result(r, v));
+      hn::StoreU(kRealPairs ? p0[r][v] : hn::Add(p2[r][v], p0[r][v]), d, result(r, v) + kGroup);
+    }
   }
 }
 
-template <int... kRowsLessOne>
+template <int kV, int... kRowsLessOne>
 void add_tiles(ProductFunctions& list, std::integer_sequence<int, kRowsLessOne...>) {
-  ((list.complex[kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, false>), ...);
-  ((list.real_pairs[kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, true>), ...);
+  list.rows[kV] = sizeof...(kRowsLessOne);
+  ((list.complex[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, false>), ...);
+  ((list.real_pairs[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, true>), ...);
+}
+
+template <int... kVectorsLessOne>
+void add_widths(ProductFunctions& list, std::integer_sequence<int, kVectorsLessOne...>) {
+  (add_tiles<kVectorsLessOne + 1>(list,
+                                  std::make_integer_sequence<int, kRows[kVectorsLessOne + 1]>()),
+   ...);
 }
 
 ProductFunctions list_functions() {
   ProductFunctions list;
   list.lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
-  list.rows = kRows;
-  add_tiles(list, std::make_integer_sequence<int, kRows>());
+  list.vectors = kVectors;
+  add_widths(list, std::make_integer_sequence<int, kVectors>());
   return list;
 }
 
@@ -115,24 +135,26 @@ HWY_EXPORT(list_functions);
 ProductFunctions product_functions(Isa isa) { return CONVOPT_DISPATCH(list_functions, isa)(); }
 
 void multiply(const ProductFunctions& functions, const Product& product) {
-  const ProductFunction* const compute =
-      product.real_pairs ? functions.real_pairs : functions.complex;
-  const int groups = (product.rows + functions.rows - 1) / functions.rows;
+  const int lanes = functions.lanes, vectors_in_all = product.columns / lanes;
   ProductTile tile;
   tile.a_row_stride = product.a_row_stride;
   tile.c_row_stride = product.c_row_stride;
   tile.k = product.k;
   tile.accumulate = product.accumulate;
-  for (int column = 0; column < product.columns; column += functions.lanes) {
-    tile.b = product.b + std::int64_t{column} * 2 * product.k;
+  for (int vector = 0; vector < vectors_in_all; vector += functions.vectors) {
+    const int vectors = std::min(functions.vectors, vectors_in_all - vector);
+    const ProductFunction* const compute =
+        product.real_pairs ? functions.real_pairs[vectors] : functions.complex[vectors];
+    const int groups = (product.rows + functions.rows[vectors] - 1) / functions.rows[vectors];
+    tile.b = product.b + std::int64_t{2} * vector * lanes * product.k;
     for (int group = 0, row = 0; group < groups; ++group) {
       const int next = static_cast<int>(std::int64_t{product.rows} * (group + 1) / groups);
       tile.a = product.a + row * product.a_row_stride;
-      tile.c = product.c + row * product.c_row_stride + real_part(column);
+      tile.c = product.c + row * product.c_row_stride + result_offset(std::int64_t{vector} * lanes);
       // Panels follow each other, also from one product to the next: the last rows of this one
       // fetch the next.
       tile.prefetch_distance =
-          group + 1 == groups ? std::int64_t{functions.lanes} * 2 * product.k : 0;
+          group + 1 == groups ? std::int64_t{2} * vectors * lanes * product.k : 0;
       compute[next - row](tile);
       row = next;
     }

@@ -179,6 +179,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
   const auto store = [&](V re, V im, float* at) HWY_ATTR {
     hn::StoreU(re, d, at);
     hn::StoreU(im, d, at + kGroup);
+    hn::StoreU(hn::Add(re, im), d, at + 2 * kGroup);
   };
   for (int u = 1; u < kHalf; ++u) {
     const float* const row = middle + u * kRow;

@@ -34,13 +34,13 @@ struct InputTile {
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  float* pairs = nullptr;  ///< of pair p, channel c goes to [p * stride + c] and, the second value,
-  std::int64_t pair_stride = 0;  ///< to [p * stride + c + kGroup]
+  float* pairs = nullptr;  ///< to [p * pair_stride] a group of A of product.h goes, from pair p
+  std::int64_t pair_stride = 0;
 };
 
 /// The first rows x columns results of one tile, up to one block of channels.
 struct OutputTile {
-  const float* pairs = nullptr;  ///< as in InputTile
+  const float* pairs = nullptr;  ///< groups of C of product.h
   std::int64_t pair_stride = 0;
   const float* bias = nullptr;  ///< as many as channels, whole vectors readable
   float* destination = nullptr;
