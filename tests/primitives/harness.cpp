@@ -274,6 +274,14 @@ std::vector<Problem> problems() {
   conv("5x5, tails", "n1_ic19_ih11_iw14_oc21_kh5_kw5_s1_p2", {true, relu});
   conv("many tiles", "n1_ic5_ih37_iw41_oc70_kh3_kw3_s1_p1", {true, relu});
   conv("several blocks of the reduction", "n1_ic130_ih9_iw8_oc19_kh3_kw3_s1_p1", {true, relu});
+  conv("7x7", "n1_ic19_ih15_iw18_oc21_kh7_kw7_s1_p3", {true, relu});
+  conv("11x11", "n1_ic16_ih13_iw21_oc24_kh11_kw11_s1_p5");
+  conv("7x11, asymmetric padding", "n2_ic9_ih14_iw9_oc17_kh7_kw11_s1_pt4_pb1_pl7_pr3",
+       {true, relu});
+  conv("13x5", "n1_ic5_ih40_iw37_oc18_kh13_kw5_s1_pt6_pb6_pl2_pr2");
+  conv("31x31", "n1_ic6_ih38_iw35_oc8_kh31_kw31_s1_p15", {true, relu});
+  conv("kernel larger than image", "n1_ic17_ih4_iw5_oc19_kh9_kw11_s1_p5");
+  conv("kernel of the size of the image", "n2_ic20_ih8_iw7_oc33_kh8_kw7_s1_p0");
   conv("3x1", "n1_ic16_ih15_iw9_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
   conv("1x5", "n1_ic19_ih9_iw14_oc21_kh1_kw5_s1_pt0_pb0_pl2_pr2");
   conv("5x1", "n1_ic19_ih14_iw9_oc21_kh5_kw1_s1_pt2_pb2_pl0_pr0");
