@@ -33,6 +33,15 @@ struct PlanConversion {
   double predicted_us = 0;
 };
 
+/// What executing a network holds, in bytes. The caller's inputs and outputs are not among them.
+struct MemoryUse {
+  std::size_t packed_weights = 0;
+  std::size_t tensors = 0;    ///< of all activations, which share memory where their lives allow
+  std::size_t workspace = 0;  ///< scratch memory of the layer that needs most
+
+  std::size_t total() const { return packed_weights + tensors + workspace; }
+};
+
 struct PlanBaselines {
   double onednn_default_ms = 0;  ///< 0: the baseline is impossible here
   double best_single_primitive_ms = 0;

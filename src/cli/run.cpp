@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
 #include "primitives/reference/reference.h"
 #include "profiler/profiler.h"
@@ -18,7 +19,6 @@
 #include "src/core/files.h"
 #include "src/core/json.h"
 #include "src/runtime/executor.h"
-#include "src/runtime/npy.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
 
@@ -175,9 +175,7 @@ Result<Tensors> make_inputs(const Request& request, const Network& network) {
                                             std::to_string(request.inputs.size()) + " times");
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const auto bytes = read_file(request.inputs[i]);
-    if (!bytes) return bytes.error();
-    auto array = parse_npy(*bytes, request.inputs[i]);
+    auto array = load_npy(request.inputs[i]);
     if (!array) return array.error();
     const Tensor& tensor = network.tensors[network.inputs[i]];
     if (array->shape != npy_shape(tensor.shape)) {
@@ -315,11 +313,11 @@ void print_report(const Network& network, const Request& request, const Context&
               format_time(main.times.min_ns()).c_str(), main.times.runs_ns.size());
   std::printf("predicted  %s, measured / predicted %.2f\n", format_time(predicted_ns).c_str(),
               predicted_ns > 0 ? main.times.median_ns() / predicted_ns : 0);
-  const ExecutorMemory& memory = main.executor->memory();
+  const MemoryUse& memory = main.executor->memory();
   const auto bytes = [](std::size_t count) { return format_bytes(static_cast<double>(count)); };
   std::printf("memory     %s: weights %s, tensors %s, workspace %s; prepared in %s\n",
               bytes(memory.total()).c_str(), bytes(memory.packed_weights).c_str(),
-              bytes(memory.arena).c_str(), bytes(memory.workspace).c_str(),
+              bytes(memory.tensors).c_str(), bytes(memory.workspace).c_str(),
               format_time(main.prepare_ms * 1e6).c_str());
   if (verification && verification->first_failure() == nullptr) {
     std::printf("verified   %zu tensors, largest relative error %.1e\n",

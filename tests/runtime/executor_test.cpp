@@ -247,10 +247,10 @@ TEST(Executor, CountsItsMemory) {
   const FakeRegistry registry;
   auto executor = Executor::create(network, plan, registry, RandomWeights(network, kSeed));
   ASSERT_TRUE(executor.ok()) << executor.error().message;
-  const ExecutorMemory& memory = (*executor)->memory();
+  const MemoryUse& memory = (*executor)->memory();
   // r1 and r2 are alive together; input and output are the caller's.
   const std::size_t tensor = (20 * 9 * 7 * sizeof(float) + 63) / 64 * 64;
-  EXPECT_EQ(memory.arena, 2 * tensor);
+  EXPECT_EQ(memory.tensors, 2 * tensor);
   EXPECT_EQ(memory.packed_weights,
             sizeof(float) * (20 * 3 * 9 + 20 + 20 * 20 * 9 + 20 + 20 * 20 + 20));
   EXPECT_EQ(memory.workspace, 400U);
