@@ -30,6 +30,7 @@ struct Request {
   std::string plan, time = "2s";
   std::vector<std::string> compare, inputs, outputs;
   int repeats = 0;
+  std::size_t max_memory = SIZE_MAX;
   std::uint64_t seed = 1;
   bool verify = false, layers = false, json = false;
 };
@@ -134,13 +135,14 @@ Result<Setup> set_up(const Request& request) {
 }
 
 Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
-                           const Registry& registry, const WeightSource& weights) {
+                           const Registry& registry, const WeightSource& weights,
+                           std::size_t max_memory) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
     note(label + " was made for " + plan.platform.id() + ", so its predictions do not hold here");
   }
   const auto start = std::chrono::steady_clock::now();
-  auto executor = Executor::create(network, plan, registry, weights);
+  auto executor = Executor::create(network, plan, registry, weights, max_memory);
   if (!executor) {
     return make_error(executor.error().code, label + ": " + executor.error().message);
   }
@@ -374,7 +376,8 @@ Result<void> run(const Request& request) {
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
   for (auto& [label, plan] : setup->plans) {
-    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights);
+    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights,
+                         request.max_memory);
     if (!ready) return ready.error();
     contestants.push_back(std::move(*ready));
     executors.push_back(contestants.back().executor.get());
@@ -427,6 +430,10 @@ void add_run(CLI::App& app, Action& action) {
       ->capture_default_str();
   verb->add_option("--repeat", request->repeats, "Number of timed runs of each plan, not a time.")
       ->check(CLI::Range(1, 1000000));
+  verb->add_option("--max-memory", request->max_memory,
+                   "Most memory for packed weights, tensors and workspace of each plan, e.g. "
+                   "100MB; a plan that needs more is refused.")
+      ->transform(CLI::AsSizeValue(false));
   verb->add_flag("--verify", request->verify,
                  "Compare every tensor that the plan makes with a reference computation in double "
                  "precision; exit code 6 if one differs by more than its bound.");

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "src/core/views.h"
+
 namespace convopt {
 namespace {
 
@@ -138,14 +140,25 @@ Result<void> Executor::allocate() {
   return {};
 }
 
+TensorView Executor::view_of(int index, const Network& network) const {
+  const Value& value = schedule_.values[index];
+  const TensorShape& shape = network.tensors[value.tensor].shape;
+  if (value.part_of == kNone) {
+    return TensorView::dense(storage_data_[value.storage], shape, value.layout);
+  }
+  const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c);
+  // Of a single image, only the stride between images tells the part from a dense tensor.
+  return channels_are_dense(shape, value.layout) ? TensorView::dense(part.data, shape, value.layout)
+                                                 : part;
+}
+
 void Executor::make_views(const Network& network) {
   const auto fill = [&](TensorView& view, int index) {
-    const Value& value = schedule_.values[index];
-    const Storage& storage = schedule_.storages[value.storage];
-    view = TensorView::dense(storage_data_[value.storage], network.tensors[value.tensor].shape,
-                             value.layout);
+    const int number = schedule_.values[index].storage;
+    const Storage& storage = schedule_.storages[number];
+    view = view_of(index, network);
     if (storage.input != kNone || storage.output != kNone) {
-      bindings_.push_back({&view, value.storage});
+      bindings_.push_back({&view, number, view.data - storage_data_[number]});
     }
   };
   for (std::size_t s = 0; s < calls_.size(); ++s) {
@@ -160,7 +173,9 @@ void Executor::make_views(const Network& network) {
     if (step.copies_residual) {
       fill(call.copied_residual, step.residual);
       fill(call.args.residual, step.destination);
-      call.copy_bytes = schedule_.storages[schedule_.values[step.residual].storage].life.bytes;
+      const TensorView& residual = call.copied_residual;
+      call.copy_bytes = sizeof(float) *
+                        static_cast<std::size_t>(padded_elements(residual.shape, residual.layout));
     } else {
       fill(call.args.residual, step.residual);
     }
@@ -192,7 +207,9 @@ Result<void> Executor::bind(std::span<const std::span<const float>> inputs,
     if (storage.input != kNone) storage_data_[s] = const_cast<float*>(inputs[storage.input].data());
     if (storage.output != kNone) storage_data_[s] = outputs[storage.output].data();
   }
-  for (const Binding& binding : bindings_) binding.view->data = storage_data_[binding.storage];
+  for (const Binding& binding : bindings_) {
+    binding.view->data = storage_data_[binding.storage] + binding.offset;
+  }
   return {};
 }
 

@@ -61,6 +61,7 @@ class Executor {
   struct Binding {
     TensorView* view = nullptr;
     int storage = kNone;
+    std::ptrdiff_t offset = 0;  ///< of the view's first element, in floats
   };
 
   Executor() = default;
@@ -68,6 +69,7 @@ class Executor {
                        const WeightSource& weights);
   Result<void> allocate();
   void make_views(const Network& network);
+  TensorView view_of(int value, const Network& network) const;
   Result<void> bind(std::span<const std::span<const float>> inputs,
                     std::span<const std::span<float>> outputs);
 
