@@ -33,6 +33,22 @@ struct PlanConversion {
   double predicted_us = 0;
 };
 
+/// A concatenation that takes no time: the producers of its parts write straight into their
+/// channels of its result. It is no layer.
+struct PlanInPlace {
+  std::string name;  ///< of the operator
+  Layout layout = Layout::nchw;
+};
+
+/// What executing a network holds, in bytes. The caller's inputs and outputs are not among them.
+struct MemoryUse {
+  std::size_t packed_weights = 0;
+  std::size_t tensors = 0;    ///< of all activations, which share memory where their lives allow
+  std::size_t workspace = 0;  ///< scratch memory of the layer that needs most
+
+  std::size_t total() const { return packed_weights + tensors + workspace; }
+};
+
 struct PlanBaselines {
   double onednn_default_ms = 0;  ///< 0: the baseline is impossible here
   double best_single_primitive_ms = 0;
@@ -53,6 +69,7 @@ struct Plan {
   double load_ms = 0, predict_ms = 0, solve_ms = 0, total_ms = 0;
   std::vector<PlanLayer> layers;
   std::vector<PlanConversion> conversions;
+  std::vector<PlanInPlace> in_place;
 };
 
 /// JSON as documented in docs/plan-format.md, schema `convopt.plan/1`.

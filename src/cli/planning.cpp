@@ -90,59 +90,35 @@ Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
   // A network can be planned by measurements alone, so a missing shipped model is no error then.
   const bool needs_model =
       !options.model.empty() || !has_profile || std::filesystem::exists(model_path, ignored);
-  TimingMode timing_mode = TimingMode::warm;
-  if (needs_model) {
-    Result<std::unique_ptr<PerformanceModel>> model = load_model(model_path);
-    if (!model) return model.error();
-    model_ = std::move(*model);
-    timing_mode = model_->info().timing_mode;
-    predicted_ = std::make_unique<PredictedCosts>(*model_, platform_);
-    costs_ = predicted_.get();
-    if (shipped) {
-      note(
-          "this machine has no model of its own, so the shipped one predicts; `convopt transfer` "
-          "makes one in half a minute");
-    }
-  }
-  if (!has_profile) return {};
-
   std::unordered_set<std::string> texts;
   for (const Workload& workload : network_workloads(network_)) texts.insert(workload.text());
-  Result<LoadedProfile> loaded = load_profile(profile_path, {&texts});
-  if (!loaded) return loaded.error();
-  warn(loaded->warnings);
-  const std::vector<RunHeader>& runs = loaded->profile.runs;
-  const auto here = std::ranges::find_if(
-      runs, [&](const RunHeader& header) { return header.platform.id() == platform_.id(); });
-  if (here == runs.end()) {
-    const std::string elsewhere = runs.empty() ? "nothing" : runs.front().platform.id();
-    return make_error(ErrorCode::environment, "profile '" + profile_path.string() +
-                                                  "' was measured on " + elsewhere +
-                                                  ", not on this platform, " + platform_.id());
+  TimesFiles files;
+  if (needs_model) files.model = model_path;
+  if (has_profile) files.profile = profile_path;
+  files.workloads = &texts;
+  Result<std::unique_ptr<Times>> times = Times::load(files, platform_, registry_->libraries());
+  if (!times) return times.error();
+  times_ = std::move(*times);
+  warn(times_->warnings());
+  if (needs_model && shipped) {
+    note(
+        "this machine has no model of its own, so the shipped one predicts; `convopt transfer` "
+        "makes one in half a minute");
   }
-  if (model_ == nullptr) timing_mode = here->timing_mode;
-  auto measured = std::make_unique<MeasuredCosts>(loaded->profile, platform_, timing_mode,
-                                                  registry_->libraries());
-  if (measured->size() == 0 && !options.profile.empty()) {
+  if (times_->measured() == 0 && !options.profile.empty()) {
     note("profile '" + profile_path.string() +
          "' holds no valid times of this network; `convopt profile --network` adds them");
-  }
-  measured_ = std::move(measured);
-  costs_ = measured_.get();
-  if (predicted_ != nullptr) {
-    combined_ = std::make_unique<MeasuredOrPredicted>(*measured_, *predicted_);
-    costs_ = combined_.get();
   }
   return {};
 }
 
 Result<Selection> Planning::select() const {
-  Result<Selection> selection = convopt::select(network_, *registry_, *costs_, platform_, options_);
+  Result<Selection> selection = convopt::select(network_, *registry_, costs(), platform_, options_);
   if (!selection) return selection;
   Plan& plan = selection->plan;
-  if (model_ != nullptr) {
-    plan.model = model_->info().id;
-    plan.seed = model_->info().seed;
+  if (const PerformanceModel* model = times_->model()) {
+    plan.model = model->info().id;
+    plan.seed = model->info().seed;
   }
   plan.load_ms = load_ms_;
   plan.total_ms += load_ms_;

@@ -11,6 +11,7 @@
 #include "convopt/network.hpp"
 #include "convopt/primitive.hpp"
 #include "src/cli/cli.h"
+#include "src/library/times.h"
 #include "src/select/costs.h"
 #include "src/select/select.h"
 
@@ -36,7 +37,7 @@ class Planning {
   const Platform& platform() const { return platform_; }
   const SelectOptions& options() const { return options_; }
   /// Measured before predicted, or what there is of the two.
-  const CostSource& costs() const { return *costs_; }
+  const CostSource& costs() const { return times_->costs(); }
 
   Result<Selection> select() const;
 
@@ -48,9 +49,7 @@ class Planning {
   std::unique_ptr<Registry> registry_;
   Platform platform_;
   SelectOptions options_;
-  std::unique_ptr<PerformanceModel> model_;
-  std::unique_ptr<CostSource> predicted_, measured_, combined_;
-  const CostSource* costs_ = nullptr;
+  std::unique_ptr<Times> times_;
   double load_ms_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
 #include "primitives/reference/reference.h"
 #include "profiler/profiler.h"
@@ -18,7 +19,6 @@
 #include "src/core/files.h"
 #include "src/core/json.h"
 #include "src/runtime/executor.h"
-#include "src/runtime/npy.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
 
@@ -30,6 +30,7 @@ struct Request {
   std::string plan, time = "2s";
   std::vector<std::string> compare, inputs, outputs;
   int repeats = 0;
+  std::size_t max_memory = SIZE_MAX;
   std::uint64_t seed = 1;
   bool verify = false, layers = false, json = false;
 };
@@ -134,13 +135,14 @@ Result<Setup> set_up(const Request& request) {
 }
 
 Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
-                           const Registry& registry, const WeightSource& weights) {
+                           const Registry& registry, const WeightSource& weights,
+                           std::size_t max_memory) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
     note(label + " was made for " + plan.platform.id() + ", so its predictions do not hold here");
   }
   const auto start = std::chrono::steady_clock::now();
-  auto executor = Executor::create(network, plan, registry, weights);
+  auto executor = Executor::create(network, plan, registry, weights, max_memory);
   if (!executor) {
     return make_error(executor.error().code, label + ": " + executor.error().message);
   }
@@ -175,9 +177,7 @@ Result<Tensors> make_inputs(const Request& request, const Network& network) {
                                             std::to_string(request.inputs.size()) + " times");
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const auto bytes = read_file(request.inputs[i]);
-    if (!bytes) return bytes.error();
-    auto array = parse_npy(*bytes, request.inputs[i]);
+    auto array = load_npy(request.inputs[i]);
     if (!array) return array.error();
     const Tensor& tensor = network.tensors[network.inputs[i]];
     if (array->shape != npy_shape(tensor.shape)) {
@@ -315,11 +315,11 @@ void print_report(const Network& network, const Request& request, const Context&
               format_time(main.times.min_ns()).c_str(), main.times.runs_ns.size());
   std::printf("predicted  %s, measured / predicted %.2f\n", format_time(predicted_ns).c_str(),
               predicted_ns > 0 ? main.times.median_ns() / predicted_ns : 0);
-  const ExecutorMemory& memory = main.executor->memory();
+  const MemoryUse& memory = main.executor->memory();
   const auto bytes = [](std::size_t count) { return format_bytes(static_cast<double>(count)); };
   std::printf("memory     %s: weights %s, tensors %s, workspace %s; prepared in %s\n",
               bytes(memory.total()).c_str(), bytes(memory.packed_weights).c_str(),
-              bytes(memory.arena).c_str(), bytes(memory.workspace).c_str(),
+              bytes(memory.tensors).c_str(), bytes(memory.workspace).c_str(),
               format_time(main.prepare_ms * 1e6).c_str());
   if (verification && verification->first_failure() == nullptr) {
     std::printf("verified   %zu tensors, largest relative error %.1e\n",
@@ -376,7 +376,8 @@ Result<void> run(const Request& request) {
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
   for (auto& [label, plan] : setup->plans) {
-    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights);
+    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights,
+                         request.max_memory);
     if (!ready) return ready.error();
     contestants.push_back(std::move(*ready));
     executors.push_back(contestants.back().executor.get());
@@ -429,6 +430,10 @@ void add_run(CLI::App& app, Action& action) {
       ->capture_default_str();
   verb->add_option("--repeat", request->repeats, "Number of timed runs of each plan, not a time.")
       ->check(CLI::Range(1, 1000000));
+  verb->add_option("--max-memory", request->max_memory,
+                   "Most memory for packed weights, tensors and workspace of each plan, e.g. "
+                   "100MB; a plan that needs more is refused.")
+      ->transform(CLI::AsSizeValue(false));
   verb->add_flag("--verify", request->verify,
                  "Compare every tensor that the plan makes with a reference computation in double "
                  "precision; exit code 6 if one differs by more than its bound.");

@@ -1,13 +1,46 @@
 #include "src/runtime/executor.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "src/core/views.h"
+
 namespace convopt {
 namespace {
+
+ArenaLayout lay_out(const Schedule& schedule) {
+  std::vector<Lifetime> lifetimes;
+  for (const Storage& storage : schedule.storages) {
+    lifetimes.push_back(storage.life);
+    // The caller's memory takes no room in the arena.
+    if (storage.input != kNone || storage.output != kNone) lifetimes.back().bytes = 0;
+  }
+  return lay_out_arena(lifetimes);
+}
+
+std::string mebibytes(std::size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return text;
+}
+
+Result<void> check_sizes(const Operator& op, const Weights& given) {
+  const ConvShape& shape = op.workload.shape;
+  const auto check = [&](std::string_view what, std::size_t got, std::size_t want) -> Result<void> {
+    if (got == want) return {};
+    return make_error(ErrorCode::bad_input, "operator '" + op.name + "' is given " +
+                                                std::to_string(got) + " " + std::string(what) +
+                                                ", but has " + std::to_string(want));
+  };
+  auto fits = check("weights", given.all_weights().size(),
+                    static_cast<std::size_t>(shape.weight_elements()));
+  if (!fits || given.all_bias().empty()) return fits;
+  return check("bias values", given.all_bias().size(), static_cast<std::size_t>(shape.oc));
+}
 
 Error out_of_memory(std::size_t bytes) {
   return make_error(
@@ -23,11 +56,33 @@ std::string wrong_size(std::string_view what, std::size_t index, std::size_t got
 
 }  // namespace
 
+MemoryUse memory_of(const Schedule& schedule, const Context& context) {
+  MemoryUse use;
+  use.tensors = lay_out(schedule).bytes;
+  for (const Step& step : schedule.steps) {
+    use.packed_weights += step.primitive->packed_bytes(step.workload, context);
+    use.workspace =
+        std::max(use.workspace, step.primitive->workspace_bytes(step.workload, context));
+  }
+  return use;
+}
+
 Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const Plan& plan,
                                                    const Registry& registry,
-                                                   const WeightSource& weights) try {
+                                                   const WeightSource& weights,
+                                                   std::size_t max_memory) try {
   auto schedule = make_schedule(network, plan, registry);
   if (!schedule) return schedule.error();
+  if (max_memory < SIZE_MAX) {
+    const MemoryUse use = memory_of(*schedule, registry.context());
+    if (use.total() > max_memory) {
+      return make_error(ErrorCode::environment,
+                        "the plan needs " + mebibytes(use.total()) + " of memory (weights " +
+                            mebibytes(use.packed_weights) + ", tensors " + mebibytes(use.tensors) +
+                            ", workspace " + mebibytes(use.workspace) + "), allowed are " +
+                            mebibytes(max_memory));
+    }
+  }
   std::unique_ptr<Executor> executor(new Executor);
   executor->schedule_ = std::move(*schedule);
   const auto sizes = [&](const std::vector<TensorId>& tensors) {
@@ -55,8 +110,10 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
   for (const Step& step : schedule_.steps) {
     Weights weights;
     if (step.workload.has_weights()) {
-      auto loaded = source.weights(network.operators[step.operators.front()]);
+      const Operator& op = network.operators[step.operators.front()];
+      auto loaded = source.weights(op);
       if (!loaded) return loaded.error();
+      if (auto fits = check_sizes(op, *loaded); !fits) return fits;
       weights = std::move(*loaded);
     }
     auto kernel = step.primitive->prepare(step.workload, weights.parameters(), registry.context());
@@ -69,19 +126,13 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
 }
 
 Result<void> Executor::allocate() {
-  std::vector<Lifetime> lifetimes;
-  for (const Storage& storage : schedule_.storages) {
-    lifetimes.push_back(storage.life);
-    // The caller's memory takes no room in the arena.
-    if (storage.input != kNone || storage.output != kNone) lifetimes.back().bytes = 0;
-  }
-  const ArenaLayout layout = lay_out_arena(lifetimes);
-  memory_.arena = layout.bytes;
-  arena_ = allocate_aligned(memory_.arena);
+  const ArenaLayout layout = lay_out(schedule_);
+  memory_.tensors = layout.bytes;
+  arena_ = allocate_aligned(memory_.tensors);
   workspace_ = allocate_aligned(memory_.workspace);
-  if (!arena_ || !workspace_) return out_of_memory(memory_.arena + memory_.workspace);
+  if (!arena_ || !workspace_) return out_of_memory(memory_.tensors + memory_.workspace);
   // Touched now, so that no run meets a page for the first time.
-  std::memset(arena_.get(), 0, memory_.arena);
+  std::memset(arena_.get(), 0, memory_.tensors);
   std::memset(workspace_.get(), 0, memory_.workspace);
   for (const std::size_t offset : layout.offsets) {
     storage_data_.push_back(reinterpret_cast<float*>(arena_.get() + offset));
@@ -89,14 +140,25 @@ Result<void> Executor::allocate() {
   return {};
 }
 
+TensorView Executor::view_of(int index, const Network& network) const {
+  const Value& value = schedule_.values[index];
+  const TensorShape& shape = network.tensors[value.tensor].shape;
+  if (value.part_of == kNone) {
+    return TensorView::dense(storage_data_[value.storage], shape, value.layout);
+  }
+  const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c);
+  // Of a single image, only the stride between images tells the part from a dense tensor.
+  return channels_are_dense(shape, value.layout) ? TensorView::dense(part.data, shape, value.layout)
+                                                 : part;
+}
+
 void Executor::make_views(const Network& network) {
   const auto fill = [&](TensorView& view, int index) {
-    const Value& value = schedule_.values[index];
-    const Storage& storage = schedule_.storages[value.storage];
-    view = TensorView::dense(storage_data_[value.storage], network.tensors[value.tensor].shape,
-                             value.layout);
+    const int number = schedule_.values[index].storage;
+    const Storage& storage = schedule_.storages[number];
+    view = view_of(index, network);
     if (storage.input != kNone || storage.output != kNone) {
-      bindings_.push_back({&view, value.storage});
+      bindings_.push_back({&view, number, view.data - storage_data_[number]});
     }
   };
   for (std::size_t s = 0; s < calls_.size(); ++s) {
@@ -111,7 +173,9 @@ void Executor::make_views(const Network& network) {
     if (step.copies_residual) {
       fill(call.copied_residual, step.residual);
       fill(call.args.residual, step.destination);
-      call.copy_bytes = schedule_.storages[schedule_.values[step.residual].storage].life.bytes;
+      const TensorView& residual = call.copied_residual;
+      call.copy_bytes = sizeof(float) *
+                        static_cast<std::size_t>(padded_elements(residual.shape, residual.layout));
     } else {
       fill(call.args.residual, step.residual);
     }
@@ -143,7 +207,9 @@ Result<void> Executor::bind(std::span<const std::span<const float>> inputs,
     if (storage.input != kNone) storage_data_[s] = const_cast<float*>(inputs[storage.input].data());
     if (storage.output != kNone) storage_data_[s] = outputs[storage.output].data();
   }
-  for (const Binding& binding : bindings_) binding.view->data = storage_data_[binding.storage];
+  for (const Binding& binding : bindings_) {
+    binding.view->data = storage_data_[binding.storage] + binding.offset;
+  }
   return {};
 }
 

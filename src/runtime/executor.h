@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -10,9 +11,9 @@
 #include "convopt/network.hpp"
 #include "convopt/plan.hpp"
 #include "convopt/primitive.hpp"
+#include "convopt/weights.hpp"
 #include "src/runtime/arena.h"
 #include "src/runtime/schedule.h"
-#include "src/runtime/weights.h"
 
 namespace convopt {
 
@@ -24,21 +25,19 @@ class Observer {
   virtual void after_step(std::size_t step, const TensorView& destination) noexcept = 0;
 };
 
-/// Bytes that an executor holds; the caller's inputs and outputs are not among them.
-struct ExecutorMemory {
-  std::size_t arena = 0, workspace = 0, packed_weights = 0;
-
-  std::size_t total() const { return arena + workspace + packed_weights; }
-};
+/// What executing the schedule will hold, without packing or allocating anything.
+MemoryUse memory_of(const Schedule& schedule, const Context& context);
 
 /// A network prepared by a plan: kernels created, weights packed, memory laid out. Executors share
 /// nothing, so several may run at once, each in one thread at a time.
 class Executor {
  public:
-  /// The registry must outlive the executor; all else is copied.
+  /// The registry must outlive the executor; all else is copied. A network that needs more than
+  /// `max_memory` bytes is refused before any weights are packed.
   static Result<std::unique_ptr<Executor>> create(const Network& network, const Plan& plan,
                                                   const Registry& registry,
-                                                  const WeightSource& weights);
+                                                  const WeightSource& weights,
+                                                  std::size_t max_memory = SIZE_MAX);
 
   /// Dense nchw tensors in the order of Network::inputs and Network::outputs. Allocates nothing and
   /// fails only if their number or sizes are wrong.
@@ -47,7 +46,7 @@ class Executor {
 
   std::span<const Step> steps() const { return schedule_.steps; }
   std::span<const Value> values() const { return schedule_.values; }
-  const ExecutorMemory& memory() const { return memory_; }
+  const MemoryUse& memory() const { return memory_; }
 
  private:
   /// What a step's kernel is called with.
@@ -62,6 +61,7 @@ class Executor {
   struct Binding {
     TensorView* view = nullptr;
     int storage = kNone;
+    std::ptrdiff_t offset = 0;  ///< of the view's first element, in floats
   };
 
   Executor() = default;
@@ -69,6 +69,7 @@ class Executor {
                        const WeightSource& weights);
   Result<void> allocate();
   void make_views(const Network& network);
+  TensorView view_of(int value, const Network& network) const;
   Result<void> bind(std::span<const std::span<const float>> inputs,
                     std::span<const std::span<float>> outputs);
 
@@ -78,7 +79,7 @@ class Executor {
   std::vector<Binding> bindings_;
   std::vector<float*> storage_data_;
   AlignedBytes arena_, workspace_;
-  ExecutorMemory memory_;
+  MemoryUse memory_;
 };
 
 }  // namespace convopt

@@ -1,9 +1,10 @@
-#include "src/runtime/npy.h"
+#include "convopt/npy.hpp"
 
 #include <bit>
 #include <cstring>
 #include <optional>
 
+#include "src/core/files.h"
 #include "src/core/text.h"
 
 namespace convopt {
@@ -104,6 +105,12 @@ std::string to_npy(const NpyArray& array) {
   bytes.append(reinterpret_cast<const char*>(array.values.data()),
                array.values.size() * sizeof(float));
   return bytes;
+}
+
+Result<NpyArray> load_npy(const std::filesystem::path& path) {
+  const auto bytes = read_file(path);
+  if (!bytes) return bytes.error();
+  return parse_npy(*bytes, path.string());
 }
 
 }  // namespace convopt

@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "src/core/views.h"
+
 namespace convopt {
 namespace {
 
@@ -39,6 +41,7 @@ class Scheduler {
       if (auto bound = bind(layer); !bound) return bound.error();
     }
     if (auto complete = check_complete(); !complete) return complete.error();
+    if (auto possible = check_parts(); !possible) return possible.error();
     assign_storage();
     return std::move(schedule_);
   }
@@ -58,6 +61,20 @@ class Scheduler {
       if (op.kind == OperatorKind::reshape) reshape_of_[op.outputs.front()] = i;
     }
     for (const TensorId output : network_.outputs) ++uses_[output];
+    for (const PlanInPlace& in_place : plan_.in_place) {
+      const auto found = operator_index_.find(in_place.name);
+      if (found == operator_index_.end() ||
+          network_.operators[found->second].workload.op != Op::concat ||
+          network_.operators[found->second].kind != OperatorKind::compute) {
+        return bad_plan("the plan has a concatenation " + in_quotes(in_place.name) +
+                        " in place, which the network does not have");
+      }
+      if (std::exchange(done_[found->second], 1) != 0) {
+        return bad_plan("the plan computes the operator " + in_quotes(in_place.name) + " twice");
+      }
+      in_place_[network_.operators[found->second].outputs.front()] = {found->second,
+                                                                      in_place.layout};
+    }
     for (const TensorId input : network_.inputs) add_value(input, Layout::nchw);
     for (const PlanConversion& conversion : plan_.conversions) {
       const auto tensor = std::ranges::find(network_.tensors, conversion.tensor, &Tensor::name);
@@ -76,7 +93,7 @@ class Scheduler {
 
   int add_value(TensorId tensor, Layout layout) {
     const int index = static_cast<int>(schedule_.values.size());
-    schedule_.values.push_back({tensor, layout, kNone});
+    schedule_.values.push_back({tensor, layout});
     values_[{tensor, layout}] = index;
     roots_.push_back(index);
     return index;
@@ -202,7 +219,12 @@ class Scheduler {
       if (!source) return source;
       const int view = add_value(tensor, Layout::nchw);
       roots_[view] = roots_[*source];
+      reshaped_.push_back(*source);
       return view;
+    }
+    if (const auto concatenation = in_place_.find(tensor);
+        concatenation != in_place_.end() && concatenation->second.layout == layout) {
+      return concatenate(concatenation->second.op, layout, reader);
     }
     const auto planned = conversions_.find({tensor, layout});
     if (planned == conversions_.end()) {
@@ -226,6 +248,66 @@ class Scheduler {
     step.destination = add_value(tensor, layout);
     schedule_.steps.push_back(std::move(step));
     return schedule_.steps.back().destination;
+  }
+
+  /// Makes the parts, wherever they were written, ranges of one value.
+  Result<int> concatenate(int index, Layout layout, const std::string& reader) {
+    const Operator& op = network_.operators[index];
+    std::vector<int> parts;
+    for (const TensorId input : op.inputs) {
+      const auto part = require(input, layout, reader);
+      if (!part) return part;
+      parts.push_back(*part);
+    }
+    const int whole = add_value(op.outputs.front(), layout);
+    int first_channel = 0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      Value& part = schedule_.values[parts[i]];
+      if (part.part_of != kNone || parts[i] < std::ssize(network_.inputs) ||
+          first_channel % channel_block(layout) != 0 || roots_[parts[i]] == roots_[whole]) {
+        return bad_plan("the plan concatenates " + in_quotes(op.name) + " in place in " +
+                        std::string(to_string(layout)) + ", but " +
+                        in_quotes(network_.tensors[part.tensor].name) + " cannot be written there");
+      }
+      part.part_of = whole;
+      part.first_channel = first_channel;
+      first_channel += op.workload.parts[i];
+      std::ranges::replace(roots_, roots_[parts[i]], whole);
+    }
+    return whole;
+  }
+
+  /// Nobody meets a part who takes it for a tensor of its own.
+  Result<void> check_parts() {
+    const auto is_part = [&](int value) {
+      return value != kNone && schedule_.values[value].part_of != kNone;
+    };
+    const auto refuse = [&](int value, const std::string& who) {
+      return bad_plan(who + " cannot handle the tensor " +
+                      in_quotes(network_.tensors[schedule_.values[value].tensor].name) +
+                      " in place in a concatenation");
+    };
+    for (const int output : outputs_) {
+      if (is_part(output)) return refuse(output, "an output of the network");
+    }
+    for (const int source : reshaped_) {
+      if (is_part(source)) return refuse(source, "a reshape");
+    }
+    for (const Step& step : schedule_.steps) {
+      std::vector<int> touched = step.sources;
+      touched.push_back(step.residual);
+      touched.push_back(step.destination);
+      for (const int value : touched) {
+        if (!is_part(value)) continue;
+        const Value& part = schedule_.values[value];
+        if (!step.primitive->info().traits.strided_views &&
+            !channels_are_dense(network_.tensors[part.tensor].shape, part.layout)) {
+          return refuse(value,
+                        in_quotes(step.primitive->name()) + " of layer " + in_quotes(step.name));
+        }
+      }
+    }
+    return {};
   }
 
   Result<void> check_complete() {
@@ -270,7 +352,8 @@ class Scheduler {
       const int root = roots_[step.residual];
       const bool is_source =
           std::ranges::any_of(step.sources, [&](int source) { return roots_[source] == root; });
-      if (last[root] == s && !is_input[root] && !is_source) {
+      const bool is_part = schedule_.values[step.destination].part_of != kNone;
+      if (last[root] == s && !is_input[root] && !is_source && !is_part) {
         const int old = roots_[step.destination];
         last[root] = last[old];
         std::ranges::replace(roots_, old, root);
@@ -289,9 +372,10 @@ class Scheduler {
       schedule_.values[v].storage = storage;
       // A view shares the elements of the whole, and a sum has the shape of its residual.
       const Value& value = schedule_.values[v];
-      schedule_.storages[storage].life.bytes =
-          sizeof(float) * static_cast<std::size_t>(
-                              padded_elements(network_.tensors[value.tensor].shape, value.layout));
+      std::size_t& bytes = schedule_.storages[storage].life.bytes;
+      bytes =
+          std::max(bytes, sizeof(float) * static_cast<std::size_t>(padded_elements(
+                                              network_.tensors[value.tensor].shape, value.layout)));
     }
     for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
       int& first = storage_of(schedule_.steps[s].destination).life.first;
@@ -323,7 +407,14 @@ class Scheduler {
   std::vector<char> done_;
   std::map<std::pair<TensorId, Layout>, const PlanConversion*> conversions_;  ///< not yet emitted
   std::map<std::pair<TensorId, Layout>, int> values_;
-  std::vector<int> roots_;  ///< per value, the value whose storage it shares
+  /// Concatenations in place by their results.
+  struct InPlace {
+    int op = kNone;
+    Layout layout = Layout::nchw;
+  };
+  std::unordered_map<TensorId, InPlace> in_place_;
+  std::vector<int> reshaped_;  ///< values of which there are reshaped views
+  std::vector<int> roots_;     ///< per value, the value whose storage it shares
   std::vector<int> outputs_;
   Schedule schedule_;
 };

@@ -20,10 +20,13 @@ struct Value {
   TensorId tensor = 0;
   Layout layout = Layout::nchw;
   int storage = kNone;
+  int part_of = kNone;    ///< value of which it is a range of channels: a concatenation in place
+  int first_channel = 0;  ///< of that range
 };
 
-/// Memory for one value, and for those that take its place: reshapes, and sums written over the
-/// residual that dies in them. It is the caller's where `input` or `output` says so.
+/// Memory for one value, and for those that take its place: reshapes, sums written over the
+/// residual that dies in them, and the parts of a concatenation in place. It is the caller's where
+/// `input` or `output` says so.
 struct Storage {
   Lifetime life;
   int input = kNone;   ///< index into Network::inputs

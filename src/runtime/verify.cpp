@@ -18,10 +18,15 @@ class Verifier final : public Observer {
         network_(network),
         weights_(weights),
         made_(network.tensors.size()),
-        root_(network.tensors.size()) {
+        root_(network.tensors.size()),
+        producer_(network.tensors.size(), -1) {
     for (TensorId id = 0; id < std::ssize(root_); ++id) root_[id] = id;
-    for (const Operator& op : network.operators) {
+    for (int i = 0; i < std::ssize(network.operators); ++i) {
+      const Operator& op = network.operators[i];
       if (op.kind == OperatorKind::reshape) root_[op.outputs[0]] = root_[op.inputs[0]];
+      if (op.kind == OperatorKind::compute && op.workload.op == Op::concat) {
+        producer_[op.outputs[0]] = i;
+      }
     }
   }
 
@@ -43,7 +48,7 @@ class Verifier final : public Observer {
     const TensorId tensor = executor_.values()[step.destination].tensor;
     std::vector<float> expected;
     if (step.is_conversion()) {
-      expected = made_[root_[tensor]];
+      expected = made(tensor);
     } else {
       auto computed = compute(step);
       if (!computed) {
@@ -71,7 +76,7 @@ class Verifier final : public Observer {
     if (error_) return *error_;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const TensorId tensor = network_.outputs[i];
-      const bool same = outputs[i] == made_[root_[tensor]];
+      const bool same = outputs[i] == made(tensor);
       result_.checks.push_back({network_.tensors[tensor].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
     return std::move(result_);
@@ -80,6 +85,20 @@ class Verifier final : public Observer {
  private:
   TensorView view(std::vector<float>& values, TensorId tensor) const {
     return TensorView::dense(values.data(), network_.tensors[tensor].shape, Layout::nchw);
+  }
+
+  /// The tensor as the plan computed it. A concatenation in place is no step: it is what its parts
+  /// were when they were written.
+  std::vector<float>& made(TensorId tensor) {
+    std::vector<float>& values = made_[root_[tensor]];
+    const int index = producer_[root_[tensor]];
+    if (!values.empty() || index < 0) return values;
+    const Operator& op = network_.operators[index];
+    std::vector<TensorView> parts;
+    for (const TensorId part : op.inputs) parts.push_back(view(made(part), part));
+    values.resize(static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
+    reference::run(op.workload, {}, {parts, view(values, op.outputs[0]), {}, nullptr});
+    return values;
   }
 
   /// The step's operators one after the other, each by its definition.
@@ -96,7 +115,7 @@ class Verifier final : public Observer {
       }
       std::vector<TensorView> sources;
       for (const TensorId input : op.inputs) {
-        sources.push_back(view(input == current_id ? current : made_[root_[input]], input));
+        sources.push_back(view(input == current_id ? current : made(input), input));
       }
       std::vector<float> next(
           static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
@@ -113,6 +132,7 @@ class Verifier final : public Observer {
   const WeightSource& weights_;
   std::vector<std::vector<float>> made_;
   std::vector<TensorId> root_;  ///< what a reshaped tensor is a view of
+  std::vector<int> producer_;   ///< per tensor, the concatenation that makes it, or -1
   std::optional<Error> error_;
   Verification result_;
 };

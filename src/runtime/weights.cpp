@@ -32,4 +32,21 @@ Result<Weights> RandomWeights::weights(const Operator& op) const {
   return result;
 }
 
+std::unique_ptr<WeightSource> random_weights(const Network& network, std::uint64_t seed) {
+  return std::make_unique<RandomWeights>(network, seed);
+}
+
+void GivenWeights::give(std::string operator_name, std::span<const float> weights,
+                        std::span<const float> bias) {
+  given_[std::move(operator_name)] = {weights, bias};
+}
+
+Result<Weights> GivenWeights::weights(const Operator& op) const {
+  const auto found = given_.find(op.name);
+  if (found == given_.end()) {
+    return make_error(ErrorCode::bad_input, "no weights are given for operator '" + op.name + "'");
+  }
+  return Weights{{}, {}, found->second.weights, found->second.bias};
+}
+
 }  // namespace convopt

@@ -1,33 +1,14 @@
-// Where the parameters of a network come from.
+// Weights for networks that come without.
 #pragma once
 
 #include <cstdint>
 #include <unordered_set>
-#include <vector>
 
-#include "convopt/error.hpp"
-#include "convopt/network.hpp"
-#include "convopt/primitive.hpp"
+#include "convopt/weights.hpp"
 
 namespace convopt {
 
-struct Weights {
-  std::vector<float> weights;  ///< [oc][ic / groups][kh][kw]
-  std::vector<float> bias;     ///< [oc], or empty for zeros
-
-  Parameters parameters() const { return {weights.data(), bias.empty() ? nullptr : bias.data()}; }
-};
-
-/// Asked once per operator with weights when a network is prepared, and again by a verification.
-class WeightSource {
- public:
-  virtual ~WeightSource() = default;
-  virtual Result<Weights> weights(const Operator& op) const = 0;
-};
-
-/// Seeded random weights for networks that come without: zero mean, of He's variance, so that
-/// activations keep their size through the depth, and small biases. The values depend on the seed
-/// and the name of the operator only, not on the machine or the plan.
+/// See random_weights().
 class RandomWeights final : public WeightSource {
  public:
   RandomWeights(const Network& network, std::uint64_t seed);

@@ -13,15 +13,18 @@ std::string name_of(const Problem& problem, const Option& option) {
   const std::string through = option.absorbed_through >= 0
                                   ? "absorbed/" + std::to_string(option.absorbed_through) + "/" +
                                         std::string(to_string(option.input))
-                                  : "free";
+                              : option.in_place ? "in place/" + std::string(to_string(option.input))
+                                                : "free";
   std::string name =
       option.candidate < 0 ? through : problem.candidates[option.candidate].primitive->info().name;
   if (option.pending_out > 0) name += "+" + std::to_string(option.pending_out);
+  if (option.placed) name += "/placed";
   return name;
 }
 
 std::string name_of(const Problem& problem, std::size_t tensor, const TensorState& state) {
   std::string name(to_string(state.produced));
+  if (state.placed) name += "/placed";
   if (state.pending > 0) return name + "/pending " + std::to_string(state.pending);
   problem.for_each_conversion(
       tensor, state, [&](int, Layout target) { name += "+" + std::string(to_string(target)); });

@@ -1,5 +1,6 @@
 #include "src/select/fusion.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace convopt {
@@ -47,6 +48,35 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
     result.push_back(std::move(longer));
   }
   return result;
+}
+
+std::vector<int> placements(const Network& network, const DataFlow& flow) {
+  std::vector<int> result(network.tensors.size(), -1);
+  const auto is_concatenation = [&](int op) {
+    return network.operators[op].kind == OperatorKind::compute &&
+           network.operators[op].workload.op == Op::concat;
+  };
+  const auto placeable = [&](TensorId tensor) {
+    const int producer = flow.producer[tensor];
+    return producer >= 0 && !flow.is_output[tensor] &&
+           network.operators[producer].kind == OperatorKind::compute &&
+           std::ranges::count_if(flow.consumers[tensor], is_concatenation) == 1;
+  };
+  for (int op = 0; op < std::ssize(network.operators); ++op) {
+    const std::vector<TensorId>& parts = network.operators[op].inputs;
+    if (!is_concatenation(op) || !std::ranges::all_of(parts, placeable)) continue;
+    for (const TensorId part : parts) result[part] = op;
+  }
+  return result;
+}
+
+bool parts_fit(const Workload& concatenation, Layout layout) {
+  int first = 0;
+  for (const int channels : concatenation.parts) {
+    if (first % channel_block(layout) != 0) return false;
+    first += channels;
+  }
+  return true;
 }
 
 }  // namespace convopt

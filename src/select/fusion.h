@@ -30,4 +30,13 @@ struct FusedWorkload {
 /// layer an activation. What lies between them must have no other reader.
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
 
+/// For every tensor, the concatenation whose part it may be without being copied: its producer
+/// writes it where the concatenation would. -1 where that is impossible: for what is no part, for
+/// inputs and outputs of the network and reshaped tensors, and where a part is used twice. A
+/// concatenation has all its parts in place or none.
+std::vector<int> placements(const Network& network, const DataFlow& flow);
+
+/// Whether every part of the concatenation starts with a block of channels.
+bool parts_fit(const Workload& concatenation, Layout layout);
+
 }  // namespace convopt

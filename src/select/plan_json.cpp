@@ -43,6 +43,10 @@ Json to_json(const PlanConversion& conversion) {
           {"predicted_us", us(conversion.predicted_us)}};
 }
 
+Json to_json(const PlanInPlace& in_place) {
+  return {{"name", in_place.name}, {"layout", to_string(in_place.layout)}};
+}
+
 void read_layout(JsonReader& reader, const char* key, Layout& out) {
   reader.name(key, out, static_cast<int>(kLayouts.size()), true);
 }
@@ -112,6 +116,15 @@ Result<PlanConversion> conversion_from_json(const Json& json, const std::string&
   return conversion;
 }
 
+Result<PlanInPlace> in_place_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  PlanInPlace in_place;
+  reader.text("name", in_place.name, true);
+  read_layout(reader, "layout", in_place.layout);
+  if (!reader.ok()) return reader.error();
+  return in_place;
+}
+
 /// A line for every field, and one for every element of a list: for people, grep and diff.
 std::string one_element_per_line(const Json& document) {
   const auto compact = [](const Json& json) {
@@ -137,8 +150,9 @@ std::string one_element_per_line(const Json& document) {
 /// Reads each element of a list by `read`.
 template <class T, class Read>
 Result<void> read_list(JsonReader& reader, const char* key, const std::string& what,
-                       std::vector<T>& out, Read read) {
-  const Json* list = reader.find(key, true);
+                       std::vector<T>& out, Read read, bool required = true) {
+  const Json* list = reader.find(key, required);
+  if (list == nullptr && reader.ok()) return {};
   if (list != nullptr && !list->is_array()) {
     reader.fail(std::string("field '") + key + "' is not a list");
   }
@@ -154,9 +168,10 @@ Result<void> read_list(JsonReader& reader, const char* key, const std::string& w
 }  // namespace
 
 std::string to_json(const Plan& plan) {
-  Json layers = Json::array(), conversions = Json::array();
+  Json layers = Json::array(), conversions = Json::array(), in_place = Json::array();
   for (const PlanLayer& layer : plan.layers) layers.push_back(to_json(layer));
   for (const PlanConversion& c : plan.conversions) conversions.push_back(to_json(c));
+  for (const PlanInPlace& p : plan.in_place) in_place.push_back(to_json(p));
   const PlanBaselines& b = plan.baselines;
   const Json document = {{"schema", kSchema},
                          {"network", plan.network},
@@ -181,7 +196,8 @@ std::string to_json(const Plan& plan) {
                            {"solve_ms", ms(plan.solve_ms)},
                            {"total_ms", ms(plan.total_ms)}}},
                          {"layers", std::move(layers)},
-                         {"conversions", std::move(conversions)}};
+                         {"conversions", std::move(conversions)},
+                         {"in_place", std::move(in_place)}};
   return one_element_per_line(document);
 }
 
@@ -235,6 +251,7 @@ Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
   }
   Result<void> read = read_list(reader, "layers", file, plan.layers, layer_from_json);
   if (read) read = read_list(reader, "conversions", file, plan.conversions, conversion_from_json);
+  if (read) read = read_list(reader, "in_place", file, plan.in_place, in_place_from_json, false);
   if (!read) return read.error();
   return plan;
 }

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "src/core/views.h"
 #include "src/select/pbqp/solver.h"
 
 namespace convopt {
@@ -23,6 +24,36 @@ std::string number(double value) {
   return text;
 }
 
+/// Whether the primitive can read or write the tensor as channels of a larger one.
+bool takes_views(const Problem& problem, const Primitive* primitive, TensorId tensor,
+                 Layout layout) {
+  return primitive->info().traits.strided_views ||
+         channels_are_dense(problem.network->tensors[tensor].shape, layout);
+}
+
+/// Whether the operator's option can leave its result in that state.
+bool can_write(const Problem& problem, const Option& option, TensorId tensor,
+               const TensorState& state) {
+  if (state.produced != option.output || state.pending != option.pending_out) return false;
+  if (option.absorbed_through >= 0) return state.placed == option.placed;
+  if (!state.placed || option.in_place) return true;
+  return option.candidate >= 0 &&
+         takes_views(problem, problem.candidates[option.candidate].primitive, tensor,
+                     option.output);
+}
+
+bool can_read(const Problem& problem, std::size_t op, const Option& option, int input,
+              TensorId tensor, const TensorState& state) {
+  if (!state.available(option.input) || state.pending != option.pending_at(input)) return false;
+  if (input == option.absorbed_through) return state.placed == option.placed;
+  if (option.in_place) return state.placed && state.produced == option.input;
+  if (!state.placed || state.produced != option.input) return true;
+  // The concatenation that it is a part of reads it in place or not at all.
+  if (problem.concatenation[tensor] == static_cast<int>(op)) return false;
+  return option.candidate >= 0 &&
+         takes_views(problem, problem.candidates[option.candidate].primitive, tensor, option.input);
+}
+
 class Builder {
  public:
   Builder(const Network& network, const Registry& registry, const Limits& limits)
@@ -36,6 +67,7 @@ class Builder {
   }
 
   Result<Problem> build(const CostSource& costs) {
+    problem_.concatenation = placements(network(), flow_);
     find_ways();
     find_candidates();
     if (Result<void> asked = ask_costs(costs); !asked) return asked.error();
@@ -210,9 +242,21 @@ class Builder {
         const int longest = longest_chain_into(static_cast<int>(op), description.inputs[input]);
         for (int pending = 1; pending <= longest; ++pending) {
           for (const Layout layout : kLayouts) {
-            options.push_back({-1, layout, layout, static_cast<int>(input), pending, pending - 1});
+            Option option{-1, layout, layout, static_cast<int>(input), pending, pending - 1};
+            options.push_back(option);
+            option.placed = true;
+            if (may_be_placed(description.inputs[input], pending, layout)) {
+              options.push_back(option);
+            }
           }
         }
+      }
+      if (description.workload.op != Op::concat) continue;
+      for (const Layout layout : kLayouts) {
+        if (!may_be_placed(description.inputs.front(), 0, layout)) continue;
+        Option option{-1, layout, layout};
+        option.in_place = true;
+        options.push_back(option);
       }
     }
   }
@@ -223,6 +267,16 @@ class Builder {
     if (producer < 0 || problem_.ways[producer].size() < 2) return 0;
     const std::vector<int>& absorbed = problem_.ways[producer].back().absorbed;
     return absorbed.front() == op ? static_cast<int>(absorbed.size()) : 0;
+  }
+
+  /// Whether a tensor in this layout, or the result of the chain that it is in with so many
+  /// operators to come, may be a part of a concatenation without being copied.
+  bool may_be_placed(TensorId tensor, int pending, Layout layout) const {
+    for (; pending > 0; --pending) {
+      tensor = network().operators[flow_.only_consumer(tensor)].outputs.front();
+    }
+    const int concatenation = problem_.concatenation[tensor];
+    return concatenation >= 0 && parts_fit(network().operators[concatenation].workload, layout);
   }
 
   Result<void> check_options() const {
@@ -291,13 +345,25 @@ class Builder {
           if (flow_.is_output[t] != 0 && !state.available(Layout::nchw)) continue;
           bool known = true;
           problem_.for_each_conversion(t, state, [&](int id, Layout) { known = known && id >= 0; });
-          if (known) states.push_back(state);
+          if (!known) continue;
+          states.push_back(state);
+          if (std::popcount(converted) == readers) continue;  // the concatenation reads no copy
+          if (!may_be_placed(static_cast<TensorId>(t), 0, produced)) continue;
+          bool views = true;
+          problem_.for_each_conversion(t, state, [&](int id, Layout) {
+            views = views && takes_views(problem_, problem_.candidates[id].primitive,
+                                         static_cast<TensorId>(t), produced);
+          });
+          if (views) states.push_back({produced, state.converted, 0, true});
         }
         const int reader = flow_.only_consumer(static_cast<TensorId>(t));
         if (reader < 0) continue;
         const int longest = longest_chain_into(reader, static_cast<TensorId>(t));
         for (int pending = 1; pending <= longest; ++pending) {
           states.push_back({produced, 0, pending});
+          if (may_be_placed(static_cast<TensorId>(t), pending, produced)) {
+            states.push_back({produced, 0, pending, true});
+          }
         }
       }
     }
@@ -386,16 +452,15 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
   };
   for (std::size_t op = 0; op < operators.size(); ++op) {
     for (const TensorId t : operators[op].outputs) {
-      connect(op, t, [](const Option& option, const TensorState& state) {
-        return state.produced == option.output && state.pending == option.pending_out;
+      connect(op, t, [&](const Option& option, const TensorState& state) {
+        return can_write(problem, option, t, state);
       });
     }
     for (std::size_t input = 0; input < operators[op].inputs.size(); ++input) {
-      connect(op, operators[op].inputs[input],
-              [input](const Option& option, const TensorState& state) {
-                return state.available(option.input) &&
-                       state.pending == option.pending_at(static_cast<int>(input));
-              });
+      const TensorId t = operators[op].inputs[input];
+      connect(op, t, [&](const Option& option, const TensorState& state) {
+        return can_read(problem, op, option, static_cast<int>(input), t, state);
+      });
     }
   }
   return result;

@@ -9,6 +9,10 @@
 // the chain are still to come (`pending`); the absorbed operators' options cost nothing and pass
 // the chain on. So an addition may be absorbed by either of its producers, and the other one's
 // tensor must be in the layout of the first one's result.
+//
+// A concatenation costs nothing where the producers of its parts write into it. That, too, is a
+// state of these tensors (`placed`), which only primitives may write and read that can handle
+// views.
 #pragma once
 
 #include <array>
@@ -58,6 +62,8 @@ struct Option {
   int absorbed_through = -1;  ///< input through which the operator is absorbed; -1: it is not
   int pending_in = 0;         ///< operators still to come in a chain: this one and its successors
   int pending_out = 0;        ///< operators that this one's chain still absorbs after it
+  bool in_place = false;      ///< a concatenation whose parts are already where it wants them
+  bool placed = false;        ///< absorbed: its chain's result is such a part
 
   /// What it asks of its input's tensor.
   int pending_at(int input_index) const { return input_index == absorbed_through ? pending_in : 0; }
@@ -67,6 +73,7 @@ struct TensorState {
   Layout produced = Layout::nchw;
   std::uint8_t converted = 0;  ///< bit 1 << layout: exists in this layout, too
   int pending = 0;             ///< > 0: inside a chain, not in memory
+  bool placed = false;         ///< it, or the chain's result, is a part of a concatenation's result
 
   bool available(Layout layout) const {
     return layout == produced || ((converted >> static_cast<int>(layout)) & 1) != 0;
@@ -87,6 +94,7 @@ struct Problem {
   };
   std::vector<std::vector<Way>> ways;
   std::vector<const Primitive*> library_default;  ///< per operator; null: none, or no convolution
+  std::vector<int> concatenation;                 ///< per tensor, see placements()
 
   /// Per tensor, index of the fastest candidate from layout to layout; -1: there is none.
   using Conversions = std::array<std::array<int, kLayouts.size()>, kLayouts.size()>;

@@ -62,6 +62,7 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
   std::vector<std::pair<int, PlanLayer>> layers;  // with the place in the order of execution
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
     const Option& option = problem.operators[op][solution.assignment.operators[op]];
+    if (option.in_place) plan.in_place.push_back({network.operators[op].name, option.output});
     if (option.candidate < 0) continue;
     const Candidate& candidate = problem.candidates[option.candidate];
     const Workload& workload = problem.workloads[candidate.workload];

@@ -69,6 +69,12 @@ TEST_F(RunVerb, TablesForPeople) {
   }
 }
 
+TEST_F(RunVerb, RefusesAPlanThatNeedsMoreMemoryThanAllowed) {
+  EXPECT_EQ(run_plan("--max-memory 1MB"), 0) << err();
+  EXPECT_EQ(run_plan("--max-memory 1000"), 4);
+  EXPECT_NE(err().find("of memory (weights"), std::string::npos) << err();
+}
+
 TEST_F(RunVerb, SelectsWhereNoPlanIsGiven) {
   ASSERT_EQ(run("--threads 1 --profile " + file("p.jsonl") +
                 " --compare onednn_default best_single_primitive greedy"),

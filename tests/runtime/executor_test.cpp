@@ -247,13 +247,44 @@ TEST(Executor, CountsItsMemory) {
   const FakeRegistry registry;
   auto executor = Executor::create(network, plan, registry, RandomWeights(network, kSeed));
   ASSERT_TRUE(executor.ok()) << executor.error().message;
-  const ExecutorMemory& memory = (*executor)->memory();
+  const MemoryUse& memory = (*executor)->memory();
   // r1 and r2 are alive together; input and output are the caller's.
   const std::size_t tensor = (20 * 9 * 7 * sizeof(float) + 63) / 64 * 64;
-  EXPECT_EQ(memory.arena, 2 * tensor);
+  EXPECT_EQ(memory.tensors, 2 * tensor);
   EXPECT_EQ(memory.packed_weights,
             sizeof(float) * (20 * 3 * 9 + 20 + 20 * 20 * 9 + 20 + 20 * 20 + 20));
   EXPECT_EQ(memory.workspace, 400U);
+}
+
+constexpr const char* kBranches = R"(
+    {"name": "a", "op": "conv", "inputs": ["x"], "oc": 16, "kernel": 1},
+    {"name": "b", "op": "conv", "inputs": ["x"], "oc": 12, "kernel": 3, "padding": 1},
+    {"name": "cat", "op": "concat", "inputs": ["a", "b"]},
+    {"name": "last", "op": "conv", "oc": 5, "kernel": 1})";
+
+TEST(Executor, ConcatenatesInPlace) {
+  const Network network = network_of("[1, 3, 6, 5]", kBranches);
+  Plan plan = PlanBuilder(network)
+                  .layer("a", nchw, nChw16c)
+                  .layer("b", nchw, nChw16c)
+                  .layer("last", nChw16c, nchw)
+                  .plan();
+  plan.in_place.push_back({"cat", nChw16c});
+  const FakeRegistry registry;
+  expect_computes(network, plan, registry);
+  const auto schedule = make_schedule(network, plan, registry);
+  ASSERT_TRUE(schedule.ok()) << schedule.error().message;
+  ASSERT_EQ(schedule->steps.size(), 3U);
+  const auto storage = [&](int value) { return schedule->values[value].storage; };
+  EXPECT_EQ(storage(schedule->steps[0].destination), storage(schedule->steps[1].destination));
+  EXPECT_EQ(storage(schedule->steps[0].destination), storage(schedule->steps[2].sources[0]));
+
+  // Of two images, parts have gaps, which these primitives do not promise to handle.
+  const Network two = network_of("[2, 3, 6, 5]", kBranches);
+  const auto refused = make_schedule(two, plan, registry);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("in place in a concatenation"), std::string::npos)
+      << refused.error().message;
 }
 
 TEST(Executor, RefusesWrongSizes) {

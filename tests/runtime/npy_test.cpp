@@ -1,4 +1,4 @@
-#include "src/runtime/npy.h"
+#include "convopt/npy.hpp"
 
 #include <gtest/gtest.h>
 

@@ -309,6 +309,25 @@ TEST(Select, FusesConvolutionAdditionAndActivation) {
   EXPECT_EQ(layer.shape, "n1_ic16_ih8_iw8_oc16_kh3_kw3_s1_p1");
 }
 
+TEST(Select, ConcatenatesInPlaceWhereNobodyElseNeedsTheParts) {
+  FakeRegistry registry = two_layouts();
+  const FakeCosts costs([](const Workload& w, const PrimitiveInfo& p) {
+    return w.op == Op::concat ? 50.0 : p.input_layout == Layout::nchw ? 10.0 : 11.0;
+  });
+  for (const bool part_is_output : {false, true}) {
+    NetworkBuilder builder;
+    const TensorId a = builder.conv("a", builder.input());
+    const TensorId b = builder.relu("b", builder.conv("c", builder.input()));
+    const TensorId joined = builder.concat("joined", {a, b});
+    const Network network =
+        builder.build(part_is_output ? std::vector{joined, a} : std::vector{joined});
+    const auto selection = select(network, registry, costs, platform());
+    ASSERT_TRUE(selection.ok()) << selection.error().message;
+    EXPECT_EQ(selection->plan.in_place.size(), part_is_output ? 0U : 1U);
+    EXPECT_DOUBLE_EQ(selection->solution.ns, part_is_output ? 70.0 : 20.0);
+  }
+}
+
 TEST(Select, DoesNotFuseWhereOthersReadWhatLiesBetween) {
   const FakeRegistry registry = two_layouts();
   NetworkBuilder builder;

@@ -1,0 +1,54 @@
+// A network that can be run: what a program that only executes plans needs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "convopt/error.hpp"
+#include "convopt/network.hpp"
+#include "convopt/plan.hpp"
+#include "convopt/weights.hpp"
+
+namespace convopt {
+
+struct SessionOptions {
+  /// Most bytes of packed weights, tensors and scratch memory; more is refused before any weights
+  /// are packed.
+  std::size_t max_memory = SIZE_MAX;
+};
+
+/// A network prepared by a plan: kernels made, weights packed, memory laid out. Sessions may be
+/// made and run in several threads at once, each in one thread at a time. Nothing is printed,
+/// nothing is thrown.
+class Session {
+ public:
+  /// Prepares for the instruction-set level and the number of threads that the plan was made for.
+  /// Nothing that is given needs to outlive the call. Fails if the plan is for another network, or
+  /// with primitives that this machine does not have.
+  static Result<Session> create(const Network& network, const Plan& plan,
+                                const WeightSource& weights, const SessionOptions& options = {});
+
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  /// Names and shapes in the order of the network.
+  std::span<const Tensor> inputs() const;
+  std::span<const Tensor> outputs() const;
+
+  /// One pointer per input and output, to dense nchw tensors of inputs()[i].shape.elements()
+  /// floats. Inputs are not written to, and must not overlap outputs. Allocates nothing; fails only
+  /// if the number of pointers is wrong or one is null.
+  Result<void> run(std::span<const float* const> inputs, std::span<float* const> outputs);
+
+  MemoryUse memory() const;
+
+ private:
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace convopt

@@ -1,0 +1,86 @@
+#include "convopt/planner.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "profiler/machine.h"
+#include "src/library/guard.h"
+#include "src/library/registries.h"
+#include "src/library/times.h"
+#include "src/select/select.h"
+
+namespace convopt {
+
+struct Planner::State {
+  std::shared_ptr<const Registry> registry;
+  Platform platform;
+  std::unique_ptr<Times> times;
+};
+
+Planner::Planner(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Planner::Planner(Planner&&) noexcept = default;
+Planner& Planner::operator=(Planner&&) noexcept = default;
+Planner::~Planner() = default;
+
+Result<Planner> Planner::create(const PlannerOptions& options) {
+  return guarded([&]() -> Result<Planner> {
+    auto state = std::make_unique<State>();
+    auto registry = shared_registry({options.isa, options.threads});
+    if (!registry) return registry.error();
+    state->registry = std::move(*registry);
+    auto platform = cached_platform(options.isa, options.threads);
+    if (!platform) return platform.error();
+    state->platform = std::move(*platform);
+    auto times = Times::load({options.model, options.profile, nullptr}, state->platform,
+                             state->registry->libraries());
+    if (!times) return times.error();
+    state->times = std::move(*times);
+    return Planner(std::move(state));
+  });
+}
+
+const Registry& Planner::registry() const { return *state_->registry; }
+const Platform& Planner::platform() const { return state_->platform; }
+
+Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
+  return guarded([&]() -> Result<std::vector<Choice>> {
+    if (auto valid = Workload::parse(workload.text()); !valid) return valid.error();
+    std::vector<Query> queries;
+    std::vector<const Primitive*> applicable;
+    for (const Primitive* primitive : registry().primitives()) {
+      if (primitive->info().op != workload.op) continue;
+      if (!primitive->applicability(workload, registry().context())) continue;
+      applicable.push_back(primitive);
+      queries.push_back({&workload, &primitive->info()});
+    }
+    const auto costs = state_->times->costs().costs(queries);
+    if (!costs) return costs.error();
+    std::vector<Choice> choices;
+    for (std::size_t i = 0; i < applicable.size(); ++i) {
+      const Cost& cost = (*costs)[i];
+      if (!cost.usable()) continue;
+      choices.push_back({applicable[i], cost.estimate, cost.source == Cost::Source::measured});
+    }
+    if (choices.empty()) {
+      return make_error(ErrorCode::environment,
+                        "no primitive with a known time computes " + workload.text() + " here");
+    }
+    std::ranges::stable_sort(choices, {}, [](const Choice& choice) { return choice.time.ns; });
+    return choices;
+  });
+}
+
+Result<Plan> Planner::plan(const Network& network) const {
+  return guarded([&]() -> Result<Plan> {
+    auto selection = select(network, registry(), state_->times->costs(), platform());
+    if (!selection) return selection.error();
+    Plan plan = std::move(selection->plan);
+    if (const PerformanceModel* model = state_->times->model()) {
+      plan.model = model->info().id;
+      plan.seed = model->info().seed;
+    }
+    return plan;
+  });
+}
+
+}  // namespace convopt

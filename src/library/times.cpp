@@ -1,0 +1,50 @@
+#include "src/library/times.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "profiler/store.h"
+
+namespace convopt {
+
+Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platform& platform,
+                                           const Libraries& libraries) {
+  if (files.model.empty() && files.profile.empty()) {
+    return make_error(ErrorCode::usage, "times need a model, a profile, or both");
+  }
+  std::unique_ptr<Times> times(new Times);
+  TimingMode timing_mode = TimingMode::warm;
+  if (!files.model.empty()) {
+    Result<std::unique_ptr<PerformanceModel>> model = load_model(files.model);
+    if (!model) return model.error();
+    times->model_ = std::move(*model);
+    timing_mode = times->model_->info().timing_mode;
+    times->predicted_ = std::make_unique<PredictedCosts>(*times->model_, platform);
+    times->costs_ = times->predicted_.get();
+  }
+  if (files.profile.empty()) return times;
+
+  Result<LoadedProfile> loaded = load_profile(files.profile, {files.workloads});
+  if (!loaded) return loaded.error();
+  times->warnings_ = std::move(loaded->warnings);
+  const std::vector<RunHeader>& runs = loaded->profile.runs;
+  const auto here = std::ranges::find_if(
+      runs, [&](const RunHeader& header) { return header.platform.id() == platform.id(); });
+  if (here == runs.end()) {
+    const std::string elsewhere = runs.empty() ? "nothing" : runs.front().platform.id();
+    return make_error(ErrorCode::environment, "profile '" + files.profile.string() +
+                                                  "' was measured on " + elsewhere +
+                                                  ", not on this platform, " + platform.id());
+  }
+  if (times->model_ == nullptr) timing_mode = here->timing_mode;
+  times->measured_ =
+      std::make_unique<MeasuredCosts>(loaded->profile, platform, timing_mode, libraries);
+  times->costs_ = times->measured_.get();
+  if (times->predicted_ != nullptr) {
+    times->combined_ = std::make_unique<MeasuredOrPredicted>(*times->measured_, *times->predicted_);
+    times->costs_ = times->combined_.get();
+  }
+  return times;
+}
+
+}  // namespace convopt

@@ -1,0 +1,44 @@
+// Where times come from: a performance model, a profile of this machine, or both.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "convopt/model.hpp"
+#include "convopt/platform.hpp"
+#include "src/select/costs.h"
+
+namespace convopt {
+
+struct TimesFiles {
+  std::filesystem::path model, profile;  ///< either may be empty
+  /// The only workloads (canonical text) that will be asked for; null: any.
+  const std::unordered_set<std::string>* workloads = nullptr;
+};
+
+class Times {
+ public:
+  /// The platform must outlive the times. A profile of another platform is an error.
+  static Result<std::unique_ptr<Times>> load(const TimesFiles& files, const Platform& platform,
+                                             const Libraries& libraries);
+
+  /// Measured before predicted, or what there is of the two.
+  const CostSource& costs() const { return *costs_; }
+  const PerformanceModel* model() const { return model_.get(); }  ///< null: there is none
+  std::size_t measured() const { return measured_ ? measured_->size() : 0; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  Times() = default;
+
+  std::unique_ptr<PerformanceModel> model_;
+  std::unique_ptr<MeasuredCosts> measured_;
+  std::unique_ptr<CostSource> predicted_, combined_;
+  const CostSource* costs_ = nullptr;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace convopt

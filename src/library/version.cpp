@@ -1,0 +1,7 @@
+#include "convopt/convopt.hpp"
+
+namespace convopt {
+
+std::string_view version() { return CONVOPT_VERSION; }
+
+}  // namespace convopt

@@ -1,0 +1,115 @@
+// convopt as a program outside meets it: installed into a prefix, found by find_package, linked.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "convopt/npy.hpp"
+
+namespace convopt {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const fs::path& path) {
+  std::ifstream stream(path);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+class Consumer : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / ("convopt-install-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    setenv("XDG_DATA_HOME", (folder_ / "data").c_str(), 1);
+    const std::string prefix = (folder_ / "prefix").string();
+    ASSERT_EQ(shell(CONVOPT_CMAKE " --install " CONVOPT_BINARY_DIR " --prefix " + prefix), 0)
+        << output();
+    ASSERT_EQ(shell(CONVOPT_CMAKE " -S " CONVOPT_SOURCE_DIR "/examples -B " + file("build") +
+                    " -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=" CONVOPT_CXX
+                    " '-DCMAKE_CXX_FLAGS=" CONVOPT_CXX_FLAGS "' -DCMAKE_PREFIX_PATH=" +
+                    prefix),
+              0)
+        << output();
+    ASSERT_EQ(shell(CONVOPT_CMAKE " --build " + file("build")), 0) << output();
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+
+  static std::string file(const std::string& name) { return (folder_ / name).string(); }
+  static std::string output() { return text_of(folder_ / "out"); }
+  static int shell(const std::string& command) {
+    const int status = std::system((command + " >" + file("out") + " 2>&1").c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  static inline fs::path folder_;
+};
+
+TEST_F(Consumer, NoHeaderNeedsAnotherLibrary) {
+  for (const auto& entry : fs::directory_iterator(folder_ / "prefix/include/convopt")) {
+    std::istringstream lines(text_of(entry.path()));
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with("#include")) continue;
+      const bool own = line.starts_with("#include \"convopt/");
+      const bool standard = line.starts_with("#include <") && line.find('/') == line.npos &&
+                            line.find(".h") == line.npos;
+      EXPECT_TRUE(own || standard) << entry.path() << ": " << line;
+    }
+  }
+}
+
+TEST_F(Consumer, ClassifiesLikeTheCommandLine) {
+  const std::string network = file("prefix/share/convopt/networks/squeezenet1_1.json");
+  const std::string convopt = file("prefix/bin/convopt");
+  // The installed program finds the installed model.
+  ASSERT_EQ(shell(convopt + " select " + network + " --threads 1 -o " + file("plan.json")), 0)
+      << output();
+  NpyArray image{{1, 3, 224, 224}, std::vector<float>(3 * 224 * 224)};
+  for (std::size_t i = 0; i < image.values.size(); ++i) {
+    image.values[i] = static_cast<float>(i % 97) / 48 - 1;
+  }
+  std::ofstream(file("x.npy")) << to_npy(image);
+  ASSERT_EQ(shell(convopt + " run " + network + " --plan " + file("plan.json") +
+                  " --repeat 1 --input " + file("x.npy") + " --output " + file("y.npy")),
+            0)
+      << output();
+  const auto scores = load_npy(file("y.npy"));
+  ASSERT_TRUE(scores.ok()) << scores.error().message;
+  const auto best = std::ranges::max_element(scores->values);
+
+  const std::string arguments = " " + network + " " + file("plan.json") + " ";
+  ASSERT_EQ(shell(file("build/classify") + arguments + file("x.npy")), 0) << output();
+  std::istringstream lines(output());
+  int label = -1;
+  float score = 0;
+  ASSERT_TRUE(lines >> label >> score) << output();
+  EXPECT_EQ(label, best - scores->values.begin());
+  EXPECT_NEAR(score, *best, 1e-5 * std::abs(*best));
+  EXPECT_EQ(std::ranges::count(output(), '\n'), 5);
+
+  EXPECT_EQ(shell(file("build/classify") + arguments + file("y.npy")), 3);
+  EXPECT_EQ(shell(file("build/classify") + arguments + file("missing.npy")), 3);
+}
+
+TEST_F(Consumer, UsesOnePlannedConvolution) {
+  const std::string program =
+      file("build/planned_convolution") + " " + file("prefix/share/convopt/models/default.ubj");
+  const std::string shape = " n1_ic16_ih20_iw20_oc24_kh3_kw3_s1_p1";
+  ASSERT_EQ(shell(program + shape), 0) << output();
+  EXPECT_NE(output().find("1. "), std::string::npos) << output();
+  EXPECT_NE(output().find("in the middle is 144\n"), std::string::npos) << output();
+  ASSERT_EQ(shell(program + shape + " winograd_f2x2_k3_nChw8c"), 0) << output();
+  EXPECT_NE(output().find("in the middle is 144\n"), std::string::npos) << output();
+  EXPECT_EQ(shell(program + shape + " magic"), 2);
+  EXPECT_EQ(shell(program + " n1_ic0"), 3) << output();
+}
+
+}  // namespace
+}  // namespace convopt
