@@ -32,4 +32,9 @@ Result<Weights> RandomWeights::weights(const Operator& op) const {
   return result;
 }
 
+Result<Weights> NetworkWeights::weights(const Operator& op) const {
+  if (op.weights == nullptr) return random_.weights(op);
+  return Weights{op.weights->weights, op.weights->bias};
+}
+
 }  // namespace convopt
