@@ -2,9 +2,9 @@
 //
 //   classify NETWORK PLAN INPUT.npy
 //
-// The plan comes from `convopt select NETWORK -o PLAN`. The network files that convopt ships hold
-// no weights, so these are random here, from the same seed as those of `convopt run`; a program
-// with weights of its own lends them by name with convopt::GivenWeights.
+// The plan comes from `convopt select NETWORK -o PLAN`. An ONNX model brings its weights; the network
+// files that convopt ships hold none, so these are random, from the same seed as those of `convopt
+// run`. A program with weights of its own lends them by name with convopt::GivenWeights.
 #include <algorithm>
 #include <convopt/convopt.hpp>
 #include <cstdio>
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   const auto image = convopt::load_npy(argv[3]);
   if (!image) return fail(image.error());
 
-  const auto weights = convopt::random_weights(*network, 1);
+  const auto weights = convopt::network_weights(*network, 1);
   auto session = convopt::Session::create(*network, *plan, *weights);
   if (!session) return fail(session.error());
   const convopt::TensorShape& input = session->inputs().front().shape;

@@ -34,6 +34,9 @@ double activation_flops(ActivationKind kind) {
     case ActivationKind::swish:
       return 24;
     case ActivationKind::gelu:
+    case ActivationKind::erf:
+    case ActivationKind::exp:
+    case ActivationKind::pow:
       return 40;
   }
   return 1;
@@ -196,6 +199,8 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
       work.transform_flops += elements * (s.kh + 40);  // window sum and a power
       break;
     case Op::upsample_bilinear:
+    case Op::upsample_corners:
+    case Op::layer_norm:
       work.transform_flops += 8 * elements;
       break;
     case Op::convert:
@@ -203,6 +208,14 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
     case Op::add:
     case Op::concat:
     case Op::upsample_nearest:
+    case Op::multiply:
+    case Op::subtract:
+    case Op::divide:
+    case Op::slice:
+    case Op::shuffle:
+    case Op::pad:
+    case Op::depth_to_space:
+    case Op::transpose:
       work.transform_flops += elements;
       break;
   }

@@ -68,26 +68,46 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
   } else if constexpr (kKind == ActivationKind::gelu) {
     const V half = hn::Mul(constant(0.5F), x);
     return hn::MulAdd(half, erf(hn::Mul(x, constant(0.70710678F))), half);
+  } else if constexpr (kKind == ActivationKind::erf) {
+    return erf(x);
+  } else if constexpr (kKind == ActivationKind::exp) {
+    return hn::Exp(D(), x);
   } else {
     return x;
   }
 }
 
-template <ActivationKind kKind>
-void pass(const Activation& activation, float* data, std::int64_t count) {
+template <class Function>
+void for_each_vector(float* data, std::int64_t count, const Function& function) {
   const D d;
-  const V alpha = hn::Set(d, activation.alpha);
-  const V beta = hn::Set(d, activation.beta);
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(apply<kKind>(hn::LoadU(d, data + i), alpha, beta), d, data + i);
-  }
+  for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, data + i)), d, data + i);
   if (i < count) {
     HWY_ALIGN float rest[HWY_LANES(float)] = {};
     for (std::int64_t j = i; j < count; ++j) rest[j - i] = data[j];
-    hn::Store(apply<kKind>(hn::Load(d, rest), alpha, beta), d, rest);
+    hn::Store(function(hn::Load(d, rest)), d, rest);
     for (std::int64_t j = i; j < count; ++j) data[j] = rest[j - i];
+  }
+}
+
+template <ActivationKind kKind>
+void pass(const Activation& activation, float* data, std::int64_t count) {
+  const V alpha = constant(activation.alpha);
+  const V beta = constant(activation.beta);
+  for_each_vector(data, count, [&](V x) { return apply<kKind>(x, alpha, beta); });
+}
+
+/// Powers that networks have, by arithmetic; the others value by value.
+void power(float exponent, float* data, std::int64_t count) {
+  if (exponent == 2) {
+    for_each_vector(data, count, [](V x) { return hn::Mul(x, x); });
+  } else if (exponent == 0.5F) {
+    for_each_vector(data, count, [](V x) { return hn::Sqrt(x); });
+  } else if (exponent == -1) {
+    for_each_vector(data, count, [](V x) { return hn::Div(constant(1), x); });
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) data[i] = std::pow(data[i], exponent);
   }
 }
 
@@ -115,6 +135,12 @@ void activate(const Activation& activation, float* data, std::int64_t count) {
       return pass<ActivationKind::hard_swish>(activation, data, count);
     case ActivationKind::gelu:
       return pass<ActivationKind::gelu>(activation, data, count);
+    case ActivationKind::erf:
+      return pass<ActivationKind::erf>(activation, data, count);
+    case ActivationKind::exp:
+      return pass<ActivationKind::exp>(activation, data, count);
+    case ActivationKind::pow:
+      return power(activation.alpha, data, count);
   }
 }
 

@@ -90,7 +90,10 @@ double reduction_length(const Workload& workload) {
       return double{1} * shape.kh * shape.kw;
     case Op::lrn:
       return shape.kh;
+    case Op::layer_norm:
+      return shape.ic;
     case Op::upsample_bilinear:
+    case Op::upsample_corners:
       return 4;
     case Op::convert:
     case Op::max_pool:
@@ -98,6 +101,14 @@ double reduction_length(const Workload& workload) {
     case Op::add:
     case Op::concat:
     case Op::upsample_nearest:
+    case Op::multiply:
+    case Op::subtract:
+    case Op::divide:
+    case Op::slice:
+    case Op::shuffle:
+    case Op::pad:
+    case Op::depth_to_space:
+    case Op::transpose:
       break;
   }
   return 1;

@@ -273,6 +273,7 @@ Workload draw(Random& random, Op op, int batch) {
       return Workload::lrn(draw_tensor(random, batch), 5);
     case Op::upsample_nearest:
     case Op::upsample_bilinear:
+    case Op::upsample_corners:
       return Workload::upsample(op, draw_tensor(random, batch), 2, 2);
     case Op::softmax: {
       TensorShape shape = draw_tensor(random, batch);
@@ -288,6 +289,40 @@ Workload draw(Random& random, Op op, int batch) {
       if (random.chance(0.6)) epilogue.activation.kind = ActivationKind::relu;
       return Workload::pointwise(op, draw_tensor(random, batch), epilogue);
     }
+    case Op::multiply:
+    case Op::subtract:
+    case Op::divide: {
+      const TensorShape first = draw_tensor(random, batch);
+      TensorShape second = first;
+      // A factor per channel, as squeeze-and-excitation has it.
+      if (random.chance(0.6)) second.h = second.w = 1;
+      return Workload::binary(op, first, second);
+    }
+    case Op::slice: {
+      const TensorShape shape = draw_tensor(random, batch);
+      const int half = shape.c / 2;
+      return Workload::slice(shape, random.chance(0.5) ? half : 0, std::max(1, half), 1);
+    }
+    case Op::shuffle: {
+      constexpr int kGroups[] = {2, 2, 3, 4, 8};
+      const int groups = random.pick<int>(kGroups);
+      TensorShape shape = draw_tensor(random, batch);
+      shape.c = std::max(1, shape.c / groups) * groups;
+      return Workload::shuffle(shape, groups);
+    }
+    case Op::pad: {
+      const int margin = random.chance(0.8) ? 1 : 3;
+      return Workload::pad(draw_tensor(random, batch), margin, margin, margin, margin);
+    }
+    case Op::depth_to_space: {
+      TensorShape shape = draw_tensor(random, batch);
+      shape.c = std::max(1, shape.c / 4) * 4;
+      return Workload::depth_to_space(shape, 2, 2);
+    }
+    case Op::transpose:
+      return Workload::transpose(draw_tensor(random, batch), {0, 2, 3, 1});
+    case Op::layer_norm:
+      return Workload::layer_norm(draw_tensor(random, batch), 1e-6F);
     case Op::convert:
       break;
   }
@@ -319,11 +354,40 @@ bool accept(Random& random, const Workload& workload) {
 
 // What comes after every second convolution, in turn: conversions most often, because every plan is
 // full of them, then what networks have many of.
-constexpr std::array kOthers = {
-    Op::convert, Op::max_pool,         Op::add,     Op::convert, Op::activation,
-    Op::concat,  Op::avg_pool_include, Op::convert, Op::add,     Op::fully_connected,
-    Op::lrn,     Op::avg_pool_exclude, Op::convert, Op::softmax, Op::upsample_nearest,
-    Op::concat,  Op::upsample_bilinear};
+constexpr std::array kOthers = {Op::convert,
+                                Op::max_pool,
+                                Op::add,
+                                Op::convert,
+                                Op::activation,
+                                Op::concat,
+                                Op::avg_pool_include,
+                                Op::convert,
+                                Op::add,
+                                Op::fully_connected,
+                                Op::lrn,
+                                Op::avg_pool_exclude,
+                                Op::convert,
+                                Op::softmax,
+                                Op::upsample_nearest,
+                                Op::concat,
+                                Op::upsample_bilinear,
+                                Op::multiply,
+                                Op::convert,
+                                Op::slice,
+                                Op::add,
+                                Op::shuffle,
+                                Op::layer_norm,
+                                Op::convert,
+                                Op::multiply,
+                                Op::pad,
+                                Op::transpose,
+                                Op::convert,
+                                Op::depth_to_space,
+                                Op::subtract,
+                                Op::activation,
+                                Op::upsample_corners,
+                                Op::convert,
+                                Op::divide};
 
 Op scheduled(std::size_t turn) {
   return turn % 3 == 2 ? kOthers[turn / 3 % kOthers.size()] : Op::conv;

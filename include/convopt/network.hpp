@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "convopt/error.hpp"
@@ -25,6 +27,11 @@ struct Tensor {
   TensorShape shape;
 };
 
+/// Parameters that a file brings along: weights [oc][ic / groups][kh][kw] and bias [oc].
+struct StoredWeights {
+  std::vector<float> weights, bias;
+};
+
 struct Operator {
   std::string name;
   std::string type;  ///< as the file calls it
@@ -32,6 +39,8 @@ struct Operator {
   Workload workload;  ///< for compute; without epilogue: fusing is the selection's choice
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
+  std::shared_ptr<const StoredWeights> weights;  ///< null: the file has none
+  std::vector<std::string> folded = {};          ///< operators of the file that became part of it
 };
 
 struct Network {
@@ -42,13 +51,24 @@ struct Network {
   std::vector<TensorId> outputs;
   std::vector<Operator> operators;  ///< in an order in which they can be executed
   std::vector<std::string> warnings;
+  std::vector<std::string> clean_up = {};  ///< what reading simplified, one sentence each
 
   /// Hash of the graph and its shapes, not of names of files or warnings; 16 hexadecimal digits.
   std::string hash() const;
 };
 
-/// Reads a network file (docs/network-format.md). `batch` overrides the batch of the file if > 0.
-Result<Network> load_network(const std::filesystem::path& path, int batch = 0);
-Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch = 0);
+/// Shapes for inputs of the network, by name: of any rank, sizes from 1. They replace what the file
+/// says, and bind dimensions that an ONNX model leaves open.
+using InputShapes = std::vector<std::pair<std::string, std::vector<int>>>;
+
+/// Reads a network file: JSON (docs/network-format.md), or ONNX if its name ends in `.onnx`.
+/// `batch` overrides the batch of the file if > 0.
+Result<Network> load_network(const std::filesystem::path& path, int batch = 0,
+                             const InputShapes& shapes = {});
+Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch = 0,
+                              const InputShapes& shapes = {});
+
+/// The network in the JSON format, without its weights.
+std::string to_json(const Network& network);
 
 }  // namespace convopt

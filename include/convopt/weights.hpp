@@ -60,4 +60,8 @@ class GivenWeights final : public WeightSource {
 /// and the name of the operator only, not on the machine or the plan.
 std::unique_ptr<WeightSource> random_weights(const Network& network, std::uint64_t seed);
 
+/// What the network's file brought along (ONNX), and random weights for operators without. The
+/// network's operators must live as long as what this source lends.
+std::unique_ptr<WeightSource> network_weights(const Network& network, std::uint64_t seed);
+
 }  // namespace convopt

@@ -1,6 +1,7 @@
 // What is computed: convolutions and everything else in a network that takes time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -64,8 +65,18 @@ enum class Op : std::uint8_t {
   lrn,      ///< local response normalisation across channels
   upsample_nearest,
   upsample_bilinear,  ///< half-pixel centres
+  upsample_corners,   ///< bilinear, the corners of source and result coincide
+  multiply,
+  subtract,        ///< the second source from the first
+  divide,          ///< the first source by the second
+  slice,           ///< every step-th channel of a range
+  shuffle,         ///< channels as a matrix of `groups` rows, transposed
+  pad,             ///< zeros around the image
+  depth_to_space,  ///< channel c * fh * fw + y * fw + x becomes pixel (y, x) of channel c
+  transpose,       ///< dimensions in another order
+  layer_norm,      ///< over channels: zero mean, unit variance, then scaled and shifted
 };
-inline constexpr int kOpCount = 13;
+inline constexpr int kOpCount = 23;
 
 std::string_view to_string(Op op);
 
@@ -81,6 +92,9 @@ enum class ActivationKind : std::uint8_t {
   hard_sigmoid,  ///< min(max(x / 6 + 1/2, 0), 1)
   hard_swish,    ///< x * hard_sigmoid(x)
   gelu,          ///< the exact form with erf
+  erf,
+  exp,
+  pow,  ///< x to the power of alpha
 };
 
 struct Activation {
@@ -110,15 +124,25 @@ struct Epilogue {
 ///   fully_connected   n, ic, oc
 ///   lrn               n, ic = oc, ih, iw, kh = window across channels
 ///   upsample_*        n, ic = oc, ih, iw, stride_h and stride_w = factors
+///   depth_to_space    n, ic, ih, iw, stride_h and stride_w = factors, oc = ic / factors
+///   pad               n, ic = oc, ih, iw, paddings
 ///   concat            n, ic = oc = sum of parts, ih, iw
-///   convert, activation, add, softmax: n, ic = oc, ih, iw
+///   slice             n, ic, oc = channels kept, ih, iw, parts = {first, step}
+///   shuffle           n, ic = oc, ih, iw, parts = {groups}
+///   transpose         n, ic = oc, ih, iw, parts = dimension of the source that each one of the
+///                     result is
+///   layer_norm        n, ic = oc = groups, ih, iw
+///   add, multiply, subtract, divide: n, ic = oc, ih, iw; parts = {n, c, h, w} of the second source
+///                     if that is smaller: every size is the first one's or 1, which is repeated
+///   convert, activation, softmax: n, ic = oc, ih, iw
 struct Workload {
   Op op = Op::conv;
   ConvShape shape;
   Epilogue epilogue;
-  std::vector<int> parts;  ///< concat: channels of each source
-  float lrn_alpha = 1e-4F, lrn_beta = 0.75F,
-        lrn_k = 1.0F;  ///< change no time: not part of the text
+  std::vector<int> parts;  ///< concat: channels of each source; others: see above
+  // What changes no time is not part of the text.
+  float lrn_alpha = 1e-4F, lrn_beta = 0.75F, lrn_k = 1.0F;
+  float epsilon = 1e-5F;  ///< layer_norm: added to the variance
 
   static Workload conv(const ConvShape& shape, const Epilogue& epilogue = {});
   static Workload pool(Op op, const ConvShape& window);
@@ -128,18 +152,31 @@ struct Workload {
   static Workload concat(const TensorShape& result, std::vector<int> parts);
   static Workload lrn(const TensorShape& shape, int window);
   static Workload upsample(Op op, const TensorShape& shape, int factor_h, int factor_w);
+  /// add, multiply, subtract and divide.
+  static Workload binary(Op op, const TensorShape& first, const TensorShape& second);
+  static Workload slice(const TensorShape& shape, int first, int count, int step);
+  static Workload shuffle(const TensorShape& shape, int groups);
+  static Workload pad(const TensorShape& shape, int top, int bottom, int left, int right);
+  static Workload depth_to_space(const TensorShape& shape, int factor_h, int factor_w);
+  static Workload transpose(const TensorShape& shape, const std::array<int, 4>& order);
+  static Workload layer_norm(const TensorShape& shape, float epsilon);
 
   TensorShape input() const;  ///< of the first source; for concat of the first part
   TensorShape output() const;
   int source_count() const;
   TensorShape source(int index) const;
-  bool has_weights() const { return op == Op::conv || op == Op::fully_connected; }
+  /// Those of layer_norm are a scale per channel, its bias is the shift.
+  bool has_weights() const {
+    return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm;
+  }
 
   /// Canonical text, the key of every store: `op:shape[:epilogue]`, for example
   ///   conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:add+relu
   ///   max_pool:n1_c64_ih112_iw112_kh3_kw3_s2_p1      convert:n1_c64_h56_w56
   ///   concat:n1_c64+128+32+32_h28_w28                fully_connected:n1_ic512_oc1000
   ///   lrn:n1_c64_h27_w27_k5                          upsample_nearest:n1_c64_h28_w28_s2
+  ///   multiply:n1_c96_h28_w28_by1x96x1x1             slice:n1_ic116_oc58_h28_w28_from58
+  ///   shuffle:n1_c116_h28_w28_g2                     transpose:n1_c255_h20_w20_order0231
   std::string text() const;
   static Result<Workload> parse(std::string_view text);
 

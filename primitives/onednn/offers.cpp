@@ -67,6 +67,10 @@ std::optional<compat::Eltwise> eltwise_of(const Activation& activation) {
       return compat::hard_swish();
     case ActivationKind::gelu:
       return compat::Eltwise{algorithm::eltwise_gelu_erf};
+    case ActivationKind::erf:
+    case ActivationKind::exp:  // whose tails are ones
+    case ActivationKind::pow:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -84,6 +88,9 @@ std::string obstacle(const Workload& workload) {
   const bool accumulates = workload.op == Op::conv || workload.op == Op::fully_connected;
   if (workload.epilogue.residual && !accumulates) {
     return "only convolutions and fully connected layers take a residual";
+  }
+  if (workload.op == Op::add && !workload.parts.empty()) {
+    return "oneDNN is asked for sums of equal shapes only";
   }
   if (workload.op == Op::lrn && workload.shape.kh % 2 == 0) {
     return "oneDNN takes one channel less than an even window has";

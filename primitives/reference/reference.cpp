@@ -80,6 +80,12 @@ double activate(const Activation& activation, double x) {
       return x * hard_sigmoid(x);
     case ActivationKind::gelu:
       return x * 0.5 * (1 + std::erf(x * std::sqrt(0.5)));
+    case ActivationKind::erf:
+      return std::erf(x);
+    case ActivationKind::exp:
+      return std::exp(x);
+    case ActivationKind::pow:
+      return std::pow(x, alpha);
   }
   return x;
 }
@@ -214,6 +220,100 @@ void upsample_bilinear(const ConvShape& s, const Plain& in, Plain& out) {
   });
 }
 
+/// Which element of the second source belongs to one of the first: sizes of 1 are repeated.
+double repeated(const Plain& other, int n, int c, int h, int w) {
+  const TensorShape& s = other.shape;
+  return other.at(s.n == 1 ? 0 : n, s.c == 1 ? 0 : c, s.h == 1 ? 0 : h, s.w == 1 ? 0 : w);
+}
+
+double combine(Op op, double a, double b) {
+  switch (op) {
+    case Op::multiply:
+      return a * b;
+    case Op::subtract:
+      return a - b;
+    case Op::divide:
+      return a / b;
+    default:
+      return a + b;
+  }
+}
+
+void upsample_corners(const Plain& in, Plain& out) {
+  const auto place = [](int i, int from, int to) {
+    return to > 1 ? double{1} * i * (from - 1) / (to - 1) : 0.0;
+  };
+  for_each(out.shape, [&](int n, int c, int h, int w) {
+    const double y = place(h, in.shape.h, out.shape.h);
+    const double x = place(w, in.shape.w, out.shape.w);
+    const int y0 = static_cast<int>(y);
+    const int x0 = static_cast<int>(x);
+    const int y1 = std::min(y0 + 1, in.shape.h - 1);
+    const int x1 = std::min(x0 + 1, in.shape.w - 1);
+    const double top = std::lerp(in.at(n, c, y0, x0), in.at(n, c, y0, x1), x - x0);
+    const double bottom = std::lerp(in.at(n, c, y1, x0), in.at(n, c, y1, x1), x - x0);
+    out.at(n, c, h, w) = std::lerp(top, bottom, y - y0);
+  });
+}
+
+void layer_norm(const Workload& workload, const Parameters& parameters, const Plain& in,
+                Plain& out) {
+  TensorShape pixels = in.shape;
+  pixels.c = 1;
+  const int channels = in.shape.c;
+  for_each(pixels, [&](int n, int, int h, int w) {
+    double sum = 0;
+    for (int c = 0; c < channels; ++c) sum += in.at(n, c, h, w);
+    const double mean = sum / channels;
+    double squares = 0;
+    for (int c = 0; c < channels; ++c) {
+      const double difference = in.at(n, c, h, w) - mean;
+      squares += difference * difference;
+    }
+    const double scale = 1 / std::sqrt(squares / channels + workload.epsilon);
+    for (int c = 0; c < channels; ++c) {
+      const double bias = parameters.bias ? parameters.bias[c] : 0;
+      out.at(n, c, h, w) = (in.at(n, c, h, w) - mean) * scale * parameters.weights[c] + bias;
+    }
+  });
+}
+
+/// Operations that only move values: where each element of the result comes from.
+void rearrange(const Workload& workload, const Plain& in, Plain& out) {
+  const ConvShape& s = workload.shape;
+  const std::vector<int>& parts = workload.parts;
+  for_each(out.shape, [&](int n, int c, int h, int w) {
+    double value = 0;
+    switch (workload.op) {
+      case Op::slice:
+        value = in.at(n, parts[0] + c * parts[1], h, w);
+        break;
+      case Op::shuffle: {
+        const int groups = parts[0];
+        value = in.at(n, c % groups * (s.ic / groups) + c / groups, h, w);
+        break;
+      }
+      case Op::pad: {
+        const int y = h - s.pad_top;
+        const int x = w - s.pad_left;
+        if (y >= 0 && y < s.ih && x >= 0 && x < s.iw) value = in.at(n, c, y, x);
+        break;
+      }
+      case Op::depth_to_space:
+        value = in.at(n, (c * s.stride_h + h % s.stride_h) * s.stride_w + w % s.stride_w,
+                      h / s.stride_h, w / s.stride_w);
+        break;
+      default: {  // transpose
+        int at[4] = {};
+        const int index[4] = {n, c, h, w};
+        for (int i = 0; i < 4; ++i) at[parts[static_cast<std::size_t>(i)]] = index[i];
+        value = in.at(at[0], at[1], at[2], at[3]);
+      }
+    }
+    out.at(n, c, h, w) = value;
+  });
+}
+
 /// SplitMix64, a generator whose i-th value can be computed without the ones before it.
 double uniform(std::uint64_t seed, std::uint64_t index) {
   std::uint64_t z = seed * 0x9E3779B97F4A7C15ULL + (index + 1) * 0xBF58476D1CE4E5B9ULL;
@@ -244,13 +344,29 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
     case Op::avg_pool_exclude:
       pool(workload, in, out);
       break;
-    case Op::add: {
+    case Op::add:
+    case Op::multiply:
+    case Op::subtract:
+    case Op::divide: {
       const Plain other = read(args.sources[1]);
-      for (std::size_t i = 0; i < out.values.size(); ++i) {
-        out.values[i] = in.values[i] + other.values[i];
-      }
+      for_each(out.shape, [&](int n, int c, int h, int w) {
+        out.at(n, c, h, w) = combine(workload.op, in.at(n, c, h, w), repeated(other, n, c, h, w));
+      });
       break;
     }
+    case Op::slice:
+    case Op::shuffle:
+    case Op::pad:
+    case Op::depth_to_space:
+    case Op::transpose:
+      rearrange(workload, in, out);
+      break;
+    case Op::layer_norm:
+      layer_norm(workload, parameters, in, out);
+      break;
+    case Op::upsample_corners:
+      upsample_corners(in, out);
+      break;
     case Op::concat: {
       int first = 0;
       for (const TensorView& source : args.sources) {

@@ -46,6 +46,12 @@ std::string with_absorbed(const Network& network, const std::vector<int>& absorb
   return text;
 }
 
+std::string list_text(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 std::string source_of(const Cost& cost) {
   switch (cost.source) {
     case Cost::Source::measured:
@@ -99,6 +105,9 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
   text +=
       "\nelsewhere: what the best plan with that primitive costs more on other layers and on "
       "conversions\n";
+  const std::string folded = list_text(network.operators[op].folded);
+  if (!folded.empty()) text += "\npart of it in the file: " + folded + "\n";
+  for (const std::string& sentence : network.clean_up) text += "reading: " + sentence + "\n";
   if (explanation.absent.empty()) return text;
   Table absent({{"not available"}, {"because"}});
   for (const Explanation::Absent& a : explanation.absent) {
@@ -138,6 +147,8 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
           {"platform", planning.platform().id()},
           {"layer", network.operators[op].name},
           {"workload", problem.workloads[problem.ways[op][0].workload].text()},
+          {"folded", network.operators[op].folded},
+          {"clean_up", network.clean_up},
           {"plan_ms", selection.solution.ns / 1e6},
           {"candidates", std::move(candidates)},
           {"absent", std::move(absent)}};

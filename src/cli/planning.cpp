@@ -10,12 +10,33 @@
 #include "profiler/profiler.h"
 #include "profiler/store.h"
 #include "src/cli/log.h"
+#include "src/core/text.h"
 #include "src/select/workloads.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
+
+Result<InputShapes> parse_shapes(const std::vector<std::string>& texts) {
+  InputShapes shapes;
+  for (const std::string& text : texts) {
+    const auto bad =
+        make_error(ErrorCode::usage, "--shape '" + text + "' is not like input=1x3x224x224");
+    const auto equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) return bad;
+    std::vector<int> sizes;
+    for (const auto part : split(std::string_view(text).substr(equals + 1), 'x')) {
+      const auto size = parse_number<int>(part);
+      if (!size || *size < 1) return bad;
+      sizes.push_back(*size);
+    }
+    shapes.emplace_back(text.substr(0, equals), std::move(sizes));
+  }
+  return shapes;
+}
+
 void PlanningOptions::add_to(CLI::App& verb) {
-  verb.add_option("network", network, "The network, a JSON file (docs/network-format.md).")
+  verb.add_option("network", network,
+                  "The network, an ONNX model or a JSON file (docs/network-format.md).")
       ->required();
   verb.add_option("--model", model,
                   "Performance model. Default: this machine's own, else the shipped one.");
@@ -24,6 +45,7 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "machine's own profile, if there is one.");
   verb.add_option("--batch", batch, "Batch size. Default: the network's.")
       ->check(CLI::Range(1, 65536));
+  verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
   context.add_to(verb);
   verb.add_option("--allow", select.limits.allow,
                   "Only these primitives or families for convolutions, separated by commas.")
@@ -58,7 +80,9 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   }
   Result<Context> context = options.context.context();
   if (!context) return context.error();
-  Result<Network> network = load_network(options.network, options.batch);
+  const auto shapes = parse_shapes(options.shapes);
+  if (!shapes) return shapes.error();
+  Result<Network> network = load_network(options.network, options.batch, *shapes);
   if (!network) return network.error();
   planning->network_ = std::move(*network);
   warn(planning->network_.warnings);

@@ -21,11 +21,17 @@ struct PlanningOptions {
   ContextOptions context;
   std::filesystem::path network, model, profile;
   int batch = 0;
+  std::vector<std::string> shapes;
   SelectOptions select;
   std::string time_limit;
 
   void add_to(CLI::App& verb);
 };
+
+/// Texts like `input=1x3x224x224`.
+Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
+inline constexpr const char* kShapeHelp =
+    "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model leaves open.";
 
 /// Everything that choosing needs, loaded. Notes and warnings went to standard error.
 class Planning {

@@ -12,6 +12,7 @@
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/planning.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/select/workloads.h"
@@ -29,6 +30,7 @@ struct Request {
   std::optional<std::size_t> configs;
   std::uint64_t seed = 1;
   int batch = 0;
+  std::vector<std::string> shapes;
   bool dry_run = false, quiet = false, again = false;
 };
 
@@ -72,9 +74,11 @@ Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
 Result<std::vector<Workload>> gather_workloads(const Request& request) {
   auto ops = parse_ops(request.ops);
   if (!ops) return ops.error();
+  const auto shapes = parse_shapes(request.shapes);
+  if (!shapes) return shapes.error();
   std::vector<Workload> workloads;
   for (const std::string& path : request.networks) {
-    auto network = load_network(path, request.batch);
+    auto network = load_network(path, request.batch, *shapes);
     if (!network) return network.error();
     for (Workload& workload : network_workloads(*network)) {
       if (ops->empty() || std::ranges::find(*ops, workload.op) != ops->end()) {
@@ -191,6 +195,7 @@ void add_profile(CLI::App& app, Action& action) {
   verb->add_option("--budget", request->budget,
                    "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
   request->context.add_to(*verb);
+  verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
   verb->add_option("--batch", request->batch,
                    "Images per batch. Default: 1 for samples, the file's own for networks.")
       ->check(CLI::Range(1, 1024));

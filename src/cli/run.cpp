@@ -106,7 +106,9 @@ Result<Setup> set_up(const Request& request) {
     if (!selected) return selected.error();
     selection = std::move(*selected);
   } else {
-    auto network = load_network(options.network, options.batch);
+    const auto shapes = parse_shapes(options.shapes);
+    if (!shapes) return shapes.error();
+    auto network = load_network(options.network, options.batch, *shapes);
     if (!network) return network.error();
     setup.loaded_network = std::move(*network);
     const auto context = options.context.context();
@@ -372,7 +374,7 @@ Result<void> run(const Request& request) {
   const auto inputs = make_inputs(request, network);
   if (!inputs) return inputs.error();
 
-  const RandomWeights weights(network, request.seed);
+  const NetworkWeights weights(network, request.seed);
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
   for (auto& [label, plan] : setup->plans) {
@@ -416,8 +418,10 @@ Result<void> run(const Request& request) {
 
 void add_run(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
-  CLI::App* verb = app.add_subcommand(
-      "run", "Executes a network by a plan, with random weights, and times it on this machine.");
+  CLI::App* verb = app.add_subcommand("run",
+                                      "Executes a network by a plan, with the weights of an ONNX "
+                                      "model or random ones, and times it "
+                                      "on this machine.");
   request->planning.add_to(*verb);
   verb->add_option("--plan", request->plan,
                    "Plan file, as `convopt select -o` writes it. Default: selects as `convopt "

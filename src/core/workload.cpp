@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "src/core/text.h"
 
@@ -24,11 +25,21 @@ constexpr std::array<std::string_view, kOpCount> kOpNames = {"conv",
                                                              "softmax",
                                                              "lrn",
                                                              "upsample_nearest",
-                                                             "upsample_bilinear"};
+                                                             "upsample_bilinear",
+                                                             "upsample_corners",
+                                                             "multiply",
+                                                             "subtract",
+                                                             "divide",
+                                                             "slice",
+                                                             "shuffle",
+                                                             "pad",
+                                                             "depth_to_space",
+                                                             "transpose",
+                                                             "layer_norm"};
 
-constexpr std::array<std::string_view, 11> kActivationNames = {
-    "",     "relu",  "clip",         "leaky_relu", "elu", "sigmoid",
-    "tanh", "swish", "hard_sigmoid", "hard_swish", "gelu"};
+constexpr std::array<std::string_view, 14> kActivationNames = {
+    "",      "relu",         "clip",       "leaky_relu", "elu", "sigmoid", "tanh",
+    "swish", "hard_sigmoid", "hard_swish", "gelu",       "erf", "exp",     "pow"};
 
 int parameter_count(ActivationKind kind) {
   switch (kind) {
@@ -36,6 +47,7 @@ int parameter_count(ActivationKind kind) {
       return 2;
     case ActivationKind::leaky_relu:
     case ActivationKind::elu:
+    case ActivationKind::pow:
       return 1;
     default:
       return 0;
@@ -110,20 +122,101 @@ Result<ConvShape> parse_fields(std::string_view text, std::string_view what) {
   return shape;
 }
 
-std::string window_text(const ConvShape& s) {
-  std::string text = "_kh" + std::to_string(s.kh) + "_kw" + std::to_string(s.kw);
-  if (s.stride_h == s.stride_w) {
-    text += "_s" + std::to_string(s.stride_h);
-  } else {
-    text += "_sh" + std::to_string(s.stride_h) + "_sw" + std::to_string(s.stride_w);
-  }
+std::string stride_text(const ConvShape& s) {
+  return s.stride_h == s.stride_w
+             ? "_s" + std::to_string(s.stride_h)
+             : "_sh" + std::to_string(s.stride_h) + "_sw" + std::to_string(s.stride_w);
+}
+
+std::string padding_text(const ConvShape& s) {
   if (s.pad_top == s.pad_bottom && s.pad_top == s.pad_left && s.pad_top == s.pad_right) {
-    text += "_p" + std::to_string(s.pad_top);
-  } else {
-    text += "_pt" + std::to_string(s.pad_top) + "_pb" + std::to_string(s.pad_bottom) + "_pl" +
-            std::to_string(s.pad_left) + "_pr" + std::to_string(s.pad_right);
+    return "_p" + std::to_string(s.pad_top);
   }
-  return text;
+  return "_pt" + std::to_string(s.pad_top) + "_pb" + std::to_string(s.pad_bottom) + "_pl" +
+         std::to_string(s.pad_left) + "_pr" + std::to_string(s.pad_right);
+}
+
+std::string window_text(const ConvShape& s) {
+  return "_kh" + std::to_string(s.kh) + "_kw" + std::to_string(s.kw) + stride_text(s) +
+         padding_text(s);
+}
+
+bool is_binary(Op op) {
+  return op == Op::add || op == Op::multiply || op == Op::subtract || op == Op::divide;
+}
+
+/// `parts` at the end of a text: `_g2`, `_from58_step1`, `_by1x96x1x1`, `_order0231`; nothing for
+/// operations without.
+std::string parts_text(Op op, const std::vector<int>& parts) {
+  const auto part = [&](std::size_t i) { return std::to_string(parts[i]); };
+  if (is_binary(op) && !parts.empty()) {
+    return "_by" + part(0) + "x" + part(1) + "x" + part(2) + "x" + part(3);
+  }
+  if (op == Op::slice) return "_from" + part(0) + "_step" + part(1);
+  if (op == Op::shuffle) return "_g" + part(0);
+  if (op == Op::transpose) return "_order" + part(0) + part(1) + part(2) + part(3);
+  return {};
+}
+
+/// Cuts such an end off `body`; nothing if it is malformed. What is no end at all stays.
+std::optional<std::vector<int>> cut_parts(Op op, std::string& body) {
+  std::vector<int> parts;
+  const std::string_view mark = is_binary(op)         ? "_by"
+                                : op == Op::slice     ? "_from"
+                                : op == Op::shuffle   ? "_g"
+                                : op == Op::transpose ? "_order"
+                                                      : "";
+  const auto at = mark.empty() ? std::string::npos : body.find(mark);
+  if (at == std::string::npos) {
+    return mark.empty() || is_binary(op) ? std::optional(parts) : std::nullopt;
+  }
+  const std::string tail = body.substr(at + mark.size());
+  body.resize(at);
+  if (op == Op::transpose) {
+    for (const char digit : tail) parts.push_back(digit - '0');
+    std::vector<int> sorted = parts;
+    std::ranges::sort(sorted);
+    if (sorted != std::vector{0, 1, 2, 3}) return std::nullopt;
+    return parts;
+  }
+  std::string numbers = tail;
+  if (const auto step = numbers.find("_step"); op == Op::slice && step != std::string::npos) {
+    numbers.replace(step, 5, "x");
+  }
+  for (const auto text : split(numbers, 'x')) {
+    const auto number = parse_number<int>(text);
+    if (!number) return std::nullopt;
+    parts.push_back(*number);
+  }
+  const std::size_t wanted = is_binary(op) ? 4 : op == Op::slice ? 2 : 1;
+  if (parts.size() != wanted) return std::nullopt;
+  return parts;
+}
+
+/// Channels are whole groups of one per pixel that they become.
+bool splits_channels(const ConvShape& s) {
+  return s.stride_h >= 1 && s.stride_w >= 1 && s.ic >= 1 &&
+         s.ic % (std::int64_t{s.stride_h} * s.stride_w) == 0;
+}
+
+/// Whether the parts of a parsed workload mean something for its shape.
+bool parts_fit(const Workload& workload) {
+  const ConvShape& s = workload.shape;
+  const std::vector<int>& parts = workload.parts;
+  if (is_binary(workload.op) && !parts.empty()) {
+    const std::array<int, 4> sizes = {s.n, s.ic, s.ih, s.iw};
+    bool smaller = false;
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (parts[i] != 1 && parts[i] != sizes[i]) return false;
+      smaller = smaller || parts[i] != sizes[i];
+    }
+    return smaller;
+  }
+  if (workload.op == Op::slice) {
+    return parts[0] >= 0 && parts[1] >= 1 && parts[0] + (std::int64_t{s.oc} - 1) * parts[1] < s.ic;
+  }
+  if (workload.op == Op::shuffle) return parts[0] >= 1 && s.ic % parts[0] == 0;
+  return true;
 }
 
 /// Taps of all windows that lie inside the image, along one axis.
@@ -246,6 +339,12 @@ float Activation::operator()(float x) const {
       return x * hard_sigmoid(x);
     case ActivationKind::gelu:
       return 0.5F * x * (1.0F + std::erf(x * 0.70710678F));
+    case ActivationKind::erf:
+      return std::erf(x);
+    case ActivationKind::exp:
+      return std::exp(x);
+    case ActivationKind::pow:
+      return std::pow(x, alpha);
   }
   return x;
 }
@@ -334,16 +433,67 @@ Workload Workload::upsample(Op op, const TensorShape& shape, int factor_h, int f
   return workload;
 }
 
+Workload Workload::binary(Op op, const TensorShape& first, const TensorShape& second) {
+  Workload workload = pointwise(op, first);
+  if (second != first) workload.parts = {second.n, second.c, second.h, second.w};
+  return workload;
+}
+
+Workload Workload::slice(const TensorShape& shape, int first, int count, int step) {
+  Workload workload = pointwise(Op::slice, shape);
+  workload.shape.oc = count;
+  workload.parts = {first, step};
+  return workload;
+}
+
+Workload Workload::shuffle(const TensorShape& shape, int groups) {
+  Workload workload = pointwise(Op::shuffle, shape);
+  workload.parts = {groups};
+  return workload;
+}
+
+Workload Workload::pad(const TensorShape& shape, int top, int bottom, int left, int right) {
+  Workload workload = pointwise(Op::pad, shape);
+  workload.shape.pad_top = top;
+  workload.shape.pad_bottom = bottom;
+  workload.shape.pad_left = left;
+  workload.shape.pad_right = right;
+  return workload;
+}
+
+Workload Workload::depth_to_space(const TensorShape& shape, int factor_h, int factor_w) {
+  Workload workload = pointwise(Op::depth_to_space, shape);
+  workload.shape.stride_h = factor_h;
+  workload.shape.stride_w = factor_w;
+  workload.shape.oc = shape.c / factor_h / factor_w;
+  return workload;
+}
+
+Workload Workload::transpose(const TensorShape& shape, const std::array<int, 4>& order) {
+  Workload workload = pointwise(Op::transpose, shape);
+  workload.parts.assign(order.begin(), order.end());
+  return workload;
+}
+
+Workload Workload::layer_norm(const TensorShape& shape, float epsilon) {
+  Workload workload = pointwise(Op::layer_norm, shape);
+  workload.shape.groups = shape.c;
+  workload.epsilon = epsilon;
+  return workload;
+}
+
 TensorShape Workload::input() const { return source(0); }
 
 int Workload::source_count() const {
   if (op == Op::concat) return static_cast<int>(parts.size());
-  return op == Op::add ? 2 : 1;
+  return is_binary(op) ? 2 : 1;
 }
 
 TensorShape Workload::source(int index) const {
   TensorShape result = shape.input();
   if (op == Op::concat) result.c = parts[static_cast<std::size_t>(index)];
+  if (is_binary(op) && index == 1 && !parts.empty())
+    return {parts[0], parts[1], parts[2], parts[3]};
   return result;
 }
 
@@ -356,7 +506,18 @@ TensorShape Workload::output() const {
       return shape.output();
     case Op::upsample_nearest:
     case Op::upsample_bilinear:
-      return {shape.n, shape.ic, shape.ih * shape.stride_h, shape.iw * shape.stride_w};
+    case Op::upsample_corners:
+    case Op::depth_to_space:
+      return {shape.n, shape.oc, shape.ih * shape.stride_h, shape.iw * shape.stride_w};
+    case Op::slice:
+      return {shape.n, shape.oc, shape.ih, shape.iw};
+    case Op::pad:
+      return {shape.n, shape.ic, shape.ih + shape.pad_top + shape.pad_bottom,
+              shape.iw + shape.pad_left + shape.pad_right};
+    case Op::transpose: {
+      const std::array<int, 4> sizes = {shape.n, shape.ic, shape.ih, shape.iw};
+      return {sizes[parts[0]], sizes[parts[1]], sizes[parts[2]], sizes[parts[3]]};
+    }
     case Op::fully_connected:
       return {shape.n, shape.oc, 1, 1};
     default:
@@ -395,13 +556,19 @@ std::string Workload::text() const {
       break;
     case Op::upsample_nearest:
     case Op::upsample_bilinear:
-      body = head + "_c" + std::to_string(s.ic) + plane +
-             (s.stride_h == s.stride_w
-                  ? "_s" + std::to_string(s.stride_h)
-                  : "_sh" + std::to_string(s.stride_h) + "_sw" + std::to_string(s.stride_w));
+    case Op::upsample_corners:
+    case Op::depth_to_space:
+      body = head + "_c" + std::to_string(s.ic) + plane + stride_text(s);
+      break;
+    case Op::pad:
+      body = head + "_c" + std::to_string(s.ic) + plane + padding_text(s);
+      break;
+    case Op::slice:
+      body = head + "_ic" + std::to_string(s.ic) + "_oc" + std::to_string(s.oc) + plane +
+             parts_text(op, parts);
       break;
     default:
-      body = head + "_c" + std::to_string(s.ic) + plane;
+      body = head + "_c" + std::to_string(s.ic) + plane + parts_text(op, parts);
       break;
   }
   std::string tail = epilogue.residual ? "add" : "";
@@ -436,12 +603,25 @@ Result<Workload> Workload::parse(std::string_view text) {
     if (sum > std::numeric_limits<std::int32_t>::max()) return bad_text(kWhat, text);
     body.replace(from, to - from, "_c" + std::to_string(sum));
   }
+  if (workload.op != Op::concat) {
+    auto ending = cut_parts(workload.op, body);
+    if (!ending) return bad_text(kWhat, text);
+    workload.parts = std::move(*ending);
+  }
   auto shape = parse_fields(body, kWhat);
   if (!shape) return bad_text(kWhat, text);
   workload.shape = *shape;
   switch (workload.op) {
     case Op::conv:
     case Op::fully_connected:
+    case Op::slice:
+      break;
+    case Op::depth_to_space:
+      if (!splits_channels(*shape)) return bad_text(kWhat, text);
+      workload.shape.oc = shape->ic / shape->stride_h / shape->stride_w;
+      break;
+    case Op::layer_norm:
+      workload.shape.groups = workload.shape.oc = workload.shape.ic;
       break;
     case Op::max_pool:
     case Op::avg_pool_include:
@@ -455,11 +635,13 @@ Result<Workload> Workload::parse(std::string_view text) {
   // Windows and factors that are no windows must not fail the convolution's checks.
   ConvShape checked = workload.shape;
   if (workload.op == Op::lrn) checked.kh = 1;
-  if (workload.op == Op::upsample_nearest || workload.op == Op::upsample_bilinear) {
+  if (workload.op == Op::upsample_nearest || workload.op == Op::upsample_bilinear ||
+      workload.op == Op::upsample_corners || workload.op == Op::depth_to_space) {
     checked.stride_h = checked.stride_w = 1;
   }
   if (auto valid = checked.validate(); !valid) return valid.error();
-  if (workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1) {
+  if (workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1 ||
+      !parts_fit(workload)) {
     return bad_text(kWhat, text);
   }
 

@@ -155,14 +155,28 @@ Result<TensorId> GraphBuilder::add_operator(OperatorKind kind, Label label,
                                 kind,
                                 std::move(workload),
                                 {inputs.begin(), inputs.end()},
-                                {*output}});
+                                {*output},
+                                nullptr});
   return output;
 }
 
 Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId> inputs,
-                                           Workload workload) {
+                                           Workload workload, WeightsPointer weights) {
   const TensorShape shape = workload.output();
-  return add_operator(OperatorKind::compute, std::move(label), inputs, std::move(workload), shape);
+  if (weights != nullptr) {
+    const auto fits = [](const std::vector<float>& values, std::int64_t wanted) {
+      return std::ssize(values) == wanted;
+    };
+    if (!fits(weights->weights, workload.shape.weight_elements()) ||
+        !(weights->bias.empty() || fits(weights->bias, workload.shape.oc)))
+      return bad_operator(label.name, "it has " + std::to_string(weights->weights.size()) +
+                                          " weights and " + std::to_string(weights->bias.size()) +
+                                          " biases, which is not what its shape needs");
+  }
+  auto output =
+      add_operator(OperatorKind::compute, std::move(label), inputs, std::move(workload), shape);
+  if (output) network_.operators.back().weights = std::move(weights);
+  return output;
 }
 
 Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorShape& shape) {
@@ -172,7 +186,7 @@ Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorSh
 }
 
 Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
-                                        const ConvAttributes& attributes) {
+                                        const ConvAttributes& attributes, WeightsPointer weights) {
   const TensorShape& in = shape(input);
   if (attributes.oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   if (attributes.groups < 1) return bad_operator(label.name, "it needs at least one group");
@@ -189,7 +203,7 @@ Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
   ConvShape conv = window.on(in);
   conv.oc = attributes.oc;
   conv.groups = attributes.groups;
-  return add_compute(std::move(label), std::array{input}, Workload::conv(conv));
+  return add_compute(std::move(label), std::array{input}, Workload::conv(conv), std::move(weights));
 }
 
 Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId input,
@@ -225,7 +239,8 @@ Result<TensorId> GraphBuilder::add_global_pool(Label label, PoolKind kind, Tenso
   return add_pool(std::move(label), kind, input, attributes);
 }
 
-Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, int oc) {
+Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, int oc,
+                                                   WeightsPointer weights) {
   if (oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   const TensorShape in = shape(input);
   const int ic = static_cast<int>(in.elements() / in.n);
@@ -235,7 +250,8 @@ Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, 
   Result<TensorId> flat =
       add_reshape({label.name + "/flatten", "flatten"}, input, {in.n, ic, 1, 1});
   if (!flat) return flat;
-  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n, ic, oc));
+  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n, ic, oc),
+                     std::move(weights));
 }
 
 Result<TensorId> GraphBuilder::add_activation(Label label, TensorId input,
@@ -246,12 +262,97 @@ Result<TensorId> GraphBuilder::add_activation(Label label, TensorId input,
                      Workload::pointwise(Op::activation, shape(input), epilogue));
 }
 
-Result<TensorId> GraphBuilder::add_sum(Label label, TensorId left, TensorId right) {
-  if (shape(left) != shape(right))
+Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, TensorId right) {
+  const auto fits = [](const TensorShape& whole, const TensorShape& repeated) {
+    const auto size_fits = [](int size, int other) { return other == 1 || other == size; };
+    return size_fits(whole.n, repeated.n) && size_fits(whole.c, repeated.c) &&
+           size_fits(whole.h, repeated.h) && size_fits(whole.w, repeated.w);
+  };
+  const bool commutes = op == Op::add || op == Op::multiply;
+  if (!fits(shape(left), shape(right)) && commutes && fits(shape(right), shape(left)))
+    std::swap(left, right);
+  if (!fits(shape(left), shape(right)))
     return bad_operator(label.name, "its inputs have the shapes " + text_of(shape(left)) + " and " +
-                                        text_of(shape(right)) + ", which must be equal");
+                                        text_of(shape(right)) +
+                                        ", which must be equal but for sizes of 1");
   return add_compute(std::move(label), std::array{left, right},
-                     Workload::pointwise(Op::add, shape(left)));
+                     Workload::binary(op, shape(left), shape(right)));
+}
+
+Result<TensorId> GraphBuilder::add_scale_shift(Label label, TensorId input, StoredWeights weights) {
+  ConvAttributes attributes;
+  attributes.oc = attributes.groups = shape(input).c;
+  auto output = add_conv(std::move(label), input, attributes,
+                         std::make_shared<const StoredWeights>(std::move(weights)));
+  if (output) scale_shifts_.insert(*output);
+  return output;
+}
+
+Result<TensorId> GraphBuilder::add_layer_norm(Label label, TensorId input, float epsilon,
+                                              WeightsPointer weights) {
+  if (!(epsilon >= 0)) return bad_operator(label.name, "its epsilon must not be negative");
+  return add_compute(std::move(label), std::array{input},
+                     Workload::layer_norm(shape(input), epsilon), std::move(weights));
+}
+
+Result<TensorId> GraphBuilder::add_slice(Label label, TensorId input, int first, int count,
+                                         int step) {
+  const TensorShape& in = shape(input);
+  if (first < 0 || count < 1 || step < 1 || first + (std::int64_t{count} - 1) * step >= in.c)
+    return bad_operator(label.name,
+                        "it does not lie within its input's " + std::to_string(in.c) + " channels");
+  if (count == in.c) return input;
+  return add_compute(std::move(label), std::array{input}, Workload::slice(in, first, count, step));
+}
+
+Result<TensorId> GraphBuilder::add_shuffle(Label label, TensorId input, int groups) {
+  const TensorShape& in = shape(input);
+  if (groups < 1 || in.c % groups != 0)
+    return bad_operator(label.name, std::to_string(groups) + " groups do not divide " +
+                                        std::to_string(in.c) + " channels");
+  if (groups == 1 || groups == in.c) return input;
+  return add_compute(std::move(label), std::array{input}, Workload::shuffle(in, groups));
+}
+
+Result<TensorId> GraphBuilder::add_pad(Label label, TensorId input, const Padding& padding) {
+  constexpr int kLargest = 4096;  // as ConvShape::validate has it
+  if (std::min({padding.top, padding.bottom, padding.left, padding.right}) < 0 ||
+      std::max({padding.top, padding.bottom, padding.left, padding.right}) > kLargest)
+    return bad_operator(label.name, "its padding must lie between 0 and 4096");
+  if (padding.mode != Padding::Mode::given)
+    return bad_operator(label.name, "its padding must be given in numbers");
+  if (padding == Padding{}) return input;
+  return add_compute(
+      std::move(label), std::array{input},
+      Workload::pad(shape(input), padding.top, padding.bottom, padding.left, padding.right));
+}
+
+Result<TensorId> GraphBuilder::add_depth_to_space(Label label, TensorId input, const Pair& factor) {
+  const TensorShape& in = shape(input);
+  const std::int64_t pixels = std::int64_t{factor.h} * factor.w;
+  if (factor.h < 1 || factor.w < 1 || in.c % pixels != 0)
+    return bad_operator(label.name, "its factors " + by(factor.h, factor.w) + " do not divide " +
+                                        std::to_string(in.c) + " channels");
+  if (pixels == 1) return input;
+  return add_compute(std::move(label), std::array{input},
+                     Workload::depth_to_space(in, factor.h, factor.w));
+}
+
+Result<TensorId> GraphBuilder::add_transpose(Label label, TensorId input,
+                                             const std::array<int, 4>& order) {
+  std::array<int, 4> sorted = order;
+  std::ranges::sort(sorted);
+  if (sorted != std::array{0, 1, 2, 3})
+    return bad_operator(label.name, "its order must name each of the dimensions 0 to 3 once");
+  if (order == sorted) return input;
+  return add_compute(std::move(label), std::array{input}, Workload::transpose(shape(input), order));
+}
+
+void GraphBuilder::note_folded(TensorId tensor, std::string name) {
+  // Nearly always the last one.
+  const auto maker = std::find_if(network_.operators.rbegin(), network_.operators.rend(),
+                                  [&](const Operator& op) { return op.outputs[0] == tensor; });
+  if (maker != network_.operators.rend()) maker->folded.push_back(std::move(name));
 }
 
 Result<TensorId> GraphBuilder::add_concat(Label label, std::span<const TensorId> inputs) {
@@ -293,6 +394,7 @@ Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
                                             const Pair& factor) {
   if (factor.h < 1 || factor.w < 1)
     return bad_operator(label.name, "its factors must be at least 1");
+  if (factor == Pair{1, 1}) return input;
   const TensorShape& in = shape(input);
   // The sizes are multiplied in 64 bits before the workload does it in 32.
   if (capped_product({in.n, in.c, in.h, factor.h, in.w, factor.w}) > kMaxElements)
@@ -327,7 +429,7 @@ Result<TensorId> GraphBuilder::add_opaque(Label label, std::span<const TensorId>
   return add_operator(OperatorKind::opaque, std::move(label), inputs, {}, result);
 }
 
-Result<Network> GraphBuilder::build(std::span<const TensorId> outputs) && {
+Result<Network> GraphBuilder::build(std::span<const TensorId> outputs, DeadOperators dead) && {
   if (network_.inputs.empty()) return make_error(ErrorCode::bad_input, "the network has no input");
   if (outputs.empty()) return make_error(ErrorCode::bad_input, "the network has no output");
   std::unordered_set<TensorId> seen(network_.inputs.begin(), network_.inputs.end());
@@ -336,14 +438,15 @@ Result<Network> GraphBuilder::build(std::span<const TensorId> outputs) && {
       return make_error(ErrorCode::bad_input,
                         "the output " + in_quotes(network_.tensors[output].name) +
                             " is an input of the network or another output under a second name");
-  drop_dead(outputs);
+  drop_dead(outputs, dead);
   if (Result<void> folded = fold_batch_norms(outputs); !folded) return folded.error();
+  fold_scale_shifts(outputs);
   network_.outputs.assign(outputs.begin(), outputs.end());
   renumber_tensors();
   return std::move(network_);
 }
 
-void GraphBuilder::drop_dead(std::span<const TensorId> outputs) {
+void GraphBuilder::drop_dead(std::span<const TensorId> outputs, DeadOperators policy) {
   std::vector<char> needed(network_.tensors.size(), 0);
   for (const TensorId output : outputs) needed[output] = 1;
   std::vector<Operator> alive;
@@ -363,6 +466,9 @@ void GraphBuilder::drop_dead(std::span<const TensorId> outputs) {
     if (!needed[input])
       warn("the input " + in_quotes(network_.tensors[input].name) + " reaches no output");
   if (dead.empty()) return;
+  if (policy == DeadOperators::expected)
+    return note_clean_up(std::to_string(dead.size()) +
+                         " operators left out, whose results nobody needs");
   constexpr std::size_t kNamed = 5;
   std::string sentence;
   for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i)
@@ -372,13 +478,55 @@ void GraphBuilder::drop_dead(std::span<const TensorId> outputs) {
        " no output, left out: " + sentence);
 }
 
-Result<void> GraphBuilder::fold_batch_norms(std::span<const TensorId> outputs) {
-  if (batch_norms_.empty()) return {};
+std::vector<int> GraphBuilder::count_uses(std::span<const TensorId> outputs) const {
   std::vector<int> uses(network_.tensors.size(), 0);
   for (const TensorId output : outputs) ++uses[output];
   for (const Operator& op : network_.operators)
     for (const TensorId input : op.inputs) ++uses[input];
+  return uses;
+}
 
+void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
+  if (scale_shifts_.empty()) return;
+  const std::vector<int> uses = count_uses(outputs);
+  std::vector<Operator> kept;
+  std::vector<std::ptrdiff_t> producer(network_.tensors.size(), -1);  // index into `kept`
+  int folded = 0;
+  for (Operator& op : network_.operators) {
+    std::ptrdiff_t maker = static_cast<std::ptrdiff_t>(kept.size());
+    const std::ptrdiff_t before = producer[op.inputs[0]];
+    if (scale_shifts_.contains(op.outputs[0]) && before >= 0 && uses[op.inputs[0]] == 1 &&
+        kept[before].weights != nullptr && op.weights != nullptr) {
+      maker = before;
+      Operator& head = kept[maker];
+      StoredWeights combined = *head.weights;
+      combined.bias.resize(op.weights->weights.size(), 0.0F);
+      const std::size_t row = combined.weights.size() / combined.bias.size();
+      for (std::size_t c = 0; c < combined.bias.size(); ++c) {
+        const float scale = op.weights->weights[c];
+        for (std::size_t i = c * row; i < (c + 1) * row; ++i) combined.weights[i] *= scale;
+        combined.bias[c] *= scale;
+        if (!op.weights->bias.empty()) combined.bias[c] += op.weights->bias[c];
+      }
+      head.weights = std::make_shared<const StoredWeights>(std::move(combined));
+      head.outputs = op.outputs;
+      head.folded.push_back(op.name);
+      head.folded.insert(head.folded.end(), op.folded.begin(), op.folded.end());
+      ++folded;
+    } else {
+      kept.push_back(std::move(op));
+    }
+    producer[kept[maker].outputs[0]] = maker;
+  }
+  network_.operators = std::move(kept);
+  if (folded > 0)
+    note_clean_up(std::to_string(folded) +
+                  " batch normalisations, biases and factors folded into the weights before them");
+}
+
+Result<void> GraphBuilder::fold_batch_norms(std::span<const TensorId> outputs) {
+  if (batch_norms_.empty()) return {};
+  const std::vector<int> uses = count_uses(outputs);
   std::vector<Operator> kept;
   std::vector<std::ptrdiff_t> producer(network_.tensors.size(), -1);  // index into `kept`
   for (Operator& op : network_.operators) {

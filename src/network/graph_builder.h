@@ -2,7 +2,9 @@
 // whatever file format an operator comes from.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +60,9 @@ struct Label {
   std::string type;
 };
 
+/// What `build` says about operators that reach no output.
+enum class DeadOperators : std::uint8_t { warn, expected };
+
 /// Operators are added in an order in which they can be executed, each naming the tensors that it
 /// reads. Every `add_` infers the shape of the result, checks it, and answers with the new tensor,
 /// called like the operator, or with an error that names the operator; after an error the builder
@@ -68,17 +73,37 @@ class GraphBuilder {
 
   Result<TensorId> add_input(const std::string& name, const TensorShape& shape);
 
-  Result<TensorId> add_conv(Label label, TensorId input, const ConvAttributes& attributes);
+  /// Of operators with weights those may be given, if the file has them; their number must be
+  /// right.
+  using WeightsPointer = std::shared_ptr<const StoredWeights>;
+  Result<TensorId> add_conv(Label label, TensorId input, const ConvAttributes& attributes,
+                            WeightsPointer weights = nullptr);
   Result<TensorId> add_pool(Label label, PoolKind kind, TensorId input,
                             const PoolAttributes& attributes);
   Result<TensorId> add_global_pool(Label label, PoolKind kind, TensorId input);
   /// An input with height or width is flattened first, by a reshape called `NAME/flatten`.
-  Result<TensorId> add_fully_connected(Label label, TensorId input, int oc);
+  Result<TensorId> add_fully_connected(Label label, TensorId input, int oc,
+                                       WeightsPointer weights = nullptr);
   Result<TensorId> add_activation(Label label, TensorId input, const Activation& activation);
-  Result<TensorId> add_sum(Label label, TensorId left, TensorId right);
+  /// `op` is add, multiply, subtract or divide. Sizes of 1 of the right tensor are repeated; where
+  /// it does not matter, those of the left one, too.
+  Result<TensorId> add_binary(Label label, Op op, TensorId left, TensorId right);
+  /// x * scale + shift with a scale and a shift per channel: a convolution with one weight per
+  /// channel, which `build` makes part of the operator with weights before it if it can.
+  Result<TensorId> add_scale_shift(Label label, TensorId input, StoredWeights weights);
   /// Along the channels.
   Result<TensorId> add_concat(Label label, std::span<const TensorId> inputs);
   Result<TensorId> add_softmax(Label label, TensorId input);
+  /// Over the channels.
+  Result<TensorId> add_layer_norm(Label label, TensorId input, float epsilon,
+                                  WeightsPointer weights = nullptr);
+  /// Channels first, first + step, ...; all of them answer with the input.
+  Result<TensorId> add_slice(Label label, TensorId input, int first, int count, int step);
+  Result<TensorId> add_shuffle(Label label, TensorId input, int groups);
+  Result<TensorId> add_pad(Label label, TensorId input, const Padding& padding);
+  Result<TensorId> add_depth_to_space(Label label, TensorId input, const Pair& factor);
+  /// Dimension i of the result is dimension order[i] of the input.
+  Result<TensorId> add_transpose(Label label, TensorId input, const std::array<int, 4>& order);
   Result<TensorId> add_lrn(Label label, TensorId input, const LrnAttributes& attributes);
   /// `op` is one of the upsampling operations.
   Result<TensorId> add_upsample(Label label, Op op, TensorId input, const Pair& factor);
@@ -92,25 +117,34 @@ class GraphBuilder {
                               const TensorShape& shape);
 
   const TensorShape& shape(TensorId tensor) const { return network_.tensors[tensor].shape; }
+  bool has_name(const std::string& name) const { return names_.contains(name); }
+  /// Says in `explain` that an operator of the file became part of the one that made the tensor.
+  void note_folded(TensorId tensor, std::string name);
+  void note_clean_up(std::string sentence) { network_.clean_up.push_back(std::move(sentence)); }
   void warn(std::string sentence) { network_.warnings.push_back(std::move(sentence)); }
 
   /// Leaves out what reaches no output, folds batch normalisations, and hands over the network.
-  Result<Network> build(std::span<const TensorId> outputs) &&;
+  Result<Network> build(std::span<const TensorId> outputs,
+                        DeadOperators dead = DeadOperators::warn) &&;
 
  private:
   Result<TensorId> add_tensor(std::string_view owner, const std::string& name,
                               const TensorShape& shape);
   Result<TensorId> add_operator(OperatorKind kind, Label label, std::span<const TensorId> inputs,
                                 Workload workload, const TensorShape& shape);
-  Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload);
+  Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload,
+                               WeightsPointer weights = nullptr);
 
-  void drop_dead(std::span<const TensorId> outputs);
+  void drop_dead(std::span<const TensorId> outputs, DeadOperators dead);
   Result<void> fold_batch_norms(std::span<const TensorId> outputs);
+  void fold_scale_shifts(std::span<const TensorId> outputs);
+  std::vector<int> count_uses(std::span<const TensorId> outputs) const;
   void renumber_tensors();
 
   Network network_;
   std::unordered_set<std::string> names_;
   std::unordered_set<TensorId> batch_norms_;  ///< their results; they stand in network_ as reshapes
+  std::unordered_set<TensorId> scale_shifts_;  ///< results of those convolutions
 };
 
 }  // namespace convopt

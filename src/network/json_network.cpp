@@ -13,6 +13,7 @@
 #include "src/network/graph_builder.h"
 #include "src/network/json_operators.h"
 #include "src/network/messages.h"
+#include "src/network/onnx/reader.h"
 
 namespace convopt {
 namespace {
@@ -83,11 +84,13 @@ struct Entry {
 
 class NetworkFile {
  public:
-  Result<Network> read(const Json& root, int batch);
+  NetworkFile(int batch, const InputShapes& shapes) : batch_(batch), shapes_(shapes) {}
+  Result<Network> read(const Json& root);
 
  private:
-  Result<void> read_inputs(const Json& root, int batch);
-  Result<void> read_input(const Json& json, const std::string& what, int batch);
+  Result<void> read_inputs(const Json& root);
+  Result<void> read_input(const Json& json, const std::string& what);
+  Result<void> replace_shapes();
   Result<void> read_operators(const Json& root);
   Result<void> read_operator(const Json& json, std::size_t index);
   Result<void> resolve_names();
@@ -98,12 +101,14 @@ class NetworkFile {
   bool is_input(int id) const { return id < static_cast<int>(inputs_.size()); }
   const Entry& entry(int id) const { return entries_[id - inputs_.size()]; }
 
+  int batch_;
+  const InputShapes& shapes_;
   std::vector<Input> inputs_;
   std::vector<Entry> entries_;
   std::unordered_map<std::string, int> ids_;
 };
 
-Result<Network> NetworkFile::read(const Json& root, int batch) {
+Result<Network> NetworkFile::read(const Json& root) {
   if (!root.is_object()) return bad("the file must hold one JSON object");
   // The schema comes first: nothing sensible can be said about a file of another kind.
   const auto schema = root.find("schema");
@@ -121,7 +126,8 @@ Result<Network> NetworkFile::read(const Json& root, int batch) {
     if (!text) return text.error();
     source = std::move(*text);
   }
-  if (auto ok = read_inputs(root, batch); !ok) return ok.error();
+  if (auto ok = read_inputs(root); !ok) return ok.error();
+  if (auto ok = replace_shapes(); !ok) return ok.error();
   if (auto ok = read_operators(root); !ok) return ok.error();
   if (auto ok = resolve_names(); !ok) return ok.error();
   const auto order = execution_order();
@@ -129,19 +135,19 @@ Result<Network> NetworkFile::read(const Json& root, int batch) {
   return build(root, GraphBuilder(*name, std::move(source)), *order);
 }
 
-Result<void> NetworkFile::read_inputs(const Json& root, int batch) {
+Result<void> NetworkFile::read_inputs(const Json& root) {
   if (root.contains("input") == root.contains("inputs"))
     return bad("the network needs either 'input' or 'inputs'");
-  if (root.contains("input")) return read_input(root["input"], "'input'", batch);
+  if (root.contains("input")) return read_input(root["input"], "'input'");
   const Json& list = root["inputs"];
   if (!list.is_array() || list.empty())
     return bad("'inputs' must be an array of inputs, at least one");
   for (std::size_t i = 0; i < list.size(); ++i)
-    if (auto ok = read_input(list[i], "inputs[" + std::to_string(i) + "]", batch); !ok) return ok;
+    if (auto ok = read_input(list[i], "inputs[" + std::to_string(i) + "]"); !ok) return ok;
   return {};
 }
 
-Result<void> NetworkFile::read_input(const Json& json, const std::string& what, int batch) {
+Result<void> NetworkFile::read_input(const Json& json, const std::string& what) {
   if (auto ok = check_keys(json, what, {"name", "shape"}); !ok) return ok;
   Input input{"input", {}};
   if (json.contains("name")) {
@@ -155,8 +161,23 @@ Result<void> NetworkFile::read_input(const Json& json, const std::string& what, 
   const auto* sizes = value ? std::get_if<std::vector<int>>(&*value) : nullptr;
   if (sizes == nullptr || sizes->size() != 4 || std::ranges::count(*sizes, -1) > 0)
     return bad(what + ": 'shape' must be [n, c, h, w] of integers from 1");
-  input.shape = {batch > 0 ? batch : (*sizes)[0], (*sizes)[1], (*sizes)[2], (*sizes)[3]};
+  input.shape = {(*sizes)[0], (*sizes)[1], (*sizes)[2], (*sizes)[3]};
   inputs_.push_back(std::move(input));
+  return {};
+}
+
+/// What the caller wants instead of the file's shapes.
+Result<void> NetworkFile::replace_shapes() {
+  for (const auto& [name, sizes] : shapes_) {
+    const auto input = std::ranges::find(inputs_, name, &Input::name);
+    if (input == inputs_.end())
+      return make_error(ErrorCode::usage, "the network has no input " + in_quotes(name));
+    if (sizes.size() != 4)
+      return make_error(ErrorCode::usage, "the input " + in_quotes(name) + " has four dimensions");
+    input->shape = {sizes[0], sizes[1], sizes[2], sizes[3]};
+  }
+  for (Input& input : inputs_)
+    if (batch_ > 0) input.shape.n = batch_;
   return {};
 }
 
@@ -348,20 +369,23 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
 
 }  // namespace
 
-Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch) {
+Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch,
+                              const InputShapes& shapes) {
   const auto root = parse_json(json, file_name);
   if (!root) return root.error();
-  auto network = NetworkFile().read(*root, batch);
+  auto network = NetworkFile(batch, shapes).read(*root);
   if (!network)
     return make_error(network.error().code,
                       std::string(file_name) + ": " + network.error().message);
   return network;
 }
 
-Result<Network> load_network(const std::filesystem::path& path, int batch) {
+Result<Network> load_network(const std::filesystem::path& path, int batch,
+                             const InputShapes& shapes) {
+  if (path.extension() == ".onnx") return load_onnx(path, batch, shapes);
   const auto content = read_file(path);
   if (!content) return content.error();
-  return parse_network(*content, path.string(), batch);
+  return parse_network(*content, path.string(), batch, shapes);
 }
 
 }  // namespace convopt

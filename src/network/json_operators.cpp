@@ -74,8 +74,47 @@ Result<TensorId> add_clip(GraphBuilder& graph, Label label, Inputs inputs,
   return graph.add_activation(std::move(label), inputs[0], {ActivationKind::clip, low, high});
 }
 
-Result<TensorId> add_sum(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
-  return graph.add_sum(std::move(label), inputs[0], inputs[1]);
+Result<TensorId> add_power(GraphBuilder& graph, Label label, Inputs inputs,
+                           const Attributes& attributes) {
+  return graph.add_activation(std::move(label), inputs[0],
+                              {ActivationKind::pow, attributes.get<float>("exponent"), 0.0F});
+}
+
+template <Op op>
+Result<TensorId> add_binary(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
+  return graph.add_binary(std::move(label), op, inputs[0], inputs[1]);
+}
+
+Result<TensorId> add_slice(GraphBuilder& graph, Label label, Inputs inputs,
+                           const Attributes& attributes) {
+  return graph.add_slice(std::move(label), inputs[0], attributes.get<int>("first", 0),
+                         attributes.get<int>("count"), attributes.get<int>("step", 1));
+}
+
+Result<TensorId> add_shuffle(GraphBuilder& graph, Label label, Inputs inputs,
+                             const Attributes& attributes) {
+  return graph.add_shuffle(std::move(label), inputs[0], attributes.get<int>("groups"));
+}
+
+Result<TensorId> add_pad(GraphBuilder& graph, Label label, Inputs inputs,
+                         const Attributes& attributes) {
+  return graph.add_pad(std::move(label), inputs[0], attributes.get<Padding>("padding"));
+}
+
+Result<TensorId> add_depth_to_space(GraphBuilder& graph, Label label, Inputs inputs,
+                                    const Attributes& attributes) {
+  return graph.add_depth_to_space(std::move(label), inputs[0], attributes.get<Pair>("factor"));
+}
+
+Result<TensorId> add_transpose(GraphBuilder& graph, Label label, Inputs inputs,
+                               const Attributes& attributes) {
+  const auto order = attributes.get<std::vector<int>>("order");
+  return graph.add_transpose(std::move(label), inputs[0], {order[0], order[1], order[2], order[3]});
+}
+
+Result<TensorId> add_layer_norm(GraphBuilder& graph, Label label, Inputs inputs,
+                                const Attributes& attributes) {
+  return graph.add_layer_norm(std::move(label), inputs[0], attributes.get<float>("epsilon", 1e-5F));
 }
 
 Result<TensorId> add_concat(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
@@ -98,10 +137,11 @@ Result<TensorId> add_lrn(GraphBuilder& graph, Label label, Inputs inputs,
 
 Result<TensorId> add_upsample(GraphBuilder& graph, Label label, Inputs inputs,
                               const Attributes& attributes) {
-  const bool bilinear = attributes.get<std::string>("mode", "nearest") == "bilinear";
-  return graph.add_upsample(std::move(label),
-                            bilinear ? Op::upsample_bilinear : Op::upsample_nearest, inputs[0],
-                            attributes.get<Pair>("factor"));
+  const auto mode = attributes.get<std::string>("mode", "nearest");
+  const Op op = mode == "bilinear"  ? Op::upsample_bilinear
+                : mode == "corners" ? Op::upsample_corners
+                                    : Op::upsample_nearest;
+  return graph.add_upsample(std::move(label), op, inputs[0], attributes.get<Pair>("factor"));
 }
 
 Result<TensorId> add_flatten(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
@@ -174,7 +214,23 @@ const std::vector<OperatorDescription>& table() {
       {"hard_sigmoid", 1, 1, {}, add_activation<ActivationKind::hard_sigmoid>},
       {"hard_swish", 1, 1, {}, add_activation<ActivationKind::hard_swish>},
       {"gelu", 1, 1, {}, add_activation<ActivationKind::gelu>},
-      {"add", 2, 2, {}, add_sum},
+      {"erf", 1, 1, {}, add_activation<ActivationKind::erf>},
+      {"exp", 1, 1, {}, add_activation<ActivationKind::exp>},
+      {"pow", 1, 1, {{"exponent", Type::number, true}}, add_power},
+      {"add", 2, 2, {}, add_binary<Op::add>},
+      {"multiply", 2, 2, {}, add_binary<Op::multiply>},
+      {"subtract", 2, 2, {}, add_binary<Op::subtract>},
+      {"divide", 2, 2, {}, add_binary<Op::divide>},
+      {"slice",
+       1,
+       1,
+       {{"first", Type::index}, {"count", Type::count, true}, {"step", Type::count}},
+       add_slice},
+      {"shuffle", 1, 1, {{"groups", Type::count, true}}, add_shuffle},
+      {"pad", 1, 1, {{"padding", Type::padding, true}}, add_pad},
+      {"depth_to_space", 1, 1, {{"factor", Type::pair, true}}, add_depth_to_space},
+      {"transpose", 1, 1, {{"order", Type::order, true}}, add_transpose},
+      {"layer_norm", 1, 1, {{"epsilon", Type::number}}, add_layer_norm},
       {"concat", 2, kAny, {}, add_concat},
       {"softmax", 1, 1, {}, add_softmax},
       {"lrn",
@@ -188,7 +244,8 @@ const std::vector<OperatorDescription>& table() {
       {"upsample",
        1,
        1,
-       {{"factor", Type::pair, true}, {"mode", Type::choice, false, {"nearest", "bilinear"}}},
+       {{"factor", Type::pair, true},
+        {"mode", Type::choice, false, {"nearest", "bilinear", "corners"}}},
        add_upsample},
       {"flatten", 1, 1, {}, add_flatten},
       {"reshape", 1, 1, {{"shape", Type::shape, true}}, add_reshape},
@@ -268,6 +325,18 @@ Result<Attributes::Value> read_attribute(const Json& json,
       const auto number = whole_number(json);
       if (!number || *number < 1) return bad("an integer from 1");
       return Value(*number);
+    }
+    case AttributeType::index: {
+      const auto number = whole_number(json);
+      if (!number || *number < 0) return bad("an integer from 0");
+      return Value(*number);
+    }
+    case AttributeType::order: {
+      auto order = whole_numbers(json, 0, 4);
+      auto sorted = order.value_or(std::vector<int>());
+      std::ranges::sort(sorted);
+      if (sorted != std::vector{0, 1, 2, 3}) return bad("0, 1, 2 and 3 in some order");
+      return Value(std::move(*order));
     }
     case AttributeType::pair: {
       const auto p = whole_numbers(json, 1, 2);

@@ -16,6 +16,8 @@ namespace convopt {
 
 enum class AttributeType : std::uint8_t {
   count,    ///< integer from 1
+  index,    ///< integer from 0
+  order,    ///< each of 0, 1, 2, 3 once
   pair,     ///< integer from 1, or [vertical, horizontal]
   padding,  ///< integer from 0, [vertical, horizontal], [top, bottom, left, right], "same", "valid"
   flag,     ///< true or false

@@ -49,4 +49,13 @@ Result<Weights> GivenWeights::weights(const Operator& op) const {
   return Weights{{}, {}, found->second.weights, found->second.bias};
 }
 
+Result<Weights> NetworkWeights::weights(const Operator& op) const {
+  if (op.weights == nullptr) return random_.weights(op);
+  return Weights{{}, {}, op.weights->weights, op.weights->bias};
+}
+
+std::unique_ptr<WeightSource> network_weights(const Network& network, std::uint64_t seed) {
+  return std::make_unique<NetworkWeights>(network, seed);
+}
+
 }  // namespace convopt

@@ -19,4 +19,14 @@ class RandomWeights final : public WeightSource {
   std::unordered_set<TensorId> summands_;  ///< tensors that are added to others
 };
 
+/// See network_weights().
+class NetworkWeights final : public WeightSource {
+ public:
+  NetworkWeights(const Network& network, std::uint64_t seed) : random_(network, seed) {}
+  Result<Weights> weights(const Operator& op) const override;
+
+ private:
+  RandomWeights random_;
+};
+
 }  // namespace convopt

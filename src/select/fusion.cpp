@@ -1,6 +1,7 @@
 #include "src/select/fusion.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 
 namespace convopt {
@@ -26,7 +27,10 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
   const Operator& head = network.operators[op];
   std::vector<FusedWorkload> result{{head.workload, {}}};
   const Op kind = head.workload.op;
-  if (kind != Op::conv && kind != Op::add && kind != Op::fully_connected) return result;
+  // What has a last write that an activation can be part of.
+  constexpr std::array kHeads = {Op::conv,     Op::fully_connected, Op::add,
+                                 Op::multiply, Op::subtract,        Op::divide};
+  if (std::ranges::find(kHeads, kind) == kHeads.end()) return result;
   // Nothing comes after an activation in an epilogue.
   while (result.back().workload.epilogue.activation.kind == ActivationKind::none) {
     const int last = result.back().absorbed.empty() ? op : result.back().absorbed.back();
@@ -39,7 +43,7 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
     if (follower.op == Op::activation) {
       longer.workload.epilogue.activation = follower.epilogue.activation;
     } else if (follower.op == Op::add && kind == Op::conv && longer.absorbed.size() == 1 &&
-               network.operators[next].inputs.size() == 2) {
+               follower.parts.empty() && network.operators[next].inputs.size() == 2) {
       longer.workload.epilogue = follower.epilogue;
       longer.workload.epilogue.residual = true;
     } else {

@@ -26,8 +26,8 @@ struct FusedWorkload {
 };
 
 /// Every way to compute the operator, by itself first, then with longer and longer chains. A
-/// convolution may absorb an addition and then an activation, an addition or a fully connected
-/// layer an activation. What lies between them must have no other reader.
+/// convolution may absorb an addition and then an activation, a fully connected layer
+/// or arithmetic on two tensors an activation. What lies between them must have no other reader.
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
 
 /// For every tensor, the concatenation whose part it may be without being copied: its producer

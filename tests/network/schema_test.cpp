@@ -22,6 +22,10 @@ Json rule_for(const AttributeDescription& attribute) {
   switch (attribute.type) {
     case AttributeType::count:
       return {{"$ref", "#/$defs/count"}};
+    case AttributeType::index:
+      return {{"$ref", "#/$defs/index"}};
+    case AttributeType::order:
+      return {{"$ref", "#/$defs/order"}};
     case AttributeType::pair:
       return {{"$ref", "#/$defs/pair"}};
     case AttributeType::padding:

@@ -313,6 +313,10 @@ std::vector<Problem> problems() {
       {ActivationKind::hard_sigmoid},
       {ActivationKind::hard_swish},
       {ActivationKind::gelu},
+      {ActivationKind::erf},
+      {ActivationKind::exp},
+      {ActivationKind::pow, 2},
+      {ActivationKind::pow, 3},
   };
   for (const bool residual : {false, true}) {
     for (const Activation& activation : activations) {
@@ -344,7 +348,31 @@ std::vector<Problem> problems() {
     steep.lrn_alpha = 2;
     steep.lrn_beta = 0.6F;
     add("lrn, steep", steep);
-    for (const Op op : {Op::upsample_nearest, Op::upsample_bilinear}) {
+    for (const Op op : {Op::add, Op::multiply, Op::subtract}) {
+      add("of equal shapes", Workload::binary(op, shape, shape));
+      add("by channel", Workload::binary(op, shape, {shape.n, shape.c, 1, 1}));
+      add("by channel, any image", Workload::binary(op, shape, {1, shape.c, 1, 1}));
+      add("by pixel", Workload::binary(op, shape, {shape.n, 1, shape.h, shape.w}));
+      add("by row", Workload::binary(op, shape, {1, shape.c, shape.h, 1}));
+      add("by column", Workload::binary(op, shape, {1, 1, 1, shape.w}));
+      add("by one number", Workload::binary(op, shape, {1, 1, 1, 1}));
+      Workload activated = Workload::binary(op, shape, {shape.n, shape.c, 1, 1});
+      activated.epilogue.activation = {ActivationKind::sigmoid};
+      add("by channel and activate", activated);
+    }
+    add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c, 16), 1));
+    add("slice, inside", Workload::slice(shape, 1, shape.c - 2, 1));
+    add("slice, every second", Workload::slice(shape, 1, shape.c / 2, 2));
+    add("shuffle", Workload::shuffle(shape, shape.c % 4 == 0 ? 4 : 3));
+    add("pad", Workload::pad(shape, 1, 2, 0, 3));
+    if (shape.c % 4 == 0) add("depth to space", Workload::depth_to_space(shape, 2, 2));
+    if (shape.c % 3 == 0)
+      add("depth to space, factors differ", Workload::depth_to_space(shape, 1, 3));
+    add("transpose, channels last", Workload::transpose(shape, {0, 2, 3, 1}));
+    add("transpose, rows and columns", Workload::transpose(shape, {0, 1, 3, 2}));
+    add("transpose, images too", Workload::transpose(shape, {3, 1, 0, 2}));
+    add("layer norm", Workload::layer_norm(shape, 1e-5F));
+    for (const Op op : {Op::upsample_nearest, Op::upsample_bilinear, Op::upsample_corners}) {
       add("upsample", Workload::upsample(op, shape, 2, 2));
       add("upsample, factors differ", Workload::upsample(op, shape, 3, 1));
     }

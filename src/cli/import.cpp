@@ -1,0 +1,37 @@
+#include <string>
+
+#include "convopt/network.hpp"
+#include "src/cli/cli.h"
+#include "src/cli/log.h"
+#include "src/cli/planning.h"
+
+namespace convopt::cli {
+
+void add_import(CLI::App& app, Action& action) {
+  struct Request {
+    std::string model, output;
+    std::vector<std::string> shapes;
+    int batch = 0;
+  };
+  auto request = std::make_shared<Request>();
+  CLI::App* verb =
+      app.add_subcommand("import", "Writes the operators of an ONNX model as a network JSON.");
+  verb->add_option("model", request->model, "The model, or any network.")->required();
+  verb->add_option("-o,--output", request->output, "The file to write. Default: standard output.");
+  verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
+  verb->add_option("--batch", request->batch, "Batch size. Default: the model's.")
+      ->check(CLI::Range(1, 65536));
+  verb->callback([&action, request] {
+    action = [request]() -> Result<void> {
+      const auto shapes = parse_shapes(request->shapes);
+      if (!shapes) return shapes.error();
+      const auto network = load_network(request->model, request->batch, *shapes);
+      if (!network) return network.error();
+      warn(network->warnings);
+      for (const std::string& sentence : network->clean_up) note(sentence);
+      return write_output(request->output, to_json(*network));
+    };
+  });
+}
+
+}  // namespace convopt::cli

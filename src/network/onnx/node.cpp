@@ -1,0 +1,65 @@
+#include "src/network/onnx/node.h"
+
+#include "src/network/messages.h"
+
+namespace convopt::onnx_reader {
+
+using ::onnx::AttributeProto;
+
+const AttributeProto* Node::find(std::string_view attribute) const {
+  for (const AttributeProto& candidate : proto_->attribute())
+    if (candidate.name() == attribute) return &candidate;
+  return nullptr;
+}
+
+const AttributeProto* Node::find(std::string_view attribute,
+                                 AttributeProto::AttributeType type) const {
+  const AttributeProto* found = find(attribute);
+  // Files of the first versions have no types.
+  if (found == nullptr || found->type() == type || found->type() == AttributeProto::UNDEFINED)
+    return found;
+  if (!fault_) fault_ = "its attribute " + in_quotes(attribute) + " has the wrong type";
+  return nullptr;
+}
+
+std::int64_t Node::integer(std::string_view attribute, std::int64_t fallback) const {
+  const AttributeProto* found = find(attribute, AttributeProto::INT);
+  return found != nullptr ? found->i() : fallback;
+}
+
+float Node::number(std::string_view attribute, float fallback) const {
+  const AttributeProto* found = find(attribute, AttributeProto::FLOAT);
+  return found != nullptr ? found->f() : fallback;
+}
+
+std::string Node::text(std::string_view attribute, std::string fallback) const {
+  const AttributeProto* found = find(attribute, AttributeProto::STRING);
+  return found != nullptr ? found->s() : std::move(fallback);
+}
+
+std::vector<std::int64_t> Node::integers(std::string_view attribute) const {
+  const AttributeProto* found = find(attribute, AttributeProto::INTS);
+  if (found == nullptr) return {};
+  return {found->ints().begin(), found->ints().end()};
+}
+
+std::vector<float> Node::numbers(std::string_view attribute) const {
+  const AttributeProto* found = find(attribute, AttributeProto::FLOATS);
+  if (found == nullptr) return {};
+  return {found->floats().begin(), found->floats().end()};
+}
+
+const ::onnx::TensorProto* Node::tensor(std::string_view attribute) const {
+  const AttributeProto* found = find(attribute, AttributeProto::TENSOR);
+  return found != nullptr ? &found->t() : nullptr;
+}
+
+Error Node::error(const std::string& why) const {
+  return make_error(ErrorCode::bad_input, "operator " + in_quotes(name_) + " of type " +
+                                              in_quotes(type()) + ", opset " +
+                                              std::to_string(opset_) + ": " + why);
+}
+
+Error Node::unsupported(const std::string& what) const { return error(what + " is not supported"); }
+
+}  // namespace convopt::onnx_reader

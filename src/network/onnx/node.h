@@ -1,0 +1,59 @@
+// One operator of an ONNX model, with its attributes checked as they are asked for.
+#pragma once
+
+#include <onnx/onnx_pb.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convopt/error.hpp"
+
+namespace convopt::onnx_reader {
+
+class Node {
+ public:
+  Node(const ::onnx::NodeProto& proto, std::string name, int opset)
+      : proto_(&proto), name_(std::move(name)), opset_(opset) {}
+
+  const std::string& name() const { return name_; }
+  std::string_view type() const { return proto_->op_type(); }
+  int opset() const { return opset_; }
+  int input_count() const { return proto_->input_size(); }
+  /// Empty if the operator leaves it out.
+  std::string_view input(int index) const {
+    return index < input_count() ? std::string_view(proto_->input(index)) : std::string_view();
+  }
+  bool has_input(int index) const { return !input(index).empty(); }
+  int output_count() const { return proto_->output_size(); }
+  const std::string& output(int index) const { return proto_->output(index); }
+
+  bool has(std::string_view attribute) const { return find(attribute) != nullptr; }
+  std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
+  float number(std::string_view attribute, float fallback) const;
+  std::string text(std::string_view attribute, std::string fallback = {}) const;
+  std::vector<std::int64_t> integers(std::string_view attribute) const;
+  std::vector<float> numbers(std::string_view attribute) const;
+  const ::onnx::TensorProto* tensor(std::string_view attribute) const;
+
+  /// The first attribute that did not have the type that was asked for.
+  const std::optional<std::string>& fault() const { return fault_; }
+
+  /// "operator 'name' of type Conv (opset 13): why"
+  Error error(const std::string& why) const;
+  Error unsupported(const std::string& what) const;
+
+ private:
+  const ::onnx::AttributeProto* find(std::string_view attribute) const;
+  const ::onnx::AttributeProto* find(std::string_view attribute,
+                                     ::onnx::AttributeProto::AttributeType type) const;
+
+  const ::onnx::NodeProto* proto_;
+  std::string name_;
+  int opset_;
+  mutable std::optional<std::string> fault_;
+};
+
+}  // namespace convopt::onnx_reader

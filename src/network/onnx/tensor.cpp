@@ -1,0 +1,226 @@
+#include "src/network/onnx/tensor.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <string_view>
+
+#include "src/core/text.h"
+#include "src/network/messages.h"
+
+namespace convopt::onnx_reader {
+namespace {
+
+using ::onnx::TensorProto;
+
+static_assert(std::endian::native == std::endian::little, "ONNX's raw data is little-endian");
+
+Error bad(const TensorProto& tensor, const std::string& why) {
+  return make_error(ErrorCode::bad_input, "tensor " + in_quotes(tensor.name()) + ": " + why);
+}
+
+std::size_t bytes_of(int type) {
+  switch (type) {
+    case TensorProto::FLOAT:
+    case TensorProto::INT32:
+    case TensorProto::UINT32:
+      return 4;
+    case TensorProto::DOUBLE:
+    case TensorProto::INT64:
+    case TensorProto::UINT64:
+      return 8;
+    case TensorProto::FLOAT16:
+    case TensorProto::INT16:
+    case TensorProto::UINT16:
+      return 2;
+    case TensorProto::INT8:
+    case TensorProto::UINT8:
+    case TensorProto::BOOL:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+bool is_real(int type) {
+  return type == TensorProto::FLOAT || type == TensorProto::DOUBLE || type == TensorProto::FLOAT16;
+}
+
+float from_half(std::uint16_t bits) {
+  const int exponent = (bits >> 10) & 31;
+  const int mantissa = bits & 1023;
+  float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+  if (exponent == 31) {
+    magnitude = mantissa != 0 ? std::numeric_limits<float>::quiet_NaN()
+                              : std::numeric_limits<float>::infinity();
+  } else if (exponent > 0) {
+    magnitude = std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  }
+  return (bits >> 15) != 0 ? -magnitude : magnitude;
+}
+
+template <class T>
+T load(const char* bytes) {
+  T value;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
+float real_at(int type, const char* bytes) {
+  if (type == TensorProto::DOUBLE) return static_cast<float>(load<double>(bytes));
+  if (type == TensorProto::FLOAT16) return from_half(load<std::uint16_t>(bytes));
+  return load<float>(bytes);
+}
+
+std::int64_t integer_at(int type, const char* bytes) {
+  switch (type) {
+    case TensorProto::INT32:
+      return load<std::int32_t>(bytes);
+    case TensorProto::UINT32:
+      return load<std::uint32_t>(bytes);
+    case TensorProto::INT16:
+      return load<std::int16_t>(bytes);
+    case TensorProto::UINT16:
+      return load<std::uint16_t>(bytes);
+    case TensorProto::INT8:
+      return load<std::int8_t>(bytes);
+    case TensorProto::UINT8:
+    case TensorProto::BOOL:
+      return load<std::uint8_t>(bytes);
+    default:
+      return load<std::int64_t>(bytes);
+  }
+}
+
+void append_raw(Constant& constant, int type, std::string_view raw) {
+  const std::size_t size = bytes_of(type);
+  const std::size_t count = raw.size() / size;
+  if (type == TensorProto::FLOAT) {
+    constant.floats.resize(count);
+    if (count > 0) std::memcpy(constant.floats.data(), raw.data(), raw.size());
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const char* at = raw.data() + i * size;
+    if (constant.is_float) {
+      constant.floats.push_back(real_at(type, at));
+    } else {
+      constant.integers.push_back(integer_at(type, at));
+    }
+  }
+}
+
+void append_typed(Constant& constant, const TensorProto& tensor) {
+  switch (tensor.data_type()) {
+    case TensorProto::FLOAT:
+      constant.floats.assign(tensor.float_data().begin(), tensor.float_data().end());
+      break;
+    case TensorProto::DOUBLE:
+      for (const double value : tensor.double_data())
+        constant.floats.push_back(static_cast<float>(value));
+      break;
+    case TensorProto::FLOAT16:
+      for (const std::int32_t bits : tensor.int32_data())
+        constant.floats.push_back(from_half(static_cast<std::uint16_t>(bits)));
+      break;
+    case TensorProto::INT64:
+      constant.integers.assign(tensor.int64_data().begin(), tensor.int64_data().end());
+      break;
+    case TensorProto::UINT32:
+    case TensorProto::UINT64:
+      for (const std::uint64_t value : tensor.uint64_data())
+        constant.integers.push_back(static_cast<std::int64_t>(value));
+      break;
+    default:
+      constant.integers.assign(tensor.int32_data().begin(), tensor.int32_data().end());
+  }
+}
+
+/// The file below `folder` that a location means. Links are followed first, so that none of them
+/// leads out.
+Result<std::filesystem::path> resolve(const TensorProto& tensor,
+                                      const std::filesystem::path& folder,
+                                      const std::string& location) {
+  const auto outside = [&] {
+    return bad(tensor, "its data lies in " + in_quotes(location) +
+                           ", which is not a file in the model's folder");
+  };
+  const std::filesystem::path relative(location);
+  if (location.empty() || location.find('\0') != std::string::npos || relative.is_absolute())
+    return outside();
+  std::error_code failed;
+  const auto root = std::filesystem::canonical(folder.empty() ? "." : folder, failed);
+  if (failed) return outside();
+  const auto file = std::filesystem::canonical(root / relative, failed);
+  if (failed || !std::filesystem::is_regular_file(file, failed)) return outside();
+  const auto inside = file.lexically_relative(root);
+  if (inside.empty() || *inside.begin() == "..") return outside();
+  return file;
+}
+
+Result<std::string> read_external(const TensorProto& tensor, const std::filesystem::path& folder,
+                                  std::size_t bytes) {
+  std::string location;
+  std::uint64_t offset = 0;
+  std::uint64_t length = bytes;
+  for (const auto& entry : tensor.external_data()) {
+    if (entry.key() == "location") location = entry.value();
+    if (entry.key() != "offset" && entry.key() != "length") continue;
+    const auto number = parse_number<std::uint64_t>(entry.value());
+    if (!number) return bad(tensor, "its external data has the malformed " + entry.key());
+    (entry.key() == "offset" ? offset : length) = *number;
+  }
+  if (folder.empty()) return bad(tensor, "its data lies in a file, and there is no folder for it");
+  const auto path = resolve(tensor, folder, location);
+  if (!path) return path.error();
+  std::error_code failed;
+  const std::uint64_t size = std::filesystem::file_size(*path, failed);
+  if (failed || length != bytes || offset > size || bytes > size - offset)
+    return bad(tensor, "its shape needs " + std::to_string(bytes) + " bytes, which " +
+                           in_quotes(location) + " does not have at " + std::to_string(offset));
+  std::ifstream file(*path, std::ios::binary);
+  std::string raw(bytes, '\0');
+  file.seekg(static_cast<std::streamoff>(offset));
+  file.read(raw.data(), static_cast<std::streamsize>(bytes));
+  if (!file) return bad(tensor, "cannot read " + in_quotes(location));
+  return raw;
+}
+
+}  // namespace
+
+Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::path& folder) {
+  const int type = tensor.data_type();
+  const std::size_t size = bytes_of(type);
+  if (size == 0)
+    return bad(tensor, "values of the type number " + std::to_string(type) + " are not supported");
+  if (tensor.has_segment()) return bad(tensor, "it comes in segments, which is not supported");
+  Constant constant;
+  constant.dims.assign(tensor.dims().begin(), tensor.dims().end());
+  constant.is_float = is_real(type);
+  const auto count = element_count(constant.dims);
+  if (!count)
+    return bad(tensor, "the shape " + dims_text(constant.dims) +
+                           " has a negative size or more than 2^31 - 1 elements");
+  const auto bytes = static_cast<std::size_t>(*count) * size;
+  if (tensor.data_location() == TensorProto::EXTERNAL) {
+    const auto raw = read_external(tensor, folder, bytes);
+    if (!raw) return raw.error();
+    append_raw(constant, type, *raw);
+  } else if (tensor.has_raw_data()) {
+    if (tensor.raw_data().size() != bytes)
+      return bad(tensor, "it has " + std::to_string(tensor.raw_data().size()) +
+                             " bytes of data, but the shape " + dims_text(constant.dims) +
+                             " needs " + std::to_string(bytes));
+    append_raw(constant, type, tensor.raw_data());
+  } else {
+    append_typed(constant, tensor);
+  }
+  if (constant.size() != static_cast<std::size_t>(*count))
+    return bad(tensor, "it has " + std::to_string(constant.size()) + " values, but the shape " +
+                           dims_text(constant.dims) + " needs " + std::to_string(*count));
+  return constant;
+}
+
+}  // namespace convopt::onnx_reader
