@@ -1,15 +1,21 @@
 // Depthwise convolution where channels are neighbours: lanes are channels, so every layout but nchw
-// needs no shuffles. Rows of outputs are independent.
+// needs no shuffles. Bands of rows are independent.
 #include <algorithm>
 #include <utility>
 
-#include "primitives/depthwise/row.h"
+#include "primitives/depthwise/band.h"
 #include "primitives/own.h"
 
 namespace convopt::depthwise {
 namespace {
 
 using Index = std::int64_t;
+
+/// Inputs of a band where channels alternate: what the channels of a row have in common, cache
+/// lines next to each other and pages, should stay in L2 until the band is done.
+constexpr Index kBandBytes = Index{256} << 10;
+/// Bands per thread, so that the last ones do not leave a thread waiting for long.
+constexpr Index kBandsPerThread = 8;
 
 std::size_t units(const ConvShape& shape) {
   return static_cast<std::size_t>(ceil_div(shape.oc, kUnit));
@@ -29,7 +35,7 @@ class DepthwiseKernel final : public Kernel {
         threads_(context.threads),
         last_write_(last_write(activation_)),
         activate_(activate_function(context.isa)),
-        row_(row_function(context.isa, shape_.kw, shape_.stride_w, shape_.dilation_w)),
+        band_(band_function(context.isa, shape_)),
         weights_(units(shape_) * unit_weights(shape_)),
         bias_(units(shape_) * kUnit) {
     std::fill_n(weights_.data(), weights_.size(), 0.0F);
@@ -42,14 +48,6 @@ class DepthwiseKernel final : public Kernel {
       }
       if (parameters.bias != nullptr) bias_.data()[c] = parameters.bias[c];
     }
-    // Outputs whose first and last kernel column lie inside the image.
-    const int reach = shape_.iw + shape_.pad_left - shape_.extent_w();
-    const auto columns = [&](Index count) {
-      return static_cast<int>(std::clamp<Index>(count, 0, shape_.ow()));
-    };
-    first_whole_ = columns(ceil_div(shape_.pad_left, shape_.stride_w));
-    last_whole_ = reach < 0 ? first_whole_ : columns(reach / shape_.stride_w + 1);
-    last_whole_ = std::max(first_whole_, last_whole_);
   }
 
   std::size_t workspace_bytes() const override { return 0; }
@@ -57,72 +55,77 @@ class DepthwiseKernel final : public Kernel {
 
   void run(const RunArgs& args) const noexcept override {
     const ConvShape& s = shape_;
-    // A work item is a row of one block, or of as many channels in nhwc.
-    const int block = layout_ == Layout::nhwc ? kUnit : channel_block(layout_);
+    // A work item is a band of one block, or of as many channels in nhwc.
+    const bool nhwc = layout_ == Layout::nhwc;
+    const int block = nhwc ? kUnit : channel_block(layout_);
     const Index blocks = ceil_div(s.oc, block);
-    const Index rows = s.oh();
-    parallel_for(threads_, s.n * blocks * rows, [&](Index item) {
+    const Index parallel = threads_ > 1 ? ceil_div(kBandsPerThread * threads_, s.n * blocks) : 1;
+    const Index output_row_bytes = Index{s.stride_h} * s.iw * s.ic * sizeof(float);
+    const Index in_cache = nhwc ? ceil_div(s.oh() * output_row_bytes, kBandBytes) : 1;
+    const Index bands = std::clamp<Index>(std::max(parallel, in_cache), 1, s.oh());
+    parallel_for(threads_, s.n * blocks * bands, [&](Index item) {
       // The order in which neighbouring items share inputs.
-      const Index inner = layout_ == Layout::nhwc ? blocks : rows;
-      const auto minor = static_cast<int>(item % inner);
-      const auto major = static_cast<int>(item / inner % (blocks * rows / inner));
-      const auto n = static_cast<int>(item / (blocks * rows));
-      const int oh = layout_ == Layout::nhwc ? major : minor;
-      const int channel = (layout_ == Layout::nhwc ? minor : major) * block;
-      compute(args, n, channel, block, oh);
+      const Index inner = nhwc ? blocks : bands;
+      const Index minor = item % inner;
+      const Index major = item / inner % (blocks * bands / inner);
+      const auto n = static_cast<int>(item / (blocks * bands));
+      const Index band = nhwc ? major : minor;
+      const auto channel = static_cast<int>(nhwc ? minor : major) * block;
+      compute(args, n, channel, block, static_cast<int>(s.oh() * band / bands),
+              static_cast<int>(s.oh() * (band + 1) / bands));
     });
   }
 
  private:
-  void compute(const RunArgs& args, int n, int channel, int block, int oh) const {
+  void compute(const RunArgs& args, int n, int channel, int block, int first_row,
+               int last_row) const {
     const ConvShape& s = shape_;
     const TensorView& in = args.sources[0];
     const TensorView& out = args.destination;
-    const int top = oh * s.stride_h - s.pad_top;
-    const int first_kh = static_cast<int>(ceil_div(std::max(-top, 0), s.dilation_h));
-    const int last_kh =
-        std::min(s.kh, static_cast<int>(ceil_div(std::max(s.ih - top, 0), s.dilation_h)));
 
-    Row row;
-    row.kernel_rows = std::max(last_kh - first_kh, 0);
-    if (row.kernel_rows > 0) {
-      row.input = in.data + in.offset(n, channel, top + first_kh * s.dilation_h, 0);
-      row.weights = weights_.data() + channel / kUnit * static_cast<Index>(unit_weights(s)) +
-                    Index{first_kh} * s.kw * kUnit + channel % kUnit;
-    } else {
-      row.input = in.data;  // not read
-      row.weights = weights_.data();
-    }
-    row.input_row_step = s.dilation_h * in.row_stride;
-    row.input_column_step = in.column_stride;
-    row.input_columns = s.iw;
-    row.bias = bias_.data() + channel;
-    row.kernel_columns = s.kw;
-    row.stride = s.stride_w;
-    row.dilation = s.dilation_w;
-    row.padding = s.pad_left;
-    row.output = out.data + out.offset(n, channel, oh, 0);
-    row.output_column_step = out.column_stride;
+    Band band;
+    band.input = in.data + in.offset(n, channel, 0, 0);
+    band.input_row_step = in.row_stride;
+    band.input_column_step = in.column_stride;
+    band.input_rows = s.ih;
+    band.input_columns = s.iw;
+    band.weights =
+        weights_.data() + channel / kUnit * static_cast<Index>(unit_weights(s)) + channel % kUnit;
+    band.bias = bias_.data() + channel;
+    band.kernel_rows = s.kh;
+    band.kernel_columns = s.kw;
+    band.row_stride = s.stride_h;
+    band.column_stride = s.stride_w;
+    band.row_dilation = s.dilation_h;
+    band.column_dilation = s.dilation_w;
+    band.top_padding = s.pad_top;
+    band.left_padding = s.pad_left;
+    band.output = out.data + out.offset(n, channel, 0, 0);
+    band.output_row_step = out.row_stride;
+    band.output_column_step = out.column_stride;
     if (has_residual_) {
-      row.residual = args.residual.data + args.residual.offset(n, channel, oh, 0);
-      row.residual_column_step = args.residual.column_stride;
+      band.residual = args.residual.data + args.residual.offset(n, channel, 0, 0);
+      band.residual_row_step = args.residual.row_stride;
+      band.residual_column_step = args.residual.column_stride;
     }
-    row.output_columns = s.ow();
-    row.first_whole = first_whole_;
-    row.last_whole = last_whole_;
+    band.first_row = first_row;
+    band.last_row = last_row;
+    band.output_columns = s.ow();
     const int existing = std::min(block, s.oc - channel);
-    row.channels = layout_ == Layout::nhwc ? existing : block;
-    row.low = last_write_.low;
-    row.high = last_write_.high;
-    row_(row);
+    band.channels = layout_ == Layout::nhwc ? existing : block;
+    band.low = last_write_.low;
+    band.high = last_write_.high;
+    band_(band);
     if (!last_write_.needs_pass) return;
-    // The filling of the last block is left out and stays zero.
-    if (existing == out.column_stride) {
-      activate_(activation_, row.output, Index{row.output_columns} * existing);
-      return;
-    }
-    for (int w = 0; w < row.output_columns; ++w) {
-      activate_(activation_, row.output + w * out.column_stride, existing);
+    for (int row = first_row; row < last_row; ++row) {
+      float* values = band.output + row * band.output_row_step;
+      // The filling of the last block is left out and stays zero.
+      if (existing == out.column_stride) {
+        activate_(activation_, values, Index{s.ow()} * existing);
+        continue;
+      }
+      for (int w = 0; w < s.ow(); ++w)
+        activate_(activation_, values + w * out.column_stride, existing);
     }
   }
 
@@ -133,8 +136,7 @@ class DepthwiseKernel final : public Kernel {
   int threads_;
   LastWrite last_write_;
   ActivateFunction activate_;
-  RowFunction row_;
-  int first_whole_ = 0, last_whole_ = 0;
+  BandFunction band_;
   AlignedFloats weights_;
   AlignedFloats bias_;
 };
@@ -164,10 +166,10 @@ class DepthwisePrimitive final : public Primitive {
 std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& context,
                                           std::initializer_list<int>) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = vector_floats(context.isa);
-  info.traits.tile_pixels = 8;
+  info.traits.tile_pixels = 14;
   info.traits.strided_views = true;
   return std::make_unique<DepthwisePrimitive>(std::move(info));
 }

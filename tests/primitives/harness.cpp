@@ -266,6 +266,13 @@ std::vector<Problem> problems() {
   conv("depthwise, epilogue", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20", {true, relu});
   conv("depthwise, sigmoid", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20",
        {false, {ActivationKind::sigmoid}});
+  conv("depthwise, several tiles", "n1_ic28_ih5_iw33_oc28_kh3_kw3_s1_p1_g28");
+  conv("depthwise, several tiles, stride 2",
+       "n1_ic24_ih8_iw61_oc24_kh3_kw3_s2_pt0_pb1_pl0_pr1_g24");
+  conv("depthwise, several tiles, 5x5", "n1_ic16_ih7_iw39_oc16_kh5_kw5_s1_p4_g16", {true, relu});
+  conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
+  conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
+  conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
   conv("1x7", "n1_ic16_ih9_iw15_oc16_kh1_kw7_s1_pt0_pb0_pl3_pr3");
   conv("7x1", "n1_ic16_ih15_iw9_oc16_kh7_kw1_s1_pt3_pb3_pl0_pr0");
   conv("1x3", "n1_ic16_ih9_iw15_oc16_kh1_kw3_s1_pt0_pb0_pl1_pr1");

@@ -1,0 +1,260 @@
+#include "primitives/depthwise/band.h"
+
+#include <algorithm>
+#include <utility>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "primitives/depthwise/band.cpp"
+#include "primitives/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace convopt::depthwise::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Never wider than a block of nChw8c asks for where `channels` says so; see compute().
+template <int kLanes>
+using Tag = hn::CappedTag<float, kLanes>;
+
+/// Most neighbouring outputs of a tile: their sums, the kernel's columns and one input fit the
+/// registers. The widths of common images are multiples of 7 and of 14.
+template <int kColumns>
+constexpr int most_pixels() {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+  return 14;
+#else
+  return kColumns == 7 ? 6 : 8;
+#endif
+}
+
+/// Where the kernel rows of one output row lie.
+struct KernelRows {
+  int first, last;     ///< of the kernel, those inside the image
+  const float* input;  ///< column 0 of what the first one reads
+};
+
+HWY_INLINE KernelRows kernel_rows(const Band& band, int row, int channel) {
+  const int top = row * band.row_stride - band.top_padding;
+  KernelRows rows = {0, band.kernel_rows, nullptr};
+  if (top < 0) rows.first = (-top + band.row_dilation - 1) / band.row_dilation;
+  const int below = top + (band.kernel_rows - 1) * band.row_dilation - (band.input_rows - 1);
+  if (below > 0) rows.last -= (below + band.row_dilation - 1) / band.row_dilation;
+  if (rows.first >= rows.last) return {0, 0, band.input};
+  rows.input = band.input + (top + rows.first * band.row_dilation) * band.input_row_step + channel;
+  return rows;
+}
+
+/// Bias is in the sums already; residual, clamp and store.
+template <class D, int kPixels>
+HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
+                       const hn::Vec<D> (&sum)[kPixels]) {
+  float* output =
+      band.output + row * band.output_row_step + pixel * band.output_column_step + channel;
+  const auto low = hn::Set(d, band.low);
+  const auto high = hn::Set(d, band.high);
+  if (band.residual == nullptr) {
+#pragma GCC unroll 16
+    for (int p = 0; p < kPixels; ++p) {
+      // The sum comes second: then a NaN passes.
+      hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
+      output += band.output_column_step;
+    }
+    return;
+  }
+  const float* add =
+      band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
+#pragma GCC unroll 16
+  for (int p = 0; p < kPixels; ++p) {
+    const auto value = hn::Add(sum[p], hn::LoadU(d, add));
+    hn::StoreU(hn::Min(high, hn::Max(low, value)), d, output);
+    add += band.residual_column_step;
+    output += band.output_column_step;
+  }
+}
+
+/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band. Every input is loaded
+/// once per kernel row and used for all outputs of the tile that it reaches. Only the outermost
+/// columns of a tile may lie in the padding; see band_function().
+template <class D, int kPixels, int kColumns, int kStride>
+void tiles(const Band& band, int first_pixel, int repeat, int channel) {
+  const D d;
+  using V = hn::Vec<D>;
+  constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  const std::int64_t step = band.input_column_step;
+  const V bias = hn::LoadU(d, band.bias + channel);
+  for (int row = band.first_row; row < band.last_row; ++row) {
+    const KernelRows rows = kernel_rows(band, row, channel);
+    const float* const row_weights = band.weights + rows.first * kColumns * kUnit + channel;
+    for (int i = 0; i < repeat; ++i) {
+      const int pixel = first_pixel + i * kPixels;
+      const int start = pixel * kStride - band.left_padding;
+      // Inputs [first, last) of the tile lie inside the image.
+      const int first = std::max(0, -start);
+      const int last = std::min(kInputs, band.input_columns - start);
+      V sum[kPixels];
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) sum[p] = bias;
+      const float* input = rows.input + start * step;
+      const float* weights = row_weights;
+      for (int y = rows.first; y < rows.last; ++y) {
+        V w[kColumns];
+#pragma GCC unroll 8
+        for (int x = 0; x < kColumns; ++x) w[x] = hn::LoadU(d, weights + x * kUnit);
+        const float* column = input;
+#pragma GCC unroll 64
+        for (int j = 0; j < kInputs; ++j) {
+          const bool inside =
+              (j >= kColumns - 1 || j >= first) && (j <= kInputs - kColumns || j < last);
+          if (inside) {
+            const V value = hn::LoadU(d, column);
+#pragma GCC unroll 16
+            for (int p = 0; p < kPixels; ++p) {
+              const int x = j - p * kStride;
+              if (0 <= x && x < kColumns) sum[p] = hn::MulAdd(value, w[x], sum[p]);
+            }
+          }
+          column += step;
+        }
+        input += band.row_dilation * band.input_row_step;
+        weights += kColumns * kUnit;
+      }
+      finish(d, band, row, pixel, channel, sum);
+    }
+  }
+}
+
+/// The same for any kernel.
+template <class D, int kPixels>
+void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
+  const D d;
+  using V = hn::Vec<D>;
+  const std::int64_t pixel_step = band.column_stride * band.input_column_step;
+  for (int row = band.first_row; row < band.last_row; ++row) {
+    const KernelRows rows = kernel_rows(band, row, channel);
+    for (int i = 0; i < repeat; ++i) {
+      const int pixel = first_pixel + i * kPixels;
+      V sum[kPixels];
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, band.bias + channel);
+      const float* input = rows.input;
+      const float* weights = band.weights + rows.first * band.kernel_columns * kUnit + channel;
+      for (int y = rows.first; y < rows.last; ++y) {
+        int start = pixel * band.column_stride - band.left_padding;
+        for (int x = 0; x < band.kernel_columns; ++x) {
+          const V w = hn::LoadU(d, weights);
+          weights += kUnit;
+          const float* from = input + start * band.input_column_step;
+          int column = start;
+#pragma GCC unroll 16
+          for (int p = 0; p < kPixels; ++p) {
+            if (0 <= column && column < band.input_columns) {
+              sum[p] = hn::MulAdd(hn::LoadU(d, from), w, sum[p]);
+            }
+            from += pixel_step;
+            column += band.column_stride;
+          }
+          start += band.column_dilation;
+        }
+        input += band.row_dilation * band.input_row_step;
+      }
+      finish(d, band, row, pixel, channel, sum);
+    }
+  }
+}
+
+using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int channel);
+
+template <class D, int kColumns, int kStride, int... kPixelsMinusOne>
+TilesFunction tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
+  static constexpr TilesFunction kFunctions[] = {
+      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride>...};
+  return kFunctions[pixels - 1];
+}
+
+/// All columns of the band for one vector of channels.
+template <class D, int kColumns, int kStride>
+HWY_INLINE void vector_band(const Band& band, int channel) {
+  const int columns = band.output_columns;
+  if constexpr (kColumns == 0) {
+    constexpr int kPixels = 6;
+    const int repeat = columns / kPixels;
+    if (repeat > 0) any_tiles<D, kPixels>(band, 0, repeat, channel);
+    if (columns % kPixels > 0) {
+      any_tiles<D, 1>(band, repeat * kPixels, columns % kPixels, channel);
+    }
+  } else {
+    constexpr int kMost = most_pixels<kColumns>();
+    const auto call = [&](int first, int pixels, int repeat) {
+      tiles_function<D, kColumns, kStride>(pixels, std::make_integer_sequence<int, kMost>())(
+          band, first, repeat, channel);
+    };
+    // Evenly, larger ones first.
+    const int count = (columns + kMost - 1) / kMost;
+    const int small = columns / count;
+    const int large = columns % count;
+    if (large > 0) call(0, small + 1, large);
+    call(large * (small + 1), small, count - large);
+  }
+}
+
+template <int kColumns, int kStride>
+void compute(const Band& band) {
+  constexpr int kMost = static_cast<int>(HWY_LANES(float));
+  int channel = 0;
+  for (; channel + kMost <= band.channels; channel += kMost) {
+    vector_band<Tag<kMost>, kColumns, kStride>(band, channel);
+  }
+  if constexpr (kMost > 8) {  // one block of nChw8c
+    for (; channel + 8 <= band.channels; channel += 8) {
+      vector_band<Tag<8>, kColumns, kStride>(band, channel);
+    }
+  }
+  // The last channels of nhwc.
+  for (; channel + 4 <= band.channels; channel += 4) vector_band<Tag<4>, 0, 0>(band, channel);
+  for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0>(band, channel);
+}
+
+void band_3_1(const Band& band) { compute<3, 1>(band); }
+void band_3_2(const Band& band) { compute<3, 2>(band); }
+void band_5_1(const Band& band) { compute<5, 1>(band); }
+void band_5_2(const Band& band) { compute<5, 2>(band); }
+void band_7_1(const Band& band) { compute<7, 1>(band); }
+void band_7_2(const Band& band) { compute<7, 2>(band); }
+void band_any(const Band& band) { compute<0, 0>(band); }
+
+}  // namespace convopt::depthwise::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convopt::depthwise {
+
+HWY_EXPORT(band_3_1);
+HWY_EXPORT(band_3_2);
+HWY_EXPORT(band_5_1);
+HWY_EXPORT(band_5_2);
+HWY_EXPORT(band_7_1);
+HWY_EXPORT(band_7_2);
+HWY_EXPORT(band_any);
+
+BandFunction band_function(Isa isa, const ConvShape& shape) {
+  const int kernel_columns = shape.kw;
+  const int stride = shape.stride_w;
+  const int dilation = shape.dilation_w;
+  // Every output then has a column inside the image or next to it.
+  const int last = (shape.ow() - 1) * stride - shape.pad_left;
+  if (shape.pad_left >= shape.kw || last > shape.iw) return CONVOPT_DISPATCH(band_any, isa);
+  if (dilation == 1 && stride == 1) {
+    if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_1, isa);
+    if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_1, isa);
+    if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_1, isa);
+  }
+  if (dilation == 1 && stride == 2) {
+    if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_2, isa);
+    if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_2, isa);
+    if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_2, isa);
+  }
+  return CONVOPT_DISPATCH(band_any, isa);
+}
+
+}  // namespace convopt::depthwise
+#endif

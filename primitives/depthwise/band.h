@@ -1,0 +1,44 @@
+// A few rows of outputs of a depthwise convolution for a few channels.
+#pragma once
+
+#include <cstdint>
+
+#include "convopt/platform.hpp"
+#include "convopt/workload.hpp"
+
+namespace convopt::depthwise {
+
+/// Channels of one call, and the unit in which weights are packed: [unit][kh][kw][kUnit].
+inline constexpr int kUnit = 16;
+
+/// Steps are in floats. Channels are neighbours everywhere.
+struct Band {
+  const float* input = nullptr;  ///< row 0 and column 0 of the image
+  std::int64_t input_row_step = 0, input_column_step = 0;
+  int input_rows = 0, input_columns = 0;
+
+  const float* weights = nullptr;
+  const float* bias = nullptr;
+  int kernel_rows = 0, kernel_columns = 0;
+  int row_stride = 1, column_stride = 1;
+  int row_dilation = 1, column_dilation = 1;
+  int top_padding = 0, left_padding = 0;
+
+  float* output = nullptr;          ///< row 0 and column 0 of the output
+  const float* residual = nullptr;  ///< may be null or the output
+  std::int64_t output_row_step = 0, output_column_step = 0;
+  std::int64_t residual_row_step = 0, residual_column_step = 0;
+  int first_row = 0, last_row = 0;  ///< outputs to compute: these rows,
+  int output_columns = 0;           ///< all their columns
+
+  int channels = 0;  ///< at most kUnit
+  float low = 0, high = 0;
+};
+
+using BandFunction = void (*)(const Band& band);
+
+/// Kernels of 3, 5 or 7 columns with stride 1 or 2, no dilation and less padding than columns have
+/// code of their own.
+BandFunction band_function(Isa isa, const ConvShape& shape);
+
+}  // namespace convopt::depthwise
