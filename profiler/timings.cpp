@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cctype>
+#include <cmath>
 #include <map>
 #include <unordered_map>
 
@@ -60,9 +60,9 @@ Result<std::array<std::size_t, kColumns>> find_columns(std::string_view line,
   for (std::size_t c = 0; c < kColumns; ++c) {
     const auto at = std::ranges::find(names, kColumnNames[c]);
     if (at == names.end()) {
-      return make_error(ErrorCode::bad_input,
-                        what + ": line 1 names no column '" + std::string(kColumnNames[c]) +
-                            "'; needed are kernel,mr,nr,m,k,n,seconds");
+      return make_error(ErrorCode::bad_input, what + ": line 1 names no column '" +
+                                                  std::string(kColumnNames[c]) +
+                                                  "'; needed are kernel,mr,nr,m,k,n,seconds");
     }
     columns[c] = static_cast<std::size_t>(at - names.begin());
   }
@@ -227,9 +227,9 @@ Result<ImportedTimings> import_timings(std::string_view table, const std::string
                               " more rows are left out");
   }
   if (result.profile.measurements.empty()) {
-    return make_error(ErrorCode::bad_input,
-                      result.warnings.empty() ? what + " holds no times"
-                                              : what + " holds no times; " + result.warnings[0]);
+    return make_error(ErrorCode::bad_input, result.warnings.empty()
+                                                ? what + " holds no times"
+                                                : what + " holds no times; " + result.warnings[0]);
   }
   header.platform.isa = options.isa.value_or(isa_of(header.primitives));
   for (Measurement& m : result.profile.measurements) {

@@ -15,8 +15,8 @@
 namespace convopt {
 
 struct TimingsOptions {
-  std::string vendor;  ///< of the processor; empty: not known
-  std::string name;    ///< of the processor; empty: not known
+  std::string vendor;      ///< of the processor; empty: not known
+  std::string name;        ///< of the processor; empty: not known
   std::optional<Isa> isa;  ///< of the table; none: the highest that a kernel's name speaks of
   int threads = 1;
   TimingMode timing_mode = TimingMode::warm;
