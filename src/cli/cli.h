@@ -28,6 +28,7 @@ void add_explain(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);
 void add_merge(CLI::App& app, Action& action);
 void add_import(CLI::App& app, Action& action);
+void add_import_timings(CLI::App& app, Action& action);
 void add_train(CLI::App& app, Action& action);
 void add_transfer(CLI::App& app, Action& action);
 void add_evaluate(CLI::App& app, Action& action);

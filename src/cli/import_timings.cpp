@@ -1,0 +1,62 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "profiler/timings.h"
+#include "src/cli/cli.h"
+#include "src/cli/log.h"
+#include "src/core/files.h"
+
+namespace convopt::cli {
+namespace {
+
+struct Request {
+  std::filesystem::path table, output;
+  TimingsOptions options;
+  std::string isa, timing_mode = "warm";
+};
+
+Result<void> import_action(const Request& request) {
+  TimingsOptions options = request.options;
+  if (!request.isa.empty()) {
+    options.isa = parse_isa(request.isa);
+    if (!options.isa) {
+      return make_error(ErrorCode::usage, "--isa " + request.isa +
+                                              " is not known; there are scalar, sse4, avx2, avx512 "
+                                              "and neon");
+    }
+  }
+  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
+                            ? TimingMode::warm
+                            : TimingMode::cold_weights;
+  const auto imported = import_timings(request.table, options);
+  if (!imported) return imported.error();
+  warn(imported->warnings);
+  return write_output(request.output.string(), profile_text(imported->profile));
+}
+
+}  // namespace
+
+void add_import_timings(CLI::App& app, Action& action) {
+  auto request = std::make_shared<Request>();
+  CLI::App* verb = app.add_subcommand(
+      "import-timings",
+      "Turns a table of matrix-product timings (kernel,mr,nr,m,k,n,seconds) into a profile.");
+  verb->add_option("table", request->table, "The table, as comma-separated values.")->required();
+  verb->add_option("-o,--output", request->output,
+                   "The profile to write (.jsonl). Default: standard output.");
+  verb->add_option("--vendor", request->options.vendor, "Vendor of the processor.");
+  verb->add_option("--name", request->options.name,
+                   "Name of the processor. Default: the name of the file.");
+  verb->add_option("--isa", request->isa,
+                   "Instruction-set level. Default: the highest that a kernel's name speaks of.");
+  verb->add_option("--threads", request->options.threads, "Threads that computed. Default: 1.")
+      ->check(CLI::Range(1, 1024));
+  verb->add_option("--timing-mode", request->timing_mode, "How it was timed.")
+      ->check(CLI::IsMember({"warm", "cold_weights"}))
+      ->capture_default_str();
+  verb->callback([&action, request] { action = [request] { return import_action(*request); }; });
+}
+
+}  // namespace convopt::cli
