@@ -36,19 +36,21 @@ inline constexpr int kVectors = 2;
 // addresses have a scaled index but no multiplication by a register.
 inline constexpr int kRowsPerPointer = 3;
 
-template <int kR, int kV>
+template <int kR, int kV, bool kIndirect>
 void compute_tile(const Tile& tile) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
-  constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+  const auto c_row = [&](int r) HWY_ATTR {
+    return tile.c + (kIndirect ? tile.c_offsets[r] : r * tile.c_row_stride);
+  };
   const bool whole = tile.last_columns == kLanes;
 
   V sum[kR][kV];
   if (tile.accumulate) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
-      const float* c = tile.c + r * tile.c_row_stride;
+      const float* c = c_row(r);
 #pragma GCC unroll 4
       for (int v = 0; v < kV - 1; ++v) sum[r][v] = hn::LoadU(d, c + v * kLanes);
       const float* last = c + (kV - 1) * kLanes;
@@ -66,36 +68,63 @@ void compute_tile(const Tile& tile) {
     }
   }
 
-  const float* a[kPointers];
-  const std::int64_t a_stride = tile.a_row_stride;
-#pragma GCC unroll 8
-  for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
   const std::int64_t ahead = tile.prefetch_distance;
-  for (int segment = 0; segment < tile.segments; ++segment) {
-    const float* b = tile.b;
-    if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
-    for (int k = 0; k < tile.k; ++k) {
-      V row[kV];
-#pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-#pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
-      b += tile.b_row_stride;
+  if constexpr (kIndirect) {
+    for (int segment = 0; segment < tile.segments; ++segment) {
+      const int number = tile.segment_numbers[segment];
+      const float* a[kR];
 #pragma GCC unroll 16
       for (int r = 0; r < kR; ++r) {
-        const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
-#pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        a[r] = tile.row_pointers[r * tile.pointers_per_row + number] + tile.a_offset;
       }
+      const float* b = tile.b + std::int64_t{number} * tile.k * tile.b_row_stride;
+      for (std::int64_t k = 0; k < tile.k; ++k, b += tile.b_row_stride) {
+        V row[kV];
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, a[r][k]);
+#pragma GCC unroll 4
+          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        }
+      }
+    }
+  } else {
+    constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+    const float* a[kPointers];
+    const std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
-      for (int p = 0; p < kPointers; ++p) ++a[p];
+    for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
+    for (int segment = 0; segment < tile.segments; ++segment) {
+      const float* b = tile.b;
+      if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
+      for (int k = 0; k < tile.k; ++k) {
+        V row[kV];
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+        b += tile.b_row_stride;
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+#pragma GCC unroll 4
+          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < kPointers; ++p) ++a[p];
+      }
     }
   }
 
   if (tile.residual != nullptr) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
-      const float* add = tile.residual + r * tile.residual_row_stride;
+      const float* add =
+          tile.residual + (kIndirect ? tile.residual_offsets[r] : r * tile.residual_row_stride);
 #pragma GCC unroll 4
       for (int v = 0; v < kV - 1; ++v) {
         sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, add + v * kLanes));
@@ -115,7 +144,7 @@ void compute_tile(const Tile& tile) {
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kR; ++r) {
-    float* c = tile.c + r * tile.c_row_stride;
+    float* c = c_row(r);
 #pragma GCC unroll 4
     for (int v = 0; v < kV - 1; ++v) hn::StoreU(sum[r][v], d, c + v * kLanes);
     float* last = c + (kV - 1) * kLanes;
@@ -130,7 +159,8 @@ void compute_tile(const Tile& tile) {
 template <int kV, int... kRowsLessOne>
 void add_tiles(Kernels& list, std::integer_sequence<int, kRowsLessOne...>) {
   list.rows[kV] = sizeof...(kRowsLessOne);
-  ((list.tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV>), ...);
+  ((list.tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, false>), ...);
+  ((list.indirect_tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, true>), ...);
 }
 
 template <int... kVectorsLessOne>
@@ -193,8 +223,9 @@ void multiply(const Kernels& kernels, const Product& product) {
       tile.b = product.b + column;
       tile.b_row_stride = product.b_row_stride;
     } else {
-      tile.b = product.b + column * product.k;
+      const int rows = product.packed_k != 0 ? product.packed_k : product.k;
       tile.b_row_stride = std::int64_t{vectors} * lanes;
+      tile.b = product.b + column * rows + product.first_k * tile.b_row_stride;
     }
     tile.a_row_stride = product.a_row_stride;
     tile.c_row_stride = product.c_row_stride;

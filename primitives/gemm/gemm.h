@@ -37,6 +37,16 @@ struct Tile {
   std::int64_t residual_row_stride = 0;
   bool clamp = false;  ///< to [low, high] at the end
   float low = 0, high = 0;
+
+  // Indirect tiles: every row of A, C and the residual lies somewhere of its own, and the segments
+  // are any of those that row_pointers knows, a kernel's taps. They do not read a, a_row_stride,
+  // segment_offsets and the other row strides.
+  const float* const* row_pointers = nullptr;  ///< [row][pointers_per_row]
+  int pointers_per_row = 0;
+  std::int64_t a_offset = 0;             ///< added to every such pointer
+  const int* segment_numbers = nullptr;  ///< number n: pointer n and the n-th k rows from `b`
+  const std::int64_t* c_offsets = nullptr;
+  const std::int64_t* residual_offsets = nullptr;
 };
 
 using TileFunction = void (*)(const Tile& tile);
@@ -50,6 +60,7 @@ struct Kernels {
   int vectors = 0;                  ///< width of the widest tile, in vectors
   int rows[kMostVectors + 1] = {};  ///< most rows of a tile of that many vectors
   TileFunction tile[kMostVectors + 1][kMostRows + 1] = {};  ///< [vectors][rows], from 1
+  TileFunction indirect_tile[kMostVectors + 1][kMostRows + 1] = {};
 
   int panel_columns() const { return vectors * lanes; }
 };
@@ -62,7 +73,9 @@ struct Product {
   const float* a = nullptr;
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;
-  std::int64_t b_row_stride = 0;                  ///< 0: packed as by pack()
+  std::int64_t b_row_stride = 0;  ///< 0: packed as by pack()
+  /// Rows of the packed matrix, where the product takes only k of them, from first_k on. 0: k.
+  int packed_k = 0, first_k = 0;
   const std::int64_t* segment_offsets = nullptr;  ///< as in Tile; for B that is not packed
   int segments = 1;
   float* c = nullptr;
