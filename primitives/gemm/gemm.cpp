@@ -68,7 +68,9 @@ void compute_tile(const Tile& tile) {
     }
   }
 
-  const std::int64_t ahead = tile.prefetch_distance;
+  // Without a purpose, it asks for what is there.
+  const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
+  const std::int64_t fetch_step = tile.fetch_step;
   if constexpr (kIndirect) {
     for (int segment = 0; segment < tile.segments; ++segment) {
       const int number = tile.segment_numbers[segment];
@@ -82,8 +84,8 @@ void compute_tile(const Tile& tile) {
         V row[kV];
 #pragma GCC unroll 4
         for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-#pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += fetch_step;
 #pragma GCC unroll 16
         for (int r = 0; r < kR; ++r) {
           const V x = hn::Set(d, a[r][k]);
@@ -105,8 +107,8 @@ void compute_tile(const Tile& tile) {
         V row[kV];
 #pragma GCC unroll 4
         for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-#pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += fetch_step;
         b += tile.b_row_stride;
 #pragma GCC unroll 16
         for (int r = 0; r < kR; ++r) {
@@ -212,13 +214,30 @@ const Kernels& kernels(Isa isa) {
   return kernels_of<Isa::scalar>();
 }
 
+void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,
+                  std::int64_t groups) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  // One line per step, by as many of the last tiles as it takes. Where that is more than there are,
+  // lines are left out, which the hardware's prefetchers then fill in.
+  const std::int64_t parts = std::max<std::int64_t>(1, columns / kLine);
+  const std::int64_t part = group - std::max<std::int64_t>(0, groups - parts);
+  tile.fetch = nullptr;
+  tile.fetch_step = 0;
+  if (part < 0) return;
+  tile.fetch_step = kLine * ceil_div(parts, groups);
+  tile.fetch = next + part * k * tile.fetch_step;
+}
+
 void multiply(const Kernels& kernels, const Product& product) {
   const int lanes = kernels.lanes;
   const int columns_of_last_vector = (product.columns - 1) % lanes + 1;
   const int vectors_in_all = static_cast<int>(ceil_div(product.columns, lanes));
+  std::int64_t first_width = 0;
   for_each_panel(kernels, product.columns, [&](int first, int vectors) {
     const std::int64_t column = std::int64_t{first} * lanes;
     Tile tile;
+    const float* next = nullptr;
+    if (first == 0) first_width = std::int64_t{vectors} * lanes;
     if (product.b_row_stride != 0) {
       tile.b = product.b + column;
       tile.b_row_stride = product.b_row_stride;
@@ -226,6 +245,13 @@ void multiply(const Kernels& kernels, const Product& product) {
       const int rows = product.packed_k != 0 ? product.packed_k : product.k;
       tile.b_row_stride = std::int64_t{vectors} * lanes;
       tile.b = product.b + column * rows + product.first_k * tile.b_row_stride;
+      // The same rows of the panel behind this one, or what a caller that goes on with the next
+      // rows or the next packed matrix takes after the last.
+      next = first + vectors < vectors_in_all
+                 ? tile.b + rows * tile.b_row_stride
+                 : product.b + (product.first_k + product.k < rows
+                                    ? (product.first_k + product.k) * first_width
+                                    : rows * std::int64_t{vectors_in_all} * lanes);
     }
     tile.a_row_stride = product.a_row_stride;
     tile.c_row_stride = product.c_row_stride;
@@ -242,19 +268,16 @@ void multiply(const Kernels& kernels, const Product& product) {
     const std::int64_t groups = ceil_div(product.rows, kernels.rows[vectors]);
     std::int64_t row = 0;
     for (std::int64_t group = 0; group < groups; ++group) {
-      const std::int64_t next = product.rows * (group + 1) / groups;
+      const std::int64_t end = product.rows * (group + 1) / groups;
       tile.a = product.a + row * product.a_row_stride;
       tile.c = product.c + row * product.c_row_stride + column;
       if (product.row_bias != nullptr) tile.row_bias = product.row_bias + row;
       if (product.residual != nullptr) {
         tile.residual = product.residual + row * product.residual_row_stride + column;
       }
-      // Packed panels follow each other, also from one product to the next: the last rows of this
-      // one fetch the next.
-      const bool fetch = product.b_row_stride == 0 && group + 1 == groups;
-      tile.prefetch_distance = fetch ? tile.b_row_stride * product.k : 0;
-      kernels.tile[vectors][next - row](tile);
-      row = next;
+      if (next != nullptr) spread_fetch(tile, next, vectors * lanes, product.k, group, groups);
+      kernels.tile[vectors][end - row](tile);
+      row = end;
     }
   });
 }

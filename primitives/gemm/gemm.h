@@ -24,8 +24,10 @@ struct Tile {
   /// starts. Rows of A are then segments * k long. Null: one segment, at `b`.
   const std::int64_t* segment_offsets = nullptr;
   int segments = 1;
-  /// Every row of B asks for the one this many floats further to come to the L2 cache; 0: none.
-  std::int64_t prefetch_distance = 0;
+  /// Every step of the reduction asks for the cache line at `fetch` and moves on by fetch_step
+  /// floats: weights that come next travel to the L2 cache meanwhile. Null: nothing is fetched.
+  const float* fetch = nullptr;
+  std::int64_t fetch_step = 0;
   float* c = nullptr;  ///< rows x columns
   std::int64_t c_row_stride = 0;
   int k = 0;
@@ -103,6 +105,11 @@ void for_each_panel(const Kernels& kernels, int columns, const Body& body) {
     first = next;
   }
 }
+
+/// Makes tile number `group` of `groups`, whose reductions have k steps, fetch its part of k x
+/// `columns` floats from `next` on.
+void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,
+                  std::int64_t groups);
 
 /// Floats of a packed k x columns matrix.
 std::int64_t packed_floats(const Kernels& kernels, int k, int columns);

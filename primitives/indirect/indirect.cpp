@@ -168,13 +168,16 @@ class IndirectKernel final : public gemm::ProductKernel {
           const int end = std::min(tap + plan_.block_taps, taps_);
           set_epilogue(tile, input == 0 && tap == 0, input + tile.k == in_channels_ && end == taps_,
                        residual_ ? args.residual.data + column : nullptr);
+          // What the next taps, the next input channels or the next panel take.
+          const float* const following = tile.b + std::int64_t{end} * tile.k * tile.b_row_stride;
           for (int group = 0, i = 0; group < groups; ++group) {
             const int next = static_cast<int>(std::int64_t{task.pixels} * (group + 1) / groups);
             tile.row_pointers = pointers + i * taps_;
             tile.c_offsets = places + i;
             tile.residual_offsets = residual_places + i;
             tile.segments = list_taps(order + i, next - i, tap, end, numbers);
-            tile.prefetch_distance = 0;
+            gemm::spread_fetch(tile, following, vectors * kernels_.lanes, (end - tap) * tile.k,
+                               group, groups);
             kernels_.indirect_tile[vectors][next - i](tile);
             i = next;
           }
