@@ -3,6 +3,7 @@
 #include "primitives/simd.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "primitives/gemm/gemm.h"
@@ -191,27 +192,35 @@ HWY_EXPORT(list_kernels);
 
 // Made at first use, by code of that instruction set.
 template <Isa kIsa>
-const Kernels& kernels_of() {
-  static const Kernels list = CONVOPT_DISPATCH(list_kernels, kIsa)();
-  return list;
+const Kernels& kernels_of(int most_vectors) {
+  static const std::array<Kernels, kMostVectors + 1> lists = [] {
+    std::array<Kernels, kMostVectors + 1> made;
+    made.fill(CONVOPT_DISPATCH(list_kernels, kIsa)());
+    for (int v = 1; v <= kMostVectors; ++v) {
+      Kernels& list = made[static_cast<std::size_t>(v)];
+      list.vectors = std::min(list.vectors, v);
+    }
+    return made;
+  }();
+  return lists[static_cast<std::size_t>(most_vectors)];
 }
 
 }  // namespace
 
-const Kernels& kernels(Isa isa) {
+const Kernels& kernels(Isa isa, int most_vectors) {
   switch (isa) {
     case Isa::sse4:
-      return kernels_of<Isa::sse4>();
+      return kernels_of<Isa::sse4>(most_vectors);
     case Isa::avx2:
-      return kernels_of<Isa::avx2>();
+      return kernels_of<Isa::avx2>(most_vectors);
     case Isa::avx512:
-      return kernels_of<Isa::avx512>();
+      return kernels_of<Isa::avx512>(most_vectors);
     case Isa::neon:
-      return kernels_of<Isa::neon>();
+      return kernels_of<Isa::neon>(most_vectors);
     case Isa::scalar:
       break;
   }
-  return kernels_of<Isa::scalar>();
+  return kernels_of<Isa::scalar>(most_vectors);
 }
 
 void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,

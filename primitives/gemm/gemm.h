@@ -66,7 +66,8 @@ struct Kernels {
 
   int panel_columns() const { return vectors * lanes; }
 };
-const Kernels& kernels(Isa isa);
+/// Tiles of at most `most_vectors` vectors, from 1: narrower ones hold more rows.
+const Kernels& kernels(Isa isa, int most_vectors = kMostVectors);
 
 /// A product of any size. Rows and columns are split evenly over register tiles, so that no tile
 /// is much smaller than the others. The values at the end are those of Tile.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 
 #include "primitives/gemm/gemm.h"
@@ -169,5 +170,18 @@ class ProductPrimitive : public Primitive {
         std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
   }
 };
+
+/// Taps first <= tap < last of a kernel's row or column lie inside the image.
+struct TapRange {
+  int first, last;
+  auto operator<=>(const TapRange&) const = default;
+};
+inline TapRange taps_inside(int output, int stride, int pad, int dilation, int taps, int size) {
+  const int start = output * stride - pad;
+  const int first = start >= 0 ? 0 : static_cast<int>(ceil_div(-start, dilation));
+  const int last = start >= size ? 0 : static_cast<int>(ceil_div(size - start, dilation));
+  const int begin = std::min(first, taps);
+  return {begin, std::clamp(last, begin, taps)};
+}
 
 }  // namespace convopt::gemm

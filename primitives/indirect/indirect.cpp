@@ -23,22 +23,8 @@ constexpr int kReduction = 512;
 constexpr std::int64_t kImageBytes = 256 * 1024;
 constexpr int kLeastPixels = 96;
 
-/// Taps first <= tap < last of one direction lie inside the image.
-struct Range {
-  int first, last;
-  bool operator==(const Range&) const = default;
-  auto operator<=>(const Range&) const = default;
-};
-
-Range inside(int output, int stride, int pad, int dilation, int kernel, int size) {
-  const int start = output * stride - pad;
-  const int first = start >= 0 ? 0 : static_cast<int>(ceil_div(-start, dilation));
-  const int last = start >= size ? 0 : static_cast<int>(ceil_div(size - start, dilation));
-  return {std::min(first, kernel), std::clamp(last, std::min(first, kernel), kernel)};
-}
-
 struct Window {
-  Range rows, columns;
+  gemm::TapRange rows, columns;  ///< of the taps inside the image
   auto operator<=>(const Window&) const = default;
 };
 
@@ -100,12 +86,12 @@ class IndirectKernel final : public gemm::ProductKernel {
     std::fill_n(weights_.data() + plan.weights.floats(), in_channels_, 0.0F);
     copy_bias(parameters.bias);
     for (int row = 0; row < shape_.oh(); ++row) {
-      tap_rows_.push_back(
-          inside(row, shape_.stride_h, shape_.pad_top, shape_.dilation_h, shape_.kh, shape_.ih));
+      tap_rows_.push_back(gemm::taps_inside(row, shape_.stride_h, shape_.pad_top, shape_.dilation_h,
+                                            shape_.kh, shape_.ih));
     }
     for (int column = 0; column < shape_.ow(); ++column) {
-      tap_columns_.push_back(inside(column, shape_.stride_w, shape_.pad_left, shape_.dilation_w,
-                                    shape_.kw, shape_.iw));
+      tap_columns_.push_back(gemm::taps_inside(column, shape_.stride_w, shape_.pad_left,
+                                               shape_.dilation_w, shape_.kw, shape_.iw));
     }
     for (int image = 0; image < shape_.n; ++image) {
       for (int row = 0; row < shape_.oh(); ++row) {
@@ -228,8 +214,8 @@ class IndirectKernel final : public gemm::ProductKernel {
 
   Plan plan_;
   const float* zeros_;
-  std::vector<Range> tap_rows_, tap_columns_;  ///< of an output row or column
-  std::vector<Pixel> order_;                   ///< pixels of all images, as the tiles take them
+  std::vector<gemm::TapRange> tap_rows_, tap_columns_;  ///< of an output row or column
+  std::vector<Pixel> order_;  ///< pixels of all images, as the tiles take them
 };
 
 }  // namespace
