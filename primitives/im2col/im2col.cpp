@@ -375,7 +375,7 @@ std::unique_ptr<Primitive> make_im2col(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "matrix product of the weights with patches packed from the image";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::gemm;
   info.traits.tile_oc = kernels.rows[kernels.vectors];
   info.traits.tile_pixels = kernels.panel_columns();
@@ -387,7 +387,7 @@ std::unique_ptr<Primitive> make_im2row(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "matrix product of patches, or of the image itself for 1x1, with the weights";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::gemm;
   info.traits.tile_oc = kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];
