@@ -98,6 +98,7 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
     spatial_tiles(s, traits, tile, work);
     return;
   }
+  const bool copies_image = traits.packed_bytes_per_input_byte > 0;
   const double pixels_in_row = s.ow();
   const double rows = double(s.n) * s.oh();
   work.m = rows * pixels_in_row;
@@ -111,9 +112,9 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
     work.tiles = work.m * channels / vector;
     work.weight_bytes = kFloat * channels * taps;
   } else {
-    const bool across_rows = traits.algorithm == Algorithm::gemm ||
-                             traits.algorithm == Algorithm::indirect ||
-                             traits.algorithm == Algorithm::kn2row;
+    const bool across_rows =
+        traits.algorithm == Algorithm::gemm || traits.algorithm == Algorithm::indirect ||
+        traits.algorithm == Algorithm::kn2row || traits.algorithm == Algorithm::mec;
     const double pixels =
         across_rows ? round_up(work.m, tile.pixels) : rows * round_up(pixels_in_row, tile.pixels);
     work.n = double(s.oc) / s.groups;
@@ -127,14 +128,25 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
     work.fill = work.m * work.n / (pixels * oc);
     work.tiles = pixels / tile.pixels * oc / tile.channels * s.groups;
     work.weight_bytes = kFloat * oc * ic * taps * s.groups;
+    // These read the image itself and leave out taps in the padding.
+    const bool skips_padding = traits.algorithm == Algorithm::indirect ||
+                               (traits.algorithm == Algorithm::kn2row && !copies_image);
+    if (skips_padding) work.flops *= s.flops_inside() / s.flops();
   }
   work.packed_bytes = traits.packed_bytes_per_input_byte * work.input_bytes;
   if (traits.algorithm == Algorithm::gemm && traits.packed_bytes_per_input_byte == 0 && taps > 1 &&
       !s.is_depthwise()) {
     work.packed_bytes = kFloat * work.m * work.k * s.groups;  // the patch matrix
   }
-  // Every tap after the first reads and writes the result again.
-  if (traits.algorithm == Algorithm::kn2row) work.packed_bytes += (taps - 1) * work.output_bytes;
+  if (traits.algorithm == Algorithm::mec && !copies_image) {
+    // For every column of the result, the kw pixels that it sees of each row of the image.
+    work.packed_bytes =
+        kFloat * double(s.n) * s.ow() * (s.ih + s.pad_top + s.pad_bottom) * s.kw * s.ic;
+  }
+  // Over the image itself, every tap after the first reads and writes the result again.
+  if (traits.algorithm == Algorithm::kn2row && !copies_image) {
+    work.packed_bytes += (taps - 1) * work.output_bytes;
+  }
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ enum class Algorithm : std::uint8_t {
   winograd,
   fft,
   copy,  ///< moves or combines values, a few operations per element
+  mec,   ///< matrix products over overlapping windows of an image lowered along its width
 };
 std::string_view to_string(Algorithm algorithm);
 

@@ -3,6 +3,7 @@
 #include "primitives/simd.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "primitives/gemm/gemm.h"
@@ -36,19 +37,21 @@ inline constexpr int kVectors = 2;
 // addresses have a scaled index but no multiplication by a register.
 inline constexpr int kRowsPerPointer = 3;
 
-template <int kR, int kV>
+template <int kR, int kV, bool kIndirect>
 void compute_tile(const Tile& tile) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
-  constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+  const auto c_row = [&](int r) HWY_ATTR {
+    return tile.c + (kIndirect ? tile.c_offsets[r] : r * tile.c_row_stride);
+  };
   const bool whole = tile.last_columns == kLanes;
 
   V sum[kR][kV];
   if (tile.accumulate) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
-      const float* c = tile.c + r * tile.c_row_stride;
+      const float* c = c_row(r);
 #pragma GCC unroll 4
       for (int v = 0; v < kV - 1; ++v) sum[r][v] = hn::LoadU(d, c + v * kLanes);
       const float* last = c + (kV - 1) * kLanes;
@@ -66,36 +69,65 @@ void compute_tile(const Tile& tile) {
     }
   }
 
-  const float* a[kPointers];
-  const std::int64_t a_stride = tile.a_row_stride;
-#pragma GCC unroll 8
-  for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
-  const std::int64_t ahead = tile.prefetch_distance;
-  for (int segment = 0; segment < tile.segments; ++segment) {
-    const float* b = tile.b;
-    if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
-    for (int k = 0; k < tile.k; ++k) {
-      V row[kV];
-#pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-#pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
-      b += tile.b_row_stride;
+  // Without a purpose, it asks for what is there.
+  const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
+  const std::int64_t fetch_step = tile.fetch_step;
+  if constexpr (kIndirect) {
+    for (int segment = 0; segment < tile.segments; ++segment) {
+      const int number = tile.segment_numbers[segment];
+      const float* a[kR];
 #pragma GCC unroll 16
       for (int r = 0; r < kR; ++r) {
-        const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
-#pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        a[r] = tile.row_pointers[r * tile.pointers_per_row + number] + tile.a_offset;
       }
+      const float* b = tile.b + std::int64_t{number} * tile.k * tile.b_row_stride;
+      for (std::int64_t k = 0; k < tile.k; ++k, b += tile.b_row_stride) {
+        V row[kV];
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += fetch_step;
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, a[r][k]);
+#pragma GCC unroll 4
+          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        }
+      }
+    }
+  } else {
+    constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+    const float* a[kPointers];
+    const std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
-      for (int p = 0; p < kPointers; ++p) ++a[p];
+    for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
+    for (int segment = 0; segment < tile.segments; ++segment) {
+      const float* b = tile.b;
+      if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
+      for (int k = 0; k < tile.k; ++k) {
+        V row[kV];
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+        __builtin_prefetch(fetch, 0, 2);
+        fetch += fetch_step;
+        b += tile.b_row_stride;
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+#pragma GCC unroll 4
+          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < kPointers; ++p) ++a[p];
+      }
     }
   }
 
   if (tile.residual != nullptr) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
-      const float* add = tile.residual + r * tile.residual_row_stride;
+      const float* add =
+          tile.residual + (kIndirect ? tile.residual_offsets[r] : r * tile.residual_row_stride);
 #pragma GCC unroll 4
       for (int v = 0; v < kV - 1; ++v) {
         sum[r][v] = hn::Add(sum[r][v], hn::LoadU(d, add + v * kLanes));
@@ -115,7 +147,7 @@ void compute_tile(const Tile& tile) {
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kR; ++r) {
-    float* c = tile.c + r * tile.c_row_stride;
+    float* c = c_row(r);
 #pragma GCC unroll 4
     for (int v = 0; v < kV - 1; ++v) hn::StoreU(sum[r][v], d, c + v * kLanes);
     float* last = c + (kV - 1) * kLanes;
@@ -130,7 +162,8 @@ void compute_tile(const Tile& tile) {
 template <int kV, int... kRowsLessOne>
 void add_tiles(Kernels& list, std::integer_sequence<int, kRowsLessOne...>) {
   list.rows[kV] = sizeof...(kRowsLessOne);
-  ((list.tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV>), ...);
+  ((list.tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, false>), ...);
+  ((list.indirect_tile[kV][kRowsLessOne + 1] = &compute_tile<kRowsLessOne + 1, kV, true>), ...);
 }
 
 template <int... kVectorsLessOne>
@@ -159,42 +192,75 @@ HWY_EXPORT(list_kernels);
 
 // Made at first use, by code of that instruction set.
 template <Isa kIsa>
-const Kernels& kernels_of() {
-  static const Kernels list = CONVOPT_DISPATCH(list_kernels, kIsa)();
-  return list;
+const Kernels& kernels_of(int most_vectors) {
+  static const std::array<Kernels, kMostVectors + 1> lists = [] {
+    std::array<Kernels, kMostVectors + 1> made;
+    made.fill(CONVOPT_DISPATCH(list_kernels, kIsa)());
+    for (int v = 1; v <= kMostVectors; ++v) {
+      Kernels& list = made[static_cast<std::size_t>(v)];
+      list.vectors = std::min(list.vectors, v);
+    }
+    return made;
+  }();
+  return lists[static_cast<std::size_t>(most_vectors)];
 }
 
 }  // namespace
 
-const Kernels& kernels(Isa isa) {
+const Kernels& kernels(Isa isa, int most_vectors) {
   switch (isa) {
     case Isa::sse4:
-      return kernels_of<Isa::sse4>();
+      return kernels_of<Isa::sse4>(most_vectors);
     case Isa::avx2:
-      return kernels_of<Isa::avx2>();
+      return kernels_of<Isa::avx2>(most_vectors);
     case Isa::avx512:
-      return kernels_of<Isa::avx512>();
+      return kernels_of<Isa::avx512>(most_vectors);
     case Isa::neon:
-      return kernels_of<Isa::neon>();
+      return kernels_of<Isa::neon>(most_vectors);
     case Isa::scalar:
       break;
   }
-  return kernels_of<Isa::scalar>();
+  return kernels_of<Isa::scalar>(most_vectors);
+}
+
+void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,
+                  std::int64_t groups) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  // One line per step, by as many of the last tiles as it takes. Where that is more than there are,
+  // lines are left out, which the hardware's prefetchers then fill in.
+  const std::int64_t parts = std::max<std::int64_t>(1, columns / kLine);
+  const std::int64_t part = group - std::max<std::int64_t>(0, groups - parts);
+  tile.fetch = nullptr;
+  tile.fetch_step = 0;
+  if (part < 0) return;
+  tile.fetch_step = kLine * ceil_div(parts, groups);
+  tile.fetch = next + part * k * tile.fetch_step;
 }
 
 void multiply(const Kernels& kernels, const Product& product) {
   const int lanes = kernels.lanes;
   const int columns_of_last_vector = (product.columns - 1) % lanes + 1;
   const int vectors_in_all = static_cast<int>(ceil_div(product.columns, lanes));
+  std::int64_t first_width = 0;
   for_each_panel(kernels, product.columns, [&](int first, int vectors) {
     const std::int64_t column = std::int64_t{first} * lanes;
     Tile tile;
+    const float* next = nullptr;
+    if (first == 0) first_width = std::int64_t{vectors} * lanes;
     if (product.b_row_stride != 0) {
       tile.b = product.b + column;
       tile.b_row_stride = product.b_row_stride;
     } else {
-      tile.b = product.b + column * product.k;
+      const int rows = product.packed_k != 0 ? product.packed_k : product.k;
       tile.b_row_stride = std::int64_t{vectors} * lanes;
+      tile.b = product.b + column * rows + product.first_k * tile.b_row_stride;
+      // The same rows of the panel behind this one, or what a caller that goes on with the next
+      // rows or the next packed matrix takes after the last.
+      next = first + vectors < vectors_in_all
+                 ? tile.b + rows * tile.b_row_stride
+                 : product.b + (product.first_k + product.k < rows
+                                    ? (product.first_k + product.k) * first_width
+                                    : rows * std::int64_t{vectors_in_all} * lanes);
     }
     tile.a_row_stride = product.a_row_stride;
     tile.c_row_stride = product.c_row_stride;
@@ -211,19 +277,16 @@ void multiply(const Kernels& kernels, const Product& product) {
     const std::int64_t groups = ceil_div(product.rows, kernels.rows[vectors]);
     std::int64_t row = 0;
     for (std::int64_t group = 0; group < groups; ++group) {
-      const std::int64_t next = product.rows * (group + 1) / groups;
+      const std::int64_t end = product.rows * (group + 1) / groups;
       tile.a = product.a + row * product.a_row_stride;
       tile.c = product.c + row * product.c_row_stride + column;
       if (product.row_bias != nullptr) tile.row_bias = product.row_bias + row;
       if (product.residual != nullptr) {
         tile.residual = product.residual + row * product.residual_row_stride + column;
       }
-      // Packed panels follow each other, also from one product to the next: the last rows of this
-      // one fetch the next.
-      const bool fetch = product.b_row_stride == 0 && group + 1 == groups;
-      tile.prefetch_distance = fetch ? tile.b_row_stride * product.k : 0;
-      kernels.tile[vectors][next - row](tile);
-      row = next;
+      if (next != nullptr) spread_fetch(tile, next, vectors * lanes, product.k, group, groups);
+      kernels.tile[vectors][end - row](tile);
+      row = end;
     }
   });
 }

@@ -24,8 +24,10 @@ struct Tile {
   /// starts. Rows of A are then segments * k long. Null: one segment, at `b`.
   const std::int64_t* segment_offsets = nullptr;
   int segments = 1;
-  /// Every row of B asks for the one this many floats further to come to the L2 cache; 0: none.
-  std::int64_t prefetch_distance = 0;
+  /// Every step of the reduction asks for the cache line at `fetch` and moves on by fetch_step
+  /// floats: weights that come next travel to the L2 cache meanwhile. Null: nothing is fetched.
+  const float* fetch = nullptr;
+  std::int64_t fetch_step = 0;
   float* c = nullptr;  ///< rows x columns
   std::int64_t c_row_stride = 0;
   int k = 0;
@@ -37,6 +39,16 @@ struct Tile {
   std::int64_t residual_row_stride = 0;
   bool clamp = false;  ///< to [low, high] at the end
   float low = 0, high = 0;
+
+  // Indirect tiles: every row of A, C and the residual lies somewhere of its own, and the segments
+  // are any of those that row_pointers knows, a kernel's taps. They do not read a, a_row_stride,
+  // segment_offsets and the other row strides.
+  const float* const* row_pointers = nullptr;  ///< [row][pointers_per_row]
+  int pointers_per_row = 0;
+  std::int64_t a_offset = 0;             ///< added to every such pointer
+  const int* segment_numbers = nullptr;  ///< number n: pointer n and the n-th k rows from `b`
+  const std::int64_t* c_offsets = nullptr;
+  const std::int64_t* residual_offsets = nullptr;
 };
 
 using TileFunction = void (*)(const Tile& tile);
@@ -50,10 +62,12 @@ struct Kernels {
   int vectors = 0;                  ///< width of the widest tile, in vectors
   int rows[kMostVectors + 1] = {};  ///< most rows of a tile of that many vectors
   TileFunction tile[kMostVectors + 1][kMostRows + 1] = {};  ///< [vectors][rows], from 1
+  TileFunction indirect_tile[kMostVectors + 1][kMostRows + 1] = {};
 
   int panel_columns() const { return vectors * lanes; }
 };
-const Kernels& kernels(Isa isa);
+/// Tiles of at most `most_vectors` vectors, from 1: narrower ones hold more rows.
+const Kernels& kernels(Isa isa, int most_vectors = kMostVectors);
 
 /// A product of any size. Rows and columns are split evenly over register tiles, so that no tile
 /// is much smaller than the others. The values at the end are those of Tile.
@@ -62,7 +76,9 @@ struct Product {
   const float* a = nullptr;
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;
-  std::int64_t b_row_stride = 0;                  ///< 0: packed as by pack()
+  std::int64_t b_row_stride = 0;  ///< 0: packed as by pack()
+  /// Rows of the packed matrix, where the product takes only k of them, from first_k on. 0: k.
+  int packed_k = 0, first_k = 0;
   const std::int64_t* segment_offsets = nullptr;  ///< as in Tile; for B that is not packed
   int segments = 1;
   float* c = nullptr;
@@ -90,6 +106,11 @@ void for_each_panel(const Kernels& kernels, int columns, const Body& body) {
     first = next;
   }
 }
+
+/// Makes tile number `group` of `groups`, whose reductions have k steps, fetch its part of k x
+/// `columns` floats from `next` on.
+void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,
+                  std::int64_t groups);
 
 /// Floats of a packed k x columns matrix.
 std::int64_t packed_floats(const Kernels& kernels, int k, int columns);

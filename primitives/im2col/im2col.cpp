@@ -3,14 +3,13 @@
 //   im2col  nchw: C[output channel][pixel], weights as they come times packed patches
 //   im2row  nhwc: C[pixel][output channel], rows of patches times packed weights
 // Where the patch matrix is the image itself (1x1, stride 1, no padding) nothing is copied.
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "primitives/gemm/gemm.h"
+#include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
 
 namespace convopt::im2col {
@@ -26,132 +25,11 @@ bool image_is_patch_matrix(const ConvShape& shape) {
          shape.pad_top == 0 && shape.pad_bottom == 0 && shape.pad_left == 0 && shape.pad_right == 0;
 }
 
-/// How the pixels of one image are shared out: blocks of pixels, and if these are too few for the
-/// threads, ranges of output channels as well.
-struct Sharing {
-  int pixels = 0, block_pixels = 0, pixel_blocks = 0;
-  int channels = 0, block_channels = 0, channel_blocks = 0;  ///< output channels of one group
-  std::int64_t tasks = 0;
+using gemm::Sharing;
+using gemm::Task;
 
-  Sharing(const ConvShape& shape, int most_pixels, int pixel_unit, int channel_unit, int threads) {
-    pixels = shape.oh() * shape.ow();
-    channels = shape.oc / shape.groups;
-    const std::int64_t images = std::int64_t{shape.n} * shape.groups;
-    std::int64_t blocks = ceil_div(pixels, most_pixels);
-    std::int64_t parts = 1;
-    if (images * blocks % threads != 0) {
-      const std::int64_t even = round_up(blocks, threads);
-      if (pixels / even >= 2 * pixel_unit) {
-        blocks = even;
-      } else {
-        parts = threads;
-      }
-    }
-    block_pixels = static_cast<int>(round_up(ceil_div(pixels, blocks), pixel_unit));
-    pixel_blocks = static_cast<int>(ceil_div(pixels, block_pixels));
-    block_channels = static_cast<int>(round_up(ceil_div(channels, parts), channel_unit));
-    channel_blocks = static_cast<int>(ceil_div(channels, block_channels));
-    tasks = images * pixel_blocks * channel_blocks;
-  }
-};
-
-/// One share of the work.
-struct Task {
-  int image, group;
-  int pixel, pixels;      ///< first and count
-  int channel, channels;  ///< within the group
-
-  Task(const Sharing& sharing, int groups, std::int64_t index) {
-    channel = static_cast<int>(index % sharing.channel_blocks) * sharing.block_channels;
-    channels = std::min(sharing.block_channels, sharing.channels - channel);
-    index /= sharing.channel_blocks;
-    pixel = static_cast<int>(index % sharing.pixel_blocks) * sharing.block_pixels;
-    pixels = std::min(sharing.block_pixels, sharing.pixels - pixel);
-    index /= sharing.pixel_blocks;
-    group = static_cast<int>(index % groups);
-    image = static_cast<int>(index / groups);
-  }
-};
-
-/// What both forms hold.
-class PatchKernel : public Kernel {
- public:
-  PatchKernel(const Workload& workload, const Context& context, const Sharing& sharing,
-              std::size_t task_floats, std::size_t weight_floats)
-      : shape_(workload.shape),
-        threads_(context.threads),
-        kernels_(gemm::kernels(context.isa)),
-        sharing_(sharing),
-        task_floats_(task_floats),
-        in_channels_(shape_.ic / shape_.groups),
-        taps_(shape_.kh * shape_.kw),
-        residual_(workload.epilogue.residual),
-        activation_(workload.epilogue.activation),
-        last_write_(last_write(activation_)),
-        activate_(activate_function(context.isa)),
-        weights_(weight_floats),
-        bias_(bias_floats(shape_, kernels_)) {}
-
-  static std::size_t bias_floats(const ConvShape& shape, const gemm::Kernels& kernels) {
-    // Groups may start anywhere in a vector: the last one reads whole vectors too.
-    return static_cast<std::size_t>(shape.oc + kernels.lanes);
-  }
-
-  std::size_t workspace_bytes() const override {
-    return static_cast<std::size_t>(threads_) * task_floats_ * sizeof(float);
-  }
-  std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
-
-  void run(const RunArgs& args) const noexcept override {
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-    {
-      float* const scratch =
-          static_cast<float*>(args.workspace) + omp_get_thread_num() * task_floats_;
-#pragma omp for schedule(static) nowait
-      for (std::int64_t index = 0; index < sharing_.tasks; ++index) {
-        compute(args, Task(sharing_, shape_.groups, index), scratch);
-      }
-    }
-  }
-
- protected:
-  virtual void compute(const RunArgs& args, const Task& task, float* scratch) const = 0;
-
-  void copy_bias(const float* bias) {
-    std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (bias != nullptr) std::copy_n(bias, shape_.oc, bias_.data());
-  }
-
-  /// The residual goes in first, where it may be the destination itself; the clamp comes last.
-  void set_epilogue(gemm::Product& product, bool first, bool last, const float* residual,
-                    std::int64_t residual_row_stride) const {
-    product.accumulate = !first;
-    product.residual = first && residual_ ? residual : nullptr;
-    product.residual_row_stride = residual_row_stride;
-    product.clamp = last && !last_write_.needs_pass && activation_.kind != ActivationKind::none;
-    product.low = last_write_.low;
-    product.high = last_write_.high;
-  }
-
-  void activate_rows(float* data, std::int64_t stride, int rows, int columns) const {
-    if (!last_write_.needs_pass) return;
-    for (int i = 0; i < rows; ++i) activate_(activation_, data + i * stride, columns);
-  }
-
-  ConvShape shape_;
-  int threads_;
-  const gemm::Kernels& kernels_;
-  Sharing sharing_;
-  std::size_t task_floats_;
-  int in_channels_;  ///< of one group
-  int taps_;
-  bool residual_;
-  Activation activation_;
-  LastWrite last_write_;
-  ActivateFunction activate_;
-  AlignedFloats weights_;
-  AlignedFloats bias_;
-};
+int pixels_of(const ConvShape& shape) { return shape.oh() * shape.ow(); }
+std::int64_t images_of(const ConvShape& shape) { return std::int64_t{shape.n} * shape.groups; }
 
 // ---- im2col, nchw ----
 
@@ -168,8 +46,8 @@ struct ColumnPlan {
 
   ColumnPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
-        sharing(shape, most_pixels(kernels), kernels.lanes, kernels.rows[kernels.vectors],
-                context.threads),
+        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups, most_pixels(kernels),
+                kernels.lanes, kernels.rows[kernels.vectors], context.threads),
         block_inputs(std::clamp(kReduction / (shape.kh * shape.kw), 1, shape.ic / shape.groups)) {
     const int rows = static_cast<int>(
         std::min<std::int64_t>(shape.oh(), ceil_div(sharing.block_pixels - 1, shape.ow()) + 1));
@@ -195,12 +73,12 @@ struct ColumnPlan {
   }
 };
 
-class ColumnKernel final : public PatchKernel {
+class ColumnKernel final : public gemm::ProductKernel {
  public:
   ColumnKernel(const Workload& workload, const Parameters& parameters, const Context& context,
                const ColumnPlan& plan)
-      : PatchKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
-                    ColumnPlan::weight_floats(workload.shape)),
+      : gemm::ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
+                            ColumnPlan::weight_floats(workload.shape)),
         plan_(plan) {
     std::copy_n(parameters.weights, weights_.size(), weights_.data());
     copy_bias(parameters.bias);
@@ -238,6 +116,7 @@ class ColumnKernel final : public PatchKernel {
     product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
     product.c_row_stride = args.destination.channel_stride;
     product.row_bias = bias_.data() + channel;
+    product.residual_row_stride = args.residual.channel_stride;
     const float* residual =
         residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
                   : nullptr;
@@ -252,7 +131,7 @@ class ColumnKernel final : public PatchKernel {
       product.a = weights;
       product.b = image + pixel;
       product.b_row_stride = source.channel_stride;
-      set_epilogue(product, true, true, residual, args.residual.channel_stride);
+      set_epilogue(product, true, true, residual);
       gemm::multiply(kernels_, product);
       product.b_row_stride = 0;
       product.c += direct;
@@ -267,8 +146,7 @@ class ColumnKernel final : public PatchKernel {
         product.a = weights + std::int64_t{first} * taps_;
         pack_patches(image + first * source.channel_stride, source, inputs, pixel + direct,
                      pixels - direct, scratch);
-        set_epilogue(product, first == 0, first + inputs == in_channels_, residual,
-                     args.residual.channel_stride);
+        set_epilogue(product, first == 0, first + inputs == in_channels_, residual);
         gemm::multiply(kernels_, product);
       }
     }
@@ -355,14 +233,16 @@ class ColumnKernel final : public PatchKernel {
 struct RowPlan {
   const gemm::Kernels& kernels;
   Sharing sharing;
+  gemm::PackedWeights weights;
   int reduction;        ///< of the whole convolution
   int block_reduction;  ///< packed together
   bool in_place;
 
   RowPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
-        sharing(shape, most_pixels(kernels), kernels.rows[kernels.vectors], kernels.panel_columns(),
-                context.threads),
+        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups, most_pixels(kernels),
+                kernels.rows[kernels.vectors], kernels.panel_columns(), context.threads),
+        weights(kernels, shape, sharing),
         reduction(shape.ic / shape.groups * shape.kh * shape.kw),
         in_place(image_is_patch_matrix(shape)) {
     const std::int64_t blocks = ceil_div(reduction, kReduction);
@@ -380,55 +260,20 @@ struct RowPlan {
     return static_cast<std::size_t>(
         round_up(std::int64_t{sharing.block_pixels} * block_reduction, 16));
   }
-  /// Packed weights: [group][block of output channels][block of the reduction].
-  std::int64_t channel_block_floats() const {
-    return reduction * round_up(sharing.block_channels, kernels.lanes);
-  }
-  std::int64_t group_floats() const {
-    const int last = sharing.channels - (sharing.channel_blocks - 1) * sharing.block_channels;
-    return (sharing.channel_blocks - 1) * channel_block_floats() +
-           reduction * round_up(last, kernels.lanes);
-  }
-  std::size_t weight_floats(const ConvShape& shape) const {
-    return static_cast<std::size_t>(shape.groups * group_floats());
+  std::size_t weight_floats(const ConvShape&) const {
+    return static_cast<std::size_t>(weights.floats());
   }
 };
 
-class RowKernel final : public PatchKernel {
+class RowKernel final : public gemm::ProductKernel {
  public:
   RowKernel(const Workload& workload, const Parameters& parameters, const Context& context,
             const RowPlan& plan)
-      : PatchKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
-                    plan.weight_floats(workload.shape)),
+      : gemm::ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
+                            plan.weight_floats(workload.shape)),
         plan_(plan) {
     copy_bias(parameters.bias);
-    // [tap][input channel][output channel] of one group at a time.
-    AlignedFloats reordered(static_cast<std::size_t>(plan.reduction) * sharing_.channels);
-    for (int group = 0; group < shape_.groups; ++group) {
-      const float* from =
-          parameters.weights + std::int64_t{group} * sharing_.channels * plan.reduction;
-      for (int oc = 0; oc < sharing_.channels; ++oc) {
-        for (int ic = 0; ic < in_channels_; ++ic) {
-          for (int tap = 0; tap < taps_; ++tap) {
-            reordered.data()[(std::int64_t{tap} * in_channels_ + ic) * sharing_.channels + oc] =
-                *from++;
-          }
-        }
-      }
-      for (int block = 0; block < sharing_.channel_blocks; ++block) {
-        const int first = block * sharing_.block_channels;
-        const int columns = std::min(sharing_.block_channels, sharing_.channels - first);
-        float* to =
-            weights_.data() + group * plan_.group_floats() + block * plan_.channel_block_floats();
-        for (int k = 0; k < plan_.reduction; k += plan_.block_reduction) {
-          const int count = std::min(plan_.block_reduction, plan_.reduction - k);
-          gemm::pack(kernels_, count, columns,
-                     reordered.data() + std::int64_t{k} * sharing_.channels + first,
-                     sharing_.channels, 1, to);
-          to += gemm::packed_floats(kernels_, count, columns);
-        }
-      }
-    }
+    plan_.weights.pack(parameters.weights, taps_, in_channels_, weights_.data());
   }
 
  private:
@@ -465,13 +310,15 @@ class RowKernel final : public PatchKernel {
     product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
     product.c_row_stride = args.destination.column_stride;
     product.column_bias = bias_.data() + channel;
-    product.b = weights_.data() + task.group * plan_.group_floats() +
-                task.channel / sharing_.block_channels * plan_.channel_block_floats();
+    product.b = weights_.data() + plan_.weights.offset(task.group, task.channel);
+    product.packed_k = plan_.reduction;
+    product.residual_row_stride = args.residual.column_stride;
     const float* residual =
         residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
                   : nullptr;
     for (int k = 0; k < plan_.reduction; k += plan_.block_reduction) {
       product.k = std::min(plan_.block_reduction, plan_.reduction - k);
+      product.first_k = k;
       if (plan_.in_place) {
         product.a = image + row * source.row_stride + column * source.column_stride;
         product.a_row_stride = source.column_stride;
@@ -480,10 +327,8 @@ class RowKernel final : public PatchKernel {
         product.a = scratch;
         product.a_row_stride = product.k;
       }
-      set_epilogue(product, k == 0, k + product.k == plan_.reduction, residual,
-                   args.residual.column_stride);
+      set_epilogue(product, k == 0, k + product.k == plan_.reduction, residual);
       gemm::multiply(kernels_, product);
-      product.b += gemm::packed_floats(kernels_, product.k, product.columns);
     }
     activate_rows(product.c, product.c_row_stride, pixels, task.channels);
   }
@@ -524,59 +369,30 @@ class RowKernel final : public PatchKernel {
   RowPlan plan_;
 };
 
-template <class KernelType, class Plan>
-class PatchPrimitive final : public Primitive {
- public:
-  explicit PatchPrimitive(PrimitiveInfo info) : Primitive(std::move(info)) {}
-
-  Applicability applicability(const Workload& workload, const Context& context) const override {
-    if (workload.shape.is_depthwise()) {
-      return Applicability::no("a depthwise convolution is no matrix product");
-    }
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
-  }
-  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
-    return static_cast<std::size_t>(context.threads) *
-           Plan(workload.shape, context).task_floats(workload.shape) * sizeof(float);
-  }
-  std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
-    return sizeof(float) * (Plan(workload.shape, context).weight_floats(workload.shape) +
-                            PatchKernel::bias_floats(workload.shape, gemm::kernels(context.isa)));
-  }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
-    return std::unique_ptr<Kernel>(
-        std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
-  }
-};
-
 }  // namespace
 
 std::unique_ptr<Primitive> make_im2col(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "matrix product of the weights with patches packed from the image";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::gemm;
   info.traits.tile_oc = kernels.rows[kernels.vectors];
   info.traits.tile_pixels = kernels.panel_columns();
   info.traits.strided_views = true;
-  return std::make_unique<PatchPrimitive<ColumnKernel, ColumnPlan>>(std::move(info));
+  return std::make_unique<gemm::ProductPrimitive<ColumnKernel, ColumnPlan>>(std::move(info));
 }
 
 std::unique_ptr<Primitive> make_im2row(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "matrix product of patches, or of the image itself for 1x1, with the weights";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::gemm;
   info.traits.tile_oc = kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];
   info.traits.strided_views = true;
-  return std::make_unique<PatchPrimitive<RowKernel, RowPlan>>(std::move(info));
+  return std::make_unique<gemm::ProductPrimitive<RowKernel, RowPlan>>(std::move(info));
 }
 
 }  // namespace convopt::im2col

@@ -246,7 +246,7 @@ std::unique_ptr<Primitive> make_kn2row(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "one matrix product per tap over a padded copy of the image, accumulated";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::kn2row;
   info.traits.tile_oc = kernels.rows[kernels.vectors];
   info.traits.tile_pixels = kernels.panel_columns();

@@ -7,8 +7,8 @@
 namespace convopt {
 
 std::string_view to_string(Algorithm algorithm) {
-  constexpr std::array<std::string_view, 8> kNames = {"unknown", "direct",   "gemm", "indirect",
-                                                      "kn2row",  "winograd", "fft",  "copy"};
+  constexpr std::array<std::string_view, 9> kNames = {
+      "unknown", "direct", "gemm", "indirect", "kn2row", "winograd", "fft", "copy", "mec"};
   return kNames[static_cast<std::size_t>(algorithm)];
 }
 
