@@ -38,7 +38,7 @@ struct Traits {
   int output_h = 0, output_w = 0;          ///< Winograd or FFT: outputs per tile
   double packed_bytes_per_input_byte = 0;  ///< copies of the image made while running
   /// Error of a result relative to that of direct convolution in single precision (1). Figures for
-  /// Winograd: F(2,3) 1, F(4,3) 3, F(6,3) 8.
+  /// Winograd: F(2,3) 1, F(4,3) 3, F(5,3) 4, F(6,3) 8.5.
   double error_amplification = 1;
   bool overwrites_residual = false;  ///< the residual must be the destination (oneDNN's `sum`)
   bool strided_views = false;        ///< sources and destination may be views with gaps

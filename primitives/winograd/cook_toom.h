@@ -9,14 +9,18 @@
 
 namespace convopt::winograd {
 
-/// Finite points for an algorithm of `count + 1` products: zero, then pairs +a, -a. Pairs let the
-/// transforms share their even and odd halves. Chosen by RMS error on random data: 2-D F(4,3) at
-/// 512 channels has 1.9e-6 with square roots of 2 and 4.8e-6 with {0, +-1, +-2}; 1-D F(4,7) has 4.5
-/// times the error of direct convolution with the points here, 7 to 15 times with those for eight
-/// products and one of 5/4, 3/2, 3 or 4 added.
+/// Finite points for an algorithm of `count + 1` products: zero if `count` is odd, then pairs +a,
+/// -a. Pairs let the transforms share their even and odd halves. Chosen by RMS error on random
+/// data, as a multiple of the error of direct convolution: 2-D F(4,3) at 512 channels has 1.6 with
+/// square roots of 2 and 4.1 with {0, +-1, +-2}; 2-D F(5,3) 3.7 with the points here, 5.4 with
+/// {+-1/2, +-1,
+/// +-2}, 6 with zero and one point without its pair; 1-D F(4,7) 4.5, 7 to 15 with the points for
+/// eight products and one of 5/4, 3/2, 3 or 4 added. 2-D F(7,3) has 17 to 45 with all points tried,
+/// F(8,3) 47.
 constexpr std::array<double, 9> finite_points(int count) {
   constexpr double kRoot2 = 1.4142135623730950488;
   if (count == 5) return {0, kRoot2 / 2, -kRoot2 / 2, kRoot2, -kRoot2};
+  if (count == 6) return {0.35, -0.35, 0.9, -0.9, 1.7, -1.7};
   if (count == 9) return {0, 0.5, -0.5, 0.8, -0.8, 1.25, -1.25, 2, -2};
   return {0, 1, -1, 2, -2, 0.5, -0.5};
 }
@@ -24,7 +28,8 @@ constexpr std::array<double, 9> finite_points(int count) {
 template <int kOutputs, int kTaps>
 struct CookToom {
   static constexpr int kProducts = kOutputs + kTaps - 1;
-  static_assert(kProducts == 1 || (kProducts >= 4 && kProducts <= 10 && kProducts % 2 == 0));
+  static_assert(kProducts == 1 || kProducts == 4 || (kProducts >= 6 && kProducts <= 8) ||
+                kProducts == 10);
 
   std::array<std::array<double, kProducts>, kProducts> input{};  ///< B^T
   std::array<std::array<double, kTaps>, kProducts> filter{};     ///< G

@@ -49,9 +49,11 @@ HWY_INLINE void transform_input(D d, const V (&x)[kProducts], V (&y)[kProducts])
       for (int i = last; i >= 0; i -= 2) sum = add_scaled(d, any, sum, kMatrix[row][i], x[i]);
       return sum;
     };
-    y[0] = half(0, kProducts - 2);
+    // Zero is a point where the number of finite ones is odd.
+    constexpr int kFirst = kProducts % 2 == 0 ? 1 : 0;
+    if constexpr (kFirst == 1) y[0] = half(0, kProducts - 2);
 #pragma GCC unroll 16
-    for (int j = 1; j < kProducts - 1; j += 2) {
+    for (int j = kFirst; j < kProducts - 1; j += 2) {
       const V even = half(j, kProducts - 2);
       const V odd = half(j, kProducts - 3);
       y[j] = hn::Add(even, odd);
@@ -69,21 +71,23 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
     y[0] = x[0];
   } else {
     constexpr auto& kMatrix = kOutput<kOutputs, kTaps>.output;
-    constexpr int kPairs = (kProducts - 2) / 2;
+    constexpr int kFirst = kProducts % 2 == 0 ? 1 : 0;
+    constexpr int kPairs = (kProducts - 1) / 2;
     V sum[kPairs], difference[kPairs];
 #pragma GCC unroll 16
     for (int p = 0; p < kPairs; ++p) {
-      sum[p] = hn::Add(x[2 * p + 1], x[2 * p + 2]);
-      difference[p] = hn::Sub(x[2 * p + 1], x[2 * p + 2]);
+      sum[p] = hn::Add(x[2 * p + kFirst], x[2 * p + kFirst + 1]);
+      difference[p] = hn::Sub(x[2 * p + kFirst], x[2 * p + kFirst + 1]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kOutputs; ++i) {
       bool any = false;
-      V result = add_scaled(d, any, x[0], kMatrix[i][0], x[0]);
+      V result = x[0];
+      if constexpr (kFirst == 1) result = add_scaled(d, any, result, kMatrix[i][0], x[0]);
 #pragma GCC unroll 16
       for (int p = 0; p < kPairs; ++p) {
-        result =
-            add_scaled(d, any, result, kMatrix[i][2 * p + 1], i % 2 == 0 ? sum[p] : difference[p]);
+        result = add_scaled(d, any, result, kMatrix[i][2 * p + kFirst],
+                            i % 2 == 0 ? sum[p] : difference[p]);
       }
       y[i] = add_scaled(d, any, result, kMatrix[i][kProducts - 1], x[kProducts - 1]);
     }

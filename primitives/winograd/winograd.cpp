@@ -301,7 +301,18 @@ class WinogradKernel final : public Kernel {
 /// RMS error relative to direct convolution, rounded up, from the products of each dimension.
 double amplification(const Variant& variant) {
   const auto one_dimension = [](int window) {
-    return window <= 4 ? 1.0 : window == 6 ? std::sqrt(3.0) : window == 8 ? std::sqrt(8.0) : 5.0;
+    switch (window) {
+      case 6:
+        return std::sqrt(3.0);
+      case 7:
+        return 2.0;
+      case 8:
+        return std::sqrt(8.5);
+      case 10:
+        return 5.0;
+      default:
+        return 1.0;
+    }
   };
   return one_dimension(variant.window_h()) * one_dimension(variant.window_w());
 }
@@ -366,7 +377,7 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
                      " kernels, " + by(variant.outputs_h, variant.outputs_w) + " outputs from " +
                      by(variant.window_h(), variant.window_w()) + " products per tile";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::winograd;
   info.traits.tile_oc = kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];

@@ -279,6 +279,7 @@ std::vector<Problem> problems() {
   conv("1x5", "n1_ic19_ih9_iw14_oc21_kh1_kw5_s1_pt0_pb0_pl2_pr1");
   conv("5x1", "n2_ic19_ih14_iw9_oc21_kh5_kw1_s1_pt2_pb1_pl0_pr0");
   conv("5x5, tails", "n1_ic19_ih11_iw14_oc21_kh5_kw5_s1_p2", {true, relu});
+  conv("7x7, tails", "n1_ic19_ih11_iw14_oc21_kh7_kw7_s1_p3", {true, relu});
   conv("many tiles", "n1_ic5_ih37_iw41_oc70_kh3_kw3_s1_p1", {true, relu});
   conv("several blocks of the reduction", "n1_ic130_ih9_iw8_oc19_kh3_kw3_s1_p1", {true, relu});
   conv("7x7", "n1_ic19_ih15_iw18_oc21_kh7_kw7_s1_p3", {true, relu});

@@ -46,6 +46,7 @@ TEST(CookToom, IsTheCorrelation) {
   expect_correlation<1, 1>();
   expect_correlation<2, 3>();
   expect_correlation<4, 3>();
+  expect_correlation<5, 3>();
   expect_correlation<6, 3>();
   expect_correlation<2, 5>();
   expect_correlation<4, 5>();
