@@ -17,5 +17,6 @@ write_basic_package_version_file(
   ${PROJECT_BINARY_DIR}/convoptConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/convoptConfig.cmake
               ${PROJECT_BINARY_DIR}/convoptConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/Findonnx_proto.cmake
               ${PROJECT_SOURCE_DIR}/cmake/Findxgboost.cmake
         DESTINATION ${package_dir})
