@@ -46,6 +46,9 @@ constexpr int kCacheLineFloats = 16;
 constexpr std::int64_t kBlockBytes = 768 * 1024;
 constexpr std::int64_t kFewTiles = 32, kManyTiles = 64;
 constexpr int kBlockOutputChannels = 64;
+// Weights that every core keeps in its L2 cache are no reason to work on one block together: the
+// barriers between the steps cost two threads more than the few microseconds such layers take.
+constexpr std::int64_t kPrivateWeightBytes = 1024 * 1024;
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
 /// that the stores of one tile's products do not all fall into the same cache sets.
@@ -67,7 +70,10 @@ Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout 
                                   (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) *
                                   static_cast<std::int64_t>(sizeof(float));
   const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
-  b.own_blocks = threads == 1 || b.tiles >= threads * most_tiles;
+  const std::int64_t weight_bytes =
+      std::int64_t{variant.products()} * shape.ic * b.oc * static_cast<std::int64_t>(sizeof(float));
+  b.own_blocks = threads == 1 || b.tiles >= threads * most_tiles ||
+                 (b.tiles >= threads && weight_bytes <= kPrivateWeightBytes);
   std::int64_t blocks = ceil_div(b.tiles, most_tiles);
   if (b.own_blocks) blocks = round_up(blocks, threads);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, blocks));
@@ -160,8 +166,11 @@ class WinogradKernel final : public Kernel {
         const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
 #pragma omp for schedule(static)
         for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, v);
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
         for (int oc = 0; oc < blocking_.oc_blocks; ++oc) compute(args, first, count, oc, v, my_m);
+        if (block + 1 < blocking_.tile_blocks) {
+#pragma omp barrier
+        }
       }
     }
   }
