@@ -53,11 +53,29 @@ Tile register_tile(const Traits& traits, Layout output, int vector) {
   return {known(traits.tile_oc, block > 1 ? block : vector), known(traits.tile_pixels, 1)};
 }
 
+// Tiles of one direction, and into how many parts the kernel is cut.
+struct Split {
+  double outputs = 1, tiles = 1, parts = 1;
+};
+
+Split split_direction(int points, int outputs_per_tile, int taps, int outputs) {
+  const auto split = [&](double per_tile, double parts) {
+    return Split{per_tile, std::ceil(outputs / per_tile), parts};
+  };
+  if (outputs_per_tile > 0) return split(outputs_per_tile, 1);
+  // FFT: what does not wrap around in a tile, or parts of half a tile, whichever is less work.
+  const double half = std::max(1, points / 2);
+  const Split parts = split(half, std::ceil(taps / half));
+  if (taps > points) return parts;
+  const Split whole = split(points - taps + 1, 1);
+  return whole.tiles <= parts.tiles * parts.parts ? whole : parts;
+}
+
 void spatial_tiles(const ConvShape& s, const Traits& traits, const Tile& tile, WorkEstimate& work) {
   const double points = double{1} * traits.transform_h * traits.transform_w;
-  const double tiles_h = std::ceil(double(s.oh()) / traits.output_h);
-  const double tiles_w = std::ceil(double(s.ow()) / traits.output_w);
-  const double tiles = s.n * tiles_h * tiles_w;
+  const Split h = split_direction(traits.transform_h, traits.output_h, s.kh, s.oh());
+  const Split w = split_direction(traits.transform_w, traits.output_w, s.kw, s.ow());
+  const double tiles = s.n * h.tiles * w.tiles, parts = h.parts * w.parts;
   const double ic = s.ic / s.groups, oc = round_up(double(s.oc) / s.groups, tile.channels);
   const double images = double(s.ic) + s.oc;
 
@@ -66,14 +84,17 @@ void spatial_tiles(const ConvShape& s, const Traits& traits, const Tile& tile, W
   work.n = double(s.oc) / s.groups;
   work.k = ic;
   const double useful = double(s.n) * s.oh() * s.ow();
-  work.fill = useful / (tiles * traits.output_h * traits.output_w) * work.n / oc;
+  work.fill = useful / (tiles * h.outputs * w.outputs) * work.n / oc;
   if (traits.algorithm == Algorithm::fft) {
-    // Half a spectrum of complex numbers, four multiply-adds each.
-    const double spectrum = traits.transform_h * (std::floor(traits.transform_w / 2.0) + 1);
-    work.flops = 8 * spectrum * tiles * ic * oc * s.groups;
-    work.transform_flops += 2.5 * points * std::log2(std::max(2.0, points)) * tiles * images;
-    work.weight_bytes = 2 * kFloat * spectrum * ic * oc * s.groups;
-    work.packed_bytes = 2 * kFloat * spectrum * tiles * images;
+    // Half a spectrum of complex numbers, three multiply-adds each; parts of a kernel are like more
+    // input channels.
+    const double inputs = parts * ic * s.groups;
+    work.k = parts * ic;
+    work.flops = 3 * points * round_up(tiles, tile.pixels) * inputs * oc;
+    work.transform_flops +=
+        2.5 * points * std::log2(std::max(2.0, points)) * tiles * (parts * s.ic + s.oc);
+    work.weight_bytes = kFloat * points * inputs * oc;
+    work.packed_bytes = kFloat * points * tiles * (1.5 * parts * s.ic + s.oc);
   } else {
     work.flops = 2 * points * round_up(tiles, tile.pixels) * ic * oc * s.groups;
     // Two small matrix products per tile; about half of the matrices' entries are zeros and ones.
@@ -91,8 +112,8 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
   const double taps = double(s.kh) * s.kw;
   const bool transformed =
       (traits.algorithm == Algorithm::winograd || traits.algorithm == Algorithm::fft) &&
-      traits.transform_h > 0 && traits.transform_w > 0 && traits.output_h > 0 &&
-      traits.output_w > 0;
+      traits.transform_h > 0 && traits.transform_w > 0 &&
+      (traits.algorithm == Algorithm::fft || (traits.output_h > 0 && traits.output_w > 0));
   work.nominal_flops = s.flops();
   if (transformed) {
     spatial_tiles(s, traits, tile, work);

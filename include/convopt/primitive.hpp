@@ -33,12 +33,13 @@ std::string_view to_string(Algorithm algorithm);
 /// therefore say something sensible about a primitive it has never seen. Zero means "not known".
 struct Traits {
   Algorithm algorithm = Algorithm::unknown;
-  int tile_oc = 0, tile_pixels = 0;        ///< register tile of its inner product, in values
-  int transform_h = 0, transform_w = 0;    ///< Winograd or FFT: points per transformed tile
-  int output_h = 0, output_w = 0;          ///< Winograd or FFT: outputs per tile
+  int tile_oc = 0, tile_pixels = 0;      ///< register tile of its inner product, in values
+  int transform_h = 0, transform_w = 0;  ///< Winograd or FFT: points per transformed tile
+  /// Winograd: outputs per tile. Zero for FFT, where they follow from points and kernel.
+  int output_h = 0, output_w = 0;
   double packed_bytes_per_input_byte = 0;  ///< copies of the image made while running
   /// Error of a result relative to that of direct convolution in single precision (1). Figures for
-  /// Winograd: F(2,3) 1, F(4,3) 3, F(5,3) 4, F(6,3) 8.5.
+  /// Winograd: F(2,3) 1, F(4,3) 3, F(5,3) 4, F(6,3) 8.5. FFT: 1.
   double error_amplification = 1;
   bool overwrites_residual = false;  ///< the residual must be the destination (oneDNN's `sum`)
   bool strided_views = false;        ///< sources and destination may be views with gaps

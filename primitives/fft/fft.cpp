@@ -69,12 +69,9 @@ struct Blocking {
 
 constexpr int kCacheLineFloats = 16;
 
-std::int64_t env(const char* n, std::int64_t d) {
-  const char* s = getenv(n);
-  return s ? atoll(s) : d;
-}
-const std::int64_t kBlockBytes = env("FFT_BLOCK", 4096) * 1024;
-const std::int64_t kFewTiles = env("FFT_FEW", 16), kManyTiles = env("FFT_MANY", 128);
+// V and M of a block, within limits on its tiles. First guesses; other values have not been timed.
+constexpr std::int64_t kBlockBytes = 4096 * 1024;
+constexpr std::int64_t kFewTiles = 16, kManyTiles = 128;
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
 /// that the stores of one tile's products do not all fall into the same cache sets.

@@ -38,14 +38,14 @@ void compute_tile(const ProductTile& tile) {
 #pragma GCC unroll 2
     for (int v = 0; v < kV; ++v) {
       p0[r][v] = p1[r][v] = p2[r][v] = hn::Zero(d);
-      if (tile.accumulate) {
-        const V re = hn::LoadU(d, result(r, v));
-        p0[r][v] = hn::LoadU(d, result(r, v) + kGroup);
-        if (kRealPairs) {
-          p2[r][v] = re;
-        } else {
-          p1[r][v] = hn::Neg(re);
-        }
+      if (!tile.accumulate) continue;
+      const V re = hn::LoadU(d, result(r, v)), im = hn::LoadU(d, result(r, v) + kGroup);
+      if (kRealPairs) {
+        p2[r][v] = re;
+        p1[r][v] = im;
+      } else {
+        p1[r][v] = hn::Neg(re);
+        p0[r][v] = im;
       }
     }
   }
@@ -54,36 +54,49 @@ void compute_tile(const ProductTile& tile) {
   const float* a[kPointers];
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
+  const auto row = [&](int r)
+                       HWY_ATTR { return a[r / kRowsPerPointer] + r % kRowsPerPointer * a_stride; };
   const float* b = tile.b;
   const std::int64_t ahead = tile.prefetch_distance;
   for (int first = 0; first < tile.k; first += kGroup) {
     const int count = std::min(kGroup, tile.k - first);
     for (int k = 0; k < count; ++k) {
-      V b_re[kV], b_im[kV], sum[kV], difference[kV];
+      V b_re[kV], b_im[kV];
 #pragma GCC unroll 2
       for (int v = 0; v < kV; ++v) {
         b_re[v] = hn::LoadU(d, b + 2 * v * kLanes);
         b_im[v] = hn::LoadU(d, b + (2 * v + 1) * kLanes);
-        sum[v] = hn::Add(b_re[v], b_im[v]);
-        difference[v] = hn::Sub(b_im[v], b_re[v]);
       }
 #pragma GCC unroll 4
       for (int v = 0; v < 2 * kV; ++v) __builtin_prefetch(b + ahead + v * kLanes, 0, 2);
       b += 2 * kV * kLanes;
+      // One pass over the rows for each product: more values of B at a time would not fit the
+      // registers.
+      constexpr int kPlane = kRealPairs ? 0 : 2;
 #pragma GCC unroll 8
       for (int r = 0; r < kR; ++r) {
-        const float* at = a[r / kRowsPerPointer] + r % kRowsPerPointer * a_stride;
-        const V a_re = hn::Set(d, at[0]), a_im = hn::Set(d, at[kGroup]);
+        const V x = hn::Set(d, row(r)[kPlane * kGroup]);
 #pragma GCC unroll 2
-        for (int v = 0; v < kV; ++v) {
-          if constexpr (kRealPairs) {
-            p2[r][v] = hn::MulAdd(a_re, b_re[v], p2[r][v]);
-            p0[r][v] = hn::MulAdd(a_im, b_im[v], p0[r][v]);
-          } else {
-            p0[r][v] = hn::MulAdd(a_re, difference[v], p0[r][v]);
-            p1[r][v] = hn::MulAdd(a_im, sum[v], p1[r][v]);
-            p2[r][v] = hn::MulAdd(hn::Set(d, at[2 * kGroup]), b_re[v], p2[r][v]);
-          }
+        for (int v = 0; v < kV; ++v) p2[r][v] = hn::MulAdd(x, b_re[v], p2[r][v]);
+      }
+      V sum[kV], difference[kV];
+#pragma GCC unroll 2
+      for (int v = 0; v < kV; ++v) {
+        sum[v] = kRealPairs ? b_im[v] : hn::Add(b_re[v], b_im[v]);
+        difference[v] = hn::Sub(b_im[v], b_re[v]);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kR; ++r) {
+        const V x = hn::Set(d, row(r)[kGroup]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kV; ++v) p1[r][v] = hn::MulAdd(x, sum[v], p1[r][v]);
+      }
+      if constexpr (!kRealPairs) {
+#pragma GCC unroll 8
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, row(r)[0]);
+#pragma GCC unroll 2
+          for (int v = 0; v < kV; ++v) p0[r][v] = hn::MulAdd(x, difference[v], p0[r][v]);
         }
       }
 #pragma GCC unroll 8
@@ -98,7 +111,7 @@ void compute_tile(const ProductTile& tile) {
 #pragma GCC unroll 2
     for (int v = 0; v < kV; ++v) {
       hn::StoreU(kRealPairs ? p2[r][v] : hn::Sub(p2[r][v], p1[r][v]), d, result(r, v));
-      hn::StoreU(kRealPairs ? p0[r][v] : hn::Add(p2[r][v], p0[r][v]), d, result(r, v) + kGroup);
+      hn::StoreU(kRealPairs ? p1[r][v] : hn::Add(p2[r][v], p0[r][v]), d, result(r, v) + kGroup);
     }
   }
 }
