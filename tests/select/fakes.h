@@ -190,7 +190,8 @@ class NetworkBuilder {
                                  OperatorKind::compute,
                                  std::move(workload),
                                  std::move(inputs),
-                                 {result}});
+                                 {result},
+                                 nullptr});
     return result;
   }
 };
