@@ -14,7 +14,8 @@ constexpr std::string_view kProfileSchema = "convopt.profile/1";
 using Reader = JsonReader;
 
 constexpr int kLayoutCount = static_cast<int>(kLayouts.size());
-constexpr int kIsaCount = 5, kAlgorithmCount = 8, kStatusCount = 6, kTimingModeCount = 2;
+constexpr int kIsaCount = 5, kAlgorithmCount = static_cast<int>(Algorithm::mec) + 1,
+              kStatusCount = 6, kTimingModeCount = 2;
 
 /// One decimal is a tenth of a nanosecond: more digits are noise and triple the file.
 double tenth(double ns) { return std::round(ns * 10) / 10; }
