@@ -79,6 +79,23 @@ TEST(Json, HeaderSurvives) {
   EXPECT_EQ(parsed->primitives[0].traits, info.traits);
 }
 
+TEST(Json, EveryAlgorithmIsRead) {
+  RunHeader header;
+  header.run = "r1";
+  for (int i = 0; i <= static_cast<int>(Algorithm::mec); ++i) {
+    PrimitiveInfo info;
+    info.name = "p" + std::to_string(i);
+    info.traits.algorithm = static_cast<Algorithm>(i);
+    header.primitives.push_back(info);
+  }
+  const auto parsed = run_header_from_json(to_json(header));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  ASSERT_EQ(parsed->primitives.size(), header.primitives.size());
+  for (std::size_t i = 0; i < header.primitives.size(); ++i) {
+    EXPECT_EQ(parsed->primitives[i].traits, header.primitives[i].traits);
+  }
+}
+
 TEST(Json, OtherSchemasAreRefused) {
   RunHeader header;
   header.run = "r1";

@@ -356,7 +356,7 @@ std::vector<Problem> problems() {
     steep.lrn_alpha = 2;
     steep.lrn_beta = 0.6F;
     add("lrn, steep", steep);
-    for (const Op op : {Op::add, Op::multiply, Op::subtract}) {
+    for (const Op op : {Op::add, Op::multiply, Op::subtract, Op::divide}) {
       add("of equal shapes", Workload::binary(op, shape, shape));
       add("by channel", Workload::binary(op, shape, {shape.n, shape.c, 1, 1}));
       add("by channel, any image", Workload::binary(op, shape, {1, shape.c, 1, 1}));
