@@ -2,9 +2,9 @@
 //
 //   classify NETWORK PLAN INPUT.npy
 //
-// The plan comes from `convopt select NETWORK -o PLAN`. An ONNX model brings its weights; the network
-// files that convopt ships hold none, so these are random, from the same seed as those of `convopt
-// run`. A program with weights of its own lends them by name with convopt::GivenWeights.
+// The plan comes from `convopt select NETWORK -o PLAN`. An ONNX model brings its weights; the
+// network files that convopt ships hold none, so these are random, from the same seed as those of
+// `convopt run`. A program with weights of its own lends them by name with convopt::GivenWeights.
 #include <algorithm>
 #include <convopt/convopt.hpp>
 #include <cstdio>
