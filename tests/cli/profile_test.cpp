@@ -35,7 +35,11 @@ class ProfileVerb : public testing::Test {
     return child;
   }
   void wait_for_measurements() const {
-    while (records().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    constexpr int kPatience = 3000;  // a minute
+    for (int i = 0; i < kPatience && records().empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ASSERT_FALSE(records().empty()) << "nothing was measured";
   }
   /// Complete measurements; lines that cannot be read are left out.
   std::vector<json> records() const {
