@@ -53,7 +53,7 @@ struct LayerResult {
   Layer layer;
   double peak_gflops = 0;  ///< measured just before and just after
   std::vector<Row> rows;   ///< fastest first
-  std::vector<Measurement> failures;
+  std::vector<Measurement> failures, cut_short;
 
   const Row* fastest(bool onednn) const {
     const auto found = std::ranges::find_if(
@@ -118,6 +118,8 @@ LayerResult time_layer(Bench& bench, const Layer& layer,
       [&](const Measurement& m) {
         if (m.status == MeasurementStatus::ok) {
           result.rows.push_back({m, families[m.primitive]});
+        } else if (m.status == MeasurementStatus::censored) {
+          result.cut_short.push_back(m);
         } else if (m.status == MeasurementStatus::failed) {
           result.failures.push_back(m);
         }
@@ -153,10 +155,13 @@ Json to_json(const LayerResult& result) {
 Json to_json(const std::vector<LayerResult>& results, const Context& context,
              const Request& request) {
   std::vector<double> peaks;
-  Json rows = Json::array(), failures = Json::array();
+  Json rows = Json::array(), failures = Json::array(), cut_short = Json::array();
   for (const LayerResult& result : results) {
     peaks.push_back(result.peak_gflops);
     for (Json& row : to_json(result)) rows.push_back(std::move(row));
+    for (const Measurement& m : result.cut_short) {
+      cut_short.push_back({{"layer", result.layer.name}, {"primitive", m.primitive}});
+    }
     for (const Measurement& m : result.failures) {
       failures.push_back(
           {{"layer", result.layer.name}, {"primitive", m.primitive}, {"reason", m.reason}});
@@ -170,6 +175,7 @@ Json to_json(const std::vector<LayerResult>& results, const Context& context,
           {"seed", request.seed},
           {"peak_gflops", median(std::move(peaks))},
           {"rows", std::move(rows)},
+          {"cut_short", std::move(cut_short)},
           {"failed", std::move(failures)}};
 }
 
