@@ -204,6 +204,7 @@ class Session {
                         {"workspace_limit", context.workspace_limit},
                         {"timing_mode", to_string(options_.timing_mode)},
                         {"seed", options_.seed},
+                        {"target_uncertainty", options_.target_uncertainty},
                         {"sentinel_ns", sentinel_ns_}};
     auto hello = ask(setup);
     if (!hello) return hello.error();
@@ -272,7 +273,8 @@ class Session {
       Task task{&workload, {}};
       const std::string text = workload.text();
       for (const PrimitiveInfo& info : header_.primitives) {
-        if (info.op != workload.op || (options_.filter && !options_.filter(info))) continue;
+        if (info.op != workload.op || (options_.filter && !options_.filter(workload, info)))
+          continue;
         if (done.contains(measurement_key(header_, text, info.name, info.revision))) {
           ++summary_.already_done;
         } else {

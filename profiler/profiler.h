@@ -33,8 +33,10 @@ struct ProfileOptions {
   double budget_seconds = 0;   ///< everything included; 0: no limit
   double timeout_seconds = 0;  ///< one step of one primitive; 0: 20 s, less with a small budget
   std::filesystem::path output;
-  /// Which primitives to time; null: all.
-  std::function<bool(const PrimitiveInfo&)> filter;
+  /// Timing of a primitive ends when the relative standard error of its median is below this.
+  double target_uncertainty = 0.01;
+  /// Which primitives to time on which workload; null: all.
+  std::function<bool(const Workload&, const PrimitiveInfo&)> filter;
   /// Times again what the output already holds.
   bool again = false;
   /// Program and arguments that end in run_worker(). Empty: this program with the argument

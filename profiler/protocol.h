@@ -2,7 +2,8 @@
 // memory that says what the child is doing, so that a crash or a hang has a name. The socket could
 // not: the parent would be woken, and disturb, before every single timing.
 //
-//   parent  {"parent":PID,"isa","threads","workspace_limit","timing_mode","seed","sentinel_ns"}
+//   parent  {"parent":PID,"isa","threads","workspace_limit","timing_mode","seed",
+//            "target_uncertainty","sentinel_ns"}
 //   child   {"libraries","primitives":[...],"sentinel_ns"}  or  {"error":{"code","message"}}
 //   parent  {"workload","primitives":[names],"seconds"}
 //   child   measurements, one a line, then {"done":true,"disturbed","sentinel_ns"}

@@ -164,6 +164,7 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
     }
     BenchOptions options;
     options.seed = setup.at("seed").get<std::uint64_t>();
+    options.target_uncertainty = setup.at("target_uncertainty").get<double>();
     options.timing_mode = setup.at("timing_mode").get<std::string>() == to_string(TimingMode::warm)
                               ? TimingMode::warm
                               : TimingMode::cold_weights;

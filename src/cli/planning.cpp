@@ -10,6 +10,7 @@
 #include "profiler/profiler.h"
 #include "profiler/store.h"
 #include "src/cli/log.h"
+#include "src/cli/progress.h"
 #include "src/core/text.h"
 #include "src/select/workloads.h"
 #include "src/tune/places.h"
@@ -92,15 +93,18 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   Result<Platform> platform = cached_platform(context->isa, context->threads);
   if (!platform) return platform.error();
   planning->platform_ = std::move(*platform);
-  if (Result<void> loaded = planning->load_model_and_profile(options); !loaded) {
-    return loaded.error();
+  planning->find_model_and_profile(options);
+  if (Result<void> loaded = planning->load_times(); !loaded) return loaded.error();
+  if (planning->times_->measured() == 0 && !options.profile.empty()) {
+    note("profile '" + options.profile.string() +
+         "' holds no valid times of this network; `convopt profile --network` adds them");
   }
   planning->load_ms_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return planning;
 }
 
-Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
+void Planning::find_model_and_profile(const PlanningOptions& options) {
   std::error_code ignored;
   std::filesystem::path model_path = options.model;
   if (model_path.empty()) model_path = local_model_path(platform_);
@@ -114,26 +118,59 @@ Result<void> Planning::load_model_and_profile(const PlanningOptions& options) {
   // A network can be planned by measurements alone, so a missing shipped model is no error then.
   const bool needs_model =
       !options.model.empty() || !has_profile || std::filesystem::exists(model_path, ignored);
-  std::unordered_set<std::string> texts;
-  for (const Workload& workload : network_workloads(network_)) texts.insert(workload.text());
-  TimesFiles files;
-  if (needs_model) files.model = model_path;
-  if (has_profile) files.profile = profile_path;
-  files.workloads = &texts;
-  Result<std::unique_ptr<Times>> times = Times::load(files, platform_, registry_->libraries());
-  if (!times) return times.error();
-  times_ = std::move(*times);
-  warn(times_->warnings());
+  for (const Workload& workload : network_workloads(network_)) workloads_.insert(workload.text());
+  if (needs_model) files_.model = model_path;
+  if (has_profile) files_.profile = profile_path;
+  files_.workloads = &workloads_;
   if (needs_model && shipped) {
     note(
         "this machine has no model of its own, so the shipped one predicts; `convopt transfer` "
         "makes one in half a minute");
   }
-  if (times_->measured() == 0 && !options.profile.empty()) {
-    note("profile '" + profile_path.string() +
-         "' holds no valid times of this network; `convopt profile --network` adds them");
-  }
+}
+
+Result<void> Planning::load_times() {
+  Result<std::unique_ptr<Times>> times = Times::load(files_, platform_, registry_->libraries());
+  if (!times) return times.error();
+  times_ = std::move(*times);
+  warn(times_->warnings());
   return {};
+}
+
+Result<Refinement> Planning::refine(double seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
+  ProfileOptions profiling;
+  profiling.context = registry_->context();
+  profiling.timing_mode = times_->timing_mode();
+  // Enough to tell apart what is worth telling apart, in a third of the time.
+  profiling.target_uncertainty = 0.03;
+  profiling.output = files_.profile;
+  profiling.stop = &stop_on_signal();
+  const MeasureContested measure =
+      [&](std::span<const Query> contested) -> Result<const CostSource*> {
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+    profiling.budget_seconds = seconds - spent.count();
+    if (profiling.budget_seconds <= 0) return nullptr;
+    std::vector<Workload> workloads;
+    std::unordered_set<std::string> pairs;
+    const auto pair = [](const Workload& workload, const PrimitiveInfo& info) {
+      return workload.text() + '\n' + info.name;
+    };
+    for (const Query& query : contested) {
+      workloads.push_back(*query.workload);
+      pairs.insert(pair(*query.workload, *query.primitive));
+    }
+    profiling.filter = [&](const Workload& workload, const PrimitiveInfo& info) {
+      return pairs.contains(pair(workload, info));
+    };
+    const auto summary = profile(workloads, profiling);
+    if (!summary) return summary.error();
+    warn(summary->warnings);
+    if (auto loaded = load_times(); !loaded) return loaded.error();
+    return &costs();
+  };
+  return convopt::refine(network_, *registry_, costs(), options_, measure);
 }
 
 Result<Selection> Planning::select() const {

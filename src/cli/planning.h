@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "convopt/model.hpp"
@@ -14,6 +15,7 @@
 #include "src/library/times.h"
 #include "src/select/costs.h"
 #include "src/select/select.h"
+#include "src/tune/refine.h"
 
 namespace convopt::cli {
 
@@ -47,14 +49,21 @@ class Planning {
 
   Result<Selection> select() const;
 
+  /// Times what the plan hangs on for so many seconds and adds the times to the profile that this
+  /// planning reads, or to this machine's own.
+  Result<Refinement> refine(double seconds);
+
  private:
   Planning() = default;
-  Result<void> load_model_and_profile(const PlanningOptions& options);
+  void find_model_and_profile(const PlanningOptions& options);
+  Result<void> load_times();
 
   Network network_;
   std::unique_ptr<Registry> registry_;
   Platform platform_;
   SelectOptions options_;
+  TimesFiles files_;
+  std::unordered_set<std::string> workloads_;  ///< canonical texts of what a plan may consist of
   std::unique_ptr<Times> times_;
   double load_ms_ = 0;
 };

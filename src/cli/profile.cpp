@@ -152,7 +152,11 @@ Result<void> profile_action(const Request& request) {
   options.output = !request.output.empty()
                        ? std::filesystem::path(request.output)
                        : local_profile_path({machine_facts(), context->isa, context->threads});
-  if (!request.filter.empty()) options.filter = request.filter;
+  if (!request.filter.empty()) {
+    options.filter = [&request](const Workload&, const PrimitiveInfo& info) {
+      return request.filter(info);
+    };
+  }
   options.stop = &stop_on_signal();
 
   if (request.dry_run) {

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "profiler/profiler.h"
+#include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/select/export.h"
@@ -10,7 +12,7 @@ namespace {
 
 struct Request {
   PlanningOptions planning;
-  std::string output, export_file;
+  std::string output, export_file, refine;
   bool json = false;
 };
 
@@ -114,8 +116,25 @@ std::string plan_text(const Plan& plan) {
 }
 
 Result<void> select_action(const Request& request) {
+  double refine_seconds = 0;
+  if (!request.refine.empty()) {
+    const auto seconds = parse_duration(request.refine);
+    if (!seconds || *seconds <= 0) {
+      return make_error(ErrorCode::usage,
+                        "--refine '" + request.refine + "' is not a time like 5s or 1m");
+    }
+    refine_seconds = *seconds;
+  }
   const auto planning = Planning::load(request.planning);
   if (!planning) return planning.error();
+  if (refine_seconds > 0) {
+    const auto refined = (*planning)->refine(refine_seconds);
+    if (!refined) return refined.error();
+    note("timed " + std::to_string(refined->timed) + " of " + std::to_string(refined->asked) +
+         " primitives that the plan hangs on; " +
+         (refined->settled ? "no other could make it faster, as far as predictions can be trusted"
+                           : "more time would settle more of them"));
+  }
   const auto selection = (*planning)->select();
   if (!selection) return selection.error();
   if (!request.export_file.empty()) {
@@ -141,6 +160,9 @@ void add_select(CLI::App& app, Action& action) {
   verb->add_option("-o,--output", request->output,
                    "Writes the plan as JSON (docs/plan-format.md) to this file, - for standard "
                    "output.");
+  verb->add_option("--refine", request->refine,
+                   "First times what the plan hangs on, for so long, e.g. 5s, and adds the times "
+                   "to the profile.");
   verb->add_option("--export-problem", request->export_file,
                    "Writes the optimisation problem with its solution as JSON.");
   verb->add_flag("--json", request->json, "Prints the plan as one JSON document.");

@@ -13,12 +13,11 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
     return make_error(ErrorCode::usage, "times need a model, a profile, or both");
   }
   std::unique_ptr<Times> times(new Times);
-  TimingMode timing_mode = TimingMode::warm;
   if (!files.model.empty()) {
     Result<std::unique_ptr<PerformanceModel>> model = load_model(files.model);
     if (!model) return model.error();
     times->model_ = std::move(*model);
-    timing_mode = times->model_->info().timing_mode;
+    times->timing_mode_ = times->model_->info().timing_mode;
     times->predicted_ = std::make_unique<PredictedCosts>(*times->model_, platform);
     times->costs_ = times->predicted_.get();
   }
@@ -36,9 +35,9 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
                                                   "' was measured on " + elsewhere +
                                                   ", not on this platform, " + platform.id());
   }
-  if (times->model_ == nullptr) timing_mode = here->timing_mode;
+  if (times->model_ == nullptr) times->timing_mode_ = here->timing_mode;
   times->measured_ =
-      std::make_unique<MeasuredCosts>(loaded->profile, platform, timing_mode, libraries);
+      std::make_unique<MeasuredCosts>(loaded->profile, platform, times->timing_mode_, libraries);
   times->costs_ = times->measured_.get();
   if (times->predicted_ != nullptr) {
     times->combined_ = std::make_unique<MeasuredOrPredicted>(*times->measured_, *times->predicted_);

@@ -28,6 +28,8 @@ class Times {
   /// Measured before predicted, or what there is of the two.
   const CostSource& costs() const { return *costs_; }
   const PerformanceModel* model() const { return model_.get(); }  ///< null: there is none
+  /// What the times mean: of the model, without one of the profile.
+  TimingMode timing_mode() const { return timing_mode_; }
   std::size_t measured() const { return measured_ ? measured_->size() : 0; }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -38,6 +40,7 @@ class Times {
   std::unique_ptr<MeasuredCosts> measured_;
   std::unique_ptr<CostSource> predicted_, combined_;
   const CostSource* costs_ = nullptr;
+  TimingMode timing_mode_ = TimingMode::cold_weights;
   std::vector<std::string> warnings_;
 };
 

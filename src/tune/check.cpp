@@ -136,8 +136,12 @@ Result<Check> check(const CheckRequest& request) {
   }
   const auto before = load_profile(path);
   if (!before) return before.error();
-  const auto points =
-      points_to_check(before->profile, *platform, request.timing_mode, request.points);
+  TimingMode mode = TimingMode::cold_weights;
+  for (const RunHeader& header : before->profile.runs) {
+    if (header.platform.id() == platform->id()) mode = header.timing_mode;
+  }
+  mode = request.timing_mode.value_or(mode);
+  const auto points = points_to_check(before->profile, *platform, mode, request.points);
   if (points.empty()) {
     return make_error(ErrorCode::bad_input, "profile '" + path.string() +
                                                 "' holds no convolutions of " + platform->id() +
@@ -156,9 +160,11 @@ Result<Check> check(const CheckRequest& request) {
   }
   ProfileOptions options;
   options.context = request.context;
-  options.timing_mode = request.timing_mode;
+  options.timing_mode = mode;
   options.output = file.path();
-  options.filter = [&](const PrimitiveInfo& info) { return primitives.contains(info.name); };
+  options.filter = [&](const Workload&, const PrimitiveInfo& info) {
+    return primitives.contains(info.name);
+  };
   options.progress = request.progress;
   options.stop = request.stop;
   const auto summary = profile(workloads, options);

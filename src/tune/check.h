@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ Check judge(std::vector<CheckPoint> points, std::vector<std::string> updated_lib
 
 struct CheckRequest {
   Context context;
-  TimingMode timing_mode = TimingMode::warm;
+  std::optional<TimingMode> timing_mode;    ///< null: that of the profile's latest run here
   std::filesystem::path profile;            ///< empty: this machine's place
   const PerformanceModel* model = nullptr;  ///< may be null
   std::size_t points = 10;

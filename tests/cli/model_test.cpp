@@ -102,6 +102,19 @@ TEST_F(ModelVerbs, TransferProfilesWithinItsBudget) {
   ASSERT_EQ(run("select " + network_ + " --threads 1"), 0) << shell_->err();
 }
 
+TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
+  const std::string select = "select " + network_ + " --threads 1 --json --model " + model_;
+  // Ends as soon as nothing is contested any more.
+  ASSERT_EQ(run(select + " --refine 60s"), 0) << shell_->err();
+  const auto refined = shell_->out_json();
+  for (const auto& layer : refined["layers"]) EXPECT_EQ(layer["source"], "measured") << layer;
+  // The times are kept: the same plan follows from them without measuring.
+  ASSERT_EQ(run(select), 0) << shell_->err();
+  EXPECT_EQ(shell_->out_json()["layers"], refined["layers"]);
+  expect_error(select + " --refine soon", 2, "'soon' is not a time");
+  expect_error(select + " --refine 0", 2, "'0' is not a time");
+}
+
 TEST_F(ModelVerbs, EvaluateReportsRegretInTheDocumentedSchema) {
   ASSERT_EQ(run("evaluate " + model_ + " " + profile_ + " --json --network " + network_), 0)
       << shell_->err();

@@ -38,7 +38,7 @@ class Profiling : public testing::Test {
   ~Profiling() override { fs::remove_all(folder_); }
 
   void only(std::set<std::string> names) {
-    options_.filter = [names](const PrimitiveInfo& info) { return names.contains(info.name); };
+    options_.filter = [names](const Workload&, const PrimitiveInfo& info) { return names.contains(info.name); };
   }
   std::map<std::string, Measurement> measured() const {
     std::map<std::string, Measurement> result;
@@ -53,7 +53,7 @@ class Profiling : public testing::Test {
 };
 
 TEST_F(Profiling, EveryPrimitiveGetsItsVerdict) {
-  options_.filter = [](const PrimitiveInfo& info) { return info.name != "fatal"; };
+  options_.filter = [](const Workload&, const PrimitiveInfo& info) { return info.name != "fatal"; };
   const auto summary = profile({relu(8)}, options_);
   ASSERT_TRUE(summary.ok()) << summary.error().message;
   auto all = measured();
