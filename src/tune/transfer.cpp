@@ -6,6 +6,7 @@
 #include "profiler/machine.h"
 #include "profiler/sampler.h"
 #include "profiler/store.h"
+#include "src/tune/coverage.h"
 #include "src/tune/evaluate.h"
 
 namespace convopt {
@@ -47,7 +48,8 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
     options.output = outcome.profile;
     options.progress = request.progress;
     options.stop = request.stop;
-    const auto summary = profile(sample_workloads(kMostWorkloads, request.seed), options);
+    const auto pool = order_by_coverage(sample_workloads(kMostWorkloads, request.seed));
+    const auto summary = profile(pool, options);
     if (!summary) return summary.error();
     outcome.profile_seconds = summary->seconds;
     outcome.warnings = summary->warnings;
