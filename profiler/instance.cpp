@@ -112,7 +112,7 @@ double Instance::error(const RunArgs& args) {
       !reference::tail_is_zero(result)) {
     return std::numeric_limits<double>::infinity();
   }
-  if (workload_.has_weights()) return point_error(result);
+  if (workload_.op == Op::conv || workload_.op == Op::fully_connected) return point_error(result);
   const TensorShape shape = workload_.output();
   const bool is_new = expected_.empty();
   if (is_new) expected_ = tensor(shape, Layout::nchw);
@@ -122,7 +122,7 @@ double Instance::error(const RunArgs& args) {
     reference_args.sources = sources(Layout::nchw).views;
     reference_args.destination = expected;
     if (workload_.epilogue.residual) reference_args.residual = residual(Layout::nchw);
-    reference::run(workload_, {}, reference_args);
+    reference::run(workload_, parameters(), reference_args);
   }
   return reference::max_relative_error(result, expected);
 }

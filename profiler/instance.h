@@ -53,7 +53,7 @@ class Instance {
   std::map<Layout, Sources> sources_;
   std::map<Layout, Buffer> residuals_;
   std::vector<Point> points_;
-  Buffer expected_;  ///< nchw; only where there are no weights
+  Buffer expected_;  ///< nchw; only where results are compared in full
 };
 
 }  // namespace convopt

@@ -38,7 +38,9 @@ class Profiling : public testing::Test {
   ~Profiling() override { fs::remove_all(folder_); }
 
   void only(std::set<std::string> names) {
-    options_.filter = [names](const Workload&, const PrimitiveInfo& info) { return names.contains(info.name); };
+    options_.filter = [names](const Workload&, const PrimitiveInfo& info) {
+      return names.contains(info.name);
+    };
   }
   std::map<std::string, Measurement> measured() const {
     std::map<std::string, Measurement> result;

@@ -1,0 +1,52 @@
+// What every kernel is checked against while it is profiled.
+#include "profiler/instance.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <set>
+#include <string>
+
+#include "convopt/primitive.hpp"
+#include "profiler/buffer.h"
+#include "profiler/sampler.h"
+
+namespace convopt {
+namespace {
+
+TEST(Instance, EveryOperationIsCheckedAgainstTheRightReference) {
+  const auto registry = Registry::create({default_isa(), 1, SIZE_MAX});
+  ASSERT_TRUE(registry) << registry.error().message;
+  std::set<Op> checked;
+  for (int number = 0; number < kOpCount; ++number) {
+    SampleLimits limits;
+    limits.ops = {static_cast<Op>(number)};
+    limits.max_bytes = 1U << 20U;
+    for (const Workload& workload : sample_workloads(2, 7, limits)) {
+      Instance instance(workload, 1);
+      for (const Primitive* primitive : (*registry)->primitives()) {
+        const PrimitiveInfo& info = primitive->info();
+        if (info.op != workload.op || !primitive->applicability(workload, (*registry)->context())) {
+          continue;
+        }
+        const auto kernel =
+            primitive->prepare(workload, instance.parameters(), (*registry)->context());
+        ASSERT_TRUE(kernel) << kernel.error().message;
+        Buffer workspace((*kernel)->workspace_bytes() / sizeof(float) + 1);
+        const RunArgs args = instance.args(info, workspace.data());
+        instance.reset(info, args);
+        // Nothing was written yet.
+        EXPECT_FALSE(std::isfinite(instance.error(args))) << workload.text() << " " << info.name;
+        (*kernel)->run(args);
+        EXPECT_LE(instance.error(args), error_bound(workload, info.traits))
+            << workload.text() << " " << info.name;
+        checked.insert(workload.op);
+      }
+    }
+  }
+  EXPECT_EQ(checked.size(), static_cast<std::size_t>(kOpCount));
+}
+
+}  // namespace
+}  // namespace convopt
