@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/profiler.h"
 #include "profiler/protocol.h"
@@ -168,6 +169,7 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
     options.timing_mode = setup.at("timing_mode").get<std::string>() == to_string(TimingMode::warm)
                               ? TimingMode::warm
                               : TimingMode::cold_weights;
+    bind_threads(context.threads);
     Worker worker(**registry, *heartbeat, options, setup.at("sentinel_ns").get<double>());
     if (!worker.greet()) return {};
     while (receive()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
@@ -270,6 +271,7 @@ Result<void> bench_action(const Request& request) {
   options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
                             ? TimingMode::warm
                             : TimingMode::cold_weights;
+  bind_threads(context->threads);
   Bench bench(*context, options);
   std::vector<LayerResult> results;
   bool failed = false;

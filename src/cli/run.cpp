@@ -11,6 +11,7 @@
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
 #include "primitives/reference/reference.h"
+#include "profiler/affinity.h"
 #include "profiler/profiler.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
@@ -374,6 +375,7 @@ Result<void> run(const Request& request) {
   const auto inputs = make_inputs(request, network);
   if (!inputs) return inputs.error();
 
+  bind_threads(context.threads);
   const NetworkWeights weights(network, request.seed);
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;

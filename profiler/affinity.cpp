@@ -1,0 +1,51 @@
+#include "profiler/affinity.h"
+
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <utility>
+
+namespace convopt {
+
+std::vector<int> binding_order(const std::vector<int>& processors,
+                               const std::vector<std::string>& siblings) {
+  std::map<std::string, int> seen;  // by core
+  std::vector<std::pair<int, int>> order;
+  for (std::size_t i = 0; i < processors.size(); ++i) {
+    // A processor whose core is unknown is one.
+    const int turn = siblings[i].empty() ? 0 : seen[siblings[i]]++;
+    order.emplace_back(turn, processors[i]);
+  }
+  std::ranges::sort(order);
+  std::vector<int> result;
+  for (const auto& [turn, processor] : order) result.push_back(processor);
+  return result;
+}
+
+void bind_threads(int threads) {
+  cpu_set_t allowed;
+  if (threads < 2 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  std::vector<int> processors;
+  std::vector<std::string> siblings;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    processors.push_back(cpu);
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                       "/topology/thread_siblings_list");
+    std::getline(file, siblings.emplace_back());
+  }
+  if (processors.size() < static_cast<std::size_t>(threads)) return;
+  const std::vector<int> order = binding_order(processors, siblings);
+#pragma omp parallel num_threads(threads)
+  {
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(order[static_cast<std::size_t>(omp_get_thread_num())], &own);
+    sched_setaffinity(0, sizeof(own), &own);
+  }
+}
+
+}  // namespace convopt
