@@ -39,6 +39,16 @@ struct Rows {
   std::int64_t count;
 };
 
+/// Calls `body(rows, i, row i of the view)` for all rows.
+template <class Body>
+void for_each_row(int threads, const TensorView& view, const Body& body) {
+  const Rows rows(view);
+  parallel_for(threads, rows.count, [&](std::int64_t number) {
+    const Rows::Index i = rows.index(number);
+    body(rows, i, rows.row(view, i));
+  });
+}
+
 /// Writes the zeros of a channel tail again after a function that does not keep them.
 void clear_tail(const TensorView& view, const Rows::Index& i, const Rows& rows, float* row) {
   const int used = view.shape.c - i.block * rows.block;
@@ -98,13 +108,11 @@ class ElementwiseKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& a = args.sources[0];
-    const Rows rows(out);
-    const bool gapless = out.column_stride == rows.block && a.column_stride == rows.block;
-    const std::int64_t row_width = std::int64_t{out.shape.w} * rows.block;
+    const int block = Rows(out).block;
+    const bool gapless = out.column_stride == block && a.column_stride == block;
+    const std::int64_t row_width = std::int64_t{out.shape.w} * block;
     if (op_ == Op::activation) {
-      parallel_for(threads_, rows.count, [&](std::int64_t number) {
-        const Rows::Index i = rows.index(number);
-        float* const to = rows.row(out, i);
+      for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
         const float* const from = rows.row(a, i);
         // Without gaps between pixels a row is one stretch.
         for (int w = 0; w < (gapless ? 1 : out.shape.w); ++w) {
@@ -119,16 +127,14 @@ class ElementwiseKernel final : public WeightlessKernel {
     const bool repeats_channels = b.shape.c == 1 && out.shape.c > 1;
     const bool repeats_columns = b.shape.w == 1 && out.shape.w > 1;
     // With one channel per block, pixels are what lies next to each other.
-    const bool one_value_per_row = repeats_columns && rows.block == 1 && gapless;
+    const bool one_value_per_row = repeats_columns && block == 1 && gapless;
     const bool whole_rows =
-        one_value_per_row || (gapless && b.column_stride == rows.block && !repeats_columns &&
-                              (rows.block == 1 || !repeats_channels));
-    const bool one_value = one_value_per_row || (repeats_channels && rows.block > 1);
-    const std::int64_t width = whole_rows ? row_width : rows.block;
+        one_value_per_row || (gapless && b.column_stride == block && !repeats_columns &&
+                              (block == 1 || !repeats_channels));
+    const bool one_value = one_value_per_row || (repeats_channels && block > 1);
+    const std::int64_t width = whole_rows ? row_width : block;
     const std::int64_t step_b = repeats_columns ? 0 : b.column_stride;
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
-      float* const to = rows.row(out, i);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const float* const from_a = rows.row(a, i);
       const float* const from_b =
           b.data + b.offset(b.shape.n == 1 ? 0 : i.n, repeats_channels ? 0 : i.block * rows.block,
@@ -221,10 +227,7 @@ class NearestKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const Rows rows(out);
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
-      float* to = rows.row(out, i);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const float* from =
           in.data + in.offset(i.n, i.block * rows.block, i.row / shape_.stride_h, 0);
       for (int w = 0; w < in.shape.w; ++w, from += in.column_stride) {
@@ -250,13 +253,10 @@ class BilinearKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const Rows rows(out);
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const Place y = place(i.row, shape_.stride_h, shape_.ih);
       const float* const top = in.data + in.offset(i.n, i.block * rows.block, y.first, 0);
       const float* const bottom = in.data + in.offset(i.n, i.block * rows.block, y.second, 0);
-      float* const to = rows.row(out, i);
       for (int w = 0; w < out.shape.w; ++w) {
         const Place x = place(w, shape_.stride_w, shape_.iw);
         const std::int64_t left = x.first * in.column_stride;
@@ -363,11 +363,8 @@ class ChannelKernel final : public WeightlessKernel {
   void gather(const RunArgs& args) const {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const Rows rows(out);
     const int block = channel_block(in.layout);
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
-      float* to = rows.row(out, i);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c - first);
       const float* from = in.data + in.offset(i.n, 0, i.row, 0);
@@ -398,10 +395,7 @@ class PadKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const Rows rows(out);
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
-      float* const to = rows.row(out, i);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int row = i.row - shape_.pad_top;
       const bool inside = row >= 0 && row < in.shape.h;
       const float* from = inside ? in.data + in.offset(i.n, i.block * rows.block, row, 0) : nullptr;
@@ -430,12 +424,9 @@ class DepthToSpaceKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const Rows rows(out);
     const int fh = shape_.stride_h;
     const int fw = shape_.stride_w;
-    parallel_for(threads_, rows.count, [&](std::int64_t number) {
-      const Rows::Index i = rows.index(number);
-      float* const to = rows.row(out, i);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c - first);
       for (int x = 0; x < fw; ++x) {
