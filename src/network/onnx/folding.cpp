@@ -336,7 +336,8 @@ Folded fold_product(const Node& node, const Inputs& in) {
 Folded fold_constant(const Node& node, const std::filesystem::path& folder) {
   if (const auto* tensor = node.tensor("value")) return read_tensor(*tensor, folder);
   if (node.has("value_int")) return Constant::of_integers({}, {node.integer("value_int", 0)});
-  if (node.has("value_float")) return Constant::of_floats({}, {node.number("value_float", 0)});
+  if (node.has("value_float"))
+    return Constant::of_floats({}, {node.number_or_infinite("value_float", 0)});
   if (node.has("value_ints")) {
     auto values = node.integers("value_ints");
     const auto count = static_cast<std::int64_t>(values.size());

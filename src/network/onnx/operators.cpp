@@ -499,7 +499,6 @@ Importer::Made Importer::activation(const Node& node) {
   Activation activation = kinds.at(node.type());
   if (node.type() == "LeakyRelu" || node.type() == "Elu")
     activation.alpha = node.number("alpha", activation.alpha);
-  if (!std::isfinite(activation.alpha)) return node.error("its alpha must be finite");
   if (node.text("approximate", "none") != "none") return node.unsupported("its approximation");
   return activate(node, **x, activation);
 }
@@ -510,8 +509,8 @@ Importer::Made Importer::clip(const Node& node) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   std::optional<float> low, high;
   if (node.opset() < 11) {
-    low = node.number("min", -kLargest);
-    high = node.number("max", kLargest);
+    low = node.number_or_infinite("min", -kLargest);
+    high = node.number_or_infinite("max", kLargest);
   } else {
     const auto least = scalar_input(node, 1);
     if (!least) return least.error();
@@ -525,6 +524,8 @@ Importer::Made Importer::clip(const Node& node) {
                         finite(high.value_or(kLargest))};
   if (std::isnan(activation.alpha) || std::isnan(activation.beta))
     return node.error("its bounds must be numbers");
+  if (activation.alpha > activation.beta)
+    return node.error("its lower bound lies above its upper one");
   if (activation.alpha == -kLargest && activation.beta == kLargest) return **x;
   if (activation.alpha == 0 && activation.beta == kLargest) activation = {ActivationKind::relu};
   return activate(node, **x, activation);
