@@ -363,6 +363,28 @@ TEST(OnnxRefusals, AttributesOfOtherTypes) {
   }
 }
 
+TEST(OnnxRefusals, OperatorsWithTooManyInputs) {
+  OnnxModel model(13);
+  model.input("x", {1, 3, 4, 4}).floats("a", {}, {1});
+  model.node("Div", {"a", "a", "x"}, {"y"});
+  expect_refused(model.output("y"), {"'y'", "'Div'", "two inputs"});
+}
+
+TEST(OnnxInputs, MayBeSingleNumbers) {
+  OnnxModel model(13);
+  model.input("x", {}).node("ReduceMean", {"x"}, {"m"}).node("Relu", {"m"}, {"y"}).output("y");
+  const Computed computed = compute(model);
+  ASSERT_EQ(computed.outputs.size(), 1U);
+  EXPECT_EQ(computed.outputs[0], std::vector<float>{std::max(computed.inputs[0][0], 0.0F)});
+}
+
+TEST(OnnxRefusals, PartsThatOverflow) {
+  OnnxModel model(13);
+  model.input("x", {1, 3, 4, 4}).integers("parts", {1, INT64_MAX, 3});
+  model.node("Split", {"x", "parts"}, {"a", "b", "c"}, {{"axis", std::int64_t{1}}});
+  expect_refused(model.output("b"), {"'a'", "'Split'"});
+}
+
 TEST(OnnxRefusals, OperatorsWithTooFewInputs) {
   for (const char* type : {"Conv",
                            "ConvTranspose",

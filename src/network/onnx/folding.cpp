@@ -289,7 +289,8 @@ Folded fold_range(const Node& node, const Inputs& in) {
     if (result.is_float) {
       result.floats.push_back(static_cast<float>(start + i * delta));
     } else {
-      result.integers.push_back(to_integer(start) + i * to_integer(delta));
+      const std::int64_t distance = wrapped(i, in[2]->integers[0], std::multiplies<>());
+      result.integers.push_back(wrapped(in[0]->integers[0], distance, std::plus<>()));
     }
   }
   result.dims = {static_cast<std::int64_t>(result.size())};

@@ -340,7 +340,7 @@ Importer::Made Importer::reduce(const Node& node) {
   Integers axes = integers_of(node, "axes", given->get());
   const std::size_t rank = (*x)->dims.size();
   if (axes.empty()) {
-    if (node.integer("noop_with_empty_axes", 0) != 0) return **x;
+    if (rank == 0 || node.integer("noop_with_empty_axes", 0) != 0) return **x;
     axes.resize(rank);
     std::iota(axes.begin(), axes.end(), std::int64_t{0});
   }
@@ -643,6 +643,7 @@ Importer::Made Importer::arithmetic(const Node& node) {
   if (!left) return left.error();
   const auto right = input(node, 1);
   if (!right) return right.error();
+  if (node.input_count() > 2) return node.error("it has more than two inputs");
   auto known = pattern(node);
   if (!known) return known.error();
   if (*known) return std::move(**known);
@@ -939,9 +940,10 @@ Result<void> Importer::split(const Node& node) {
     for (std::int64_t i = 0; i < count; ++i)
       parts.push_back(std::min(part, std::max<std::int64_t>(size - i * part, 0)));
   }
-  std::int64_t total = 0;
-  for (const std::int64_t part : parts) total = part < 1 || total > size ? size + 1 : total + part;
-  if (std::ssize(parts) != node.output_count() || total != size)
+  std::int64_t rest = size;
+  for (const std::int64_t part : parts)
+    rest = part >= 1 && part <= rest ? rest - part : -1;  // -1 stays: no part fits into it
+  if (std::ssize(parts) != node.output_count() || rest != 0)
     return fail_all(node.error("its parts do not add up to " + std::to_string(size)));
   std::int64_t first = 0;
   for (int i = 0; i < node.output_count(); ++i) {
