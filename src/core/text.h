@@ -27,6 +27,9 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
   }
 }
 
+/// Whether JSON can hold the text as it is.
+bool is_utf8(std::string_view text);
+
 /// The entry of `names` closest to `name` if it is close enough to be a misspelling, else empty.
 std::string_view closest_name(std::string_view name, const std::vector<std::string_view>& names);
 

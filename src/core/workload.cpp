@@ -634,13 +634,16 @@ Result<Workload> Workload::parse(std::string_view text) {
   }
   // Windows and factors that are no windows must not fail the convolution's checks.
   ConvShape checked = workload.shape;
+  if (workload.op != Op::conv && workload.op != Op::fully_connected) {
+    checked.oc = checked.groups = checked.ic;  // no weights from every channel to every other
+  }
   if (workload.op == Op::lrn) checked.kh = 1;
   if (workload.op == Op::upsample_nearest || workload.op == Op::upsample_bilinear ||
       workload.op == Op::upsample_corners || workload.op == Op::depth_to_space) {
     checked.stride_h = checked.stride_w = 1;
   }
   if (auto valid = checked.validate(); !valid) return valid.error();
-  if (workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1 ||
+  if (workload.shape.oc < 1 || workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1 ||
       !parts_fit(workload)) {
     return bad_text(kWhat, text);
   }

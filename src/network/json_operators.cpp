@@ -352,7 +352,8 @@ Result<Attributes::Value> read_attribute(const Json& json,
     case AttributeType::number: {
       if (!json.is_number()) return bad("a number");
       const double number = json.get<double>();
-      if (!(std::abs(number) <= std::numeric_limits<float>::max()))
+      // The shortest text of the largest number is a little larger; it rounds to it.
+      if (!std::isfinite(static_cast<float>(number)))
         return bad("a number that single precision can hold");
       return Value(static_cast<float>(number));
     }

@@ -15,6 +15,7 @@
 #include "convopt/primitive.hpp"
 #include "src/runtime/executor.h"
 #include "src/runtime/weights.h"
+#include "tests/support/reference_network.h"
 
 namespace convopt::testing {
 
@@ -75,16 +76,10 @@ class PlanBuilder {
   Plan plan_;
 };
 
-using Tensors = std::vector<std::vector<float>>;
-
 Tensors random_inputs(const Network& network, std::uint64_t seed = kSeed);
 Tensors empty_outputs(const Network& network);
 std::vector<std::span<const float>> read_spans(const Tensors& tensors);
 std::vector<std::span<float>> write_spans(Tensors& tensors);
-
-/// The network's operators one by one, each by its definition, in nchw.
-Tensors reference_outputs(const Network& network, const WeightSource& weights,
-                          const Tensors& inputs);
 
 /// Executes the plan twice, with outputs full of NaN, and compares with reference_outputs.
 void expect_computes(const Network& network, const Plan& plan, const Registry& registry,

@@ -289,7 +289,8 @@ Folded fold_range(const Node& node, const Inputs& in) {
     if (result.is_float) {
       result.floats.push_back(static_cast<float>(start + i * delta));
     } else {
-      result.integers.push_back(to_integer(start) + i * to_integer(delta));
+      const std::int64_t distance = wrapped(i, in[2]->integers[0], std::multiplies<>());
+      result.integers.push_back(wrapped(in[0]->integers[0], distance, std::plus<>()));
     }
   }
   result.dims = {static_cast<std::int64_t>(result.size())};
@@ -336,7 +337,8 @@ Folded fold_product(const Node& node, const Inputs& in) {
 Folded fold_constant(const Node& node, const std::filesystem::path& folder) {
   if (const auto* tensor = node.tensor("value")) return read_tensor(*tensor, folder);
   if (node.has("value_int")) return Constant::of_integers({}, {node.integer("value_int", 0)});
-  if (node.has("value_float")) return Constant::of_floats({}, {node.number("value_float", 0)});
+  if (node.has("value_float"))
+    return Constant::of_floats({}, {node.number_or_infinite("value_float", 0)});
   if (node.has("value_ints")) {
     auto values = node.integers("value_ints");
     const auto count = static_cast<std::int64_t>(values.size());

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "src/core/text.h"
 #include "src/network/messages.h"
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/reader.h"
@@ -91,6 +92,7 @@ Result<void> Importer::read_inputs() {
   for (const ::onnx::ValueInfoProto& info : model_.graph().input()) {
     // Before version 4 of the format, every initializer was an input, too.
     if (initializers_.contains(info.name())) continue;
+    if (!is_utf8(info.name())) return bad("the name " + in_quotes(info.name()) + " is not UTF-8");
     Value value;
     const auto& type = info.type().tensor_type();
     if (!info.type().has_tensor_type() || type.elem_type() != ::onnx::TensorProto::FLOAT) {
@@ -148,7 +150,9 @@ Result<void> Importer::read_nodes() {
   for (const ::onnx::NodeProto& proto : model_.graph().node()) {
     std::string name = proto.name();
     if (name.empty() && proto.output_size() > 0) name = proto.output(0);
-    if (name.empty()) name = proto.op_type();
+    // A name that no plan could repeat is as good as none.
+    if (name.empty() || !is_utf8(name))
+      name = is_utf8(proto.op_type()) ? proto.op_type() : "operator";
     nodes_.emplace_back(proto, fresh(std::move(name)), opset_);
     if (auto ok = read_node(nodes_.back()); !ok) return ok;
   }

@@ -124,6 +124,8 @@ class Importer {
   Made binary(const Node& node, Op op, const Value& left, const Value& right);
   Made linear(const Node& node, const Value& x, std::shared_ptr<const StoredWeights> weights,
               std::int64_t inputs, std::int64_t outputs);
+  Made resampled(const Node& node, const Value& x, std::shared_ptr<const StoredWeights> rows,
+                 std::shared_ptr<const StoredWeights> columns);
   Made reduced(const Node& node, const Value& x, const std::vector<std::size_t>& axes, bool keep,
                PoolKind kind);
   Made normalized(const Node& node, const Value& x, std::size_t axis, float epsilon,

@@ -1,5 +1,7 @@
 #include "src/network/onnx/node.h"
 
+#include <cmath>
+
 #include "src/network/messages.h"
 
 namespace convopt::onnx_reader {
@@ -28,6 +30,13 @@ std::int64_t Node::integer(std::string_view attribute, std::int64_t fallback) co
 }
 
 float Node::number(std::string_view attribute, float fallback) const {
+  const float value = number_or_infinite(attribute, fallback);
+  if (std::isfinite(value)) return value;
+  if (!fault_) fault_ = "its attribute " + in_quotes(attribute) + " is not a finite number";
+  return fallback;
+}
+
+float Node::number_or_infinite(std::string_view attribute, float fallback) const {
   const AttributeProto* found = find(attribute, AttributeProto::FLOAT);
   return found != nullptr ? found->f() : fallback;
 }

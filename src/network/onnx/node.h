@@ -32,7 +32,9 @@ class Node {
 
   bool has(std::string_view attribute) const { return find(attribute) != nullptr; }
   std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
+  /// A finite one; anything else is a fault.
   float number(std::string_view attribute, float fallback) const;
+  float number_or_infinite(std::string_view attribute, float fallback) const;
   std::string text(std::string_view attribute, std::string fallback = {}) const;
   std::vector<std::int64_t> integers(std::string_view attribute) const;
   std::vector<float> numbers(std::string_view attribute) const;

@@ -340,7 +340,7 @@ Importer::Made Importer::reduce(const Node& node) {
   Integers axes = integers_of(node, "axes", given->get());
   const std::size_t rank = (*x)->dims.size();
   if (axes.empty()) {
-    if (node.integer("noop_with_empty_axes", 0) != 0) return **x;
+    if (rank == 0 || node.integer("noop_with_empty_axes", 0) != 0) return **x;
     axes.resize(rank);
     std::iota(axes.begin(), axes.end(), std::int64_t{0});
   }
@@ -499,7 +499,6 @@ Importer::Made Importer::activation(const Node& node) {
   Activation activation = kinds.at(node.type());
   if (node.type() == "LeakyRelu" || node.type() == "Elu")
     activation.alpha = node.number("alpha", activation.alpha);
-  if (!std::isfinite(activation.alpha)) return node.error("its alpha must be finite");
   if (node.text("approximate", "none") != "none") return node.unsupported("its approximation");
   return activate(node, **x, activation);
 }
@@ -510,8 +509,8 @@ Importer::Made Importer::clip(const Node& node) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   std::optional<float> low, high;
   if (node.opset() < 11) {
-    low = node.number("min", -kLargest);
-    high = node.number("max", kLargest);
+    low = node.number_or_infinite("min", -kLargest);
+    high = node.number_or_infinite("max", kLargest);
   } else {
     const auto least = scalar_input(node, 1);
     if (!least) return least.error();
@@ -525,6 +524,8 @@ Importer::Made Importer::clip(const Node& node) {
                         finite(high.value_or(kLargest))};
   if (std::isnan(activation.alpha) || std::isnan(activation.beta))
     return node.error("its bounds must be numbers");
+  if (activation.alpha > activation.beta)
+    return node.error("its lower bound lies above its upper one");
   if (activation.alpha == -kLargest && activation.beta == kLargest) return **x;
   if (activation.alpha == 0 && activation.beta == kLargest) activation = {ActivationKind::relu};
   return activate(node, **x, activation);
@@ -552,8 +553,18 @@ Importer::Made Importer::prelu(const Node& node) {
   const bool one =
       *slope != nullptr && (*slope)->is_float && (*slope)->size() > 0 &&
       std::ranges::all_of((*slope)->floats, [&](float v) { return v == (*slope)->floats[0]; });
-  if (!one) return node.unsupported("a slope that differs from channel to channel");
-  return activate(node, **x, {ActivationKind::leaky_relu, (*slope)->floats[0]});
+  if (one) return activate(node, **x, {ActivationKind::leaky_relu, (*slope)->floats[0]});
+  if (*slope == nullptr || !(*slope)->is_float) return node.error("its slope must be float32");
+  // slope * x + (1 - slope) * relu(x)
+  Constant rest = **slope;
+  for (float& value : rest.floats) value = 1 - value;
+  const auto positive = activate(node, **x, {ActivationKind::relu});
+  if (!positive) return positive;
+  const auto above = scale_shift(node, *positive, &rest, nullptr);
+  if (!above) return above;
+  const auto line = scale_shift(node, **x, slope->get(), nullptr);
+  if (!line) return line;
+  return binary(node, Op::add, *line, *above);
 }
 
 Importer::Made Importer::power(const Node& node) {
@@ -632,6 +643,7 @@ Importer::Made Importer::arithmetic(const Node& node) {
   if (!left) return left.error();
   const auto right = input(node, 1);
   if (!right) return right.error();
+  if (node.input_count() > 2) return node.error("it has more than two inputs");
   auto known = pattern(node);
   if (!known) return known.error();
   if (*known) return std::move(**known);
@@ -928,9 +940,10 @@ Result<void> Importer::split(const Node& node) {
     for (std::int64_t i = 0; i < count; ++i)
       parts.push_back(std::min(part, std::max<std::int64_t>(size - i * part, 0)));
   }
-  std::int64_t total = 0;
-  for (const std::int64_t part : parts) total = part < 1 || total > size ? size + 1 : total + part;
-  if (std::ssize(parts) != node.output_count() || total != size)
+  std::int64_t rest = size;
+  for (const std::int64_t part : parts)
+    rest = part >= 1 && part <= rest ? rest - part : -1;  // -1 stays: no part fits into it
+  if (std::ssize(parts) != node.output_count() || rest != 0)
     return fail_all(node.error("its parts do not add up to " + std::to_string(size)));
   std::int64_t first = 0;
   for (int i = 0; i < node.output_count(); ++i) {
@@ -1107,6 +1120,75 @@ Importer::Made Importer::pad(const Node& node) {
   return padded;
 }
 
+namespace {
+
+/// How one dimension is resized: every result a weighted sum of the input's values.
+struct ResizeAxis {
+  std::int64_t in = 0, out = 0;
+  double scale = 1;
+};
+
+struct ResizeMode {
+  bool linear = false;
+  std::string place, rounding;  ///< as the operator calls them
+
+  /// Where result i lies among the inputs.
+  double position(const ResizeAxis& axis, std::int64_t i) const {
+    const auto at = static_cast<double>(i);
+    if (place == "asymmetric") return at / axis.scale;
+    if (place == "align_corners")
+      return axis.out == 1
+                 ? 0
+                 : at * static_cast<double>(axis.in - 1) / static_cast<double>(axis.out - 1);
+    if (place == "pytorch_half_pixel" && axis.out == 1) return 0;
+    const double centre = (at + 0.5) / axis.scale - 0.5;
+    if (place != "half_pixel_symmetric") return centre;
+    const double lost =
+        1 - static_cast<double>(axis.out) / (axis.scale * static_cast<double>(axis.in));
+    return centre + static_cast<double>(axis.in) / 2 * lost;
+  }
+  double nearest(double at) const {
+    if (rounding == "floor") return std::floor(at);
+    if (rounding == "ceil") return std::ceil(at);
+    return rounding == "round_prefer_ceil" ? std::floor(at + 0.5) : std::ceil(at - 0.5);
+  }
+  /// One row of weights per result.
+  std::vector<float> weights(const ResizeAxis& axis) const {
+    std::vector<float> matrix(static_cast<std::size_t>(axis.in * axis.out), 0.0F);
+    for (std::int64_t i = 0; i < axis.out; ++i) {
+      const double at = position(axis, i);
+      const double below = linear ? std::floor(at) : nearest(at);
+      const auto add = [&](double index, double weight) {
+        const double inside = std::clamp(index, 0.0, static_cast<double>(axis.in - 1));
+        matrix[static_cast<std::size_t>(i * axis.in) + static_cast<std::size_t>(inside)] +=
+            static_cast<float>(weight);
+      };
+      add(below, linear ? 1 - (at - below) : 1);
+      if (linear) add(below + 1, at - below);
+    }
+    return matrix;
+  }
+};
+
+/// The operation of the network that does it, if there is one: those repeat pixels or interpolate
+/// between them by whole factors.
+std::optional<Op> upsampling(const ResizeMode& mode, const ResizeAxis& rows,
+                             const ResizeAxis& columns) {
+  for (const ResizeAxis* axis : {&rows, &columns})
+    if (axis->scale != std::floor(axis->scale) || axis->scale < 1) return std::nullopt;
+  const bool half_pixel = mode.place.find("half_pixel") != std::string::npos;
+  if (mode.linear)
+    return half_pixel                      ? std::optional(Op::upsample_bilinear)
+           : mode.place == "align_corners" ? std::optional(Op::upsample_corners)
+                                           : std::nullopt;
+  // A centre never lies half-way between two pixels.
+  const bool repeats = (mode.place == "asymmetric" && mode.rounding == "floor") ||
+                       (half_pixel && mode.rounding.starts_with("round_prefer"));
+  return repeats ? std::optional(Op::upsample_nearest) : std::nullopt;
+}
+
+}  // namespace
+
 Importer::Made Importer::resize(const Node& node) {
   const auto x = tensor_input(node, 0);
   if (!x) return x.error();
@@ -1118,44 +1200,89 @@ Importer::Made Importer::resize(const Node& node) {
   if (!scales) return scales.error();
   const auto sizes = constant_input(node, is_new ? 3 : node.input_count());
   if (!sizes) return sizes.error();
-  std::vector<double> factors;
+  std::vector<ResizeAxis> axes;
+  const auto add_axis = [&](double size, double scale) {
+    if (axes.size() < dims.size() && size >= 1 && size <= static_cast<double>(kMaxSize))
+      axes.push_back({dims[axes.size()], static_cast<std::int64_t>(size), scale});
+  };
+  const auto of_scale = [&](double scale) {
+    const std::size_t at = axes.size();
+    // In single precision, as the scale is given: ten times 0.7 are seven.
+    if (at < dims.size())
+      add_axis(std::floor(static_cast<float>(dims[at]) * static_cast<float>(scale)), scale);
+  };
+  std::size_t given = 0;
   if (*sizes != nullptr && (*sizes)->size() > 0) {
-    for (std::size_t i = 0; i < std::min<std::size_t>((*sizes)->size(), 4); ++i)
-      factors.push_back((*sizes)->at(i) / static_cast<double>(dims[i]));
+    given = (*sizes)->size();
+    if (node.text("keep_aspect_ratio_policy", "stretch") != "stretch")
+      return node.unsupported("keeping the aspect ratio");
+    for (std::size_t i = 0; i < std::min<std::size_t>(given, dims.size()); ++i)
+      add_axis((*sizes)->at(i), (*sizes)->at(i) / static_cast<double>(dims[i]));
   } else if (*scales != nullptr) {
-    for (std::size_t i = 0; i < (*scales)->size(); ++i) factors.push_back((*scales)->at(i));
+    given = (*scales)->size();
+    for (std::size_t i = 0; i < given; ++i) of_scale((*scales)->at(i));
   } else {
-    for (const float factor : node.numbers("scales")) factors.push_back(factor);
+    given = node.numbers("scales").size();
+    for (const float scale : node.numbers("scales")) of_scale(scale);
   }
-  if (factors.size() != 4 || factors[0] != 1 || factors[1] != 1)
+  if (given != dims.size() || axes.size() != dims.size())
+    return node.error("its scales or sizes do not fit its input " + dims_text(dims));
+  if (axes[0].out != dims[0] || axes[1].out != dims[1])
     return node.unsupported("resizing anything but the pixels of images");
-  for (const double factor : factors)
-    if (!(factor >= 1) || factor > static_cast<double>(kMaxSize) || factor != std::floor(factor))
-      return node.unsupported("a factor that is no whole number");
-  const Pair factor{static_cast<int>(factors[2]), static_cast<int>(factors[3])};
 
-  const std::string mode = node.text("mode", "nearest");
-  const std::string place =
-      node.text("coordinate_transformation_mode", is_new ? "half_pixel" : "asymmetric");
-  const std::string rounding = node.text("nearest_mode", is_new ? "round_prefer_floor" : "floor");
-  const bool half_pixel =
-      place == "half_pixel" || place == "pytorch_half_pixel" || place == "half_pixel_symmetric";
-  std::optional<Op> op;
-  if (mode == "nearest") {
-    // With whole factors these repeat pixels: a centre never lies half-way between two pixels.
-    if ((place == "asymmetric" && rounding == "floor") ||
-        (half_pixel && rounding.starts_with("round_prefer")))
-      op = Op::upsample_nearest;
-  } else if (mode == "linear") {
-    if (half_pixel) op = Op::upsample_bilinear;
-    if (place == "align_corners") op = Op::upsample_corners;
+  const std::string mode_name = node.text("mode", "nearest");
+  ResizeMode mode;
+  mode.linear = mode_name == "linear" || mode_name == "bilinear";
+  mode.place = node.text("coordinate_transformation_mode", is_new ? "half_pixel" : "asymmetric");
+  mode.rounding = node.text("nearest_mode", is_new ? "round_prefer_floor" : "floor");
+  constexpr std::array kPlaces = {"half_pixel", "pytorch_half_pixel", "half_pixel_symmetric",
+                                  "asymmetric", "align_corners"};
+  constexpr std::array kRoundings = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+  if ((!mode.linear && mode_name != "nearest") ||
+      std::ranges::find(kPlaces, mode.place) == kPlaces.end() ||
+      std::ranges::find(kRoundings, mode.rounding) == kRoundings.end())
+    return node.unsupported("the mode " + mode_name + " with " + mode.place + " and " +
+                            mode.rounding);
+  if (node.integer("antialias", 0) != 0) return node.unsupported("antialiasing");
+  if (axes[2].out == dims[2] && axes[3].out == dims[3]) return **x;
+  if (const auto op = upsampling(mode, axes[2], axes[3])) {
+    const auto tensor = image(node, **x);
+    if (!tensor) return tensor.error();
+    const Pair factor{static_cast<int>(axes[2].scale), static_cast<int>(axes[3].scale)};
+    const auto result = graph_.add_upsample(label(node), *op, *tensor, factor);
+    if (!result) return result.error();
+    return made(result, dims_of(graph_.shape(*result), 4));
   }
-  if (!op) return node.unsupported("the mode " + mode + " with " + place + " and " + rounding);
-  const auto tensor = image(node, **x);
+  const auto matrix = [&](const ResizeAxis& axis) {
+    return std::make_shared<const StoredWeights>(mode.weights(axis), std::vector<float>());
+  };
+  for (const ResizeAxis& axis : {axes[2], axes[3]})
+    if (axis.in * axis.out > kMaxSize) return node.error("its result is too large");
+  return resampled(node, **x, matrix(axes[2]), matrix(axes[3]));
+}
+
+/// Rows, then columns: each a product with a matrix, for which they are taken as channels.
+Importer::Made Importer::resampled(const Node& node, const Value& x, WeightsPointer rows,
+                                   WeightsPointer columns) {
+  const int images = static_cast<int>(x.dims[0] * x.dims[1]);
+  const int height = static_cast<int>(x.dims[2]);
+  const int width = static_cast<int>(x.dims[3]);
+  ConvAttributes attributes;
+  attributes.oc = static_cast<int>(std::ssize(rows->weights) / height);
+  const int new_width = static_cast<int>(std::ssize(columns->weights) / width);
+  Dims dims = {x.dims[0], x.dims[1], attributes.oc, new_width};
+  const auto unmoved = plain(node.name(), x);
+  if (!unmoved) return unmoved.error();
+  auto tensor = shaped(node.name(), **unmoved, {images, height, width, 1});
   if (!tensor) return tensor.error();
-  const auto result = graph_.add_upsample(label(node), *op, *tensor, factor);
-  if (!result) return result.error();
-  return made(result, dims_of(graph_.shape(*result), 4));
+  tensor = graph_.add_conv({fresh(node.name() + "/rows"), std::string(node.type())}, *tensor,
+                           attributes, std::move(rows));
+  if (!tensor) return tensor.error();
+  tensor = graph_.add_reshape({fresh(node.name() + "/reshape"), "reshape"}, *tensor,
+                              {images * attributes.oc, width, 1, 1});
+  if (!tensor) return tensor.error();
+  return made(graph_.add_fully_connected(label(node), *tensor, new_width, std::move(columns)),
+              std::move(dims));
 }
 
 Importer::Made Importer::depth_to_space(const Node& node) {

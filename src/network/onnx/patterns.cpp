@@ -43,8 +43,10 @@ const Value* Importer::shifted_relu6(const Value* value) {
   const Node* clip = maker(value, "Clip");
   if (clip == nullptr) return nullptr;
   const bool old = clip->opset() < 11;
-  const auto low = old ? std::optional(clip->number("min", -1)) : scalar_of(clip->input(1));
-  const auto high = old ? std::optional(clip->number("max", -1)) : scalar_of(clip->input(2));
+  const auto low =
+      old ? std::optional(clip->number_or_infinite("min", -1)) : scalar_of(clip->input(1));
+  const auto high =
+      old ? std::optional(clip->number_or_infinite("max", -1)) : scalar_of(clip->input(2));
   if (low != 0.0F || high != 6.0F) return nullptr;
   return other_than(maker(value_of(clip->input(0)), "Add"), 3);
 }
