@@ -19,8 +19,14 @@ namespace {
 /// of output channels is finished for all stretches first, and its weights stay in L2.
 constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
 
-/// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1.
+/// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1, and more
+/// where their input is small.
 constexpr int kStretchPixels = 96;
+constexpr std::size_t kStretchBytes = std::size_t{16} << 10;
+
+/// Reductions up to this length are short: beginning and end of a tile cost as much as they gain
+/// from more accumulators.
+constexpr int kShortReduction = 64;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -48,6 +54,7 @@ struct Cut {
     vectors = static_cast<int>(ceil_div(written_channels, tiles.lanes));
     oc_tiles = static_cast<int>(ceil_div(vectors, tiles.vectors));
     vector_weights = Index{runs} * run * s.kh * s.kw * tiles.lanes;
+    short_reduction = Index{ic} * s.kh * s.kw <= kShortReduction;
 
     const Index run_bytes = Index{run} * s.kh * s.kw * tile_vectors(0) * tiles.lanes * 4;
     const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
@@ -59,6 +66,11 @@ struct Cut {
   int tile_vectors(int tile) const { return first_vector(tile + 1) - first_vector(tile); }
   int first_run(int part) const { return static_cast<int>(Index{runs} * part / parts); }
 
+  int most_pixels(int tile_vectors) const {
+    const int most = tiles.pixels[tile_vectors];
+    return short_reduction ? std::min(most, tiles.short_accumulators / tile_vectors) : most;
+  }
+
   const TileSet& tiles;
   int ic, oc;  ///< of one group
   int output_block;
@@ -67,6 +79,7 @@ struct Cut {
   int parts;             ///< of the reduction; sums wait in the output in between
   int written_channels;  ///< output channels of one group, with the filling of its last block
   int vectors, oc_tiles;
+  bool short_reduction;
   Index vector_weights;  ///< floats of packed weights of one vector of output channels
 };
 
@@ -86,7 +99,7 @@ class DirectKernel final : public Kernel {
     pack(parameters);
     for (int tile = 0; tile < cut_.oc_tiles; ++tile) {
       const auto vectors = static_cast<std::size_t>(cut_.tile_vectors(tile));
-      if (row_[vectors].empty()) row_[vectors] = cut_row(cut_.tiles.pixels[vectors]);
+      if (row_[vectors].empty()) row_[vectors] = cut_row(cut_.most_pixels(cut_.tile_vectors(tile)));
     }
   }
 
@@ -275,8 +288,9 @@ class DirectKernel final : public Kernel {
     g.columns = g.flat ? s.oh() * s.ow() : s.ow();
     g.stretch_columns = g.columns;
     if (g.flat) {
-      const int most = cut_.tiles.pixels[cut_.tile_vectors(0)];
-      g.stretch_columns = static_cast<int>(round_up(kStretchPixels, most));
+      const Index fit = kStretchBytes / (sizeof(float) * static_cast<std::size_t>(cut_.ic));
+      g.stretch_columns = static_cast<int>(
+          round_up(std::max<Index>(kStretchPixels, fit), cut_.most_pixels(cut_.tile_vectors(0))));
     }
     g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
     const Index rows = cut_.parts > 1 ? ceil_div(kStretchPixels, g.columns) : 1;
@@ -403,7 +417,7 @@ class DirectKernel final : public Kernel {
       for (int row = stretch.rows.first; row < stretch.rows.last; ++row) {
         if (geometry.flat) {
           for_each_tile_size(stretch.columns.first, stretch.columns.last,
-                             cut_.tiles.pixels[vectors], [&](int first, int pixels, int repeat) {
+                             cut_.most_pixels(vectors), [&](int first, int pixels, int repeat) {
                                run_step({first, pixels, repeat, {0, 1}, true, true}, part, row);
                              });
         } else {

@@ -51,6 +51,8 @@ struct TileSet {
   /// Weights of a tile of output channels that may be gone through before the next pixels. More are
   /// split into parts of the reduction.
   std::int64_t part_bytes = 0;
+  /// Pixels times vectors of the best tile for short reductions.
+  int short_accumulators = 0;
   /// Most pixels of a tile with this many vectors of output channels; 0: there is none.
   int pixels[kMaxVectors + 1] = {};
   TileFunction function[kMaxVectors + 1][kMaxPixels + 1] = {};  ///< [vectors][pixels]
