@@ -53,10 +53,11 @@ struct Cut {
     written_channels = static_cast<int>(padded_channels(oc, info.output_layout));
     vectors = static_cast<int>(ceil_div(written_channels, tiles.lanes));
     oc_tiles = static_cast<int>(ceil_div(vectors, tiles.vectors));
-    vector_weights = Index{runs} * run * s.kh * s.kw * tiles.lanes;
+    run_weights = Index{run} * s.kh * s.kw;
+    vector_weights = runs * run_weights * tiles.lanes;
     short_reduction = Index{ic} * s.kh * s.kw <= kShortReduction;
 
-    const Index run_bytes = Index{run} * s.kh * s.kw * tile_vectors(0) * tiles.lanes * 4;
+    const Index run_bytes = run_weights * tile_vectors(0) * tiles.lanes * 4;
     const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
     parts = static_cast<int>(ceil_div(runs, runs_per_part));
   }
@@ -80,6 +81,7 @@ struct Cut {
   int written_channels;  ///< output channels of one group, with the filling of its last block
   int vectors, oc_tiles;
   bool short_reduction;
+  Index run_weights;     ///< weights of one run for one output channel
   Index vector_weights;  ///< floats of packed weights of one vector of output channels
 };
 
@@ -132,6 +134,7 @@ class DirectKernel final : public Kernel {
       stretch.columns = {
           static_cast<int>(columns) * geometry.stretch_columns,
           std::min(static_cast<int>(columns + 1) * geometry.stretch_columns, geometry.columns)};
+      stretch.last = place + 1 == places;
       compute(args, geometry, stretch);
     });
   }
@@ -160,6 +163,7 @@ class DirectKernel final : public Kernel {
   struct Stretch {
     int n, group, tile;
     Range rows, columns;
+    bool last;  ///< of its tile of output channels
   };
 
   static std::size_t bias_floats(const ConvShape& shape, const Cut& cut) {
@@ -368,7 +372,9 @@ class DirectKernel final : public Kernel {
       }
       tile.channels = cut_.run;
       tile.last_channels = runs.last == cut_.runs ? cut_.ic - (cut_.runs - 1) * cut_.run : cut_.run;
-      join_loops(tile);
+      const float* const next = step.ends ? weights_behind(stretch, part) : nullptr;
+      join_loops(tile, next == nullptr);
+      if (next != nullptr) share_fetch(tile, next, geometry, stretch, part, row, step);
       tile.low = ends ? last_write_.low : -kInfinity;
       tile.high = ends ? last_write_.high : kInfinity;
       tile.bias = starts ? bias : zeros();
@@ -432,13 +438,42 @@ class DirectKernel final : public Kernel {
     }
   }
 
-  /// Loops that continue each other become one.
-  void join_loops(Tile& tile) const {
+  /// The weights that come after those of a stretch and a part, unless they are in L2 anyway.
+  const float* weights_behind(const Stretch& stretch, int part) const {
+    if (weights_.bytes() <= kWeightsInL2) return nullptr;
+    const float* const weights = this->weights(stretch.group, stretch.tile);
+    const bool again = cut_.parts > 1 && part + 1 == cut_.parts && !stretch.last;
+    if (again) return weights;
+    const int floats = cut_.tile_vectors(stretch.tile) * cut_.tiles.lanes;
+    const float* const next = weights + cut_.first_run(part + 1) * cut_.run_weights * floats;
+    return next < weights_.data() + weights_.size() ? next : nullptr;
+  }
+
+  /// Has the tiles of a step fetch their share of `next`: as large as the present part, to be there
+  /// when all pixels are done that the present part is used for.
+  void share_fetch(Tile& tile, const float* next, const Geometry& geometry, const Stretch& stretch,
+                   int part, int row, const Step& step) const {
+    const bool whole = cut_.parts == 1;
+    const Range rows = whole ? Range{0, static_cast<int>(geometry.rows)} : stretch.rows;
+    const Range columns = whole ? Range{0, geometry.columns} : stretch.columns;
+    const Index width = columns.last - columns.first;
+    const Index pixels = (rows.last - rows.first) * width;
+    const Index before = (row - rows.first) * width + step.first - columns.first;
+    const Index floats = (cut_.first_run(part + 1) - cut_.first_run(part)) * cut_.run_weights *
+                         cut_.tile_vectors(stretch.tile) * cut_.tiles.lanes;
+    constexpr Index kLineFloats = 64 / sizeof(float);
+    const Index calls = std::max<Index>(Index{tile.runs} * tile.rows * tile.columns, 1);
+    tile.fetch = next + floats * before / pixels;
+    tile.fetch_lines = static_cast<int>(ceil_div(floats * step.pixels, pixels * calls * kLineFloats));
+  }
+
+  /// Loops that continue each other become one; runs only where `runs_too`.
+  void join_loops(Tile& tile, bool runs_too) const {
     if (cut_.columns_innermost) {
       tile.channels = tile.last_channels = tile.columns;
       tile.columns = 1;
       tile.channel_step = tile.column_step;
-    } else if (tile.rows == 1 && tile.columns == 1 &&
+    } else if (tile.rows == 1 && tile.columns == 1 && runs_too &&
                tile.run_step == tile.channels * tile.channel_step &&
                tile.weight_run_step == tile.weight_column_step) {
       tile.last_channels += (tile.runs - 1) * tile.channels;

@@ -25,7 +25,7 @@ using V = hn::Vec<D>;
 #if HWY_TARGET == HWY_AVX3
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 14, 8, 7};
 inline constexpr int kBestVectors = 4;
-inline constexpr std::int64_t kPartBytes = 640 << 10;
+inline constexpr std::int64_t kPartBytes = 384 << 10;
 inline constexpr int kShortAccumulators = 15;
 #elif HWY_TARGET == HWY_NEON
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 12, 8, 6};
@@ -36,12 +36,14 @@ inline constexpr int kShortAccumulators = 28;
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 12, 6, 4, 0};
 // Without fused multiply-add, SSE4 needs a register more: 2 vectors are 15 percent faster than 3.
 inline constexpr int kBestVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
-inline constexpr std::int64_t kPartBytes = 128 << 10;
+inline constexpr std::int64_t kPartBytes = 256 << 10;
 inline constexpr int kShortAccumulators = 12;
 #endif
 
 inline constexpr int kLanes = HWY_LANES(float);
 inline constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 32 : 16;
+
+inline constexpr int kLineFloats = 64 / sizeof(float);
 
 // x86 addresses have an index times 1, 2, 4 or 8 but no product with a register: three pixels share
 // a pointer, as +0, +step and +2 step.
@@ -93,7 +95,7 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
 /// kPointwise: there is one kernel position.
 template <int kPixels, int kVectors, bool kPointwise>
 HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
-                            float* pixel) {
+                            float* pixel, const float*& fetch) {
   const D d;
   Sums<kPixels, kVectors> sum;
 #pragma GCC unroll 16
@@ -114,6 +116,9 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 
   const std::int64_t pixel_step = tile.pixel_step;
   const std::int64_t channel_step = tile.channel_step;
+  const auto fetch_weights = [&] {
+    for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats) __builtin_prefetch(fetch, 0, 2);
+  };
   // Every level steps its own pointers: products of indices and steps between two runs of eight
   // channels cost a fifth of the speed on AVX2.
   const float* run_input = tile_input;
@@ -125,6 +130,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
       for (int p = 0; p < kPixels; ++p) hwy::Prefetch(run_input + (kPixels + p) * pixel_step);
     }
     if constexpr (kPointwise) {
+      fetch_weights();
       add_channels<kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
                                       channels);
     } else {
@@ -134,6 +140,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
         const float* first = row_input;
         const float* weights = row_weights;
         for (int x = tile.columns; x > 0; --x) {
+          fetch_weights();
           add_channels<kPixels, kVectors>(sum, first, pixel_step, channel_step, weights, channels);
           first += tile.column_step;
           weights += tile.weight_column_step;
@@ -168,8 +175,9 @@ HWY_INLINE void compute_all(const Tile& tile) {
   const float* input = tile.input;
   const float* addend = tile.addend;
   float* output = tile.output;
+  const float* fetch = tile.fetch;
   for (int i = 0; i < tile.repeat; ++i) {
-    compute_one<kPixels, kVectors, kPointwise>(tile, input, addend, output);
+    compute_one<kPixels, kVectors, kPointwise>(tile, input, addend, output, fetch);
     input += kPixels * tile.pixel_step;
     output += kPixels * tile.output_pixel_step;
     if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;

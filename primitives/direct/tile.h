@@ -27,6 +27,11 @@ struct Tile {
   const float* weights = nullptr;
   std::int64_t weight_run_step = 0, weight_row_step = 0, weight_column_step = 0;
 
+  /// Every (r, y, x) of every tile asks for the next `fetch_lines` cache lines from `fetch` on:
+  /// weights that come next travel to L2 meanwhile.
+  const float* fetch = nullptr;
+  int fetch_lines = 0;
+
   /// Vector v of pixel p is written to output + p * output_pixel_step + output_vector[v].
   float* output = nullptr;
   std::int64_t output_pixel_step = 0;
