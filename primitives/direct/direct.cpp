@@ -1,7 +1,7 @@
 // Direct convolution from any layout to any layout. The driver below cuts a convolution into calls
 // of a register tile (tile.h): rows of outputs times a few vectors of output channels, then pixels.
-// Padding costs nothing: kernel columns that reach only some pixels of a tile are computed for
-// these pixels alone, on top of what stands in the output.
+// Padding costs nothing: kernel rows outside the image are left out, and kernel columns that reach
+// only some pixels of a tile are computed for these pixels alone.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -101,7 +101,7 @@ class DirectKernel final : public Kernel {
     pack(parameters);
     for (int tile = 0; tile < cut_.oc_tiles; ++tile) {
       const auto vectors = static_cast<std::size_t>(cut_.tile_vectors(tile));
-      if (row_[vectors].empty()) row_[vectors] = cut_row(cut_.most_pixels(cut_.tile_vectors(tile)));
+      if (row_[vectors].steps.empty()) row_[vectors] = cut(cut_.most_pixels(cut_.tile_vectors(tile)));
     }
   }
 
@@ -149,7 +149,11 @@ class DirectKernel final : public Kernel {
   struct Step {
     int first, pixels, repeat;
     Range kernel_columns;
-    bool starts, ends;  ///< from the bias; with the clamp
+    int inside = -1;  ///< where Row::inside has what these columns reach; -1: every pixel
+  };
+  struct Row {
+    std::vector<Step> steps;
+    std::vector<std::uint32_t> inside;  ///< as Tile::inside
   };
 
   /// The outputs as the loops see them: stretches of rows and columns.
@@ -224,59 +228,49 @@ class DirectKernel final : public Kernel {
     body(first + large_tiles * (small + 1), small, tiles - large_tiles);
   }
 
-  /// The steps of a row that may touch the padding. Where kernel columns reach only some pixels of
-  /// a tile, the tile starts with the bias, goes on with these pixels and ends with the columns
-  /// that reach them all.
-  std::vector<Step> cut_row(int most) const {
+  /// The steps of a row that may touch the padding.
+  Row cut(int most) const {
     const ConvShape& s = shape_;
-    std::vector<Range> reach;  // outputs whose column kw lies inside the image
-    for (int kw = 0; kw < s.kw; ++kw) {
-      const Index shift = Index{kw} * s.dilation_w - s.pad_left;  // 0 <= ow * stride + shift < iw
-      const Index first = ceil_div(std::max<Index>(-shift, 0), s.stride_w);
-      const Index last = ceil_div(std::max<Index>(s.iw - shift, 0), s.stride_w);
-      reach.push_back({static_cast<int>(std::min<Index>(first, s.ow())),
-                       static_cast<int>(std::min<Index>(last, s.ow()))});
-    }
-    const auto common = [](Range a, Range b) {
-      const int first = std::max(a.first, b.first);
-      return Range{first, std::max(first, std::min(a.last, b.last))};
+    const auto inside = [&](int pixel, int kw) {
+      const Index column = Index{pixel} * s.stride_w + Index{kw} * s.dilation_w - s.pad_left;
+      return 0 <= column && column < s.iw;
     };
-    std::vector<Step> steps;
-    const auto add_tile = [&](Range pixels) {
-      const int count = pixels.last - pixels.first;
-      std::vector<Step> partial;
-      Range complete = {0, 0};
-      for (int kw = 0; kw < s.kw;) {
-        const Range reached = common(reach[static_cast<std::size_t>(kw)], pixels);
-        Range same = {kw, kw + 1};
-        while (same.last < s.kw &&
-               common(reach[static_cast<std::size_t>(same.last)], pixels) == reached) {
-          ++same.last;
-        }
-        kw = same.last;
-        if (reached == pixels) {
-          complete = same;
-        } else if (reached.first < reached.last) {
-          partial.push_back({reached.first, reached.last - reached.first, 1, same, false, false});
+    Row row;
+    const auto add_tile = [&](int first, int pixels) {
+      std::vector<std::uint32_t> columns;
+      for (int kw = 0; kw < s.kw; ++kw) {
+        std::uint32_t mask = 0;
+        for (int p = 0; p < pixels; ++p) mask |= std::uint32_t{inside(first + p, kw)} << p;
+        columns.push_back(mask);
+      }
+      const std::uint32_t every = (std::uint32_t{1} << pixels) - 1;
+      const auto reaches = [](std::uint32_t mask) { return mask != 0; };
+      const auto begin = std::find_if(columns.begin(), columns.end(), reaches);
+      const auto end = std::find_if(columns.rbegin(), columns.rend(), reaches).base();
+      Step step = {first, pixels, 1, {0, 0}};
+      if (begin < end) {
+        step.kernel_columns = {static_cast<int>(begin - columns.begin()),
+                               static_cast<int>(end - columns.begin())};
+        if (std::any_of(begin, end, [&](std::uint32_t mask) { return mask != every; })) {
+          step.inside = static_cast<int>(row.inside.size());
+          row.inside.insert(row.inside.end(), begin, end);
         }
       }
-      const bool whole = complete == Range{0, s.kw};
-      if (!whole) steps.push_back({pixels.first, count, 1, {0, 0}, true, false});
-      steps.insert(steps.end(), partial.begin(), partial.end());
-      Step last = {pixels.first, count, 1, complete, whole, true};
-      if (whole && !steps.empty() && steps.back().starts && steps.back().ends &&
-          steps.back().pixels == count) {
-        ++steps.back().repeat;
-      } else {
-        steps.push_back(last);
+      const bool whole = step.inside < 0 && step.kernel_columns == Range{0, s.kw};
+      if (whole && !row.steps.empty()) {
+        Step& last = row.steps.back();
+        if (last.inside < 0 && last.kernel_columns == step.kernel_columns &&
+            last.pixels == pixels) {
+          ++last.repeat;
+          return;
+        }
       }
+      row.steps.push_back(step);
     };
     for_each_tile_size(0, s.ow(), most, [&](int first, int pixels, int repeat) {
-      for (int i = 0; i < repeat; ++i) {
-        add_tile({first + i * pixels, first + (i + 1) * pixels});
-      }
+      for (int i = 0; i < repeat; ++i) add_tile(first + i * pixels, pixels);
     });
-    return steps;
+    return row;
   }
 
   Geometry geometry(const RunArgs& args) const {
@@ -315,6 +309,7 @@ class DirectKernel final : public Kernel {
     const TensorView& out = args.destination;
     const int lanes = cut_.tiles.lanes;
     const int vectors = cut_.tile_vectors(stretch.tile);
+    const Row& row_cut = row_[static_cast<std::size_t>(vectors)];
     const int width = vectors * lanes;
     const int first_channel = stretch.group * cut_.oc + cut_.first_vector(stretch.tile) * lanes;
     const int channels =
@@ -343,8 +338,8 @@ class DirectKernel final : public Kernel {
     const TensorView& add = has_residual_ ? args.residual : out;
 
     const auto run_step = [&](const Step& step, int part, int row) {
-      const bool starts = step.starts && part == 0;
-      const bool ends = step.ends && part + 1 == cut_.parts;
+      const bool starts = part == 0;
+      const bool ends = part + 1 == cut_.parts;
       const Range runs = {cut_.first_run(part), cut_.first_run(part + 1)};
       // Kernel rows inside the image.
       const int top = row * s.stride_h - s.pad_top;
@@ -358,7 +353,6 @@ class DirectKernel final : public Kernel {
       tile.rows = std::max(last_kh - first_kh, 0);
       tile.columns = step.kernel_columns.last - step.kernel_columns.first;
       if (tile.rows == 0 || tile.columns == 0) {
-        if (!starts && !ends) return;
         tile.runs = 0;
       } else {
         tile.weights = weights + runs.first * tile.weight_run_step +
@@ -372,7 +366,8 @@ class DirectKernel final : public Kernel {
       }
       tile.channels = cut_.run;
       tile.last_channels = runs.last == cut_.runs ? cut_.ic - (cut_.runs - 1) * cut_.run : cut_.run;
-      const float* const next = step.ends ? weights_behind(stretch, part) : nullptr;
+      if (step.inside >= 0) tile.inside = row_cut.inside.data() + step.inside;
+      const float* const next = weights_behind(stretch, part);
       join_loops(tile, next == nullptr);
       if (next != nullptr) share_fetch(tile, next, geometry, stretch, part, row, step);
       tile.low = ends ? last_write_.low : -kInfinity;
@@ -424,11 +419,10 @@ class DirectKernel final : public Kernel {
         if (geometry.flat) {
           for_each_tile_size(stretch.columns.first, stretch.columns.last,
                              cut_.most_pixels(vectors), [&](int first, int pixels, int repeat) {
-                               run_step({first, pixels, repeat, {0, 1}, true, true}, part, row);
+                               run_step({first, pixels, repeat, {0, 1}}, part, row);
                              });
         } else {
-          for (const Step& step : row_[static_cast<std::size_t>(vectors)])
-            run_step(step, part, row);
+          for (const Step& step : row_cut.steps) run_step(step, part, row);
         }
       }
     }
@@ -470,9 +464,12 @@ class DirectKernel final : public Kernel {
   /// Loops that continue each other become one; runs only where `runs_too`.
   void join_loops(Tile& tile, bool runs_too) const {
     if (cut_.columns_innermost) {
+      tile.columns_are_channels = true;
       tile.channels = tile.last_channels = tile.columns;
       tile.columns = 1;
       tile.channel_step = tile.column_step;
+    } else if (tile.inside != nullptr) {
+      return;
     } else if (tile.rows == 1 && tile.columns == 1 && runs_too &&
                tile.run_step == tile.channels * tile.channel_step &&
                tile.weight_run_step == tile.weight_column_step) {
@@ -558,7 +555,7 @@ class DirectKernel final : public Kernel {
   Cut cut_;
   LastWrite last_write_;
   ActivateFunction activate_;
-  std::array<std::vector<Step>, kMaxVectors + 1> row_;  ///< by vectors of a tile
+  std::array<Row, kMaxVectors + 1> row_;  ///< by vectors of a tile
   AlignedFloats weights_;
   AlignedFloats bias_;
 };

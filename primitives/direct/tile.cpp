@@ -52,11 +52,14 @@ inline constexpr int kPixelsPerPointer = 3;
 template <int kPixels, int kVectors>
 using Sums = V[kPixels][kVectors];
 
-/// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on.
-template <int kPixels, int kVectors>
+/// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on;
+/// kSome: for those pixels only whose bit is set in *inside, which moves on by inside_step.
+template <bool kSome, int kPixels, int kVectors>
 HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
                              std::int64_t pixel_step, std::int64_t channel_step,
-                             const float* weights, int channels) {
+                             const float* weights, int channels,
+                             [[maybe_unused]] const std::uint32_t* inside = nullptr,
+                             [[maybe_unused]] int inside_step = 0) {
   const D d;
   constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
   // Where accumulators leave no room for all weights, half of them at a time.
@@ -79,6 +82,9 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
       weights += kTogether * kLanes;
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
+        if constexpr (kSome) {
+          if ((*inside >> p & 1) == 0) continue;
+        }
         const V value =
             hn::Set(d, input[p / kPixelsPerPointer][p % kPixelsPerPointer * pixel_step]);
 #pragma GCC unroll 4
@@ -89,14 +95,16 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kPointers; ++i) input[i] += channel_step;
+    if constexpr (kSome) inside += inside_step;
   } while (--channels > 0);
 }
 
-/// kPointwise: there is one kernel position.
+/// kPointwise: there is one kernel position, inside the image for all pixels.
 template <int kPixels, int kVectors, bool kPointwise>
 HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
                             float* pixel, const float*& fetch) {
   const D d;
+  constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
   Sums<kPixels, kVectors> sum;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
@@ -131,7 +139,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
     }
     if constexpr (kPointwise) {
       fetch_weights();
-      add_channels<kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
+      add_channels<false, kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
                                       channels);
     } else {
       const float* row_input = run_input;
@@ -139,9 +147,16 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
       for (int y = tile.rows; y > 0; --y) {
         const float* first = row_input;
         const float* weights = row_weights;
-        for (int x = tile.columns; x > 0; --x) {
+        for (int x = 0; x < tile.columns; ++x) {
           fetch_weights();
-          add_channels<kPixels, kVectors>(sum, first, pixel_step, channel_step, weights, channels);
+          const std::uint32_t* const inside = tile.inside == nullptr ? nullptr : tile.inside + x;
+          if (inside == nullptr || (*inside == kAll && !tile.columns_are_channels)) {
+            add_channels<false, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                   channels);
+          } else {
+            add_channels<true, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                  channels, inside, tile.columns_are_channels);
+          }
           first += tile.column_step;
           weights += tile.weight_column_step;
         }
@@ -186,7 +201,7 @@ HWY_INLINE void compute_all(const Tile& tile) {
 
 template <int kPixels, int kVectors>
 void compute(const Tile& tile) {
-  if (tile.rows == 1 && tile.columns == 1) {
+  if (tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr) {
     compute_all<kPixels, kVectors, true>(tile);
   } else {
     compute_all<kPixels, kVectors, false>(tile);

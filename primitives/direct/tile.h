@@ -23,6 +23,10 @@ struct Tile {
   std::int64_t pixel_step = 0;
   int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
   std::int64_t run_step = 0, row_step = 0, column_step = 0, channel_step = 0;
+  /// Bit p of inside[x]: pixel p has column x inside the image; what it would read for the others
+  /// is left out. Null: all of them.
+  const std::uint32_t* inside = nullptr;
+  bool columns_are_channels = false;  ///< then these are the bits of inside[c]
 
   const float* weights = nullptr;
   std::int64_t weight_run_step = 0, weight_row_step = 0, weight_column_step = 0;
