@@ -24,8 +24,8 @@ constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
 constexpr int kStretchPixels = 96;
 constexpr std::size_t kStretchBytes = std::size_t{16} << 10;
 
-/// Reductions up to this length are short: beginning and end of a tile cost as much as they gain
-/// from more accumulators.
+/// 1x1 reductions up to this length are short: beginning and end of a tile cost more than is gained
+/// by more accumulators.
 constexpr int kShortReduction = 64;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -55,7 +55,7 @@ struct Cut {
     oc_tiles = static_cast<int>(ceil_div(vectors, tiles.vectors));
     run_weights = Index{run} * s.kh * s.kw;
     vector_weights = runs * run_weights * tiles.lanes;
-    short_reduction = Index{ic} * s.kh * s.kw <= kShortReduction;
+    short_reduction = s.kh * s.kw == 1 && ic <= kShortReduction;
 
     const Index run_bytes = run_weights * tile_vectors(0) * tiles.lanes * 4;
     const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
