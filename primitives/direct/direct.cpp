@@ -601,7 +601,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
   info.description = "register tile over pixels and output channels, reduction in registers";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];

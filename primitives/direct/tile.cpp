@@ -99,8 +99,11 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
   } while (--channels > 0);
 }
 
-/// kPointwise: there is one kernel position, inside the image for all pixels.
-template <int kPixels, int kVectors, bool kPointwise>
+/// What a tile has to go through, simplest first: one kernel position; several; several of which
+/// some lie outside the image for some pixels.
+enum class Kernel { point, inside, edge };
+
+template <int kPixels, int kVectors, Kernel kKernel>
 HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
                             float* pixel, const float*& fetch) {
   const D d;
@@ -137,7 +140,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) hwy::Prefetch(run_input + (kPixels + p) * pixel_step);
     }
-    if constexpr (kPointwise) {
+    if constexpr (kKernel == Kernel::point) {
       fetch_weights();
       add_channels<false, kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
                                       channels);
@@ -147,15 +150,16 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
       for (int y = tile.rows; y > 0; --y) {
         const float* first = row_input;
         const float* weights = row_weights;
-        for (int x = 0; x < tile.columns; ++x) {
+        for (int x = 0, columns = tile.columns; x < columns; ++x) {
           fetch_weights();
-          const std::uint32_t* const inside = tile.inside == nullptr ? nullptr : tile.inside + x;
-          if (inside == nullptr || (*inside == kAll && !tile.columns_are_channels)) {
+          if (kKernel == Kernel::inside ||
+              (tile.inside[x] == kAll && !tile.columns_are_channels)) {
             add_channels<false, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
                                                    channels);
           } else {
             add_channels<true, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
-                                                  channels, inside, tile.columns_are_channels);
+                                                  channels, tile.inside + x,
+                                                  tile.columns_are_channels);
           }
           first += tile.column_step;
           weights += tile.weight_column_step;
@@ -185,14 +189,14 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   }
 }
 
-template <int kPixels, int kVectors, bool kPointwise>
+template <int kPixels, int kVectors, Kernel kKernel>
 HWY_INLINE void compute_all(const Tile& tile) {
   const float* input = tile.input;
   const float* addend = tile.addend;
   float* output = tile.output;
   const float* fetch = tile.fetch;
   for (int i = 0; i < tile.repeat; ++i) {
-    compute_one<kPixels, kVectors, kPointwise>(tile, input, addend, output, fetch);
+    compute_one<kPixels, kVectors, kKernel>(tile, input, addend, output, fetch);
     input += kPixels * tile.pixel_step;
     output += kPixels * tile.output_pixel_step;
     if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
@@ -201,10 +205,12 @@ HWY_INLINE void compute_all(const Tile& tile) {
 
 template <int kPixels, int kVectors>
 void compute(const Tile& tile) {
-  if (tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr) {
-    compute_all<kPixels, kVectors, true>(tile);
+  if (tile.inside != nullptr) {
+    compute_all<kPixels, kVectors, Kernel::edge>(tile);
+  } else if (tile.rows == 1 && tile.columns == 1) {
+    compute_all<kPixels, kVectors, Kernel::point>(tile);
   } else {
-    compute_all<kPixels, kVectors, false>(tile);
+    compute_all<kPixels, kVectors, Kernel::inside>(tile);
   }
 }
 
