@@ -1,7 +1,7 @@
 // Direct convolution from any layout to any layout. The driver below cuts a convolution into calls
 // of a register tile (tile.h): rows of outputs times a few vectors of output channels, then pixels.
-// Padding costs nothing: kernel columns that reach only some pixels of a tile are computed for
-// these pixels alone, on top of what stands in the output.
+// Padding costs nothing: kernel rows outside the image are left out, and kernel columns that reach
+// only some pixels of a tile are computed for these pixels alone.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -19,8 +19,14 @@ namespace {
 /// of output channels is finished for all stretches first, and its weights stay in L2.
 constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
 
-/// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1.
+/// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1, and more
+/// where their input is small.
 constexpr int kStretchPixels = 96;
+constexpr std::size_t kStretchBytes = std::size_t{16} << 10;
+
+/// 1x1 reductions up to this length are short: beginning and end of a tile cost more than is gained
+/// by more accumulators.
+constexpr int kShortReduction = 64;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -47,9 +53,11 @@ struct Cut {
     written_channels = static_cast<int>(padded_channels(oc, info.output_layout));
     vectors = static_cast<int>(ceil_div(written_channels, tiles.lanes));
     oc_tiles = static_cast<int>(ceil_div(vectors, tiles.vectors));
-    vector_weights = Index{runs} * run * s.kh * s.kw * tiles.lanes;
+    run_weights = Index{run} * s.kh * s.kw;
+    vector_weights = runs * run_weights * tiles.lanes;
+    short_reduction = s.kh * s.kw == 1 && ic <= kShortReduction;
 
-    const Index run_bytes = Index{run} * s.kh * s.kw * tile_vectors(0) * tiles.lanes * 4;
+    const Index run_bytes = run_weights * tile_vectors(0) * tiles.lanes * 4;
     const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
     parts = static_cast<int>(ceil_div(runs, runs_per_part));
   }
@@ -59,6 +67,11 @@ struct Cut {
   int tile_vectors(int tile) const { return first_vector(tile + 1) - first_vector(tile); }
   int first_run(int part) const { return static_cast<int>(Index{runs} * part / parts); }
 
+  int most_pixels(int tile_vectors) const {
+    const int most = tiles.pixels[tile_vectors];
+    return short_reduction ? std::min(most, tiles.short_accumulators / tile_vectors) : most;
+  }
+
   const TileSet& tiles;
   int ic, oc;  ///< of one group
   int output_block;
@@ -67,6 +80,8 @@ struct Cut {
   int parts;             ///< of the reduction; sums wait in the output in between
   int written_channels;  ///< output channels of one group, with the filling of its last block
   int vectors, oc_tiles;
+  bool short_reduction;
+  Index run_weights;     ///< weights of one run for one output channel
   Index vector_weights;  ///< floats of packed weights of one vector of output channels
 };
 
@@ -86,7 +101,7 @@ class DirectKernel final : public Kernel {
     pack(parameters);
     for (int tile = 0; tile < cut_.oc_tiles; ++tile) {
       const auto vectors = static_cast<std::size_t>(cut_.tile_vectors(tile));
-      if (row_[vectors].empty()) row_[vectors] = cut_row(cut_.tiles.pixels[vectors]);
+      if (row_[vectors].steps.empty()) row_[vectors] = cut(cut_.most_pixels(cut_.tile_vectors(tile)));
     }
   }
 
@@ -119,6 +134,7 @@ class DirectKernel final : public Kernel {
       stretch.columns = {
           static_cast<int>(columns) * geometry.stretch_columns,
           std::min(static_cast<int>(columns + 1) * geometry.stretch_columns, geometry.columns)};
+      stretch.last = place + 1 == places;
       compute(args, geometry, stretch);
     });
   }
@@ -133,7 +149,11 @@ class DirectKernel final : public Kernel {
   struct Step {
     int first, pixels, repeat;
     Range kernel_columns;
-    bool starts, ends;  ///< from the bias; with the clamp
+    int inside = -1;  ///< where Row::inside has what these columns reach; -1: every pixel
+  };
+  struct Row {
+    std::vector<Step> steps;
+    std::vector<std::uint32_t> inside;  ///< as Tile::inside
   };
 
   /// The outputs as the loops see them: stretches of rows and columns.
@@ -147,6 +167,7 @@ class DirectKernel final : public Kernel {
   struct Stretch {
     int n, group, tile;
     Range rows, columns;
+    bool last;  ///< of its tile of output channels
   };
 
   static std::size_t bias_floats(const ConvShape& shape, const Cut& cut) {
@@ -207,59 +228,49 @@ class DirectKernel final : public Kernel {
     body(first + large_tiles * (small + 1), small, tiles - large_tiles);
   }
 
-  /// The steps of a row that may touch the padding. Where kernel columns reach only some pixels of
-  /// a tile, the tile starts with the bias, goes on with these pixels and ends with the columns
-  /// that reach them all.
-  std::vector<Step> cut_row(int most) const {
+  /// The steps of a row that may touch the padding.
+  Row cut(int most) const {
     const ConvShape& s = shape_;
-    std::vector<Range> reach;  // outputs whose column kw lies inside the image
-    for (int kw = 0; kw < s.kw; ++kw) {
-      const Index shift = Index{kw} * s.dilation_w - s.pad_left;  // 0 <= ow * stride + shift < iw
-      const Index first = ceil_div(std::max<Index>(-shift, 0), s.stride_w);
-      const Index last = ceil_div(std::max<Index>(s.iw - shift, 0), s.stride_w);
-      reach.push_back({static_cast<int>(std::min<Index>(first, s.ow())),
-                       static_cast<int>(std::min<Index>(last, s.ow()))});
-    }
-    const auto common = [](Range a, Range b) {
-      const int first = std::max(a.first, b.first);
-      return Range{first, std::max(first, std::min(a.last, b.last))};
+    const auto inside = [&](int pixel, int kw) {
+      const Index column = Index{pixel} * s.stride_w + Index{kw} * s.dilation_w - s.pad_left;
+      return 0 <= column && column < s.iw;
     };
-    std::vector<Step> steps;
-    const auto add_tile = [&](Range pixels) {
-      const int count = pixels.last - pixels.first;
-      std::vector<Step> partial;
-      Range complete = {0, 0};
-      for (int kw = 0; kw < s.kw;) {
-        const Range reached = common(reach[static_cast<std::size_t>(kw)], pixels);
-        Range same = {kw, kw + 1};
-        while (same.last < s.kw &&
-               common(reach[static_cast<std::size_t>(same.last)], pixels) == reached) {
-          ++same.last;
-        }
-        kw = same.last;
-        if (reached == pixels) {
-          complete = same;
-        } else if (reached.first < reached.last) {
-          partial.push_back({reached.first, reached.last - reached.first, 1, same, false, false});
+    Row row;
+    const auto add_tile = [&](int first, int pixels) {
+      std::vector<std::uint32_t> columns;
+      for (int kw = 0; kw < s.kw; ++kw) {
+        std::uint32_t mask = 0;
+        for (int p = 0; p < pixels; ++p) mask |= std::uint32_t{inside(first + p, kw)} << p;
+        columns.push_back(mask);
+      }
+      const std::uint32_t every = (std::uint32_t{1} << pixels) - 1;
+      const auto reaches = [](std::uint32_t mask) { return mask != 0; };
+      const auto begin = std::find_if(columns.begin(), columns.end(), reaches);
+      const auto end = std::find_if(columns.rbegin(), columns.rend(), reaches).base();
+      Step step = {first, pixels, 1, {0, 0}};
+      if (begin < end) {
+        step.kernel_columns = {static_cast<int>(begin - columns.begin()),
+                               static_cast<int>(end - columns.begin())};
+        if (std::any_of(begin, end, [&](std::uint32_t mask) { return mask != every; })) {
+          step.inside = static_cast<int>(row.inside.size());
+          row.inside.insert(row.inside.end(), begin, end);
         }
       }
-      const bool whole = complete == Range{0, s.kw};
-      if (!whole) steps.push_back({pixels.first, count, 1, {0, 0}, true, false});
-      steps.insert(steps.end(), partial.begin(), partial.end());
-      Step last = {pixels.first, count, 1, complete, whole, true};
-      if (whole && !steps.empty() && steps.back().starts && steps.back().ends &&
-          steps.back().pixels == count) {
-        ++steps.back().repeat;
-      } else {
-        steps.push_back(last);
+      const bool whole = step.inside < 0 && step.kernel_columns == Range{0, s.kw};
+      if (whole && !row.steps.empty()) {
+        Step& last = row.steps.back();
+        if (last.inside < 0 && last.kernel_columns == step.kernel_columns &&
+            last.pixels == pixels) {
+          ++last.repeat;
+          return;
+        }
       }
+      row.steps.push_back(step);
     };
     for_each_tile_size(0, s.ow(), most, [&](int first, int pixels, int repeat) {
-      for (int i = 0; i < repeat; ++i) {
-        add_tile({first + i * pixels, first + (i + 1) * pixels});
-      }
+      for (int i = 0; i < repeat; ++i) add_tile(first + i * pixels, pixels);
     });
-    return steps;
+    return row;
   }
 
   Geometry geometry(const RunArgs& args) const {
@@ -275,8 +286,9 @@ class DirectKernel final : public Kernel {
     g.columns = g.flat ? s.oh() * s.ow() : s.ow();
     g.stretch_columns = g.columns;
     if (g.flat) {
-      const int most = cut_.tiles.pixels[cut_.tile_vectors(0)];
-      g.stretch_columns = static_cast<int>(round_up(kStretchPixels, most));
+      const Index fit = kStretchBytes / (sizeof(float) * static_cast<std::size_t>(cut_.ic));
+      g.stretch_columns = static_cast<int>(
+          round_up(std::max<Index>(kStretchPixels, fit), cut_.most_pixels(cut_.tile_vectors(0))));
     }
     g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
     const Index rows = cut_.parts > 1 ? ceil_div(kStretchPixels, g.columns) : 1;
@@ -297,6 +309,7 @@ class DirectKernel final : public Kernel {
     const TensorView& out = args.destination;
     const int lanes = cut_.tiles.lanes;
     const int vectors = cut_.tile_vectors(stretch.tile);
+    const Row& row_cut = row_[static_cast<std::size_t>(vectors)];
     const int width = vectors * lanes;
     const int first_channel = stretch.group * cut_.oc + cut_.first_vector(stretch.tile) * lanes;
     const int channels =
@@ -325,8 +338,8 @@ class DirectKernel final : public Kernel {
     const TensorView& add = has_residual_ ? args.residual : out;
 
     const auto run_step = [&](const Step& step, int part, int row) {
-      const bool starts = step.starts && part == 0;
-      const bool ends = step.ends && part + 1 == cut_.parts;
+      const bool starts = part == 0;
+      const bool ends = part + 1 == cut_.parts;
       const Range runs = {cut_.first_run(part), cut_.first_run(part + 1)};
       // Kernel rows inside the image.
       const int top = row * s.stride_h - s.pad_top;
@@ -340,7 +353,6 @@ class DirectKernel final : public Kernel {
       tile.rows = std::max(last_kh - first_kh, 0);
       tile.columns = step.kernel_columns.last - step.kernel_columns.first;
       if (tile.rows == 0 || tile.columns == 0) {
-        if (!starts && !ends) return;
         tile.runs = 0;
       } else {
         tile.weights = weights + runs.first * tile.weight_run_step +
@@ -354,7 +366,10 @@ class DirectKernel final : public Kernel {
       }
       tile.channels = cut_.run;
       tile.last_channels = runs.last == cut_.runs ? cut_.ic - (cut_.runs - 1) * cut_.run : cut_.run;
-      join_loops(tile);
+      if (step.inside >= 0) tile.inside = row_cut.inside.data() + step.inside;
+      const float* const next = weights_behind(stretch, part);
+      join_loops(tile, next == nullptr);
+      if (next != nullptr) share_fetch(tile, next, geometry, stretch, part, row, step);
       tile.low = ends ? last_write_.low : -kInfinity;
       tile.high = ends ? last_write_.high : kInfinity;
       tile.bias = starts ? bias : zeros();
@@ -403,12 +418,11 @@ class DirectKernel final : public Kernel {
       for (int row = stretch.rows.first; row < stretch.rows.last; ++row) {
         if (geometry.flat) {
           for_each_tile_size(stretch.columns.first, stretch.columns.last,
-                             cut_.tiles.pixels[vectors], [&](int first, int pixels, int repeat) {
-                               run_step({first, pixels, repeat, {0, 1}, true, true}, part, row);
+                             cut_.most_pixels(vectors), [&](int first, int pixels, int repeat) {
+                               run_step({first, pixels, repeat, {0, 1}}, part, row);
                              });
         } else {
-          for (const Step& step : row_[static_cast<std::size_t>(vectors)])
-            run_step(step, part, row);
+          for (const Step& step : row_cut.steps) run_step(step, part, row);
         }
       }
     }
@@ -418,13 +432,45 @@ class DirectKernel final : public Kernel {
     }
   }
 
-  /// Loops that continue each other become one.
-  void join_loops(Tile& tile) const {
+  /// The weights that come after those of a stretch and a part, unless they are in L2 anyway.
+  const float* weights_behind(const Stretch& stretch, int part) const {
+    if (weights_.bytes() <= kWeightsInL2) return nullptr;
+    const float* const weights = this->weights(stretch.group, stretch.tile);
+    const bool again = cut_.parts > 1 && part + 1 == cut_.parts && !stretch.last;
+    if (again) return weights;
+    const int floats = cut_.tile_vectors(stretch.tile) * cut_.tiles.lanes;
+    const float* const next = weights + cut_.first_run(part + 1) * cut_.run_weights * floats;
+    return next < weights_.data() + weights_.size() ? next : nullptr;
+  }
+
+  /// Has the tiles of a step fetch their share of `next`: as large as the present part, to be there
+  /// when all pixels are done that the present part is used for.
+  void share_fetch(Tile& tile, const float* next, const Geometry& geometry, const Stretch& stretch,
+                   int part, int row, const Step& step) const {
+    const bool whole = cut_.parts == 1;
+    const Range rows = whole ? Range{0, static_cast<int>(geometry.rows)} : stretch.rows;
+    const Range columns = whole ? Range{0, geometry.columns} : stretch.columns;
+    const Index width = columns.last - columns.first;
+    const Index pixels = (rows.last - rows.first) * width;
+    const Index before = (row - rows.first) * width + step.first - columns.first;
+    const Index floats = (cut_.first_run(part + 1) - cut_.first_run(part)) * cut_.run_weights *
+                         cut_.tile_vectors(stretch.tile) * cut_.tiles.lanes;
+    constexpr Index kLineFloats = 64 / sizeof(float);
+    const Index calls = std::max<Index>(Index{tile.runs} * tile.rows * tile.columns, 1);
+    tile.fetch = next + floats * before / pixels;
+    tile.fetch_lines = static_cast<int>(ceil_div(floats * step.pixels, pixels * calls * kLineFloats));
+  }
+
+  /// Loops that continue each other become one; runs only where `runs_too`.
+  void join_loops(Tile& tile, bool runs_too) const {
     if (cut_.columns_innermost) {
+      tile.columns_are_channels = true;
       tile.channels = tile.last_channels = tile.columns;
       tile.columns = 1;
       tile.channel_step = tile.column_step;
-    } else if (tile.rows == 1 && tile.columns == 1 &&
+    } else if (tile.inside != nullptr) {
+      return;
+    } else if (tile.rows == 1 && tile.columns == 1 && runs_too &&
                tile.run_step == tile.channels * tile.channel_step &&
                tile.weight_run_step == tile.weight_column_step) {
       tile.last_channels += (tile.runs - 1) * tile.channels;
@@ -509,7 +555,7 @@ class DirectKernel final : public Kernel {
   Cut cut_;
   LastWrite last_write_;
   ActivateFunction activate_;
-  std::array<std::vector<Step>, kMaxVectors + 1> row_;  ///< by vectors of a tile
+  std::array<Row, kMaxVectors + 1> row_;  ///< by vectors of a tile
   AlignedFloats weights_;
   AlignedFloats bias_;
 };
@@ -555,7 +601,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
   info.description = "register tile over pixels and output channels, reduction in registers";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];

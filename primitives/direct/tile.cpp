@@ -23,33 +23,92 @@ using V = hn::Vec<D>;
 // sums that wait in memory; without parts, 256 channels of 56 x 56 fall from 88 to 71 on AVX2 and
 // 512 channels of 7 x 7 from 61 to 54 on AVX-512.
 #if HWY_TARGET == HWY_AVX3
-inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 14, 8, 6};
+inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 14, 8, 7};
 inline constexpr int kBestVectors = 4;
-inline constexpr std::int64_t kPartBytes = 640 << 10;
+inline constexpr std::int64_t kPartBytes = 384 << 10;
+inline constexpr int kShortAccumulators = 15;
 #elif HWY_TARGET == HWY_NEON
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 12, 8, 6};
 inline constexpr int kBestVectors = 4;
 inline constexpr std::int64_t kPartBytes = 128 << 10;
+inline constexpr int kShortAccumulators = 28;
 #else
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 12, 6, 4, 0};
 // Without fused multiply-add, SSE4 needs a register more: 2 vectors are 15 percent faster than 3.
 inline constexpr int kBestVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
-inline constexpr std::int64_t kPartBytes = 128 << 10;
+inline constexpr std::int64_t kPartBytes = 256 << 10;
+inline constexpr int kShortAccumulators = 12;
 #endif
 
 inline constexpr int kLanes = HWY_LANES(float);
+inline constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 32 : 16;
+
+inline constexpr int kLineFloats = 64 / sizeof(float);
 
 // x86 addresses have an index times 1, 2, 4 or 8 but no product with a register: three pixels share
 // a pointer, as +0, +step and +2 step.
 inline constexpr int kPixelsPerPointer = 3;
 
 template <int kPixels, int kVectors>
-HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
-                            float* pixel) {
+using Sums = V[kPixels][kVectors];
+
+/// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on;
+/// kSome: for those pixels only whose bit is set in *inside, which moves on by inside_step.
+template <bool kSome, int kPixels, int kVectors>
+HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
+                             std::int64_t pixel_step, std::int64_t channel_step,
+                             const float* weights, int channels,
+                             [[maybe_unused]] const std::uint32_t* inside = nullptr,
+                             [[maybe_unused]] int inside_step = 0) {
   const D d;
-  constexpr int kWidth = kVectors * kLanes;
   constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
-  V sum[kPixels][kVectors];
+  // Where accumulators leave no room for all weights, half of them at a time.
+  constexpr int kTogether =
+      kPixels * kVectors + kVectors + 1 > kRegisters ? kVectors / 2 : kVectors;
+  static_assert(kVectors % kTogether == 0);
+  const float* input[kPointers];
+#pragma GCC unroll 8
+  for (int i = 0; i < kPointers; ++i) input[i] = first + i * kPixelsPerPointer * pixel_step;
+  do {
+#pragma GCC unroll 4
+    for (int from = 0; from < kVectors; from += kTogether) {
+      // Nothing is known of these pointers: otherwise GCC keeps one for every pixel, more than there
+      // are registers, and the first half's values for the second, pushing accumulators out.
+#pragma GCC unroll 8
+      for (int i = 0; i < kPointers; ++i) asm("" : "+r"(input[i]));
+      V w[kTogether];
+#pragma GCC unroll 4
+      for (int v = 0; v < kTogether; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
+      weights += kTogether * kLanes;
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        if constexpr (kSome) {
+          if ((*inside >> p & 1) == 0) continue;
+        }
+        const V value =
+            hn::Set(d, input[p / kPixelsPerPointer][p % kPixelsPerPointer * pixel_step]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kTogether; ++v) {
+          sum[p][from + v] = hn::MulAdd(value, w[v], sum[p][from + v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kPointers; ++i) input[i] += channel_step;
+    if constexpr (kSome) inside += inside_step;
+  } while (--channels > 0);
+}
+
+/// What a tile has to go through, simplest first: one kernel position; several; several of which
+/// some lie outside the image for some pixels.
+enum class Kernel { point, inside, edge };
+
+template <int kPixels, int kVectors, Kernel kKernel>
+HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
+                            float* pixel, const float*& fetch) {
+  const D d;
+  constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
+  Sums<kPixels, kVectors> sum;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
@@ -68,6 +127,9 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 
   const std::int64_t pixel_step = tile.pixel_step;
   const std::int64_t channel_step = tile.channel_step;
+  const auto fetch_weights = [&] {
+    for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats) __builtin_prefetch(fetch, 0, 2);
+  };
   // Every level steps its own pointers: products of indices and steps between two runs of eight
   // channels cost a fifth of the speed on AVX2.
   const float* run_input = tile_input;
@@ -78,37 +140,33 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) hwy::Prefetch(run_input + (kPixels + p) * pixel_step);
     }
-    const float* row_input = run_input;
-    const float* row_weights = run_weights;
-    for (int y = tile.rows; y > 0; --y) {
-      const float* first = row_input;
-      const float* weights = row_weights;
-      for (int x = tile.columns; x > 0; --x) {
-        const float* input[kPointers];
-#pragma GCC unroll 8
-        for (int i = 0; i < kPointers; ++i) input[i] = first + i * kPixelsPerPointer * pixel_step;
-        const float* row = weights;
-        int c = channels;
-        do {
-          V w[kVectors];
-#pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, row + v * kLanes);
-          row += kWidth;
-#pragma GCC unroll 16
-          for (int p = 0; p < kPixels; ++p) {
-            const V value =
-                hn::Set(d, input[p / kPixelsPerPointer][p % kPixelsPerPointer * pixel_step]);
-#pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(value, w[v], sum[p][v]);
+    if constexpr (kKernel == Kernel::point) {
+      fetch_weights();
+      add_channels<false, kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
+                                      channels);
+    } else {
+      const float* row_input = run_input;
+      const float* row_weights = run_weights;
+      for (int y = tile.rows; y > 0; --y) {
+        const float* first = row_input;
+        const float* weights = row_weights;
+        for (int x = 0, columns = tile.columns; x < columns; ++x) {
+          fetch_weights();
+          if (kKernel == Kernel::inside ||
+              (tile.inside[x] == kAll && !tile.columns_are_channels)) {
+            add_channels<false, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                   channels);
+          } else {
+            add_channels<true, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                  channels, tile.inside + x,
+                                                  tile.columns_are_channels);
           }
-#pragma GCC unroll 8
-          for (int i = 0; i < kPointers; ++i) input[i] += channel_step;
-        } while (--c > 0);
-        first += tile.column_step;
-        weights += tile.weight_column_step;
+          first += tile.column_step;
+          weights += tile.weight_column_step;
+        }
+        row_input += tile.row_step;
+        row_weights += tile.weight_row_step;
       }
-      row_input += tile.row_step;
-      row_weights += tile.weight_row_step;
     }
     run_input += tile.run_step;
     run_weights += tile.weight_run_step;
@@ -116,27 +174,43 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 
   const V low = hn::Set(d, tile.low);
   const V high = hn::Set(d, tile.high);
+  const std::int64_t output_step = tile.output_pixel_step;
+  std::int64_t output_vector[kVectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) output_vector[v] = tile.output_vector[v];
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       // The sum comes second: then a NaN passes.
-      hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + tile.output_vector[v]);
+      hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + output_vector[v]);
     }
-    pixel += tile.output_pixel_step;
+    pixel += output_step;
+  }
+}
+
+template <int kPixels, int kVectors, Kernel kKernel>
+HWY_INLINE void compute_all(const Tile& tile) {
+  const float* input = tile.input;
+  const float* addend = tile.addend;
+  float* output = tile.output;
+  const float* fetch = tile.fetch;
+  for (int i = 0; i < tile.repeat; ++i) {
+    compute_one<kPixels, kVectors, kKernel>(tile, input, addend, output, fetch);
+    input += kPixels * tile.pixel_step;
+    output += kPixels * tile.output_pixel_step;
+    if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
   }
 }
 
 template <int kPixels, int kVectors>
 void compute(const Tile& tile) {
-  const float* input = tile.input;
-  const float* addend = tile.addend;
-  float* output = tile.output;
-  for (int i = 0; i < tile.repeat; ++i) {
-    compute_one<kPixels, kVectors>(tile, input, addend, output);
-    input += kPixels * tile.pixel_step;
-    output += kPixels * tile.output_pixel_step;
-    if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
+  if (tile.inside != nullptr) {
+    compute_all<kPixels, kVectors, Kernel::edge>(tile);
+  } else if (tile.rows == 1 && tile.columns == 1) {
+    compute_all<kPixels, kVectors, Kernel::point>(tile);
+  } else {
+    compute_all<kPixels, kVectors, Kernel::inside>(tile);
   }
 }
 
@@ -157,6 +231,7 @@ const TileSet& tiles() {
     made.lanes = kLanes;
     made.vectors = kBestVectors;
     made.part_bytes = kPartBytes;
+    made.short_accumulators = kShortAccumulators;
     add_tiles<1>(made);
     add_tiles<2>(made);
     add_tiles<3>(made);

@@ -23,9 +23,18 @@ struct Tile {
   std::int64_t pixel_step = 0;
   int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
   std::int64_t run_step = 0, row_step = 0, column_step = 0, channel_step = 0;
+  /// Bit p of inside[x]: pixel p has column x inside the image; what it would read for the others
+  /// is left out. Null: all of them.
+  const std::uint32_t* inside = nullptr;
+  bool columns_are_channels = false;  ///< then these are the bits of inside[c]
 
   const float* weights = nullptr;
   std::int64_t weight_run_step = 0, weight_row_step = 0, weight_column_step = 0;
+
+  /// Every (r, y, x) of every tile asks for the next `fetch_lines` cache lines from `fetch` on:
+  /// weights that come next travel to L2 meanwhile.
+  const float* fetch = nullptr;
+  int fetch_lines = 0;
 
   /// Vector v of pixel p is written to output + p * output_pixel_step + output_vector[v].
   float* output = nullptr;
@@ -51,6 +60,8 @@ struct TileSet {
   /// Weights of a tile of output channels that may be gone through before the next pixels. More are
   /// split into parts of the reduction.
   std::int64_t part_bytes = 0;
+  /// Pixels times vectors of the best tile for short reductions.
+  int short_accumulators = 0;
   /// Most pixels of a tile with this many vectors of output channels; 0: there is none.
   int pixels[kMaxVectors + 1] = {};
   TileFunction function[kMaxVectors + 1][kMaxPixels + 1] = {};  ///< [vectors][pixels]
