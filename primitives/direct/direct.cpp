@@ -101,7 +101,8 @@ class DirectKernel final : public Kernel {
     pack(parameters);
     for (int tile = 0; tile < cut_.oc_tiles; ++tile) {
       const auto vectors = static_cast<std::size_t>(cut_.tile_vectors(tile));
-      if (row_[vectors].steps.empty()) row_[vectors] = cut(cut_.most_pixels(cut_.tile_vectors(tile)));
+      if (row_[vectors].steps.empty())
+        row_[vectors] = cut(cut_.most_pixels(cut_.tile_vectors(tile)));
     }
   }
 
@@ -417,8 +418,8 @@ class DirectKernel final : public Kernel {
     for (int part = 0; part < cut_.parts; ++part) {
       for (int row = stretch.rows.first; row < stretch.rows.last; ++row) {
         if (geometry.flat) {
-          for_each_tile_size(stretch.columns.first, stretch.columns.last,
-                             cut_.most_pixels(vectors), [&](int first, int pixels, int repeat) {
+          for_each_tile_size(stretch.columns.first, stretch.columns.last, cut_.most_pixels(vectors),
+                             [&](int first, int pixels, int repeat) {
                                run_step({first, pixels, repeat, {0, 1}}, part, row);
                              });
         } else {
@@ -458,7 +459,8 @@ class DirectKernel final : public Kernel {
     constexpr Index kLineFloats = 64 / sizeof(float);
     const Index calls = std::max<Index>(Index{tile.runs} * tile.rows * tile.columns, 1);
     tile.fetch = next + floats * before / pixels;
-    tile.fetch_lines = static_cast<int>(ceil_div(floats * step.pixels, pixels * calls * kLineFloats));
+    tile.fetch_lines =
+        static_cast<int>(ceil_div(floats * step.pixels, pixels * calls * kLineFloats));
   }
 
   /// Loops that continue each other become one; runs only where `runs_too`.

@@ -15,13 +15,15 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// Most pixels by vectors of output channels: the accumulators, one row of weights and one broadcast
-// must fit the registers. Then the best tile and how many weights are reused from L2. Found on Zen
-// 4 with GCC 12, percent of a register-only multiply-add loop, 3x3, 64 channels of 56 x 56 and 128
-// of 28 x 28: AVX-512 4 vectors 96 and 95, 3 vectors 94, 2 vectors 94, 1 vector 83; AVX2 3 vectors
-// 94 and 91, 2 vectors 91 and 86. Smaller parts, down to what fits L1, lose up to 10 percent to the
-// sums that wait in memory; without parts, 256 channels of 56 x 56 fall from 88 to 71 on AVX2 and
-// 512 channels of 7 x 7 from 61 to 54 on AVX-512.
+// Most pixels by vectors of output channels: the accumulators, one row of weights (or half of one,
+// see add_channels) and one broadcast must fit the registers. Then the best tile and how many
+// weights are reused from L2, while the next ones travel there: two such parts must fit. Percent of
+// a register-only multiply-add loop on Zen 5 with GCC 12, operands in L1: 7 x 4, 8 x 3 and 14 x 2
+// 98 to 100, 14 x 1, which loads as much as it computes, 90; AVX2 4 x 3 and 6 x 2 99.
+//
+// And the most accumulators for short reductions. Between two tiles of 24 and more accumulators
+// Zen 5 loses 35 to 45 cycles, of 15 and fewer 5 to 10: clamps and stores of the one fill the
+// scheduler before products of the next can enter.
 #if HWY_TARGET == HWY_AVX3
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 14, 8, 7};
 inline constexpr int kBestVectors = 4;
@@ -72,8 +74,8 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
   do {
 #pragma GCC unroll 4
     for (int from = 0; from < kVectors; from += kTogether) {
-      // Nothing is known of these pointers: otherwise GCC keeps one for every pixel, more than there
-      // are registers, and the first half's values for the second, pushing accumulators out.
+      // Nothing is known of these pointers: otherwise GCC keeps one for every pixel, more than
+      // there are registers, and the first half's values for the second, pushing accumulators out.
 #pragma GCC unroll 8
       for (int i = 0; i < kPointers; ++i) asm("" : "+r"(input[i]));
       V w[kTogether];
@@ -128,7 +130,8 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   const std::int64_t pixel_step = tile.pixel_step;
   const std::int64_t channel_step = tile.channel_step;
   const auto fetch_weights = [&] {
-    for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats) __builtin_prefetch(fetch, 0, 2);
+    for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats)
+      __builtin_prefetch(fetch, 0, 2);
   };
   // Every level steps its own pointers: products of indices and steps between two runs of eight
   // channels cost a fifth of the speed on AVX2.
@@ -143,7 +146,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
     if constexpr (kKernel == Kernel::point) {
       fetch_weights();
       add_channels<false, kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
-                                      channels);
+                                             channels);
     } else {
       const float* row_input = run_input;
       const float* row_weights = run_weights;
@@ -152,8 +155,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
         const float* weights = row_weights;
         for (int x = 0, columns = tile.columns; x < columns; ++x) {
           fetch_weights();
-          if (kKernel == Kernel::inside ||
-              (tile.inside[x] == kAll && !tile.columns_are_channels)) {
+          if (kKernel == Kernel::inside || (tile.inside[x] == kAll && !tile.columns_are_channels)) {
             add_channels<false, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
                                                    channels);
           } else {

@@ -307,6 +307,9 @@ std::vector<Problem> problems() {
   conv("first layer", "n1_ic3_ih29_iw31_oc24_kh7_kw7_s2_p3");
   conv("large reduction", "n1_ic512_ih4_iw4_oc16_kh3_kw3_s1_p1");
   conv("large reduction, 1x1", "n1_ic2048_ih3_iw3_oc32_kh1_kw1_s1_p0");
+  conv("weights in several parts", "n1_ic320_ih8_iw16_oc72_kh3_kw3_s1_p1", {true, relu});
+  conv("tiles of seven pixels", "n1_ic24_ih6_iw14_oc64_kh3_kw3_s1_p1", {true, relu});
+  conv("tiles of seven pixels, 1x1", "n1_ic80_ih7_iw7_oc64_kh1_kw1_s1_p0", {true, relu});
   conv("many output channels", "n1_ic16_ih4_iw4_oc272_kh1_kw1_s1_p0");
   const std::vector<Activation> activations = {
       none,
