@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "profiler/store.h"
@@ -11,6 +12,7 @@
 #include "src/cli/log.h"
 #include "src/core/files.h"
 #include "src/core/json.h"
+#include "src/tune/recorded_model.h"
 
 namespace convopt::cli {
 namespace {
@@ -114,12 +116,26 @@ Result<Platform> choose_platform(const Profile& profile, TimingMode mode, const 
                                           " is not in the profile, which has " + names);
 }
 
+/// A model, or an earlier profile in its place; then only what it holds is left of `judge`.
+Result<std::unique_ptr<PerformanceModel>> load_judged(const std::filesystem::path& path,
+                                                      Profile& judge) {
+  auto model = load_model(path);
+  if (model) return model;
+  const auto earlier = load_profile(path);
+  if (!earlier) return model.error();
+  warn(earlier->warnings);
+  auto recorded = RecordedModel::create(earlier->profile);
+  if (!recorded) return recorded.error();
+  judge = (*recorded)->known_part(judge);
+  return std::unique_ptr<PerformanceModel>(std::move(*recorded));
+}
+
 Result<void> evaluate_action(const Request& request) {
-  const auto model = load_model(request.model);
-  if (!model) return model.error();
-  const auto loaded = load_profile(request.profile);
+  auto loaded = load_profile(request.profile);
   if (!loaded) return loaded.error();
   warn(loaded->warnings);
+  const auto model = load_judged(request.model, loaded->profile);
+  if (!model) return model.error();
   const auto platform = choose_platform(loaded->profile, (*model)->info().timing_mode, request);
   if (!platform) return platform.error();
   std::vector<Network> networks;
@@ -149,7 +165,10 @@ void add_evaluate(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
       "evaluate", "Judges a model by a profile: what choosing by it costs, and how far it is off.");
-  verb->add_option("model", request->model, "The model.")->required();
+  verb->add_option("model", request->model,
+                   "The model; or an earlier profile of the same, which tells how good a model "
+                   "could be.")
+      ->required();
   verb->add_option("profile", request->profile, "The profile to judge by.")->required();
   verb->add_option("--network", request->networks,
                    "Network to plan and price, all of its times in the profile. Repeatable. "

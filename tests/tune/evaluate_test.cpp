@@ -7,6 +7,7 @@
 #include <set>
 
 #include "src/select/workloads.h"
+#include "src/tune/recorded_model.h"
 #include "src/tune/recorded_registry.h"
 #include "tests/model/synthetic.h"
 
@@ -187,6 +188,35 @@ TEST(Evaluate, ListsPlatformsByTheirMeasurements) {
   ASSERT_EQ(platforms.size(), 2U);
   EXPECT_EQ(platforms[0].id(), synthetic::platform("GenuineIntel").id());
   EXPECT_TRUE(measured_platforms(profile, TimingMode::cold_weights).empty());
+}
+
+TEST(RecordedModel, PredictsTheRepeatOfItsProfile) {
+  const Network network = squeezenet();
+  const Profile first = profile_of(network);
+  // The repeat is 5 % slower here and there, and knows one time more.
+  Profile repeat = first;
+  for (std::size_t i = 0; i < repeat.measurements.size(); i += 2) {
+    repeat.measurements[i].median_ns *= 1.05;
+  }
+  Measurement more = repeat.measurements.back();
+  more.workload = Workload::fully_connected(1, 3, 5);
+  repeat.measurements.push_back(more);
+
+  const auto model = RecordedModel::create(first);
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ((*model)->info().samples, first.measurements.size());
+  EXPECT_FALSE(evaluate(**model, repeat, synthetic::platform(), {&network, 1}));
+  const Profile known = (*model)->known_part(repeat);
+  EXPECT_EQ(known.measurements.size(), first.measurements.size());
+  const auto e = evaluate(**model, known, synthetic::platform(), {&network, 1});
+  ASSERT_TRUE(e) << e.error().message;
+  EXPECT_LT(e->mdrae, 0.05);
+  ASSERT_EQ(e->networks.size(), 1U);
+  EXPECT_GE(e->networks[0].regret, 1);
+  EXPECT_LT(e->networks[0].regret, 1.05);
+
+  EXPECT_FALSE(RecordedModel::create({}));
+  EXPECT_FALSE((*model)->save("anywhere"));
 }
 
 TEST(RecordedRegistry, KnowsWhatWasTimed) {
