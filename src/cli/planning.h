@@ -45,7 +45,8 @@ class Planning {
   /// Measured before predicted, or what there is of the two.
   const CostSource& costs() const { return times_->costs(); }
 
-  Result<Selection> select() const;
+  /// The fastest plan that holds at most so many bytes when it is executed.
+  Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
 
  private:
   Planning() = default;
