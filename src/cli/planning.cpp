@@ -13,6 +13,7 @@
 #include "src/cli/progress.h"
 #include "src/core/text.h"
 #include "src/select/workloads.h"
+#include "src/tune/fit.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
@@ -173,9 +174,13 @@ Result<Refinement> Planning::refine(double seconds) {
   return convopt::refine(network_, *registry_, costs(), options_, measure);
 }
 
-Result<Selection> Planning::select() const {
+Result<Selection> Planning::select(std::size_t max_memory) const {
   Result<Selection> selection = convopt::select(network_, *registry_, costs(), platform_, options_);
   if (!selection) return selection;
+  if (max_memory < SIZE_MAX) {
+    auto fits = fit_memory(*selection, platform_, max_memory, options_.time_limit);
+    if (!fits) return fits.error();
+  }
   Plan& plan = selection->plan;
   if (const PerformanceModel* model = times_->model()) {
     plan.model = model->info().id;

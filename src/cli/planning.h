@@ -47,7 +47,8 @@ class Planning {
   /// Measured before predicted, or what there is of the two.
   const CostSource& costs() const { return times_->costs(); }
 
-  Result<Selection> select() const;
+  /// The fastest plan that holds at most so many bytes when it is executed.
+  Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
 
   /// Times what the plan hangs on for so many seconds and adds the times to the profile that this
   /// planning reads, or to this machine's own.

@@ -22,6 +22,7 @@
 #include "src/runtime/executor.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
+#include "src/tune/confirm.h"
 
 namespace convopt::cli {
 namespace {
@@ -47,13 +48,8 @@ struct Contestant {
 
 using Tensors = std::vector<std::vector<float>>;
 
-// What --compare calls the baselines; plan files cannot be called so without a folder.
-constexpr std::string_view kDefault = "onednn_default";
-constexpr std::string_view kSingle = "best_single_primitive";
-constexpr std::string_view kGreedy = "greedy";
-
 bool is_baseline(std::string_view name) {
-  return name == kDefault || name == kSingle || name == kGreedy;
+  return name == kDefaultName || name == kSingleName || name == kGreedyName;
 }
 
 /// The plans to run, and what they run with.
@@ -67,12 +63,10 @@ struct Setup {
   const Registry& registry() const { return planning ? planning->registry() : *created_registry; }
 };
 
-Result<Plan> baseline(const Selection& selection, const Platform& platform, std::string_view name) {
-  const Baselines& all = selection.baselines;
-  const auto& solution = name == kDefault  ? all.library_default
-                         : name == kSingle ? all.best_single
-                                           : all.greedy;
-  if (!solution) {
+Result<Plan> baseline_plan(const Selection& selection, const Platform& platform,
+                           std::string_view name) {
+  const Solution* const solution = baseline(selection, name);
+  if (solution == nullptr) {
     return make_error(ErrorCode::environment, "there is no plan for --compare " +
                                                   std::string(name) +
                                                   ": some of its times are not known");
@@ -103,7 +97,7 @@ Result<Setup> set_up(const Request& request) {
     auto planning = Planning::load(options);
     if (!planning) return planning.error();
     setup.planning = std::move(*planning);
-    auto selected = setup.planning->select();
+    auto selected = setup.planning->select(given ? SIZE_MAX : request.max_memory);
     if (!selected) return selected.error();
     selection = std::move(*selected);
   } else {
@@ -128,7 +122,7 @@ Result<Setup> set_up(const Request& request) {
     setup.plans.emplace_back("plan", selection->plan);
   }
   for (const std::string& name : request.compare) {
-    auto plan = is_baseline(name) ? baseline(*selection, setup.planning->platform(), name)
+    auto plan = is_baseline(name) ? baseline_plan(*selection, setup.planning->platform(), name)
                                   : load_plan(name);
     if (!plan) return plan.error();
     if (auto fits = check_network(name, *plan, setup.network()); !fits) return fits.error();
@@ -437,8 +431,8 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_option("--repeat", request->repeats, "Number of timed runs of each plan, not a time.")
       ->check(CLI::Range(1, 1000000));
   verb->add_option("--max-memory", request->max_memory,
-                   "Most memory for packed weights, tensors and workspace of each plan, e.g. "
-                   "100MB; a plan that needs more is refused.")
+                   "Most memory for packed weights, tensors and workspace, e.g. 100MB: the plan is "
+                   "selected to fit; a given plan that needs more is refused.")
       ->transform(CLI::AsSizeValue(false));
   verb->add_flag("--verify", request->verify,
                  "Compare every tensor that the plan makes with a reference computation in double "

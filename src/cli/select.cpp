@@ -1,19 +1,24 @@
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
+#include "profiler/affinity.h"
 #include "profiler/profiler.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
+#include "src/runtime/weights.h"
 #include "src/select/export.h"
+#include "src/tune/confirm.h"
 
 namespace convopt::cli {
 namespace {
 
 struct Request {
   PlanningOptions planning;
-  std::string output, export_file, refine;
-  bool json = false;
+  std::string output, export_file, refine, confirm_time = "2s";
+  std::size_t max_memory = SIZE_MAX;
+  bool json = false, confirms = false;
 };
 
 std::string join(const PlanLayer& layer) {
@@ -115,6 +120,31 @@ std::string plan_text(const Plan& plan) {
          conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
 }
 
+/// Runs what the plan is compared with, says what was seen, and keeps the fastest.
+Result<void> confirm_here(const Request& request, const Planning& planning, Selection& selection) {
+  TimingOptions timing;
+  const auto seconds = parse_duration(request.confirm_time);
+  if (!seconds || *seconds <= 0) {
+    return make_error(ErrorCode::usage, "--confirm-time '" + request.confirm_time +
+                                            "' is not a time like 2s or 500ms");
+  }
+  timing.time = std::chrono::duration<double>(*seconds);
+  bind_threads(planning.platform().threads);
+  const NetworkWeights weights(planning.network(), 1);
+  const auto confirmed =
+      confirm(selection, planning.platform(), weights, timing, request.max_memory);
+  if (!confirmed) return confirmed.error();
+  for (const Confirmation::Contestant& contestant : confirmed->contestants) {
+    note("measured: " + contestant.name + " takes " + format_time(contestant.times.median_ns()) +
+         " (median), " + format_time(contestant.times.min_ns()) + " (min)");
+  }
+  if (confirmed->winner != 0) {
+    note(confirmed->contestants[confirmed->winner].name +
+         " is faster here than the plan, so it is the plan now");
+  }
+  return {};
+}
+
 Result<void> select_action(const Request& request) {
   double refine_seconds = 0;
   if (!request.refine.empty()) {
@@ -135,8 +165,11 @@ Result<void> select_action(const Request& request) {
          (refined->settled ? "no other could make it faster, as far as predictions can be trusted"
                            : "more time would settle more of them"));
   }
-  const auto selection = (*planning)->select();
+  auto selection = (*planning)->select(request.max_memory);
   if (!selection) return selection.error();
+  if (request.confirms) {
+    if (auto ran = confirm_here(request, **planning, *selection); !ran) return ran;
+  }
   if (!request.export_file.empty()) {
     const std::string problem = export_problem(selection->problem, selection->solution);
     if (auto written = write_output(request.export_file, problem); !written) return written;
@@ -163,6 +196,17 @@ void add_select(CLI::App& app, Action& action) {
   verb->add_option("--refine", request->refine,
                    "First times what the plan hangs on, for so long, e.g. 5s, and adds the times "
                    "to the profile.");
+  verb->add_option("--max-memory", request->max_memory,
+                   "Most memory for packed weights, tensors and workspace when the plan is "
+                   "executed, e.g. 100MB: the fastest plan that needs no more.")
+      ->transform(CLI::AsSizeValue(false));
+  CLI::Option* confirms = verb->add_flag(
+      "--confirm", request->confirms,
+      "Runs the plan, oneDNN's default and the best single primitive on this machine, and takes "
+      "the fastest.");
+  verb->add_option("--confirm-time", request->confirm_time, "How long to run them, all together.")
+      ->capture_default_str()
+      ->needs(confirms);
   verb->add_option("--export-problem", request->export_file,
                    "Writes the optimisation problem with its solution as JSON.");
   verb->add_flag("--json", request->json, "Prints the plan as one JSON document.");

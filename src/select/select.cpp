@@ -146,4 +146,18 @@ Result<Selection> select(const Network& network, const Registry& registry, const
   return selection;
 }
 
+void choose(Selection& selection, Solution solution, const Platform& platform) {
+  Plan plan = make_plan(selection.problem, solution, platform);
+  Plan& old = selection.plan;
+  plan.model = std::move(old.model);
+  plan.seed = old.seed;
+  plan.baselines = std::move(old.baselines);
+  plan.load_ms = old.load_ms;
+  plan.predict_ms = old.predict_ms;
+  plan.solve_ms = old.solve_ms;
+  plan.total_ms = old.total_ms;
+  selection.plan = std::move(plan);
+  selection.solution = std::move(solution);
+}
+
 }  // namespace convopt

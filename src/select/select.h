@@ -35,6 +35,9 @@ Result<Selection> select(const Network& network, const Registry& registry, const
 /// absorbs others at the place of the last of them.
 Plan make_plan(const Problem& problem, const Solution& solution, const Platform& platform);
 
+/// The selection with another assignment of the same problem.
+void choose(Selection& selection, Solution solution, const Platform& platform);
+
 /// Every name must be a convolution primitive or a family of some; the error suggests one.
 Result<void> check_names(const Registry& registry, const std::vector<std::string>& names);
 

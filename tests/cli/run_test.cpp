@@ -75,6 +75,34 @@ TEST_F(RunVerb, RefusesAPlanThatNeedsMoreMemoryThanAllowed) {
   EXPECT_NE(err().find("of memory (weights"), std::string::npos) << err();
 }
 
+TEST_F(RunVerb, SelectsAPlanThatFits) {
+  const std::string by_times = "--threads 1 --profile " + file("p.jsonl") + " --json ";
+  ASSERT_EQ(run(by_times), 0) << err();
+  const auto peak = shell_->out_json()["peak_bytes"].get<std::size_t>();
+  for (const std::size_t limit : {peak, peak / 100 * 95, peak / 100 * 70}) {
+    if (run(by_times + "--max-memory " + std::to_string(limit)) == 0) {
+      EXPECT_LE(shell_->out_json()["peak_bytes"], limit);
+    } else {
+      EXPECT_NE(err().find("no plan fits into"), std::string::npos) << err();
+      EXPECT_LT(limit, peak);
+    }
+  }
+  EXPECT_EQ(call("select " + net() + " " + by_times + "--max-memory 1000"), 4);
+  EXPECT_NE(err().find("no plan fits into"), std::string::npos) << err();
+}
+
+TEST_F(RunVerb, ConfirmedPlansWereRunBeforeTheyAreWritten) {
+  const std::string select = "select " + net() + " --threads 1 --profile " + file("p.jsonl") +
+                             " -o " + file("confirmed.json") + " ";
+  ASSERT_EQ(call(select + "--confirm --confirm-time 100ms"), 0) << err();
+  EXPECT_NE(err().find("measured: plan takes"), std::string::npos) << err();
+  EXPECT_EQ(run("--plan " + file("confirmed.json") + " --verify"), 0) << err();
+  const json plan = json::parse(text("confirmed.json"), nullptr, false);
+  EXPECT_FALSE(plan["baselines"]["onednn_default_ms"].is_null());
+  EXPECT_EQ(call(select + "--confirm --confirm-time soon"), 2);
+  EXPECT_EQ(call(select + "--confirm-time 1s"), 2);
+}
+
 TEST_F(RunVerb, SelectsWhereNoPlanIsGiven) {
   ASSERT_EQ(run("--threads 1 --profile " + file("p.jsonl") +
                 " --compare onednn_default best_single_primitive greedy"),

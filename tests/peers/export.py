@@ -53,7 +53,7 @@ class Detector(torch.nn.Module):
     def __init__(self):
         super().__init__()
         conv = lambda i, o, k, s=1: torch.nn.Sequential(
-            torch.nn.Conv2d(i, o, k, s, k // 2, bias=False), torch.nn.BatchNorm2d(o), torch.nn.SiLU())
+            torch.nn.Conv2d(i, o, k, s, (k - 1) // 2, bias=False), torch.nn.BatchNorm2d(o), torch.nn.SiLU())
         self.stem, self.next, self.deep = conv(3, 16, 6, 2), conv(16, 32, 3, 2), conv(32, 64, 3, 2)
         self.spp = torch.nn.ModuleList([torch.nn.MaxPool2d(k, 1, k // 2) for k in (5, 9, 13)])
         self.mix, self.side = conv(256, 64, 1), conv(96, 64, 3)

@@ -26,13 +26,13 @@ class FakePrimitive final : public Primitive {
     return !applies_ || applies_(workload) ? Applicability::yes() : Applicability::no("it cannot");
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return workspace; }
-  std::size_t packed_bytes(const Workload&, const Context&) const override { return 100; }
+  std::size_t packed_bytes(const Workload&, const Context&) const override { return packed; }
   Result<std::unique_ptr<Kernel>> prepare(const Workload&, const Parameters&,
                                           const Context&) const override {
     return make_error(ErrorCode::internal, "a fake computes nothing");
   }
 
-  std::size_t workspace = 0;
+  std::size_t workspace = 0, packed = 100;
   mutable int asked = 0;
 
  private:
@@ -42,8 +42,9 @@ class FakePrimitive final : public Primitive {
 class FakeRegistry final : public Registry {
  public:
   FakePrimitive& add(const std::string& name, const std::string& family, Op op, Layout input,
-                     Layout output, Applies applies = {}) {
+                     Layout output, Applies applies = {}, bool strided_views = false) {
     PrimitiveInfo info;
+    info.traits.strided_views = strided_views;
     info.name = name;
     info.family = family;
     info.op = op;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "src/core/json.h"
+#include "src/core/views.h"
 #include "src/select/explain.h"
 #include "src/select/export.h"
 #include "src/select/workloads.h"
@@ -61,6 +62,7 @@ class Enumeration {
     Layout input = Layout::nchw, output = Layout::nchw;
     int absorbed_by = -1;    // operator
     int absorbed_from = -1;  // tensor
+    bool in_place = false;   // a concatenation whose parts are written where it wants them
   };
 
   double time(const Workload& workload, const Primitive* primitive) const {
@@ -84,7 +86,7 @@ class Enumeration {
 
   void choose(std::size_t op, double so_far) {
     if (op == network_.operators.size()) {
-      best_ = std::min(best_, so_far + conversions());
+      if (placed_as_they_can_be()) best_ = std::min(best_, so_far + conversions());
       return;
     }
     const Operator& o = network_.operators[op];
@@ -93,6 +95,12 @@ class Enumeration {
     if (o.kind != OperatorKind::compute) {
       state = {};
       return choose(op + 1, so_far);
+    }
+    if (parts_may_be_placed(op)) {
+      for (const Layout layout : kTwo) {
+        state = {nullptr, layout, layout, -1, -1, true};
+        choose(op + 1, so_far);
+      }
     }
     for (const Primitive* p : registry_.primitives()) {
       if (p->info().op != o.workload.op) continue;
@@ -114,7 +122,8 @@ class Enumeration {
         if (next.size() != 1 || next[0] < 0) break;
         const Operator& n = network_.operators[next[0]];
         if (n.kind != OperatorKind::compute) break;
-        if (n.workload.op == Op::activation && o.workload.op != Op::activation) {
+        if (n.workload.op == Op::activation &&
+            (o.workload.op == Op::conv || o.workload.op == Op::add)) {
           longer.workload.epilogue.activation = n.workload.epilogue.activation;
         } else if (n.workload.op == Op::add && o.workload.op == Op::conv &&
                    longer.absorbed.empty()) {
@@ -138,6 +147,65 @@ class Enumeration {
       choose(op + 1, so_far + time(chain.workload, p));
       for (const int absorbed : chain.absorbed) state_[absorbed] = {};
     }
+  }
+
+  int producer(TensorId t) const {
+    for (std::size_t op = 0; op < network_.operators.size(); ++op) {
+      if (network_.operators[op].outputs[0] == t) return static_cast<int>(op);
+    }
+    return -1;
+  }
+  bool is_concatenation(int op) const {
+    return op >= 0 && network_.operators[op].workload.op == Op::concat &&
+           network_.operators[op].kind == OperatorKind::compute;
+  }
+
+  /// Parts are computed, belong to one concatenation once, and nobody outside sees them.
+  bool parts_may_be_placed(std::size_t op) const {
+    if (!is_concatenation(static_cast<int>(op))) return false;
+    return std::ranges::all_of(network_.operators[op].inputs, [&](TensorId part) {
+      const std::vector<int> all = readers(part);
+      const int from = producer(part);
+      return from >= 0 && network_.operators[from].kind == OperatorKind::compute &&
+             std::ranges::count(all, -1) == 0 &&
+             std::ranges::count_if(all, [&](int reader) { return is_concatenation(reader); }) == 1;
+    });
+  }
+
+  bool handles_views(const Primitive* p, TensorId t, Layout layout) const {
+    return p != nullptr && (p->info().traits.strided_views ||
+                            channels_are_dense(network_.tensors[t].shape, layout));
+  }
+
+  /// Whoever writes or reads a part of a concatenation in place can handle a view of it, and has it
+  /// in the layout of the whole.
+  bool placed_as_they_can_be() const {
+    for (std::size_t op = 0; op < state_.size(); ++op) {
+      if (!state_[op].in_place) continue;
+      const Layout layout = state_[op].output;
+      for (const TensorId part : network_.operators[op].inputs) {
+        const int from = producer(part);
+        const State& writer = state_[from];
+        if (writer.output != layout) return false;
+        const Primitive* by =
+            writer.absorbed_by >= 0 ? state_[writer.absorbed_by].primitive : writer.primitive;
+        if (!writer.in_place && !handles_views(by, part, layout)) return false;
+        for (const int reader : readers(part)) {
+          if (reader == static_cast<int>(op) || state_[reader].absorbed_from == part) continue;
+          // An operator in an epilogue, or a reshape, reads no views.
+          const State& state = state_[reader];
+          if (state.input == layout && !handles_views(state.primitive, part, layout)) return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  bool is_placed(TensorId t) const {
+    for (const int reader : readers(t)) {
+      if (reader >= 0 && state_[reader].in_place) return true;
+    }
+    return false;
   }
 
   double conversions() const {
@@ -168,6 +236,7 @@ class Enumeration {
               p->info().output_layout != target) {
             continue;
           }
+          if (is_placed(id) && !handles_views(p, id, produced)) continue;
           least =
               std::min(least, time(Workload::pointwise(Op::convert, network_.tensors[t].shape), p));
         }
@@ -185,7 +254,7 @@ class Enumeration {
 };
 
 /// Grows a network at random; every tensor without a reader is an output.
-Network random_network(std::uint64_t seed, int operators) {
+Network random_network(std::uint64_t seed, int operators, bool concatenates = false) {
   std::mt19937_64 engine(seed);
   const auto below = [&](std::size_t n) { return static_cast<int>(engine() % n); };
   NetworkBuilder builder;
@@ -197,7 +266,7 @@ Network random_network(std::uint64_t seed, int operators) {
   };
   for (int i = 0; i < operators; ++i) {
     const std::string name = "op" + std::to_string(i);
-    switch (below(7)) {
+    switch (below(concatenates ? 9 : 7)) {
       case 0:
       case 1:
       case 2:
@@ -210,9 +279,14 @@ Network random_network(std::uint64_t seed, int operators) {
       case 5:
         tensors.push_back(builder.add(name, any(), any()));
         break;
-      default:
+      case 6:
         tensors.push_back(builder.reshape(name, any()));
         break;
+      default: {
+        std::vector<TensorId> parts{any(), any()};
+        if (below(3) == 0) parts.push_back(any());
+        tensors.push_back(builder.concat(name, std::move(parts)));
+      }
     }
   }
   std::vector<TensorId> outputs;
@@ -245,6 +319,27 @@ TEST(Select, CostsWhatEnumerationOfPlansFinds) {
       ASSERT_LE(selection->solution.ns, baseline->ns) << "seed " << seed;
     }
   }
+}
+
+TEST(Select, CostsWhatEnumerationOfPlansWithConcatenationsFinds) {
+  // In nchw every primitive can handle channels of a larger tensor, in nhwc only some.
+  FakeRegistry registry = two_layouts();
+  registry.add("views_nhwc", "own", Op::conv, Layout::nhwc, Layout::nhwc, {}, true);
+  registry.add("views_activation_nhwc", "own", Op::activation, Layout::nhwc, Layout::nhwc, {},
+               true);
+  registry.add("views_convert", "layout", Op::convert, Layout::nhwc, Layout::nchw, {}, true);
+  int in_place = 0;
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    const Network network = random_network(seed, 6, true);
+    const FakeCosts costs = FakeCosts::random(seed, seed % 2 == 0 ? 100 : 6);
+    const auto selection = select(network, registry, costs, platform());
+    ASSERT_TRUE(selection.ok()) << "seed " << seed << ": " << selection.error().message;
+    ASSERT_TRUE(selection->solution.optimal);
+    ASSERT_NEAR(selection->solution.ns, Enumeration(network, registry, costs).best(), 1e-6)
+        << "seed " << seed;
+    in_place += static_cast<int>(selection->plan.in_place.size());
+  }
+  EXPECT_GT(in_place, 20);
 }
 
 /// Times by name of the primitive; what is not named takes 1000 ns. A fused workload costs 1 more.

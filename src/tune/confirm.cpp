@@ -1,0 +1,73 @@
+#include "src/tune/confirm.h"
+
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "primitives/reference/reference.h"
+#include "src/runtime/executor.h"
+
+namespace convopt {
+
+const Solution* baseline(const Selection& selection, std::string_view name) {
+  const Baselines& all = selection.baselines;
+  const std::optional<Solution>* found = name == kDefaultName  ? &all.library_default
+                                         : name == kSingleName ? &all.best_single
+                                         : name == kGreedyName ? &all.greedy
+                                                               : nullptr;
+  return found != nullptr && found->has_value() ? &**found : nullptr;
+}
+
+Result<Confirmation> confirm(Selection& selection, const Platform& platform,
+                             const WeightSource& weights, const TimingOptions& options,
+                             std::size_t max_bytes) {
+  const Problem& problem = selection.problem;
+  const Network& network = *problem.network;
+  Confirmation result;
+  std::vector<Solution> solutions;
+  std::vector<std::unique_ptr<Executor>> executors;
+  const auto enter = [&](std::string_view name, const Solution& solution) -> Result<void> {
+    // The same plan twice would only split the time.
+    for (const Solution& known : solutions)
+      if (known.assignment == solution.assignment) return {};
+    auto executor = Executor::create(network, make_plan(problem, solution, platform),
+                                     *problem.registry, weights, max_bytes);
+    if (!executor) return executor.error();
+    result.contestants.push_back({std::string(name), {}});
+    solutions.push_back(solution);
+    executors.push_back(std::move(*executor));
+    return {};
+  };
+  if (auto entered = enter("plan", selection.solution); !entered) return entered.error();
+  for (const std::string_view name : {kDefaultName, kSingleName}) {
+    // One that cannot be executed, for want of memory, is no competition.
+    if (const Solution* solution = baseline(selection, name)) (void)enter(name, *solution).ok();
+  }
+
+  const auto tensors_of = [&](const std::vector<TensorId>& ids) {
+    std::vector<std::vector<float>> tensors;
+    for (const TensorId id : ids)
+      tensors.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
+    return tensors;
+  };
+  auto inputs = tensors_of(network.inputs);
+  auto outputs = tensors_of(network.outputs);
+  std::uint64_t seed = 1;
+  for (auto& input : inputs) reference::fill_random(input.data(), std::ssize(input), seed++, 1);
+  std::vector<Executor*> pointers;
+  for (const auto& executor : executors) pointers.push_back(executor.get());
+  const std::vector<std::span<const float>> sources(inputs.begin(), inputs.end());
+  const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
+  auto times = time_in_turns(pointers, sources, destinations, options);
+  if (!times) return times.error();
+  for (std::size_t i = 0; i < times->size(); ++i) {
+    result.contestants[i].times = std::move((*times)[i]);
+    const RunTimes& mine = result.contestants[i].times;
+    const RunTimes& best = result.contestants[result.winner].times;
+    if (mine.median_ns() < best.median_ns() && mine.min_ns() < best.min_ns()) result.winner = i;
+  }
+  if (result.winner != 0) choose(selection, std::move(solutions[result.winner]), platform);
+  return result;
+}
+
+}  // namespace convopt

@@ -1,0 +1,38 @@
+// Which plan is really the fastest here? Predictions are checked by running what they compare.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "convopt/weights.hpp"
+#include "src/runtime/timing.h"
+#include "src/select/select.h"
+
+namespace convopt {
+
+/// What run and select call the baselines.
+inline constexpr std::string_view kDefaultName = "onednn_default";
+inline constexpr std::string_view kSingleName = "best_single_primitive";
+inline constexpr std::string_view kGreedyName = "greedy";
+
+/// The solution of the baseline of that name; null if it is impossible, or there is no such name.
+const Solution* baseline(const Selection& selection, std::string_view name);
+
+struct Confirmation {
+  struct Contestant {
+    std::string name;  ///< `plan`, or a baseline's
+    RunTimes times;
+  };
+  std::vector<Contestant> contestants;  ///< the plan first
+  std::size_t winner = 0;
+};
+
+/// Executes the plan, the library's default and the best single primitive in turns, on random
+/// inputs. Another than the plan wins only if both its median and its minimum are lower: what lies
+/// within the noise is no reason to give up what was chosen. Plans that need more memory than
+/// `max_bytes` do not take part. The selection becomes that of the winner.
+Result<Confirmation> confirm(Selection& selection, const Platform& platform,
+                             const WeightSource& weights, const TimingOptions& options,
+                             std::size_t max_bytes = SIZE_MAX);
+
+}  // namespace convopt
