@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::int64_t kMaxElements = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxSize = 1 << 24;  // of one dimension, as ConvShape::validate has it
+constexpr int kMaxPadding = 4096;           // of one side, like that
 
 Error bad_operator(const std::string& name, const std::string& why) {
   return make_error(ErrorCode::bad_input, "operator " + in_quotes(name) + ": " + why);
@@ -92,6 +93,8 @@ struct Window {
              by(rows.padded(), columns.padded());
     if (ceil_mode && mode_ == Padding::Mode::given)
       for (Axis* axis : {&rows, &columns}) axis->pad_partial_window();
+    for (const Axis* axis : {&rows, &columns})
+      if (std::max(axis->before, axis->after) > kMaxPadding) return "its padding exceeds 4096";
     return {};
   }
 
@@ -315,9 +318,8 @@ Result<TensorId> GraphBuilder::add_shuffle(Label label, TensorId input, int grou
 }
 
 Result<TensorId> GraphBuilder::add_pad(Label label, TensorId input, const Padding& padding) {
-  constexpr int kLargest = 4096;  // as ConvShape::validate has it
   if (std::min({padding.top, padding.bottom, padding.left, padding.right}) < 0 ||
-      std::max({padding.top, padding.bottom, padding.left, padding.right}) > kLargest)
+      std::max({padding.top, padding.bottom, padding.left, padding.right}) > kMaxPadding)
     return bad_operator(label.name, "its padding must lie between 0 and 4096");
   if (padding.mode != Padding::Mode::given)
     return bad_operator(label.name, "its padding must be given in numbers");
