@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array<std::string_view, kLawTerms> kNames = {
     "call", "arithmetic", "transforms", "tiles", "tensors", "weights", "weights_again",
-    "image_again"};
+    "image_again", "border", "results"};
 
 // What a law leaves unexplained where it fits well; it weighs samples against the prior.
 constexpr double kNoise = 0.1;
@@ -98,10 +98,12 @@ LawTerms law_terms(const WorkEstimate& work, const Capabilities& machine, Timing
   terms[1] = time.compute_ns;
   terms[2] = time.transform_ns;
   terms[3] = work.tiles * kFlopsPerTile / machine.flops_per_ns;
-  terms[4] = time.tensor_ns;
+  terms[4] = time.source_ns;
   terms[5] = time.weight_ns;
   terms[6] = beyond_l2 * work.weight_bytes * work.pixel_tiles * rate;
   terms[7] = image_beyond_l2 * work.input_bytes * work.channel_tiles * rate;
+  terms[8] = 8 * work.border / machine.flops_per_ns;
+  terms[9] = time.result_ns;
   return terms;
 }
 

@@ -15,7 +15,7 @@ namespace convopt {
 
 struct Dataset;
 
-inline constexpr int kLawTerms = 8;
+inline constexpr int kLawTerms = 10;
 
 /// What each cost would take by first principles, in nanoseconds; a law's coefficients say how many
 /// times that long it takes.
