@@ -28,6 +28,8 @@ constexpr double kPriorDeviation = 0.15;
 constexpr double kSlopeDeviation = 0.3;
 // A primitive's coefficients may differ from the source's, times what is common to all.
 constexpr double kLawDeviation = 0.5;
+// Times the error of the best, from which on a method is no member of the stack however it ranks.
+constexpr double kFarOff = 2.5;
 
 // Few samples: small trees, many of them weak.
 BoosterParameters residual_parameters(std::uint64_t seed) {
@@ -54,21 +56,30 @@ bool has_trees(TransferMethod method) {
 }
 
 // By group of shapes: the mean error, fast primitives weighing most, and the logarithm of the
-// regret of choosing among them. NaN for groups without rows.
-std::vector<double> losses(const Dataset& data, Rows rows, std::span<const double> errors) {
-  std::vector<double> loss(data.groups.size(), 0), weight(data.groups.size(), 0);
+// regret of choosing among them.
+struct Losses {
+  std::vector<double> error, regret, sum;
+};
+
+Losses losses(const Dataset& data, Rows rows, std::span<const double> errors) {
+  struct OfGroup {
+    double error = 0, weight = 0, regret = 0, choices = 0;
+  };
   struct Choice {
+    std::size_t group = 0;
     double predicted = INFINITY, chosen = 0, best = INFINITY;
   };
-  std::map<std::size_t, std::pair<std::size_t, Choice>> choices;
+  std::map<std::size_t, OfGroup> groups;
+  std::map<std::size_t, Choice> choices;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data.samples[rows[i]];
     const double error = sample.censored ? std::max(0.0, errors[i]) : std::abs(errors[i]);
-    loss[sample.group] += sample.relevance * error;
-    weight[sample.group] += sample.relevance;
+    OfGroup& group = groups[sample.group];
+    group.error += sample.relevance * error;
+    group.weight += sample.relevance;
     if (sample.censored || data.workloads[sample.workload].op != Op::conv) continue;
-    auto& [group, choice] = choices[sample.workload];
-    group = sample.group;
+    Choice& choice = choices[sample.workload];
+    choice.group = sample.group;
     const double predicted = sample.log_ns - errors[i];
     if (predicted < choice.predicted) {
       choice.predicted = predicted;
@@ -76,17 +87,15 @@ std::vector<double> losses(const Dataset& data, Rows rows, std::span<const doubl
     }
     choice.best = std::min(choice.best, sample.log_ns);
   }
-  std::vector<double> result;
-  for (std::size_t g = 0; g < loss.size(); ++g) {
-    loss[g] = weight[g] > 0 ? loss[g] / weight[g] : NAN;
+  for (const auto& [workload, choice] : choices) {
+    groups[choice.group].regret += choice.chosen - choice.best;
+    groups[choice.group].choices += 1;
   }
-  std::map<std::size_t, double> of_group;
-  for (const auto& [workload, entry] : choices) of_group[entry.first] += 1;
-  for (const auto& [workload, entry] : choices) {
-    loss[entry.first] += (entry.second.chosen - entry.second.best) / of_group[entry.first];
-  }
-  for (const double value : loss) {
-    if (!std::isnan(value)) result.push_back(value);
+  Losses result;
+  for (const auto& [index, group] : groups) {
+    result.error.push_back(group.error / group.weight);
+    result.regret.push_back(group.regret / std::max(1.0, group.choices));
+    result.sum.push_back(result.error.back() + result.regret.back());
   }
   return result;
 }
@@ -430,13 +439,13 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
   result.fold_of_group = fold_of_group(*data_, groups, result.folds, options.seed);
 
   std::vector<std::vector<double>> errors_of(options.methods.size());
-  std::vector<std::vector<double>> losses_of(options.methods.size());
+  std::vector<Losses> losses_of(options.methods.size());
   const auto judge = [&](std::size_t index) {
     losses_of[index] = losses(*data_, rows, errors_of[index]);
     result.candidates[index].scores = score(*data_, rows, errors_of[index]);
-    result.candidates[index].loss = mean(losses_of[index]);
+    result.candidates[index].loss = mean(losses_of[index].sum);
   };
-  const auto tried = [&](std::size_t index) { return !losses_of[index].empty(); };
+  const auto tried = [&](std::size_t index) { return !losses_of[index].sum.empty(); };
   for (std::size_t m = 0; m < options.methods.size(); ++m) {
     const TransferMethod method = options.methods[m];
     if (method == TransferMethod::stack) continue;
@@ -477,16 +486,35 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
     for (std::size_t m = best; m-- > 0;) {
       if (tried(m) && !has_trees(options.methods[m]) &&
           result.candidates[m].loss - result.candidates[best].loss <=
-              noise_between(losses_of[m], losses_of[best])) {
+              noise_between(losses_of[m].sum, losses_of[best].sum)) {
         result.chosen = m;
       }
     }
   } else {
+    // Error and regret disagree: laws of few samples hit times well and rank worse than the source
+    // does. So both elect members, each those that are as good as its best within the noise; but
+    // what ranks well is no member if its times are far off.
+    const auto best_by = [&](std::vector<double> Losses::*part) {
+      std::size_t first = best;
+      for (std::size_t m = 0; m < none; ++m) {
+        if (tried(m) && !has_trees(options.methods[m]) &&
+            mean(losses_of[m].*part) < mean(losses_of[first].*part)) {
+          first = m;
+        }
+      }
+      return first;
+    };
+    const auto as_good = [&](std::vector<double> Losses::*part, std::size_t m, std::size_t than) {
+      const std::vector<double>&mine = losses_of[m].*part, &theirs = losses_of[than].*part;
+      return mean(mine) - mean(theirs) <= noise_between(mine, theirs);
+    };
+    const std::size_t nearest = best_by(&Losses::error), ranker = best_by(&Losses::regret);
+    const double most_error = kFarOff * mean(losses_of[nearest].error);
     std::vector<std::size_t> members;
     for (std::size_t m = 0; m < none; ++m) {
       if (!tried(m) || has_trees(options.methods[m])) continue;
-      if (m == best || result.candidates[m].loss - result.candidates[best].loss <=
-                           noise_between(losses_of[m], losses_of[best])) {
+      if (as_good(&Losses::error, m, nearest) ||
+          (as_good(&Losses::regret, m, ranker) && mean(losses_of[m].error) < most_error)) {
         members.push_back(m);
         result.candidates[m].in_stack = true;
       }
@@ -503,7 +531,7 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
   const std::size_t trees = best_of([](TransferMethod m) { return has_trees(m); });
   if (trees != none && best != none &&
       result.candidates[result.chosen].loss - result.candidates[trees].loss >
-          noise_between(losses_of[result.chosen], losses_of[trees])) {
+          noise_between(losses_of[result.chosen].sum, losses_of[trees].sum)) {
     result.chosen = trees;
   }
   result.candidates[result.chosen].chosen = true;
