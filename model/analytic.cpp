@@ -150,9 +150,9 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
     work.pixel_tiles = pixels / tile.pixels;
     work.channel_tiles = oc / tile.channels;
     work.tiles = work.pixel_tiles * work.channel_tiles * s.groups;
-    const double whole_pixels =
-        across_rows ? std::floor(work.m / tile.pixels) * tile.pixels
-                    : rows * std::floor(pixels_in_row / tile.pixels) * tile.pixels;
+    const double whole_pixels = across_rows
+                                    ? std::floor(work.m / tile.pixels) * tile.pixels
+                                    : rows * std::floor(pixels_in_row / tile.pixels) * tile.pixels;
     const double whole_channels = std::floor(work.n / tile.channels) * tile.channels;
     work.border = (work.m * work.n - whole_pixels * whole_channels) * s.groups;
     work.weight_bytes = kFloat * oc * ic * taps * s.groups;

@@ -44,7 +44,7 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
 struct AnalyticTime {
   double compute_ns = 0, transform_ns = 0, memory_ns = 0;
   double source_ns = 0, result_ns = 0, weight_ns = 0;  ///< the parts of memory_ns
-  double ns = 0;  ///< positive and finite
+  double ns = 0;                                       ///< positive and finite
 };
 
 AnalyticTime analytic_time(const WorkEstimate& work, const Capabilities& machine, TimingMode mode);

@@ -31,8 +31,8 @@ double BlendReader::log_ns(const BlendInput& input) {
     for (const auto& [weight, laws] : blend_.laws) of.laws.push_back(laws.of(*input.primitive));
     for (const Field& field : blend_.fields) of.factors.push_back(field.of(*input.primitive));
   }
-  double result = blend_.offset + blend_.slope * input.log_ratio +
-                  blend_.size * input.log_analytic + of.own;
+  double result =
+      blend_.offset + blend_.slope * input.log_ratio + blend_.size * input.log_analytic + of.own;
   for (std::size_t i = 0; i < of.laws.size(); ++i) {
     result += blend_.laws[i].first * of.laws[i].log_ns(*input.terms);
   }

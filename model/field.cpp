@@ -143,8 +143,8 @@ Field Field::fit(const Dataset& data, std::span<const std::size_t> rows,
         std::size_t judges = 0;
         for (const auto& [key, seen] : sums) {
           if (++judges > kJudges) break;
-          likelihood += Factor(seen, std::min(seen.size(), kJudgePoints), gram, n, a, b)
-                            .log_likelihood(seen);
+          likelihood +=
+              Factor(seen, std::min(seen.size(), kJudgePoints), gram, n, a, b).log_likelihood(seen);
         }
         if (likelihood > best) {
           best = likelihood;

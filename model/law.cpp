@@ -11,8 +11,8 @@ namespace convopt {
 namespace {
 
 constexpr std::array<std::string_view, kLawTerms> kNames = {
-    "call", "arithmetic", "transforms", "tiles", "tensors", "weights", "weights_again",
-    "image_again", "border", "results"};
+    "call",    "arithmetic",    "transforms",  "tiles",  "tensors",
+    "weights", "weights_again", "image_again", "border", "results"};
 
 // What a law leaves unexplained where it fits well; it weighs samples against the prior.
 constexpr double kNoise = 0.1;
@@ -26,8 +26,7 @@ constexpr double kLeastWeight = 0.2;
 
 // Minimises c'Ac/2 - b'c over c >= 0 by going along one coordinate after another.
 void solve_non_negative(const std::array<std::array<double, kLawTerms>, kLawTerms>& a,
-                        const std::array<double, kLawTerms>& b,
-                        std::array<double, kLawTerms>& c) {
+                        const std::array<double, kLawTerms>& b, std::array<double, kLawTerms>& c) {
   constexpr int kSweeps = 100;
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     double moved = 0, size = 0;
@@ -200,6 +199,7 @@ Laws Laws::fit(const Dataset& data, std::span<const std::size_t> rows) {
   for (const auto& [name, own] : split(data, rows, name_of)) {
     const Law& prior = laws.by_kind[kind_of(data.primitives[data.samples[own[0]].primitive])];
     laws.by_primitive[name] = fit_law(samples_of(data, own), prior, kPrimitiveDeviation);
+    laws.op_of_primitive[name] = op_of(data.primitives[data.samples[own[0]].primitive]);
   }
   return laws;
 }
@@ -223,18 +223,34 @@ Laws Laws::adapt(const Laws& source, const Dataset& data, std::span<const std::s
   if (ratios.empty()) return source;
   const double factor = std::exp(statistics::weighted_quantile(std::move(ratios), 0.5));
 
-  std::vector<LawSample> relative = samples;
+  // An operation that was not timed says nothing about its costs; convolutions know nothing of the
+  // arithmetic of pooling.
+  std::map<std::string, std::vector<LawSample>> of_op;
   for (std::size_t i = 0; i < samples.size(); ++i) {
+    LawSample& relative = of_op[op_of(*primitives[i])].emplace_back(samples[i]);
     for (std::size_t j = 0; j < kLawTerms; ++j) {
-      relative[i].terms[j] *= factor * laws_of_source[i].coefficients[j];
+      relative.terms[j] *= factor * laws_of_source[i].coefficients[j];
     }
   }
-  const Law common = fit_law(relative, first_principles(), kCommonDeviation).scaled(factor);
+  std::map<std::string, Law> common;
+  for (const auto& [op, relative] : of_op) {
+    common[op] = fit_law(relative, first_principles(), kCommonDeviation).scaled(factor);
+  }
+  const auto adapted = [&](const Law& law, const std::string& op) {
+    const auto at = common.find(op);
+    return at == common.end() ? law.scaled(factor) : law.times(at->second);
+  };
 
   Laws laws;
-  for (const auto& [key, law] : source.by_op) laws.by_op[key] = law.times(common);
-  for (const auto& [key, law] : source.by_kind) laws.by_kind[key] = law.times(common);
-  for (const auto& [key, law] : source.by_primitive) laws.by_primitive[key] = law.times(common);
+  laws.op_of_primitive = source.op_of_primitive;
+  for (const auto& [op, law] : source.by_op) laws.by_op[op] = adapted(law, op);
+  for (const auto& [kind, law] : source.by_kind) {
+    laws.by_kind[kind] = adapted(law, kind.substr(0, kind.find('/')));
+  }
+  for (const auto& [name, law] : source.by_primitive) {
+    const auto op = source.op_of_primitive.find(name);
+    laws.by_primitive[name] = adapted(law, op == source.op_of_primitive.end() ? "" : op->second);
+  }
   // What the source never saw is judged by its kind, so the kind comes first.
   std::map<std::string, std::vector<LawSample>> unseen_of_kind, of_primitive;
   std::map<std::string, const PrimitiveInfo*> info_of;
@@ -252,6 +268,7 @@ Laws Laws::adapt(const Laws& source, const Dataset& data, std::span<const std::s
   }
   for (const auto& [name, own] : of_primitive) {
     laws.by_primitive[name] = fit_law(own, laws.of(*info_of[name]), deviation);
+    laws.op_of_primitive[name] = op_of(*info_of[name]);
   }
   return laws;
 }

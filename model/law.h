@@ -50,6 +50,7 @@ Law fit_law(std::span<const LawSample> samples, const Law& prior, double deviati
 /// that were never timed.
 struct Laws {
   std::map<std::string, Law, std::less<>> by_primitive, by_kind, by_op;
+  std::map<std::string, std::string, std::less<>> op_of_primitive;
 
   /// From nothing but these samples.
   static Laws fit(const Dataset& data, std::span<const std::size_t> rows);

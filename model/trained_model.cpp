@@ -66,7 +66,8 @@ Json json_of(const std::map<std::string, Law, std::less<>>& laws) {
 Json json_of(const Laws& laws) {
   return {{"by_op", json_of(laws.by_op)},
           {"by_kind", json_of(laws.by_kind)},
-          {"by_primitive", json_of(laws.by_primitive)}};
+          {"by_primitive", json_of(laws.by_primitive)},
+          {"op_of_primitive", laws.op_of_primitive}};
 }
 
 void read(const Json& json, Laws& laws) {
@@ -76,20 +77,21 @@ void read(const Json& json, Laws& laws) {
   read_laws(json.at("by_op"), laws.by_op);
   read_laws(json.at("by_kind"), laws.by_kind);
   read_laws(json.at("by_primitive"), laws.by_primitive);
+  for (const auto& [name, op] : json.at("op_of_primitive").items()) {
+    laws.op_of_primitive[name] = op.get<std::string>();
+  }
 }
 
 Json json_of(const Blend& blend) {
-  Json json = {{"offset", blend.offset},
-               {"slope", blend.slope},
-               {"size", blend.size},
-               {"own", json_of_numbers(blend.own)},
-               {"laws", Json::array()},
-               {"fields", Json::array()}};
+  Json json = {{"offset", blend.offset}, {"slope", blend.slope},
+               {"size", blend.size},     {"own", json_of_numbers(blend.own)},
+               {"laws", Json::array()},  {"fields", Json::array()}};
   for (const auto& [weight, laws] : blend.laws) {
     json["laws"].push_back({{"weight", weight}, {"laws", json_of(laws)}});
   }
   for (const Field& field : blend.fields) {
-    json["fields"].push_back({{"points", field.points}, {"factors", json_of_numbers(field.factors)}});
+    json["fields"].push_back(
+        {{"points", field.points}, {"factors", json_of_numbers(field.factors)}});
   }
   return json;
 }

@@ -186,8 +186,7 @@ Result<Adapter> Adapter::create(const TrainedModel& source, const Dataset& data,
 double Adapter::log_ns(BlendReader& reader, double log_ratio, std::size_t row) const {
   const Sample& sample = data_->samples[row];
   return reader.log_ns({log_ratio, sample.log_analytic, &sample.terms,
-                        &data_->workloads[sample.workload],
-                        &data_->primitives[sample.primitive]});
+                        &data_->workloads[sample.workload], &data_->primitives[sample.primitive]});
 }
 
 // log(measured / predicted)
@@ -308,8 +307,8 @@ Blend Adapter::law_and_source(Rows rows) const {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Sample& sample = data_->samples[rows[i]];
       if (sample.censored) continue;
-      const double r = sample.log_ns -
-                       own.of(data_->primitives[sample.primitive]).log_ns(sample.terms);
+      const double r =
+          sample.log_ns - own.of(data_->primitives[sample.primitive]).log_ns(sample.terms);
       // Primitives of one shape err together.
       const double weight = 0.25 * sample.relevance / (kNoise * kNoise);
       bb += weight * beyond[i] * beyond[i];
@@ -424,7 +423,8 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
   Comparison result;
   std::set<std::size_t> groups;
   for (const std::size_t row : rows) groups.insert(data_->samples[row].group);
-  for (const TransferMethod method : options.methods) result.candidates.push_back({.method = method});
+  for (const TransferMethod method : options.methods)
+    result.candidates.push_back({.method = method});
   if (groups.size() < kShapesToCompare) {
     // One factor is the most that so little can support.
     for (std::size_t i = 0; i < options.methods.size(); ++i) {
@@ -449,14 +449,15 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
   for (std::size_t m = 0; m < options.methods.size(); ++m) {
     const TransferMethod method = options.methods[m];
     if (method == TransferMethod::stack) continue;
-    if (has_trees(method) && groups.size() < kShapesForTrees && options.methods.size() > 1) continue;
-    const auto predicted = cross_validate(
-        *data_, result.fold_of_group, result.folds, options.threads,
-        [&](Rows training, Rows test) -> Result<std::vector<double>> {
-          const auto learnt = learn(method, training);
-          if (!learnt) return learnt.error();
-          return predict(*learnt, test);
-        });
+    if (has_trees(method) && groups.size() < kShapesForTrees && options.methods.size() > 1)
+      continue;
+    const auto predicted =
+        cross_validate(*data_, result.fold_of_group, result.folds, options.threads,
+                       [&](Rows training, Rows test) -> Result<std::vector<double>> {
+                         const auto learnt = learn(method, training);
+                         if (!learnt) return learnt.error();
+                         return predict(*learnt, test);
+                       });
     if (!predicted) return predicted.error();
     for (const std::size_t row : rows) {
       errors_of[m].push_back(data_->samples[row].log_ns - (*predicted)[row]);

@@ -133,9 +133,12 @@ Json to_json(const Curve& curve) {
   json["draws"] = curve.draws;
   json["points"] = Json::array();
   for (const CurvePoint& p : curve.points) {
-    Json point = {{"method", p.method},           {"shapes", p.shapes},
-                  {"mdrae", p.error},             {"worst_mdrae", p.worst_error},
-                  {"spearman", p.spearman},       {"regret", p.regret},
+    Json point = {{"method", p.method},
+                  {"shapes", p.shapes},
+                  {"mdrae", p.error},
+                  {"worst_mdrae", p.worst_error},
+                  {"spearman", p.spearman},
+                  {"regret", p.regret},
                   {"worst_regret", p.worst_regret}};
     if (!p.kept.empty()) {
       point["kept"] = p.kept;
@@ -203,8 +206,7 @@ Result<std::vector<Curve>> leave_one_out(const Request& request,
       if (part.platform.id() == target) {
         left_out.runs.insert(left_out.runs.end(), part.profile.runs.begin(),
                              part.profile.runs.end());
-        left_out.measurements.insert(left_out.measurements.end(),
-                                     part.profile.measurements.begin(),
+        left_out.measurements.insert(left_out.measurements.end(), part.profile.measurements.begin(),
                                      part.profile.measurements.end());
       } else if (part.platform.machine_id() != where->machine_id() ||
                  part.platform.isa != where->isa) {
@@ -227,8 +229,8 @@ Result<std::vector<Curve>> leave_one_out(const Request& request,
     curves.push_back(std::move(*curve));
   }
   if (curves.empty()) {
-    return make_error(ErrorCode::usage, "--platform " + request.platform +
-                                            " is in none of the profiles");
+    return make_error(ErrorCode::usage,
+                      "--platform " + request.platform + " is in none of the profiles");
   }
   return curves;
 }
@@ -247,8 +249,9 @@ Result<void> curve_action(const Request& request) {
       }
     }
     if (options.methods.size() != request.methods.size()) {
-      return make_error(ErrorCode::usage, "--method names a way to adapt that does not exist; "
-                                          "convopt evaluate --transfer-curve shows all");
+      return make_error(ErrorCode::usage,
+                        "--method names a way to adapt that does not exist; "
+                        "convopt evaluate --transfer-curve shows all");
     }
   }
   options.progress = [](std::size_t, std::size_t) {};

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdio>
 
-
 namespace convopt {
 namespace {
 
@@ -166,7 +165,7 @@ std::string text_at(double x, double y, const std::string& text, const char* anc
 
 struct Panel {
   double x, y, width, height;
-  double least, most;             ///< of the logarithm of the value
+  double least, most;              ///< of the logarithm of the value
   std::vector<std::size_t> sizes;  ///< evenly spaced
 
   double at_size(std::size_t size) const {
@@ -189,8 +188,8 @@ std::string panel_svg(const Curve& curve, Panel panel, const std::string& title,
                       const std::function<std::string(double)>& label) {
   panel.least = std::log(ticks.front());
   panel.most = std::log(ticks.back());
-  std::string svg = text_at(panel.x + panel.width / 2, panel.y - 12, title, "middle",
-                            " font-weight=\"bold\"");
+  std::string svg =
+      text_at(panel.x + panel.width / 2, panel.y - 12, title, "middle", " font-weight=\"bold\"");
   for (const double tick : ticks) {
     const std::string y = number(panel.at_value(tick), 1);
     svg += "<line x1=\"" + number(panel.x, 1) + "\" x2=\"" + number(panel.x + panel.width, 1) +
@@ -234,8 +233,8 @@ std::string escaped(const std::string& text) {
 std::string curve_svg(std::span<const Curve> curves) {
   constexpr double kWidth = 940, kRow = 330, kLegend = 40;
   const double height = kRow * double(curves.size()) + kLegend;
-  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " +
-                    number(kWidth, 0) + " " + number(height, 0) +
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth, 0) +
+                    " " + number(height, 0) +
                     "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#202124\">\n"
                     "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   constexpr std::array kErrors = {0.02, 0.05, 0.1, 0.2, 0.5, 1.0};

@@ -28,9 +28,9 @@ struct CurveOptions {
 struct CurvePoint {
   std::string method;
   std::size_t shapes = 0;
-  double error = 0;        ///< mean of the draws' median relative errors
-  double spearman = 0;     ///< mean
-  double regret = 1;       ///< mean; of each draw: times of the chosen over those of the best, summed
+  double error = 0;     ///< mean of the draws' median relative errors
+  double spearman = 0;  ///< mean
+  double regret = 1;    ///< mean; of each draw: times of the chosen over those of the best, summed
   double worst_error = 0;  ///< of all draws
   double worst_regret = 1;
   std::map<std::string, int> kept;  ///< automatic choice only: how often each method was kept

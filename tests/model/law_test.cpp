@@ -86,11 +86,10 @@ TEST(LawTest, TermsOfEveryShapeAreFiniteAndNotNegative) {
   for (const PrimitiveInfo& primitive : synthetic::primitives()) {
     for (const int size : {1, 7, 56}) {
       const Workload conv = synthetic::conv(3, size, 64, 3, 1);
-      const Workload w = primitive.op == Op::conv
-                             ? conv
-                             : Workload::pointwise(Op::convert, conv.input());
-      const LawTerms terms = law_terms(estimate_work(w, primitive, machine.vector), machine,
-                                       TimingMode::cold_weights);
+      const Workload w =
+          primitive.op == Op::conv ? conv : Workload::pointwise(Op::convert, conv.input());
+      const LawTerms terms =
+          law_terms(estimate_work(w, primitive, machine.vector), machine, TimingMode::cold_weights);
       for (const double term : terms) {
         EXPECT_TRUE(std::isfinite(term));
         EXPECT_GE(term, 0);

@@ -116,8 +116,7 @@ TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
       }
       // The times themselves are known to 2 %, and which way is best in hindsight cannot be told
       // from a handful of shapes any better than that.
-      EXPECT_LT(kept, 1.1 * simple + 0.02)
-          << name << ", " << shapes << " shapes, seed " << seed;
+      EXPECT_LT(kept, 1.1 * simple + 0.02) << name << ", " << shapes << " shapes, seed " << seed;
     }
   }
 }
