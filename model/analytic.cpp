@@ -147,7 +147,14 @@ void convolution(const Workload& workload, const PrimitiveInfo& primitive, int v
     work.k = double(s.ic) / s.groups * taps;
     work.flops = 2 * pixels * oc * ic * taps * s.groups;
     work.fill = work.m * work.n / (pixels * oc);
-    work.tiles = pixels / tile.pixels * oc / tile.channels * s.groups;
+    work.pixel_tiles = pixels / tile.pixels;
+    work.channel_tiles = oc / tile.channels;
+    work.tiles = work.pixel_tiles * work.channel_tiles * s.groups;
+    const double whole_pixels = across_rows
+                                    ? std::floor(work.m / tile.pixels) * tile.pixels
+                                    : rows * std::floor(pixels_in_row / tile.pixels) * tile.pixels;
+    const double whole_channels = std::floor(work.n / tile.channels) * tile.channels;
+    work.border = (work.m * work.n - whole_pixels * whole_channels) * s.groups;
     work.weight_bytes = kFloat * oc * ic * taps * s.groups;
     // These read the image itself and leave out taps in the padding.
     const bool skips_padding = traits.algorithm == Algorithm::indirect ||
@@ -275,7 +282,10 @@ AnalyticTime analytic_time(const WorkEstimate& work, const Capabilities& machine
   const double ns_per_byte = in_l1 / machine.l1_per_ns + (in_l2 - in_l1) / machine.l2_per_ns +
                              (in_l3 - in_l2) / machine.l3_per_ns +
                              (1 - in_l3) / machine.memory_per_ns;
-  time.memory_ns = (work.traffic() - cold) * ns_per_byte + cold / machine.memory_per_ns;
+  time.result_ns = work.output_bytes * ns_per_byte;
+  time.source_ns = (work.traffic() - work.weight_bytes - work.output_bytes) * ns_per_byte;
+  time.weight_ns = cold / machine.memory_per_ns + (work.weight_bytes - cold) * ns_per_byte;
+  time.memory_ns = time.source_ns + time.result_ns + time.weight_ns;
 
   // Arithmetic hides memory and the other way round, but never all of it.
   const double longer = std::max(time.compute_ns, time.memory_ns);

@@ -27,6 +27,9 @@ struct WorkEstimate {
   double transform_flops = 0;  ///< Winograd and Fourier transforms; element-wise arithmetic
   double m = 1, n = 1, k = 1;  ///< the product: pixels, output channels, reduction, of one group
   double tiles = 0;            ///< register tiles, or transformed image tiles
+  double pixel_tiles = 1;      ///< times that all weights pass by
+  double channel_tiles = 1;    ///< times that the whole image passes by
+  double border = 0;           ///< results in tiles that are not full
   double fill = 1;             ///< useful share of the work in register and image tiles
   double input_bytes = 0, output_bytes = 0, residual_bytes = 0;
   double weight_bytes = 0;  ///< packed, transformed where the algorithm does so
@@ -40,7 +43,8 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
 
 struct AnalyticTime {
   double compute_ns = 0, transform_ns = 0, memory_ns = 0;
-  double ns = 0;  ///< positive and finite
+  double source_ns = 0, result_ns = 0, weight_ns = 0;  ///< the parts of memory_ns
+  double ns = 0;                                       ///< positive and finite
 };
 
 AnalyticTime analytic_time(const WorkEstimate& work, const Capabilities& machine, TimingMode mode);

@@ -152,6 +152,7 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
     input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
     input.time = analytic_time(input.work, *input.machine, data.timing_mode);
     sample.log_analytic = std::log(input.time.ns);
+    sample.terms = law_terms(input.work, *input.machine, data.timing_mode);
     write_features(input, data.features.row(i));
   }
   set_relevance(data);
@@ -159,13 +160,19 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
 }
 
 std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t seed) {
+  std::set<std::size_t> all;
+  for (std::size_t g = 0; g < data.groups.size(); ++g) all.insert(g);
+  return fold_of_group(data, all, folds, seed);
+}
+
+std::vector<int> fold_of_group(const Dataset& data, const std::set<std::size_t>& groups, int folds,
+                               std::uint64_t seed) {
   // Sorted by name first, so that the order of records in a file changes nothing.
-  std::vector<std::size_t> order(data.groups.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<std::size_t> order(groups.begin(), groups.end());
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return data.groups[a] < data.groups[b]; });
   shuffle(order, seed);
-  std::vector<int> fold(order.size());
+  std::vector<int> fold(data.groups.size(), -1);
   for (std::size_t i = 0; i < order.size(); ++i) {
     fold[order[i]] = static_cast<int>(i % static_cast<std::size_t>(folds));
   }

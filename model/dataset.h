@@ -2,11 +2,13 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "convopt/measurement.hpp"
+#include "model/law.h"
 #include "model/matrix.h"
 
 namespace convopt {
@@ -16,6 +18,7 @@ struct Sample {
   std::size_t group = 0;  ///< shapes of one group are never split between training and test
   double log_ns = 0;      ///< of the median; of the bound where censored
   double log_analytic = 0;
+  LawTerms terms{};
   double relevance = 1;  ///< fastest primitive's time of this workload over this one's
   bool censored = false;
 
@@ -43,5 +46,8 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles,
 
 /// Fold of each group: a seeded shuffle dealt out evenly.
 std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t seed);
+/// Of these groups; all others have fold -1.
+std::vector<int> fold_of_group(const Dataset& data, const std::set<std::size_t>& groups, int folds,
+                               std::uint64_t seed);
 
 }  // namespace convopt

@@ -16,11 +16,6 @@ struct Mean {
   double shrunk_to(double prior) const { return (sum + kShrinkage * prior) / (count + kShrinkage); }
 };
 
-std::string kind_of(const PrimitiveInfo& primitive) {
-  return std::string(to_string(primitive.op)) + '/' +
-         std::string(to_string(primitive.traits.algorithm));
-}
-
 }  // namespace
 
 Effects Effects::fit(const Dataset& data, std::span<const std::size_t> rows) {

@@ -59,7 +59,8 @@ Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const 
   const auto run_fold = [&](int fold) -> Result<void> {
     std::vector<std::size_t> training, held_out;
     for (std::size_t row = 0; row < data.samples.size(); ++row) {
-      (fold_of_group[data.samples[row].group] == fold ? held_out : training).push_back(row);
+      const int own = fold_of_group[data.samples[row].group];
+      if (own >= 0) (own == fold ? held_out : training).push_back(row);
     }
     if (held_out.empty()) return {};
     const auto predicted = fit_and_predict(training, held_out);
@@ -83,7 +84,8 @@ Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const 
   return predictions;
 }
 
-HoldoutScores score(const Dataset& data, std::span<const double> errors) {
+HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
+                    std::span<const double> errors) {
   HoldoutScores scores;
   std::vector<double> relative, measured, predicted;
   struct Choice {
@@ -93,11 +95,11 @@ HoldoutScores score(const Dataset& data, std::span<const double> errors) {
   // A choice is made where several primitives compute the same between the same layouts; beyond
   // that, layouts have to fit the neighbours. Here all layouts compete: a diagnosis, not a plan.
   std::map<std::pair<std::size_t, std::size_t>, Choice> choices;
-  for (std::size_t row = 0; row < data.samples.size(); ++row) {
-    const Sample& sample = data.samples[row];
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Sample& sample = data.samples[rows[i]];
     if (sample.censored) continue;
-    const double log_predicted = sample.log_ns - errors[row];
-    relative.push_back(std::abs(std::exp(-errors[row]) - 1));
+    const double log_predicted = sample.log_ns - errors[i];
+    relative.push_back(std::abs(std::exp(-errors[i]) - 1));
     measured.push_back(sample.log_ns);
     predicted.push_back(log_predicted);
     if (data.workloads[sample.workload].op != Op::conv) continue;
@@ -159,13 +161,14 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
     }
     parts.intervals = Intervals::fit(data, rows, errors);
     parts.info.interval_coverage = Intervals::coverage(data, rows, errors, fold_of, folds);
-    parts.holdout = score(data, errors);
+    parts.holdout = score(data, rows, errors);
   } else {
     parts.intervals = Intervals::fit(data, {}, {});
   }
   parts.platforms = data.platforms;
   parts.primitives = data.primitives;
   parts.effects = std::move(fit->effects);
+  parts.laws = Laws::fit(data, rows);
   parts.ranges = seen_ranges(data);
   parts.parameters = parameters;
   parts.method = "trained";

@@ -35,14 +35,15 @@ struct Fit {
 
 /// A prediction for every row of the data that was made without the row's group of shapes:
 /// `fit_and_predict` gets the rows to learn from and those to predict, once per fold, `threads`
-/// folds at a time.
+/// folds at a time. Rows of groups whose fold is negative are left alone.
 using FitAndPredict = std::function<Result<std::vector<double>>(
     std::span<const std::size_t> training, std::span<const std::size_t> held_out)>;
 Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,
                                            int folds, int threads,
                                            const FitAndPredict& fit_and_predict);
 
-/// `errors[i]` = log(measured / predicted) of row i.
-HoldoutScores score(const Dataset& data, std::span<const double> errors);
+/// `errors[i]` = log(measured / predicted) of row `rows[i]`.
+HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
+                    std::span<const double> errors);
 
 }  // namespace convopt

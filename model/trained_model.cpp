@@ -14,7 +14,7 @@ namespace {
 
 // Changes when older files can no longer be read. A change of the features needs no new number: the
 // file carries their names.
-constexpr std::string_view kSchema = "convopt.model/1";
+constexpr std::string_view kSchema = "convopt.model/2";
 constexpr const char* kContentAttribute = "convopt";
 constexpr const char* kChecksumAttribute = "convopt_checksum";
 // Followed by 16 hexadecimal digits: the hash of the file with zeros in their place. XGBoost's
@@ -57,6 +57,66 @@ void read_numbers(const Json& json, Map& map) {
   for (const auto& [name, value] : json.items()) map[name] = value.template get<double>();
 }
 
+Json json_of(const std::map<std::string, Law, std::less<>>& laws) {
+  Json json = Json::object();
+  for (const auto& [name, law] : laws) json[name] = law.coefficients;
+  return json;
+}
+
+Json json_of(const Laws& laws) {
+  return {{"by_op", json_of(laws.by_op)},
+          {"by_kind", json_of(laws.by_kind)},
+          {"by_primitive", json_of(laws.by_primitive)},
+          {"op_of_primitive", laws.op_of_primitive}};
+}
+
+void read(const Json& json, Laws& laws) {
+  const auto read_laws = [](const Json& from, std::map<std::string, Law, std::less<>>& into) {
+    for (const auto& [name, law] : from.items()) law.get_to(into[name].coefficients);
+  };
+  read_laws(json.at("by_op"), laws.by_op);
+  read_laws(json.at("by_kind"), laws.by_kind);
+  read_laws(json.at("by_primitive"), laws.by_primitive);
+  for (const auto& [name, op] : json.at("op_of_primitive").items()) {
+    laws.op_of_primitive[name] = op.get<std::string>();
+  }
+}
+
+Json json_of(const Blend& blend) {
+  Json json = {{"offset", blend.offset}, {"slope", blend.slope},
+               {"size", blend.size},     {"own", json_of_numbers(blend.own)},
+               {"laws", Json::array()},  {"fields", Json::array()}};
+  for (const auto& [weight, laws] : blend.laws) {
+    json["laws"].push_back({{"weight", weight}, {"laws", json_of(laws)}});
+  }
+  for (const Field& field : blend.fields) {
+    json["fields"].push_back(
+        {{"points", field.points}, {"factors", json_of_numbers(field.factors)}});
+  }
+  return json;
+}
+
+bool read(const Json& json, Blend& blend) {
+  json.at("offset").get_to(blend.offset);
+  json.at("slope").get_to(blend.slope);
+  json.at("size").get_to(blend.size);
+  read_numbers(json.at("own"), blend.own);
+  for (const Json& entry : json.at("laws")) {
+    auto& [weight, laws] = blend.laws.emplace_back();
+    entry.at("weight").get_to(weight);
+    read(entry.at("laws"), laws);
+  }
+  for (const Json& entry : json.at("fields")) {
+    Field& field = blend.fields.emplace_back();
+    entry.at("points").get_to(field.points);
+    for (const auto& [key, factors] : entry.at("factors").items()) {
+      factors.get_to(field.factors[key]);
+      if (field.factors[key].size() != field.points.size()) return false;
+    }
+  }
+  return true;
+}
+
 Json content_of(const ModelParts& parts) {
   Json json;
   json["schema"] = kSchema;
@@ -84,11 +144,9 @@ Json content_of(const ModelParts& parts) {
   json["effects"] = {{"overall", parts.effects.overall},
                      {"by_kind", json_of_numbers(parts.effects.by_kind)},
                      {"by_primitive", json_of_numbers(parts.effects.by_primitive)}};
-  json["correction"] = {{"offset", parts.correction.offset},
-                        {"slope", parts.correction.slope},
-                        {"size_slope", parts.correction.size_slope},
-                        {"center", parts.correction.center},
-                        {"by_primitive", json_of_numbers(parts.correction.by_primitive)}};
+  json["law_terms"] = law_term_names();
+  json["laws"] = json_of(parts.laws);
+  json["blend"] = json_of(parts.blend);
   json["intervals"]["pooled"] = json_of(parts.intervals.pooled);
   json["intervals"]["by_op"] = Json::object();
   for (const auto& [op, range] : parts.intervals.by_op) {
@@ -163,12 +221,12 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
     effects.at("overall").get_to(parts.effects.overall);
     read_numbers(effects.at("by_kind"), parts.effects.by_kind);
     read_numbers(effects.at("by_primitive"), parts.effects.by_primitive);
-    const Json& correction = json.at("correction");
-    correction.at("offset").get_to(parts.correction.offset);
-    correction.at("slope").get_to(parts.correction.slope);
-    correction.at("size_slope").get_to(parts.correction.size_slope);
-    correction.at("center").get_to(parts.correction.center);
-    read_numbers(correction.at("by_primitive"), parts.correction.by_primitive);
+    if (!std::ranges::equal(json.at("law_terms").get<std::vector<std::string>>(),
+                            law_term_names())) {
+      return bad("has laws of other terms than this version computes; train it again");
+    }
+    read(json.at("laws"), parts.laws);
+    if (!read(json.at("blend"), parts.blend)) return bad("is damaged: a field has a wrong length");
     parts.intervals.pooled = range_of(json.at("intervals").at("pooled"));
     for (const auto& [op, range] : json.at("intervals").at("by_op").items()) {
       parts.intervals.by_op[op] = range_of(range);
@@ -199,14 +257,6 @@ bool inside(const std::pair<std::vector<double>, std::vector<double>>& range,
 }
 
 }  // namespace
-
-double Correction::apply(double f, double log_analytic, std::string_view primitive) const {
-  double result = log_analytic + offset + slope * f + size_slope * (log_analytic - center);
-  if (const auto own = by_primitive.find(primitive); own != by_primitive.end()) {
-    result += own->second;
-  }
-  return result;
-}
 
 SeenRanges seen_ranges(const Dataset& data) {
   SeenRanges ranges;
@@ -335,6 +385,7 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
   std::unordered_map<const PrimitiveInfo*, Known> primitives;
   std::unordered_map<const Workload*, bool> workloads;
   std::vector<double> log_analytic(queries.size()), effects(queries.size());
+  std::vector<LawTerms> terms(queries.size());
   std::vector<Estimate> estimates(queries.size());
 
   for (std::size_t i = 0; i < queries.size(); ++i) {
@@ -346,6 +397,7 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
     input.work = estimate_work(*input.workload, *input.primitive, machine.vector);
     input.time = analytic_time(input.work, machine, parts_.info.timing_mode);
     log_analytic[i] = std::log(input.time.ns);
+    terms[i] = law_terms(input.work, machine, parts_.info.timing_mode);
 
     const auto [primitive, new_primitive] = primitives.try_emplace(input.primitive);
     if (new_primitive) {
@@ -366,9 +418,10 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
 
   const auto trees = booster_.predict(features);
   if (!trees) return trees.error();
+  BlendReader blend(parts_.blend);
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    const double log_ns = parts_.correction.apply(effects[i] + (*trees)[i], log_analytic[i],
-                                                  queries[i].primitive->name);
+    const double log_ns = blend.log_ns({effects[i] + (*trees)[i], log_analytic[i], &terms[i],
+                                        queries[i].workload, queries[i].primitive});
     Intervals::Range range = parts_.intervals.of(queries[i].workload->op);
     if (estimates[i].extrapolated) {
       // Coverage is stated for what was seen; outside, twice the width is a guess that errs on the

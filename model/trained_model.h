@@ -8,24 +8,13 @@
 #include <vector>
 
 #include "convopt/model.hpp"
+#include "model/blend.h"
 #include "model/booster.h"
 #include "model/dataset.h"
 #include "model/effects.h"
 #include "model/intervals.h"
 
 namespace convopt {
-
-/// log time = log analytic + offset + slope * f + size_slope * (log analytic - center)
-///            + the primitive's own, where f is what effects and trees say. The default changes
-/// nothing.
-struct Correction {
-  double offset = 0;
-  double slope = 1;
-  double size_slope = 0, center = 0;
-  std::map<std::string, double, std::less<>> by_primitive;
-
-  double apply(double f, double log_analytic, std::string_view primitive) const;
-};
 
 /// Smallest and largest range_coordinates() seen, by operation.
 using SeenRanges = std::map<std::string, std::pair<std::vector<double>, std::vector<double>>>;
@@ -46,7 +35,8 @@ struct ModelParts {
   std::vector<Platform> platforms;
   std::vector<PrimitiveInfo> primitives;
   Effects effects;
-  Correction correction;
+  Laws laws;    ///< of the platforms it was trained on or transferred to
+  Blend blend;  ///< how predictions are put together
   Intervals intervals;
   SeenRanges ranges;
   HoldoutScores holdout;
@@ -70,7 +60,7 @@ class TrainedModel final : public PerformanceModel {
   const ModelParts& parts() const { return parts_; }
   /// The file that save() writes; Booster::deserialize() makes a copy of the trees from it.
   const std::string& bytes() const { return bytes_; }
-  /// f of these rows, before the correction.
+  /// What effects and trees say about these rows: log(time / analytic time), before the blend.
   Result<std::vector<double>> log_ratios(const Dataset& data,
                                          std::span<const std::size_t> rows) const;
 

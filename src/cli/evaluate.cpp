@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,16 +13,25 @@
 #include "src/cli/log.h"
 #include "src/core/files.h"
 #include "src/core/json.h"
+#include "src/tune/curve.h"
 #include "src/tune/recorded_model.h"
+#include "src/tune/transfer.h"
 
 namespace convopt::cli {
 namespace {
 
 struct Request {
-  std::filesystem::path model, profile;
+  std::filesystem::path model;
+  std::vector<std::filesystem::path> profiles;
   std::vector<std::filesystem::path> networks;
   std::string platform;
   bool json = false;
+  bool curve = false;
+  int draws = 10;
+  std::uint64_t seed = 1;
+  std::vector<std::size_t> shapes;
+  std::vector<std::string> methods;
+  std::filesystem::path svg;
 };
 
 Json to_json(const Evaluation& e) {
@@ -96,7 +106,7 @@ std::vector<std::filesystem::path> shipped_networks() {
 Result<Platform> choose_platform(const Profile& profile, TimingMode mode, const Request& request) {
   const std::vector<Platform> platforms = measured_platforms(profile, mode);
   if (platforms.empty()) {
-    return make_error(ErrorCode::bad_input, "profile '" + request.profile.string() +
+    return make_error(ErrorCode::bad_input, "profile '" + request.profiles.front().string() +
                                                 "' holds no times in the model's timing mode, " +
                                                 std::string(to_string(mode)));
   }
@@ -116,6 +126,176 @@ Result<Platform> choose_platform(const Profile& profile, TimingMode mode, const 
                                           " is not in the profile, which has " + names);
 }
 
+Json to_json(const Curve& curve) {
+  Json json;
+  json["platform"] = curve.platform;
+  json["sources"] = curve.sources;
+  json["shapes"] = curve.shapes;
+  json["primitives"] = curve.primitives;
+  json["draws"] = curve.draws;
+  json["points"] = Json::array();
+  for (const CurvePoint& p : curve.points) {
+    Json point = {{"method", p.method},
+                  {"shapes", p.shapes},
+                  {"mdrae", p.error},
+                  {"worst_mdrae", p.worst_error},
+                  {"spearman", p.spearman},
+                  {"regret", p.regret},
+                  {"worst_regret", p.worst_regret}};
+    if (!p.kept.empty()) {
+      point["kept"] = p.kept;
+      point["seconds"] = p.seconds;
+    }
+    json["points"].push_back(std::move(point));
+  }
+  return json;
+}
+
+void print(const Curve& curve) {
+  std::printf("%s, learnt from", curve.platform.c_str());
+  for (const std::string& source : curve.sources) std::printf(" %s", source.c_str());
+  std::printf("\n%zu shapes, %zu primitives, %d draws; judged on the shapes left\n\n", curve.shapes,
+              curve.primitives, curve.draws);
+  std::printf("  %-22s %7s %10s %9s %8s %8s %12s\n", "", "shapes", "error", "(worst)", "regret",
+              "(worst)", "rank corr.");
+  for (const CurvePoint& p : curve.points) {
+    std::printf("  %-22s %7zu %8.1f %% %7.1f %% %8.4f %8.4f %12.4f", p.method.c_str(), p.shapes,
+                100 * p.error, 100 * p.worst_error, p.regret, p.worst_regret, p.spearman);
+    if (!p.kept.empty()) {
+      std::printf("  %.2f s;", p.seconds);
+      for (const auto& [method, count] : p.kept) std::printf(" %s %d", method.c_str(), count);
+    }
+    std::printf("\n");
+  }
+  std::printf("\n");
+}
+
+// One platform after the other is left out, together with what the same machine did at the same
+// level with other numbers of threads: that would be no new platform.
+Result<std::vector<Curve>> leave_one_out(const Request& request,
+                                         const std::vector<std::filesystem::path>& paths,
+                                         const CurveOptions& options) {
+  struct Part {
+    Platform platform;
+    Profile profile;
+  };
+  std::vector<Part> parts;
+  for (const auto& path : paths) {
+    const auto loaded = load_profile(path);
+    if (!loaded) return loaded.error();
+    warn(loaded->warnings);
+    std::set<std::string> seen;
+    for (const RunHeader& header : loaded->profile.runs) {
+      if (!seen.insert(header.platform.id()).second) continue;
+      parts.push_back({header.platform, only_platform(loaded->profile, header.platform.id())});
+    }
+  }
+  std::set<std::string> targets;
+  for (const Part& part : parts) {
+    if (request.platform.empty() || part.platform.id() == request.platform) {
+      targets.insert(part.platform.id());
+    }
+  }
+  std::vector<Curve> curves;
+  for (const std::string& target : targets) {
+    std::vector<Profile> sources;
+    Profile left_out;
+    const Platform* where = nullptr;
+    for (const Part& part : parts) {
+      if (part.platform.id() == target) where = &part.platform;
+    }
+    for (const Part& part : parts) {
+      if (part.platform.id() == target) {
+        left_out.runs.insert(left_out.runs.end(), part.profile.runs.begin(),
+                             part.profile.runs.end());
+        left_out.measurements.insert(left_out.measurements.end(), part.profile.measurements.begin(),
+                                     part.profile.measurements.end());
+      } else if (part.platform.machine_id() != where->machine_id() ||
+                 part.platform.isa != where->isa) {
+        sources.push_back(part.profile);
+      }
+    }
+    if (sources.empty()) {
+      return make_error(ErrorCode::usage, "leaving out " + target +
+                                              " leaves nothing to learn from; give profiles of "
+                                              "other platforms as well");
+    }
+    TrainOptions training;
+    training.seed = request.seed;
+    training.threads = options.threads;
+    training.folds = 0;  // nobody asks for its intervals
+    const auto source = train(sources, training);
+    if (!source) return source.error();
+    auto curve = transfer_curve(**source, left_out, options);
+    if (!curve) return curve.error();
+    curves.push_back(std::move(*curve));
+  }
+  if (curves.empty()) {
+    return make_error(ErrorCode::usage,
+                      "--platform " + request.platform + " is in none of the profiles");
+  }
+  return curves;
+}
+
+Result<void> curve_action(const Request& request) {
+  CurveOptions options;
+  options.draws = request.draws;
+  options.seed = request.seed;
+  options.threads = default_threads();
+  if (!request.shapes.empty()) options.shapes = request.shapes;
+  if (!request.methods.empty()) {
+    options.methods.clear();
+    for (const TransferMethod method : kTransferMethods) {
+      if (std::ranges::find(request.methods, to_string(method)) != request.methods.end()) {
+        options.methods.push_back(method);
+      }
+    }
+    if (options.methods.size() != request.methods.size()) {
+      return make_error(ErrorCode::usage,
+                        "--method names a way to adapt that does not exist; "
+                        "convopt evaluate --transfer-curve shows all");
+    }
+  }
+  std::vector<Curve> curves;
+  if (request.model.extension() == ".ubj") {
+    const auto source = TrainedModel::load(request.model);
+    if (!source) return source.error();
+    for (const auto& path : request.profiles) {
+      const auto loaded = load_profile(path);
+      if (!loaded) return loaded.error();
+      warn(loaded->warnings);
+      for (const Platform& platform :
+           measured_platforms(loaded->profile, (*source)->info().timing_mode)) {
+        if (!request.platform.empty() && platform.id() != request.platform) continue;
+        auto curve =
+            transfer_curve(**source, only_platform(loaded->profile, platform.id()), options);
+        if (!curve) return curve.error();
+        curves.push_back(std::move(*curve));
+      }
+    }
+  } else {
+    std::vector<std::filesystem::path> paths = {request.model};
+    paths.insert(paths.end(), request.profiles.begin(), request.profiles.end());
+    auto result = leave_one_out(request, paths, options);
+    if (!result) return result.error();
+    curves = std::move(*result);
+  }
+  if (!request.svg.empty()) {
+    if (auto written = write_file_atomically(request.svg, curve_svg(curves)); !written) {
+      return written;
+    }
+  }
+  if (request.json) {
+    Json json;
+    json["schema"] = "convopt.transfer-curve/1";
+    json["curves"] = Json::array();
+    for (const Curve& curve : curves) json["curves"].push_back(to_json(curve));
+    return write_output("", json.dump(2) + "\n");
+  }
+  for (const Curve& curve : curves) print(curve);
+  return {};
+}
+
 /// A model, or an earlier profile in its place; then only what it holds is left of `judge`.
 Result<std::unique_ptr<PerformanceModel>> load_judged(const std::filesystem::path& path,
                                                       Profile& judge) {
@@ -131,7 +311,11 @@ Result<std::unique_ptr<PerformanceModel>> load_judged(const std::filesystem::pat
 }
 
 Result<void> evaluate_action(const Request& request) {
-  auto loaded = load_profile(request.profile);
+  if (request.curve) return curve_action(request);
+  if (request.profiles.size() != 1) {
+    return make_error(ErrorCode::usage, "a model is judged by one profile");
+  }
+  auto loaded = load_profile(request.profiles.front());
   if (!loaded) return loaded.error();
   warn(loaded->warnings);
   const auto model = load_judged(request.model, loaded->profile);
@@ -167,14 +351,29 @@ void add_evaluate(CLI::App& app, Action& action) {
       "evaluate", "Judges a model by a profile: what choosing by it costs, and how far it is off.");
   verb->add_option("model", request->model,
                    "The model; or an earlier profile of the same, which tells how good a model "
-                   "could be.")
+                   "could be. With --transfer-curve also a profile like the others: models are "
+                   "then trained on all platforms but one.")
       ->required();
-  verb->add_option("profile", request->profile, "The profile to judge by.")->required();
+  verb->add_option("profile", request->profiles, "The profile to judge by; several for the curve.");
   verb->add_option("--network", request->networks,
                    "Network to plan and price, all of its times in the profile. Repeatable. "
                    "Default: those shipped of which that is true.");
   verb->add_option("--platform", request->platform,
                    "Which platform of the profile. Default: the one with the most times.");
+  CLI::Option* curve = verb->add_flag(
+      "--transfer-curve", request->curve,
+      "How good are the ways to adapt to a platform that was never seen, by numbers of shapes?");
+  verb->add_option("--draws", request->draws, "Random choices of shapes per number. Default: 10.")
+      ->check(CLI::Range(1, 1000))
+      ->needs(curve);
+  verb->add_option("--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.")
+      ->delimiter(',')
+      ->needs(curve);
+  verb->add_option("--method", request->methods, "Only this way. Repeatable. Default: all.")
+      ->needs(curve);
+  verb->add_option("--svg", request->svg, "Draws the curves into this file.")->needs(curve);
+  verb->add_option("--seed", request->seed, "Seed of draws, folds and trees. Default: 1.")
+      ->needs(curve);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the tables.");
   verb->callback([&action, request] { action = [request] { return evaluate_action(*request); }; });
 }

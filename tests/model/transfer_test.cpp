@@ -69,7 +69,8 @@ TrainedModel* TransferTest::source_ = nullptr;
 
 TEST_F(TransferTest, KeepsTheSourceWhereNothingDiffers) {
   const Transfer transfer = adapt_to(synthetic::law(), 12);
-  EXPECT_LE(chosen(transfer), TransferMethod::factor);
+  EXPECT_LT(error_of(*transfer.model, synthetic::law()),
+            error_of(*source_, synthetic::law()) + 0.01);
   EXPECT_EQ(transfer.candidates.size(), kTransferMethods.size());
   EXPECT_EQ(transfer.shapes, 24U);  // each convolution comes with a conversion
 }
@@ -113,9 +114,9 @@ TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
         ASSERT_TRUE(alone.ok());
         simple = std::min(simple, error_of(*alone->model, law));
       }
-      // Which way is best in hindsight cannot be told from few shapes.
-      EXPECT_LT(kept, (1 + 0.5 / shapes) * simple + 0.02)
-          << name << ", " << shapes << " shapes, seed " << seed;
+      // The times themselves are known to 2 %, and which way is best in hindsight cannot be told
+      // from a handful of shapes any better than that.
+      EXPECT_LT(kept, 1.1 * simple + 0.02) << name << ", " << shapes << " shapes, seed " << seed;
     }
   }
 }
@@ -127,13 +128,38 @@ TEST_F(TransferTest, LearnsAnotherLawFromManySamples) {
     return 2000 + synthetic::law(0.8)(w, p) * (p.name == "direct" ? row : 1.0);
   };
   const Transfer transfer = adapt_to(law, 80);
-  EXPECT_GE(chosen(transfer), TransferMethod::residual);
+  EXPECT_GE(chosen(transfer), TransferMethod::law);
   EXPECT_LT(error_of(*transfer.model, law), 0.08);
+  const Profile few = synthetic::profile(target(), law, {.shapes = 80, .seed = 5});
+  const auto factors = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
+  ASSERT_TRUE(factors.ok());
+  EXPECT_LT(error_of(*transfer.model, law), 0.7 * error_of(*factors->model, law));
+}
+
+TEST_F(TransferTest, OtherCostsAreLearntFromTenShapes) {
+  // Arithmetic is faster and calls are ten times as expensive: no factor can say that, a law can.
+  const synthetic::Law law = [](const Workload& w, const PrimitiveInfo& p) {
+    return 3000 + 0.4 * synthetic::law()(w, p);
+  };
+  const Transfer transfer = adapt_to(law, 10);
+  const Profile few = synthetic::profile(target(), law, {.shapes = 10, .seed = 5});
+  const auto factors = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
+  ASSERT_TRUE(factors.ok());
+  EXPECT_LT(error_of(*transfer.model, law), 0.12);
+  EXPECT_LT(error_of(*transfer.model, law), 0.6 * error_of(*factors->model, law));
 }
 
 TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
-  for (const auto& law : {synthetic::law(2), synthetic::law(1, {{"gemm", 2.5}})}) {
-    const Transfer transfer = adapt_to(law, 20);
+  const synthetic::Law law = synthetic::law(1, {{"gemm", 2.5}});
+  const Profile few = synthetic::profile(target(), law, {.shapes = 20, .seed = 5});
+  for (const TransferMethod method : kTransferMethods) {
+    // A stack needs members.
+    TransferOptions options;
+    if (method != TransferMethod::stack) options.methods = {method};
+    auto adapted = adapt(*source_, few, options);
+    ASSERT_TRUE(adapted.ok()) << adapted.error().message;
+    const Transfer transfer = std::move(*adapted);
+    SCOPED_TRACE(to_string(method));
     const auto loaded = TrainedModel::parse(transfer.model->bytes(), "it");
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     EXPECT_EQ((*loaded)->info().id, transfer.model->info().id);

@@ -1,0 +1,279 @@
+#include "src/tune/curve.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+namespace convopt {
+namespace {
+
+struct Draw {
+  std::vector<std::size_t> training, test;
+};
+
+// Seeded shuffle of the shapes that the data holds convolutions of; the first `count` are learnt
+// from. Conversions and other operators of the profile come along in proportion.
+Draw draw(const Dataset& data, std::size_t count, std::uint64_t seed) {
+  const auto groups = static_cast<int>(data.groups.size());
+  // A fold per group is a seeded order.
+  const std::vector<int> order = fold_of_group(data, groups, seed);
+  Draw result;
+  for (std::size_t row = 0; row < data.samples.size(); ++row) {
+    const bool chosen = order[data.samples[row].group] < static_cast<int>(count);
+    (chosen ? result.training : result.test).push_back(row);
+  }
+  return result;
+}
+
+struct Scores {
+  std::vector<double> errors, regrets, spearmans, seconds;
+  std::map<std::string, int> kept;
+};
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores& scores) {
+  CurvePoint point;
+  point.method = method;
+  point.shapes = shapes;
+  point.error = mean(scores.errors);
+  point.spearman = mean(scores.spearmans);
+  point.regret = mean(scores.regrets);
+  point.worst_error = *std::ranges::max_element(scores.errors);
+  point.worst_regret = *std::ranges::max_element(scores.regrets);
+  point.kept = scores.kept;
+  point.seconds = mean(scores.seconds);
+  return point;
+}
+
+}  // namespace
+
+Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
+                             const CurveOptions& options) {
+  const auto data = make_dataset(std::span(&target, 1), source.info().timing_mode);
+  if (!data) return data.error();
+  if (data->platforms.size() != 1) {
+    return make_error(ErrorCode::bad_input, "a transfer curve is of one platform");
+  }
+  auto adapter = Adapter::create(source, *data, options.seed);
+  if (!adapter) return adapter.error();
+
+  Curve curve;
+  curve.platform = data->platforms.front().id();
+  curve.sources = source.info().platforms;
+  curve.shapes = data->groups.size();
+  curve.primitives = data->primitives.size();
+  curve.draws = options.draws;
+  std::vector<std::size_t> sizes;
+  for (const std::size_t size : options.shapes) {
+    // Something must be left to judge by.
+    if (10 * size <= 9 * data->groups.size()) sizes.push_back(size);
+  }
+  std::map<std::pair<std::string, std::size_t>, Scores> scores;
+  const std::size_t all = sizes.size() * static_cast<std::size_t>(options.draws);
+  std::size_t done = 0;
+  for (const std::size_t size : sizes) {
+    for (int d = 0; d < options.draws; ++d) {
+      const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
+      const Draw rows = draw(*data, size, seed);
+      const auto judge = [&](const std::string& name, const Learnt& learnt,
+                             double seconds) -> Result<void> {
+        auto predicted = adapter->predict(learnt, rows.test);
+        if (!predicted) return predicted.error();
+        for (std::size_t i = 0; i < rows.test.size(); ++i) {
+          (*predicted)[i] = data->samples[rows.test[i]].log_ns - (*predicted)[i];
+        }
+        const HoldoutScores s = score(*data, rows.test, *predicted);
+        Scores& into = scores[{name, size}];
+        into.errors.push_back(s.mdrae);
+        into.regrets.push_back(s.regret);
+        into.spearmans.push_back(s.spearman);
+        into.seconds.push_back(seconds);
+        if (name == kAutomatic) ++into.kept[std::string(to_string(learnt.method))];
+        return {};
+      };
+      for (const TransferMethod method : options.methods) {
+        if (method == TransferMethod::stack) continue;
+        if (size == 0 && method != TransferMethod::zero_shot) continue;
+        const auto learnt = adapter->learn(method, rows.training);
+        if (!learnt) return learnt.error();
+        if (auto judged = judge(std::string(to_string(method)), *learnt, 0); !judged) {
+          return judged.error();
+        }
+      }
+      if (size > 0) {
+        const auto start = std::chrono::steady_clock::now();
+        TransferOptions choice;
+        choice.seed = seed;
+        choice.threads = options.threads;
+        choice.methods = options.methods;
+        const auto comparison = adapter->compare(rows.training, choice);
+        if (!comparison) return comparison.error();
+        const auto learnt = adapter->learn(*comparison, rows.training);
+        if (!learnt) return learnt.error();
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        if (auto judged = judge(kAutomatic, *learnt, took.count()); !judged) {
+          return judged.error();
+        }
+      }
+      if (options.progress) options.progress(++done, all);
+    }
+  }
+  std::vector<std::string> names;
+  for (const TransferMethod method : options.methods) names.emplace_back(to_string(method));
+  names.emplace_back(kAutomatic);
+  for (const std::string& name : names) {
+    for (const std::size_t size : sizes) {
+      const auto at = scores.find({name, size});
+      if (at != scores.end()) curve.points.push_back(point_of(name, size, at->second));
+    }
+  }
+  return curve;
+}
+
+namespace {
+
+// One colour per method that matters; the automatic choice is the thick one.
+struct Style {
+  const char* method;
+  const char* colour;
+  double width;
+};
+constexpr std::array kStyles = {
+    Style{"factor", "#9aa0a6", 1.5},      Style{"factor-per-primitive", "#e37400", 1.5},
+    Style{"law-scratch", "#188038", 1.5}, Style{"law", "#9334e6", 1.5},
+    Style{"scratch", "#d93025", 1.5},     Style{"zero-shot", "#5f6368", 1.5},
+    Style{kAutomatic, "#1a73e8", 3.0}};
+
+std::string number(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string text_at(double x, double y, const std::string& text, const char* anchor = "middle",
+                    const char* more = "") {
+  return "<text x=\"" + number(x, 1) + "\" y=\"" + number(y, 1) + "\" text-anchor=\"" + anchor +
+         "\"" + more + ">" + text + "</text>\n";
+}
+
+struct Panel {
+  double x, y, width, height;
+  double least, most;              ///< of the logarithm of the value
+  std::vector<std::size_t> sizes;  ///< evenly spaced
+
+  double at_size(std::size_t size) const {
+    const auto index = std::ranges::find(sizes, size) - sizes.begin();
+    const double steps = std::max<double>(1, double(sizes.size()) - 1);
+    return x + width * double(index) / steps;
+  }
+  double at_value(double value) const {
+    const double share = (std::log(value) - least) / (most - least);
+    return y + height * (1 - std::clamp(share, 0.0, 1.0));
+  }
+};
+
+// Values on a logarithmic axis, a line per method, worst draws as a dashed line of the automatic
+// choice.
+std::string panel_svg(const Curve& curve, Panel panel, const std::string& title,
+                      const std::function<double(const CurvePoint&)>& value,
+                      const std::function<double(const CurvePoint&)>& worst,
+                      std::span<const double> ticks,
+                      const std::function<std::string(double)>& label) {
+  panel.least = std::log(ticks.front());
+  panel.most = std::log(ticks.back());
+  std::string svg =
+      text_at(panel.x + panel.width / 2, panel.y - 12, title, "middle", " font-weight=\"bold\"");
+  for (const double tick : ticks) {
+    const std::string y = number(panel.at_value(tick), 1);
+    svg += "<line x1=\"" + number(panel.x, 1) + "\" x2=\"" + number(panel.x + panel.width, 1) +
+           "\" y1=\"" + y + "\" y2=\"" + y + "\" stroke=\"#dadce0\"/>\n";
+    svg += text_at(panel.x - 6, panel.at_value(tick) + 4, label(tick), "end");
+  }
+  for (const std::size_t size : panel.sizes) {
+    svg += text_at(panel.at_size(size), panel.y + panel.height + 18, std::to_string(size));
+  }
+  svg += text_at(panel.x + panel.width / 2, panel.y + panel.height + 36, "shapes timed");
+  const auto line = [&](const Style& style, const auto& of, const char* dash) {
+    std::string points, marks;
+    for (const CurvePoint& p : curve.points) {
+      if (p.method != style.method) continue;
+      const std::string x = number(panel.at_size(p.shapes), 1);
+      const std::string y = number(panel.at_value(of(p)), 1);
+      points += (points.empty() ? "" : " ") + x + "," + y;
+      marks += "<circle cx=\"" + x + "\" cy=\"" + y + "\" r=\"" + number(style.width, 1) +
+               "\" fill=\"" + style.colour + "\"/>\n";
+    }
+    if (points.empty()) return;
+    svg += "<polyline points=\"" + points + "\" fill=\"none\" stroke=\"" +
+           std::string(style.colour) + "\" stroke-width=\"" + number(style.width, 1) + "\"" + dash +
+           "/>\n" + marks;
+  };
+  for (const Style& style : kStyles) line(style, value, "");
+  line({kAutomatic, "#1a73e8", 1.0}, worst, " stroke-dasharray=\"4 3\"");
+  return svg;
+}
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    result += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string curve_svg(std::span<const Curve> curves) {
+  constexpr double kWidth = 940, kRow = 330, kLegend = 40;
+  const double height = kRow * double(curves.size()) + kLegend;
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth, 0) +
+                    " " + number(height, 0) +
+                    "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#202124\">\n"
+                    "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
+  constexpr std::array kErrors = {0.02, 0.05, 0.1, 0.2, 0.5, 1.0};
+  // Of the regret, what is above one.
+  constexpr std::array kRegrets = {0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0};
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    const Curve& curve = curves[i];
+    const double top = kRow * double(i);
+    std::string sources;
+    for (const std::string& source : curve.sources) {
+      sources += (sources.empty() ? "" : ", ") + source;
+    }
+    svg += text_at(20, top + 24, escaped(sources + " to " + curve.platform), "start",
+                   " font-size=\"14\" font-weight=\"bold\"");
+    std::vector<std::size_t> sizes;
+    for (const CurvePoint& p : curve.points) {
+      if (std::ranges::find(sizes, p.shapes) == sizes.end()) sizes.push_back(p.shapes);
+    }
+    std::ranges::sort(sizes);
+    svg += panel_svg(
+        curve, {70, top + 70, 370, 200, 0, 1, sizes}, "median relative error",
+        [](const CurvePoint& p) { return p.error; },
+        [](const CurvePoint& p) { return p.worst_error; }, kErrors,
+        [](double value) { return number(100 * value, 0) + " %"; });
+    svg += panel_svg(
+        curve, {540, top + 70, 370, 200, 0, 1, sizes}, "regret (dashed: worst draw)",
+        [](const CurvePoint& p) { return p.regret - 1; },
+        [](const CurvePoint& p) { return p.worst_regret - 1; }, kRegrets,
+        [](double value) { return number(1 + value, value < 0.01 ? 3 : 2); });
+  }
+  double x = 40;
+  for (const Style& style : kStyles) {
+    const double y = kRow * double(curves.size()) + 16;
+    svg += "<rect x=\"" + number(x, 1) + "\" y=\"" + number(y - 8, 1) +
+           "\" width=\"14\" height=\"6\" fill=\"" + style.colour + "\"/>\n";
+    svg += text_at(x + 20, y, style.method, "start");
+    x += 50 + 7.0 * double(std::string_view(style.method).size());
+  }
+  return svg + "</svg>\n";
+}
+
+}  // namespace convopt
