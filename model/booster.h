@@ -17,10 +17,10 @@ namespace convopt {
 /// Training uses the calling thread only: on a busy machine the library's OpenMP loops over small
 /// arrays were ten times slower with two threads than with one. Whole models run in parallel.
 struct BoosterParameters {
-  // Trained on one Zen 5 profile and judged on networks: a median error of 8.1 %, against 9.1 % with
-  // depth 5. 300 rounds at 0.1 give 7.9 %, 400 at 0.08 give 7.6 %, at the same regret, and the model's
-  // size, which loading pays for, grows by a third and two thirds. Shares of the features below
-  // 0.6 were no better.
+  // Trained on one Zen 5 profile and judged on networks: a median error of 8.1 %, against 9.1 %
+  // with depth 5. 300 rounds at 0.1 give 7.9 %, 400 at 0.08 give 7.6 %, at the same regret, and the
+  // model's size, which loading pays for, grows by a third and two thirds. Shares of the features
+  // below 0.6 were no better.
   int rounds = 200;
   int depth = 6;
   double eta = 0.12;

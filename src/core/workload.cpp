@@ -643,8 +643,8 @@ Result<Workload> Workload::parse(std::string_view text) {
     checked.stride_h = checked.stride_w = 1;
   }
   if (auto valid = checked.validate(); !valid) return valid.error();
-  if (workload.shape.oc < 1 || workload.shape.kh < 1 || workload.shape.stride_h < 1 || workload.shape.stride_w < 1 ||
-      !parts_fit(workload)) {
+  if (workload.shape.oc < 1 || workload.shape.kh < 1 || workload.shape.stride_h < 1 ||
+      workload.shape.stride_w < 1 || !parts_fit(workload)) {
     return bad_text(kWhat, text);
   }
 
