@@ -23,6 +23,8 @@ constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
 /// where their input is small.
 constexpr int kStretchPixels = 96;
 constexpr std::size_t kStretchBytes = std::size_t{16} << 10;
+/// So many stretches for each thread, and one more or less makes no difference.
+constexpr int kStretchesToShare = 8;
 
 /// 1x1 reductions up to this length are short: beginning and end of a tile cost more than is gained
 /// by more accumulators.
@@ -292,9 +294,24 @@ class DirectKernel final : public Kernel {
           round_up(std::max<Index>(kStretchPixels, fit), cut_.most_pixels(cut_.tile_vectors(0))));
     }
     g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
+    if (g.flat && threads_ > 1) share_out(g);
     const Index rows = cut_.parts > 1 ? ceil_div(kStretchPixels, g.columns) : 1;
     g.row_stretches = static_cast<int>(ceil_div(g.rows, rows));
     return g;
+  }
+
+  /// Makes stretches equally long, and more of them where what there is does not divide by the
+  /// threads: a short last one, or one too many, leaves a thread with up to twice the work.
+  void share_out(Geometry& g) const {
+    Index stretches = g.column_stretches;
+    const Index tiles = Index{shape_.n} * shape_.groups * cut_.oc_tiles;
+    if (tiles * stretches % threads_ != 0 &&
+        tiles * stretches < Index{kStretchesToShare} * threads_) {
+      stretches *= threads_;
+    }
+    g.stretch_columns = static_cast<int>(
+        round_up(ceil_div(g.columns, stretches), cut_.most_pixels(cut_.tile_vectors(0))));
+    g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
   }
 
   /// Distance of channel `first + c` from channel `first` of the same pixel.
