@@ -258,6 +258,9 @@ Result<void> curve_action(const Request& request) {
   }
   std::vector<Curve> curves;
   if (request.model.extension() == ".ubj") {
+    if (request.profiles.empty()) {
+      return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
+    }
     const auto source = TrainedModel::load(request.model);
     if (!source) return source.error();
     for (const auto& path : request.profiles) {

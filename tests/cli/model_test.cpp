@@ -127,6 +127,23 @@ TEST_F(ModelVerbs, EvaluateReportsRegretInTheDocumentedSchema) {
   EXPECT_GE(report["networks"][0]["regret"].get<double>(), 1.0);
 }
 
+TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
+  expect_error("evaluate --transfer-curve " + model_, 2, "needs a profile");
+  expect_error("evaluate --transfer-curve " + profile_, 2, "leaves nothing to learn from");
+  expect_error("evaluate --transfer-curve --method magic " + model_ + " " + profile_, 2,
+               "a way to adapt that does not exist");
+  ASSERT_EQ(
+      run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
+      << shell_->err();
+  const auto curves = shell_->out_json()["curves"];
+  ASSERT_EQ(curves.size(), 1U);
+  EXPECT_EQ(curves[0]["draws"], 2);
+  for (const auto& point : curves[0]["points"]) {
+    EXPECT_GE(point["worst_regret"].get<double>(), point["regret"].get<double>()) << point;
+    EXPECT_GE(point["regret"].get<double>(), 1.0) << point;
+  }
+}
+
 TEST_F(ModelVerbs, CheckSaysWhetherTimesStillHold) {
   const int code = run("check --threads 1 --quiet --points 3 --json --profile " + profile_);
   // Both verdicts are right on a busy machine; anything else is a failure.
