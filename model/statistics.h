@@ -6,7 +6,8 @@
 
 namespace convopt::statistics {
 
-double median(std::vector<double> values);  ///< 0 if empty
+double mean(std::span<const double> values);  ///< 0 if empty
+double median(std::vector<double> values);    ///< 0 if empty
 
 /// Smallest value whose cumulated weight reaches `share` of the total. `values` is not empty.
 struct Weighted {

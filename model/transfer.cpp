@@ -11,6 +11,7 @@
 namespace convopt {
 namespace {
 
+using statistics::mean;
 using Rows = std::span<const std::size_t>;
 
 // Fewer shapes cannot be split into some to learn from and some to judge by.
@@ -98,12 +99,6 @@ Losses losses(const Dataset& data, Rows rows, std::span<const double> errors) {
     result.sum.push_back(result.error.back() + result.regret.back());
   }
   return result;
-}
-
-double mean(std::span<const double> values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
 }
 
 // Standard error of the difference of two means, shape by shape.

@@ -96,6 +96,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   planning->platform_ = std::move(*platform);
   planning->find_model_and_profile(options);
   if (Result<void> loaded = planning->load_times(); !loaded) return loaded.error();
+  warn(planning->times_->warnings());
   if (planning->times_->measured() == 0 && !options.profile.empty()) {
     note("profile '" + options.profile.string() +
          "' holds no valid times of this network; `convopt profile --network` adds them");
@@ -134,7 +135,6 @@ Result<void> Planning::load_times() {
   Result<std::unique_ptr<Times>> times = Times::load(files_, platform_, registry_->libraries());
   if (!times) return times.error();
   times_ = std::move(*times);
-  warn(times_->warnings());
   return {};
 }
 

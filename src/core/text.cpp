@@ -1,6 +1,7 @@
 #include "src/core/text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
 
 namespace convopt {
@@ -22,6 +23,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::string mebibytes(std::size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return text;
+}
 
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {

@@ -1,8 +1,10 @@
-// Reading small pieces of text without exceptions.
+// Small pieces of text, read without exceptions.
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,9 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
     text.remove_prefix(at + 1);
   }
 }
+
+/// "1.5 MiB"
+std::string mebibytes(std::size_t bytes);
 
 /// Whether JSON can hold the text as it is.
 bool is_utf8(std::string_view text);

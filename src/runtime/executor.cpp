@@ -1,12 +1,12 @@
 #include "src/runtime/executor.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "src/core/text.h"
 #include "src/core/views.h"
 
 namespace convopt {
@@ -20,12 +20,6 @@ ArenaLayout lay_out(const Schedule& schedule) {
     if (storage.input != kNone || storage.output != kNone) lifetimes.back().bytes = 0;
   }
   return lay_out_arena(lifetimes);
-}
-
-std::string mebibytes(std::size_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return text;
 }
 
 Result<void> check_sizes(const Operator& op, const Weights& given) {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/core/text.h"
+
 namespace convopt {
 namespace {
 
@@ -18,12 +20,6 @@ constexpr std::size_t kMaxLimits = 12;
 constexpr double kLowestPrice = 1e-7, kHighestPrice = 1e4;
 /// Halvings of that range on a logarithmic scale: prices end up within 1 % of each other.
 constexpr int kHalvings = 12;
-
-std::string mebibytes(std::size_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return text;
-}
 
 class Search {
  public:

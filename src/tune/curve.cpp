@@ -5,16 +5,20 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
+
+#include "model/statistics.h"
 
 namespace convopt {
 namespace {
+
+using statistics::mean;
 
 struct Draw {
   std::vector<std::size_t> training, test;
 };
 
-// Seeded shuffle of the shapes that the data holds convolutions of; the first `count` are learnt
-// from. Conversions and other operators of the profile come along in proportion.
+// Seeded shuffle of the shapes of all operations; the first `count` are learnt from.
 Draw draw(const Dataset& data, std::size_t count, std::uint64_t seed) {
   const auto groups = static_cast<int>(data.groups.size());
   // A fold per group is a seeded order.
@@ -31,12 +35,6 @@ struct Scores {
   std::vector<double> errors, regrets, spearmans, seconds;
   std::map<std::string, int> kept;
 };
-
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
 
 CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores& scores) {
   CurvePoint point;
@@ -76,8 +74,6 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
     if (10 * size <= 9 * data->groups.size()) sizes.push_back(size);
   }
   std::map<std::pair<std::string, std::size_t>, Scores> scores;
-  const std::size_t all = sizes.size() * static_cast<std::size_t>(options.draws);
-  std::size_t done = 0;
   for (const std::size_t size : sizes) {
     for (int d = 0; d < options.draws; ++d) {
       const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
@@ -122,7 +118,6 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
           return judged.error();
         }
       }
-      if (options.progress) options.progress(++done, all);
     }
   }
   std::vector<std::string> names;

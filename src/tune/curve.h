@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -21,7 +20,6 @@ struct CurveOptions {
   int threads = 1;
   /// Methods shown. What `transfer` itself would do, compared by cross-validation, is always shown.
   std::vector<TransferMethod> methods{kTransferMethods.begin(), kTransferMethods.end()};
-  std::function<void(std::size_t done, std::size_t all)> progress;
 };
 
 /// One method with one number of shapes, over all draws.

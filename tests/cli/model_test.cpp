@@ -136,6 +136,16 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
       run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
       << shell_->err();
   const auto curves = shell_->out_json()["curves"];
+  ASSERT_EQ(run("evaluate --transfer-curve --draws 1 --shapes 0,3 --svg " + shell_->file("c.svg") +
+                " " + model_ + " " + profile_),
+            0)
+      << shell_->err();
+  const std::string svg = shell_->read("c.svg");
+  EXPECT_EQ(svg.rfind("<svg", 0), 0U);
+  EXPECT_NE(svg.find("polyline"), std::string::npos);
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+  EXPECT_EQ(svg.find("inf"), std::string::npos);
+  EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
   ASSERT_EQ(curves.size(), 1U);
   EXPECT_EQ(curves[0]["draws"], 2);
   for (const auto& point : curves[0]["points"]) {
