@@ -306,6 +306,7 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
     segment_begin = Clock::now();
   };
 
+  double fastest_ns = std::numeric_limits<double>::infinity();
   while (!active.empty() && !group.out_of_time()) {
     random_.shuffle(std::span(active));
     const bool cold = std::ranges::any_of(active, [](const Candidate* c) { return !c->warm; });
@@ -320,10 +321,15 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
       if (!cold && seconds_since(segment_begin) > kSegmentSeconds) end_segment();
     }
     if (!segment.empty()) end_segment();
+    for (const Candidate* candidate : active) {
+      const auto& samples = candidate->measurement.samples_ns;
+      if (samples.size() >= kFewestSamples) fastest_ns = std::min(fastest_ns, median(samples));
+    }
     std::erase_if(active, [&](const Candidate* candidate) {
       const auto& samples = candidate->measurement.samples_ns;
       const auto count = static_cast<int>(samples.size());
       if (samples.size() < kFewestSamples) return false;
+      if (median(samples) > options_.race_factor * fastest_ns) return true;
       return count >= options_.max_samples || candidate->timed_seconds > options_.max_seconds ||
              (count >= options_.min_samples &&
               relative_uncertainty(samples) <= options_.target_uncertainty);

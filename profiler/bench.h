@@ -68,6 +68,9 @@ struct BenchOptions {
   double censor_factor = 4;
   std::size_t memory_limit = 1U << 30U;  ///< of kernels that are prepared at the same time
   double sentinel_tolerance = 0.07;
+  /// A primitive whose median after a few samples is slower than the fastest one's by this factor
+  /// is timed no further: how much it lost by is not asked. Infinite: it is.
+  double race_factor = std::numeric_limits<double>::infinity();
 };
 
 class Bench {

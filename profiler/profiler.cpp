@@ -205,6 +205,7 @@ class Session {
                         {"timing_mode", to_string(options_.timing_mode)},
                         {"seed", options_.seed},
                         {"target_uncertainty", options_.target_uncertainty},
+                        {"race", options_.race},
                         {"sentinel_ns", sentinel_ns_}};
     auto hello = ask(setup);
     if (!hello) return hello.error();

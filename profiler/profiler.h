@@ -35,6 +35,8 @@ struct ProfileOptions {
   std::filesystem::path output;
   /// Timing of a primitive ends when the relative standard error of its median is below this.
   double target_uncertainty = 0.01;
+  /// Only who wins matters: fewer runs of each primitive, fewest of those that have clearly lost.
+  bool race = false;
   /// Which primitives to time on which workload; null: all.
   std::function<bool(const Workload&, const PrimitiveInfo&)> filter;
   /// Times again what the output already holds.

@@ -3,7 +3,7 @@
 // not: the parent would be woken, and disturb, before every single timing.
 //
 //   parent  {"parent":PID,"isa","threads","workspace_limit","timing_mode","seed",
-//            "target_uncertainty","sentinel_ns"}
+//            "target_uncertainty","race","sentinel_ns"}
 //   child   {"libraries","primitives":[...],"sentinel_ns"}  or  {"error":{"code","message"}}
 //   parent  {"workload","primitives":[names],"seconds"}
 //   child   measurements, one a line, then {"done":true,"disturbed","sentinel_ns"}

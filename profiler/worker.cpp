@@ -169,6 +169,13 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
     options.timing_mode = setup.at("timing_mode").get<std::string>() == to_string(TimingMode::warm)
                               ? TimingMode::warm
                               : TimingMode::cold_weights;
+    if (setup.at("race").get<bool>()) {
+      // A loser may yet be wanted for its layout, but not if it is slower than that.
+      constexpr double kRaceFactor = 1.3;
+      constexpr int kRaceSamples = 5;
+      options.race_factor = kRaceFactor;
+      options.min_samples = kRaceSamples;
+    }
     bind_threads(context.threads);
     Worker worker(**registry, *heartbeat, options, setup.at("sentinel_ns").get<double>());
     if (!worker.greet()) return {};

@@ -13,7 +13,6 @@
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
-#include "profiler/profiler.h"
 #include "profiler/statistics.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
@@ -244,10 +243,8 @@ std::string summary(const std::vector<LayerResult>& results) {
 Result<void> bench_action(const Request& request) {
   const auto context = request.context.context();
   if (!context) return context.error();
-  const auto seconds = parse_duration(request.time);
-  if (!seconds || *seconds <= 0) {
-    return usage("--time '" + request.time + "' is not a time like 150ms or 1s");
-  }
+  const auto seconds = parse_time("--time", request.time);
+  if (!seconds) return seconds.error();
   const auto layers = gather_layers(request);
   if (!layers) return layers.error();
   const auto registry = Registry::create(*context);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "profiler/profiler.h"
 #include "src/core/files.h"
 
 namespace convopt::cli {
@@ -72,6 +73,15 @@ Result<void> write_output(const std::string& path, const std::string& content) {
     return make_error(ErrorCode::environment, "cannot write to standard output");
   }
   return {};
+}
+
+Result<double> parse_time(const std::string& option, const std::string& text) {
+  const auto seconds = parse_duration(text);
+  if (!seconds || !(*seconds > 0)) {
+    return make_error(ErrorCode::usage,
+                      option + " '" + text + "' is not a time like 500ms, 30s, 5m or 1h");
+  }
+  return *seconds;
 }
 
 std::string format_time(double ns) {

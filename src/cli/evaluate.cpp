@@ -24,7 +24,7 @@ struct Request {
   std::filesystem::path model;
   std::vector<std::filesystem::path> profiles;
   std::vector<std::filesystem::path> networks;
-  std::string platform;
+  std::string platform, refine;
   bool json = false;
   bool curve = false;
   int draws = 10;
@@ -51,11 +51,19 @@ Json to_json(const Evaluation& e) {
                     {"workloads", e.regret.workloads}};
   json["networks"] = Json::array();
   for (const NetworkRegret& n : e.networks) {
-    json["networks"].push_back({{"name", n.name},
-                                {"regret", n.regret},
-                                {"optimum_ms", n.optimum_ms},
-                                {"chosen_ms", n.chosen_ms},
-                                {"optimal", n.optimal}});
+    Json network = {{"name", n.name},
+                    {"regret", n.regret},
+                    {"optimum_ms", n.optimum_ms},
+                    {"chosen_ms", n.chosen_ms},
+                    {"optimal", n.optimal}};
+    if (n.refined) {
+      network["refined"] = {{"regret", n.refined->regret},
+                            {"ms", n.refined->ms},
+                            {"seconds", n.refined->seconds},
+                            {"timed", n.refined->timed},
+                            {"settled", n.refined->settled}};
+    }
+    json["networks"].push_back(std::move(network));
   }
   json["primitives"] = Json::array();
   for (const PrimitiveError& p : e.primitives) {
@@ -64,20 +72,38 @@ Json to_json(const Evaluation& e) {
   return json;
 }
 
+void print_networks(const std::vector<NetworkRegret>& networks) {
+  const bool refined = networks.front().refined.has_value();
+  std::printf("%-20s %10s %14s %14s", "network", "regret", "chosen", "optimum");
+  std::printf(refined ? " %10s %10s %8s\n" : "\n", "refined", "after", "timed");
+  struct Total {
+    double sum = 0, worst = 1;
+    void add(double regret) {
+      sum += regret;
+      worst = std::max(worst, regret);
+    }
+  } chosen, refinement;
+  for (const NetworkRegret& n : networks) {
+    std::printf("%-20s %10.4f %14s %14s", n.name.c_str(), n.regret,
+                format_time(n.chosen_ms * 1e6).c_str(), format_time(n.optimum_ms * 1e6).c_str());
+    chosen.add(n.regret);
+    if (n.refined) {
+      std::printf(" %10.4f %8.1f s %8zu", n.refined->regret, n.refined->seconds, n.refined->timed);
+      refinement.add(n.refined->regret);
+    }
+    std::printf("%s\n", n.optimal ? "" : "  (not proven optimal)");
+  }
+  const auto count = static_cast<double>(networks.size());
+  std::printf("%-20s %10.4f   worst %.4f\n", "mean", chosen.sum / count, chosen.worst);
+  if (refined) {
+    std::printf("%-20s %10.4f   worst %.4f\n", "refined", refinement.sum / count, refinement.worst);
+  }
+  std::printf("\n");
+}
+
 void print(const Evaluation& e) {
   std::printf("model %s on %s, %zu times\n\n", e.model.c_str(), e.platform.id().c_str(), e.samples);
-  if (!e.networks.empty()) {
-    std::printf("%-20s %10s %14s %14s\n", "network", "regret", "chosen", "optimum");
-    double sum = 0, worst = 1;
-    for (const NetworkRegret& n : e.networks) {
-      std::printf("%-20s %10.4f %14s %14s%s\n", n.name.c_str(), n.regret,
-                  format_time(n.chosen_ms * 1e6).c_str(), format_time(n.optimum_ms * 1e6).c_str(),
-                  n.optimal ? "" : "  (not proven optimal)");
-      sum += n.regret;
-      worst = std::max(worst, n.regret);
-    }
-    std::printf("%-20s %10.4f   worst %.4f\n\n", "mean", sum / double(e.networks.size()), worst);
-  }
+  if (!e.networks.empty()) print_networks(e.networks);
   std::printf("single convolutions   regret %.4f in all, mean %.4f, 95 %% %.4f, worst %.4f (%zu)\n",
               e.regret.sum, e.regret.mean, e.regret.p95, e.regret.max, e.regret.workloads);
   std::printf("median error          %.1f %%\n", 100 * e.mdrae);
@@ -318,6 +344,12 @@ Result<void> evaluate_action(const Request& request) {
   if (request.profiles.size() != 1) {
     return make_error(ErrorCode::usage, "a model is judged by one profile");
   }
+  double refine_seconds = 0;
+  if (!request.refine.empty()) {
+    const auto seconds = parse_time("--refine", request.refine);
+    if (!seconds) return seconds.error();
+    refine_seconds = *seconds;
+  }
   auto loaded = load_profile(request.profiles.front());
   if (!loaded) return loaded.error();
   warn(loaded->warnings);
@@ -331,7 +363,7 @@ Result<void> evaluate_action(const Request& request) {
     if (!network) return network.error();
     networks.push_back(std::move(*network));
   }
-  const auto evaluation = evaluate(**model, loaded->profile, *platform, networks);
+  const auto evaluation = evaluate(**model, loaded->profile, *platform, networks, refine_seconds);
   if (!evaluation) return evaluation.error();
   if (!request.networks.empty() && !evaluation->skipped.empty()) {
     return make_error(ErrorCode::bad_input,
@@ -363,9 +395,13 @@ void add_evaluate(CLI::App& app, Action& action) {
                    "Default: those shipped of which that is true.");
   verb->add_option("--platform", request->platform,
                    "Which platform of the profile. Default: the one with the most times.");
+  CLI::Option* refine = verb->add_option(
+      "--refine", request->refine,
+      "Also refines the plans for so long, as select --refine would, with the profile's times.");
   CLI::Option* curve = verb->add_flag(
       "--transfer-curve", request->curve,
       "How good are the ways to adapt to a platform that was never seen, by numbers of shapes?");
+  curve->excludes(refine);
   verb->add_option("--draws", request->draws, "Random choices of shapes per number. Default: 10.")
       ->check(CLI::Range(1, 1000))
       ->needs(curve);

@@ -146,6 +146,7 @@ Result<Refinement> Planning::refine(double seconds) {
   profiling.timing_mode = times_->timing_mode();
   // Enough to tell apart what is worth telling apart, in a third of the time.
   profiling.target_uncertainty = 0.03;
+  profiling.race = true;
   profiling.output = files_.profile;
   profiling.stop = &stop_on_signal();
   const MeasureContested measure =
@@ -169,9 +170,11 @@ Result<Refinement> Planning::refine(double seconds) {
     if (!summary) return summary.error();
     warn(summary->warnings);
     if (auto loaded = load_times(); !loaded) return loaded.error();
-    return &costs();
+    return &times_->costs();
   };
-  return convopt::refine(network_, *registry_, costs(), options_, measure);
+  auto refined = convopt::refine(network_, *registry_, times_->costs(), options_, measure);
+  if (refined) refined_costs_ = refined->costs;
+  return refined;
 }
 
 Result<Selection> Planning::select(std::size_t max_memory) const {

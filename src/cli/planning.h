@@ -44,8 +44,8 @@ class Planning {
   const Registry& registry() const { return *registry_; }
   const Platform& platform() const { return platform_; }
   const SelectOptions& options() const { return options_; }
-  /// Measured before predicted, or what there is of the two.
-  const CostSource& costs() const { return times_->costs(); }
+  /// Measured before predicted, or what there is of the two; after refine() what it learnt.
+  const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
 
   /// The fastest plan that holds at most so many bytes when it is executed.
   Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
@@ -66,6 +66,7 @@ class Planning {
   TimesFiles files_;
   std::unordered_set<std::string> workloads_;  ///< canonical texts of what a plan may consist of
   std::unique_ptr<Times> times_;
+  std::shared_ptr<const CostSource> refined_costs_;
   double load_ms_ = 0;
 };
 

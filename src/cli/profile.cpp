@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "convopt/network.hpp"
@@ -45,15 +46,6 @@ Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
     ops.push_back(static_cast<Op>(op));
   }
   return ops;
-}
-
-Result<double> parse_seconds(const std::string& option, const std::string& text) {
-  if (text.empty()) return 0.0;
-  const auto seconds = parse_duration(text);
-  if (!seconds || *seconds <= 0) {
-    return usage(option + " '" + text + "' is not a time like 60s, 5m or 1h");
-  }
-  return *seconds;
 }
 
 /// The workloads of a shard "2/8": the second of every eight.
@@ -143,12 +135,14 @@ Result<void> profile_action(const Request& request) {
                             : TimingMode::cold_weights;
   options.seed = request.seed;
   options.again = request.again;
-  auto budget = parse_seconds("--budget", request.budget);
-  if (!budget) return budget.error();
-  options.budget_seconds = *budget;
-  auto timeout = parse_seconds("--timeout", request.timeout);
-  if (!timeout) return timeout.error();
-  options.timeout_seconds = *timeout;
+  for (const auto& [option, text, seconds] :
+       {std::tuple{"--budget", &request.budget, &options.budget_seconds},
+        std::tuple{"--timeout", &request.timeout, &options.timeout_seconds}}) {
+    if (text->empty()) continue;
+    const auto parsed = parse_time(option, *text);
+    if (!parsed) return parsed.error();
+    *seconds = *parsed;
+  }
   options.output = !request.output.empty()
                        ? std::filesystem::path(request.output)
                        : local_profile_path({machine_facts(), context->isa, context->threads});

@@ -12,7 +12,6 @@
 #include "convopt/plan.hpp"
 #include "primitives/reference/reference.h"
 #include "profiler/affinity.h"
-#include "profiler/profiler.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
@@ -342,11 +341,8 @@ Result<void> check_verified(const Verification& verification) {
 
 Result<TimingOptions> timing_options(const Request& request) {
   TimingOptions options;
-  const auto seconds = parse_duration(request.time);
-  if (!seconds || *seconds <= 0) {
-    return make_error(ErrorCode::usage,
-                      "--time '" + request.time + "' is not a time like 2s or 500ms");
-  }
+  const auto seconds = parse_time("--time", request.time);
+  if (!seconds) return seconds.error();
   options.time = std::chrono::duration<double>(*seconds);
   options.repeats = request.repeats;
   options.steps = request.layers || request.json;

@@ -3,7 +3,6 @@
 #include <cstdio>
 
 #include "profiler/affinity.h"
-#include "profiler/profiler.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
@@ -123,11 +122,8 @@ std::string plan_text(const Plan& plan) {
 /// Runs what the plan is compared with, says what was seen, and keeps the fastest.
 Result<void> confirm_here(const Request& request, const Planning& planning, Selection& selection) {
   TimingOptions timing;
-  const auto seconds = parse_duration(request.confirm_time);
-  if (!seconds || *seconds <= 0) {
-    return make_error(ErrorCode::usage, "--confirm-time '" + request.confirm_time +
-                                            "' is not a time like 2s or 500ms");
-  }
+  const auto seconds = parse_time("--confirm-time", request.confirm_time);
+  if (!seconds) return seconds.error();
   timing.time = std::chrono::duration<double>(*seconds);
   bind_threads(planning.platform().threads);
   const NetworkWeights weights(planning.network(), 1);
@@ -148,11 +144,8 @@ Result<void> confirm_here(const Request& request, const Planning& planning, Sele
 Result<void> select_action(const Request& request) {
   double refine_seconds = 0;
   if (!request.refine.empty()) {
-    const auto seconds = parse_duration(request.refine);
-    if (!seconds || *seconds <= 0) {
-      return make_error(ErrorCode::usage,
-                        "--refine '" + request.refine + "' is not a time like 5s or 1m");
-    }
+    const auto seconds = parse_time("--refine", request.refine);
+    if (!seconds) return seconds.error();
     refine_seconds = *seconds;
   }
   const auto planning = Planning::load(request.planning);

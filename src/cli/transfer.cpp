@@ -66,11 +66,8 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
 Result<void> transfer_action(const Request& request) {
   const auto context = request.context.context();
   if (!context) return context.error();
-  const auto budget = parse_duration(request.budget);
-  if (!budget || *budget <= 0) {
-    return make_error(ErrorCode::usage,
-                      "--budget '" + request.budget + "' is not a time like 30s, 5m or 1h");
-  }
+  const auto budget = parse_time("--budget", request.budget);
+  if (!budget) return budget.error();
   const auto source =
       TrainedModel::load(request.from.empty() ? default_model_path() : request.from);
   if (!source) return source.error();

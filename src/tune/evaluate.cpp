@@ -10,6 +10,7 @@
 #include "src/select/costs.h"
 #include "src/select/problem.h"
 #include "src/tune/recorded_registry.h"
+#include "src/tune/rehearsal.h"
 
 namespace convopt {
 namespace {
@@ -135,7 +136,8 @@ std::vector<Platform> measured_platforms(const Profile& profile, TimingMode mode
 }
 
 Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profile,
-                            const Platform& platform, std::span<const Network> networks) {
+                            const Platform& platform, std::span<const Network> networks,
+                            double refine_seconds) {
   const TimingMode mode = model.info().timing_mode;
   std::vector<Row> rows = usable_rows(profile, platform, mode);
   if (rows.empty()) {
@@ -184,13 +186,24 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
   const RecordedRegistry registry(profile, platform);
   const MeasuredCosts measured(profile, platform, mode, registry.libraries());
   const PredictedCosts predicted(model, platform);
+  std::optional<TimingEffort> effort;
+  if (refine_seconds > 0) effort.emplace(profile, platform, mode);
   for (const Network& network : networks) {
     auto regret = network_regret(network, registry, predicted, measured);
-    if (regret) {
-      result.networks.push_back(std::move(*regret));
-    } else {
+    if (!regret) {
       result.skipped.push_back(network.name + ": " + regret.error().message);
+      continue;
     }
+    if (effort) {
+      const auto refined =
+          rehearse(network, registry, predicted, measured, *effort, refine_seconds);
+      if (!refined) return refined.error();
+      regret->optimal = regret->optimal && refined->optimal;
+      const double ms = refined->ns / 1e6;
+      regret->refined = {regret->optimum_ms > 0 ? ms / regret->optimum_ms : 1, ms, refined->seconds,
+                         refined->refinement.timed, refined->refinement.settled};
+    }
+    result.networks.push_back(std::move(*regret));
   }
   return result;
 }

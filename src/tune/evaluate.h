@@ -2,6 +2,7 @@
 // times. Errors are the diagnosis.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,7 +25,15 @@ struct NetworkRegret {
   std::string name;
   double regret = 1;  ///< chosen over optimum, conversions and all other operators included
   double optimum_ms = 0, chosen_ms = 0;
-  bool optimal = true;  ///< both problems were solved to proven optimality
+  bool optimal = true;  ///< all problems were solved to proven optimality
+  /// After `select --refine`, rehearsed with the profile's times.
+  struct Refined {
+    double regret = 1, ms = 0;
+    double seconds = 0;     ///< that measuring would have taken
+    std::size_t timed = 0;  ///< primitives on workloads
+    bool settled = false;   ///< it ended before its time was over
+  };
+  std::optional<Refined> refined;
 };
 
 struct PrimitiveError {
@@ -47,8 +56,10 @@ struct Evaluation {
 /// Platforms of the profile's runs in the model's timing mode, most measurements first.
 std::vector<Platform> measured_platforms(const Profile& profile, TimingMode mode);
 
-/// A network of which the profile lacks a needed time is skipped and named.
+/// A network of which the profile lacks a needed time is skipped and named. With
+/// `refine_seconds` > 0 the plans are also refined for so long.
 Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profile,
-                            const Platform& platform, std::span<const Network> networks);
+                            const Platform& platform, std::span<const Network> networks,
+                            double refine_seconds = 0);
 
 }  // namespace convopt

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,14 +24,19 @@ struct Refinement {
   /// Nothing without a time could make a better plan, as far as the intervals of its prediction
   /// are right.
   bool settled = false;
+  /// By which the network is to be planned now: times, and predictions that learnt from them and
+  /// are raised, so that what is certain is preferred. Uses what was measured last.
+  std::shared_ptr<const CostSource> costs;
 };
 
-/// Plans, asks for times of whatever the plan uses and nobody has timed, and plans again. When the
-/// best plan consists of measured times, predictions are taken to be ever more optimistic, down to
-/// the lower ends of their intervals, and whatever would then be chosen is timed, too. That is how
-/// bandit algorithms find the best arm by their confidence bounds (Kalyanakrishnan et al., ICML
-/// 2012), with a whole plan as the arm, so that layouts and fusions are weighed as well.
-/// What takes less than a five-hundredth of the plan's time is left to predictions.
+/// Plans, asks for times of whatever the plan uses and nobody has timed and of what might well be
+/// faster there, and plans again. The model learns on the way: predictions of what is left are
+/// corrected by the times that arrive. When the best plan consists of measured times, predictions
+/// are taken to be ever more optimistic, down to the lower ends of their intervals, and whatever
+/// would then be chosen is timed, too. That is how bandit algorithms find the best arm by their
+/// confidence bounds (Kalyanakrishnan et al., ICML 2012), with a whole plan as the arm, so that
+/// layouts and fusions are weighed as well. What takes less than a five-hundredth of the plan's
+/// time is left to predictions.
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,
                           const SelectOptions& options, const MeasureContested& measure);
 

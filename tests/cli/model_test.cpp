@@ -125,6 +125,19 @@ TEST_F(ModelVerbs, EvaluateReportsRegretInTheDocumentedSchema) {
   }
   ASSERT_EQ(report["networks"].size(), 1U);
   EXPECT_GE(report["networks"][0]["regret"].get<double>(), 1.0);
+  EXPECT_FALSE(report["networks"][0].contains("refined"));
+
+  const std::string refine = "evaluate " + model_ + " " + profile_ + " --network " + network_;
+  ASSERT_EQ(run(refine + " --json --refine 1h"), 0) << shell_->err();
+  const auto refined = shell_->out_json()["networks"][0]["refined"];
+  for (const char* field : {"regret", "ms", "seconds", "timed"}) {
+    EXPECT_TRUE(refined[field].is_number()) << field;
+  }
+  EXPECT_EQ(refined["settled"], true);
+  ASSERT_EQ(run(refine + " --refine 5s"), 0);
+  EXPECT_NE(shell_->out().find("refined"), std::string::npos);
+  expect_error(refine + " --refine soon", 2, "'soon' is not a time");
+  EXPECT_EQ(run(refine + " --refine 5s --transfer-curve"), 2);
 }
 
 TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {

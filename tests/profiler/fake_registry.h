@@ -1,5 +1,5 @@
 // Primitives for tests of the profiler. All compute the activation in nchw; the name says what else
-// they do: quick, steady, slow (20 times quick), wrong, incomplete, refusing, crashing, hanging,
+// they do: quick, steady, lagging (twice quick), slow (20 times quick), wrong, incomplete, refusing, crashing, hanging,
 // fatal (ends its own process with SIGKILL, as if from outside).
 #pragma once
 
@@ -33,7 +33,7 @@ class FakeKernel final : public Kernel {
       args.destination.data[i] = activation_(args.sources[0].data[i]);
     }
     if (name_ == "wrong") args.destination.data[0] += 0.25F;
-    spend(name_ == "slow" ? 4e6 : 2e5);
+    spend(name_ == "slow" ? 4e6 : name_ == "lagging" ? 4e5 : 2e5);
   }
   std::size_t workspace_bytes() const override { return 0; }
   std::size_t packed_bytes() const override { return 0; }
@@ -72,7 +72,7 @@ class FakePrimitive final : public Primitive {
 class FakeRegistry final : public Registry {
  public:
   explicit FakeRegistry(const Context& context) : context_(context) {
-    for (const char* name : {"quick", "steady", "slow", "wrong", "incomplete", "refusing",
+    for (const char* name : {"quick", "steady", "lagging", "slow", "wrong", "incomplete", "refusing",
                              "crashing", "hanging", "fatal"}) {
       PrimitiveInfo info;
       info.name = name;

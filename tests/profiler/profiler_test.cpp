@@ -59,7 +59,7 @@ TEST_F(Profiling, EveryPrimitiveGetsItsVerdict) {
   const auto summary = profile({relu(8)}, options_);
   ASSERT_TRUE(summary.ok()) << summary.error().message;
   auto all = measured();
-  ASSERT_EQ(all.size(), 8U);
+  ASSERT_EQ(all.size(), 9U);
   EXPECT_EQ(all["quick"].status, MeasurementStatus::ok);
   EXPECT_GE(all["quick"].samples_ns.size(), 3U);
   EXPECT_GT(all["quick"].median_ns, 1e5);
@@ -76,7 +76,7 @@ TEST_F(Profiling, EveryPrimitiveGetsItsVerdict) {
   EXPECT_EQ(all["crashing"].status, MeasurementStatus::crashed);
   EXPECT_NE(all["crashing"].reason.find("signal 11"), std::string::npos);
   EXPECT_EQ(all["hanging"].status, MeasurementStatus::timeout);
-  EXPECT_EQ(summary->ok, 2U);
+  EXPECT_EQ(summary->ok, 3U);
   EXPECT_EQ(summary->crashed, 1U);
   EXPECT_EQ(summary->timeout, 1U);
   EXPECT_EQ(summary->workloads_done, 1U);
@@ -141,7 +141,7 @@ TEST_F(Profiling, EstimatesWithoutMeasuring) {
   const auto estimate = estimate_profile({relu(8), relu(16)}, options_);
   ASSERT_TRUE(estimate.ok()) << estimate.error().message;
   EXPECT_EQ(estimate->workloads, 2U);
-  EXPECT_EQ(estimate->measurements, 16U);  // of nine, one refuses
+  EXPECT_EQ(estimate->measurements, 18U);  // of ten, one refuses
   EXPECT_GT(estimate->seconds, 0);
   EXPECT_FALSE(fs::exists(options_.output));
 }
@@ -171,6 +171,24 @@ TEST(BenchModes, ColdWeightsAreTimedToo) {
       [&](const Measurement& m) { seen.push_back(m); });
   ASSERT_EQ(seen.size(), 2U);
   EXPECT_EQ(seen[0].status, MeasurementStatus::ok);
+}
+
+TEST(BenchModes, ARaceTimesLosersNoFurther) {
+  const Context context{native_isa(), 1, SIZE_MAX};
+  BenchOptions options;
+  options.timing_mode = TimingMode::cold_weights;
+  options.race_factor = 1.3;
+  Bench bench(context, options);
+  const FakeRegistry registry(context);
+  const Primitive* const primitives[] = {registry.find("lagging"), registry.find("quick")};
+  std::map<std::string, Measurement> seen;
+  bench.measure(
+      relu(8), primitives, 60, [](const Primitive*, Step) {},
+      [&](const Measurement& m) { seen[m.primitive] = m; });
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen["lagging"].status, MeasurementStatus::ok);
+  EXPECT_LT(seen["lagging"].samples_ns.size(), 7U);
+  EXPECT_GE(seen["quick"].samples_ns.size(), 7U);
 }
 
 TEST(StopwatchTest, CostOfReadingIsRemoved) {

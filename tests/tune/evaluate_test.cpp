@@ -16,17 +16,19 @@ namespace {
 
 using Law = std::function<double(const Workload&, const PrimitiveInfo&)>;
 
-/// Says what a function says.
+/// Says what a function says, and that it may be wrong by a factor.
 class LawModel final : public PerformanceModel {
  public:
-  explicit LawModel(Law law) : law_(std::move(law)) { info_.id = "law"; }
+  explicit LawModel(Law law, double factor = 1.1) : law_(std::move(law)), factor_(factor) {
+    info_.id = "law";
+  }
   const ModelInfo& info() const override { return info_; }
   Result<std::vector<Estimate>> predict(std::span<const Query> queries,
                                         const Platform&) const override {
     std::vector<Estimate> result;
     for (const Query& q : queries) {
       const double ns = law_(*q.workload, *q.primitive);
-      result.push_back({ns, 0.9 * ns, 1.1 * ns, false});
+      result.push_back({ns, ns / factor_, ns * factor_, false});
     }
     return result;
   }
@@ -36,6 +38,7 @@ class LawModel final : public PerformanceModel {
 
  private:
   Law law_;
+  double factor_;
   ModelInfo info_;
 };
 
@@ -155,6 +158,39 @@ TEST(Evaluate, ChoosingTheSlowestCostsWhatItCosts) {
   ASSERT_EQ(e->networks.size(), 1U);
   EXPECT_GT(e->networks[0].regret, 1.5);
   EXPECT_NEAR(e->networks[0].chosen_ms / e->networks[0].optimum_ms, e->networks[0].regret, 1e-12);
+}
+
+TEST(Evaluate, RehearsedRefinementFindsThePlanThatAWrongModelMisses) {
+  const Network network = squeezenet();
+  const Profile profile = profile_of(network);
+  const LawModel model(
+      [](const Workload& w, const PrimitiveInfo& p) {
+        PrimitiveInfo other = p;
+        other.name += "?";
+        return hashed_ns(w, p) * std::pow(hashed_ns(w, other) / 1e4, 0.5);
+      },
+      3);
+  const auto refined_for = [&](double seconds) {
+    const auto e = evaluate(model, profile, synthetic::platform(), {&network, 1}, seconds);
+    EXPECT_TRUE(e.ok());
+    EXPECT_TRUE(e->networks[0].refined.has_value());
+    return e->networks[0];
+  };
+  const NetworkRegret patient = refined_for(1e6);
+  EXPECT_GT(patient.regret, 1.05);
+  EXPECT_LT(patient.refined->regret, 1.01);
+  EXPECT_TRUE(patient.refined->settled);
+  EXPECT_LT(patient.refined->timed, 2 * profile.measurements.size() / 3);
+  EXPECT_GT(patient.refined->seconds, 0);
+  // What a short refinement ends with lies between.
+  const NetworkRegret hasty = refined_for(patient.refined->seconds / 4);
+  EXPECT_FALSE(hasty.refined->settled);
+  EXPECT_LT(hasty.refined->timed, patient.refined->timed);
+  EXPECT_LT(hasty.refined->seconds, patient.refined->seconds / 2);
+  EXPECT_GE(hasty.refined->regret, patient.refined->regret);
+  EXPECT_FALSE(evaluate(model, profile, synthetic::platform(), {&network, 1})
+                   ->networks[0]
+                   .refined.has_value());
 }
 
 TEST(Evaluate, SkipsANetworkThatIsNotInTheProfile) {
