@@ -283,12 +283,11 @@ Result<void> curve_action(const Request& request) {
     }
   }
   std::vector<Curve> curves;
-  if (request.model.extension() == ".ubj") {
+  const auto source = TrainedModel::load(request.model);
+  if (source) {
     if (request.profiles.empty()) {
       return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
     }
-    const auto source = TrainedModel::load(request.model);
-    if (!source) return source.error();
     for (const auto& path : request.profiles) {
       const auto loaded = load_profile(path);
       if (!loaded) return loaded.error();
@@ -303,6 +302,8 @@ Result<void> curve_action(const Request& request) {
       }
     }
   } else {
+    // As with load_judged(): what is no profile either was meant to be a model.
+    if (!load_profile(request.model)) return source.error();
     std::vector<std::filesystem::path> paths = {request.model};
     paths.insert(paths.end(), request.profiles.begin(), request.profiles.end());
     auto result = leave_one_out(request, paths, options);
