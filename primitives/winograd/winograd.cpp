@@ -3,10 +3,9 @@
 // V [product][tile][input channel] are made once; then, per block of output channels, the results
 // M [product][tile][output channel] of one matrix product per transform product, and from them the
 // destination. V and M of a block are small, so they live in cache from writing to reading.
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,15 +23,14 @@ struct Blocking {
   int block_tiles = 0, tile_blocks = 0;
   int block_oc = 0, oc_blocks = 0;  ///< output channels include those of a partial layout block
   int oc = 0;
-  /// Every thread makes V and M of its own blocks of tiles; otherwise all work on one block
-  /// together, split first by tiles and then by output channels.
-  bool own_blocks = true;
+  /// Threads form a grid of so many parts of the tile blocks by so many of the channel blocks.
+  int tile_parts = 1, channel_parts = 1;
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
-  std::int64_t v_floats = 0, m_floats = 0;
-  int v_copies = 1, m_copies = 1;
+  std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
 
   std::size_t workspace_bytes() const {
-    return static_cast<std::size_t>(v_copies * v_floats + m_copies * m_floats) * sizeof(float);
+    return static_cast<std::size_t>(tile_parts * channel_parts * (v_floats + m_floats)) *
+           sizeof(float);
   }
   int channels_of_block(int block) const { return std::min(block_oc, oc - block * block_oc); }
 };
@@ -46,12 +44,13 @@ constexpr int kCacheLineFloats = 16;
 constexpr std::int64_t kBlockBytes = 768 * 1024;
 constexpr std::int64_t kFewTiles = 32, kManyTiles = 64;
 constexpr int kBlockOutputChannels = 64;
-// With this many tiles each, or with weights that every core keeps in its L2 cache, threads do
-// better apart: what one of them transforms, the other would have to fetch from its cache. Working
-// on one block together reads the weights once only, and wins by 5 % on some layers (128 channels
-// at 28 x 28) and loses 15 % on others (512 at 7 x 7) while the cores are near each other; in
-// spells when a virtual machine's were not, it took twice as long.
-constexpr std::int64_t kFewestOwnTiles = 8;
+
+// What choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V costs 8
+// and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of output
+// channels on Zen 5, 256 of them in products. A vector of weights from L3, at 11 bytes per cycle,
+// takes as long as 12; from L2, where the weights of a thread lie up to 1 MiB, it is never missed.
+constexpr std::int64_t kInputWork = 8, kOutputWork = 7;
+constexpr std::int64_t kWeightBytesPerWork = 6;
 constexpr std::int64_t kPrivateWeightBytes = 1024 * 1024;
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
@@ -61,30 +60,26 @@ std::int64_t product_stride(std::int64_t floats) {
   return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
 }
 
-Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
-                         const gemm::Kernels& kernels, int threads) {
+Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layout,
+                     const gemm::Kernels& kernels, int tile_parts, int channel_parts) {
   Blocking b;
   b.tiles_h = static_cast<int>(ceil_div(shape.oh(), variant.outputs_h));
   b.tiles_w = static_cast<int>(ceil_div(shape.ow(), variant.outputs_w));
   b.tiles = shape.n * b.tiles_h * b.tiles_w;
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
+  b.tile_parts = tile_parts;
+  b.channel_parts = channel_parts;
 
   const std::int64_t most_oc = std::max(kBlockOutputChannels, kernels.panel_columns());
   const std::int64_t tile_bytes = std::int64_t{variant.products()} *
                                   (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) *
                                   static_cast<std::int64_t>(sizeof(float));
   const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
-  const std::int64_t weight_bytes =
-      std::int64_t{variant.products()} * shape.ic * b.oc * static_cast<std::int64_t>(sizeof(float));
-  b.own_blocks = threads == 1 || b.tiles >= threads * kFewestOwnTiles ||
-                 (b.tiles >= threads && weight_bytes <= kPrivateWeightBytes);
-  std::int64_t blocks = ceil_div(b.tiles, most_tiles);
-  if (b.own_blocks) blocks = round_up(blocks, threads);
+  const std::int64_t blocks = round_up(ceil_div(b.tiles, most_tiles), tile_parts);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, blocks));
   b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
 
-  std::int64_t oc_blocks = ceil_div(b.oc, most_oc);
-  if (!b.own_blocks) oc_blocks = round_up(oc_blocks, threads);
+  const std::int64_t oc_blocks = round_up(ceil_div(b.oc, most_oc), channel_parts);
   const int unit = std::max(kernels.lanes, channel_block(layout));
   b.block_oc = static_cast<int>(round_up(ceil_div(b.oc, oc_blocks), unit));
   b.oc_blocks = static_cast<int>(ceil_div(b.oc, b.block_oc));
@@ -95,9 +90,44 @@ Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout 
   b.m_product = product_stride(b.block_tiles * b.m_row);
   b.v_floats = variant.products() * b.v_product;
   b.m_floats = variant.products() * b.m_product;
-  b.v_copies = b.own_blocks ? threads : 1;
-  b.m_copies = threads;
   return b;
+}
+
+/// Work of the busiest thread, per product of the variant.
+std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& variant, int lanes) {
+  const std::int64_t blocks = ceil_div(b.tile_blocks, b.tile_parts);
+  const std::int64_t channels =
+      std::min<std::int64_t>(ceil_div(b.oc_blocks, b.channel_parts) * b.block_oc, b.oc);
+  const std::int64_t vectors = ceil_div(channels, lanes);
+  const std::int64_t weight_bytes = std::int64_t{variant.products()} * shape.ic * channels *
+                                    static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t fetch =
+      weight_bytes <= kPrivateWeightBytes
+          ? 0
+          : lanes * static_cast<std::int64_t>(sizeof(float)) / kWeightBytesPerWork;
+  const std::int64_t tiles = std::int64_t{b.block_tiles};
+  return blocks * (vectors * shape.ic * std::max(tiles, fetch) +
+                   tiles * (kInputWork * ceil_div(shape.ic, lanes) + kOutputWork * vectors));
+}
+
+/// Threads share nothing but what they read, since what one of them wrote the other would have to
+/// fetch from its cache, which takes long where a virtual machine's cores lie far apart. Parts of
+/// the tiles cost reading all weights in every thread, parts of the output channels transforming
+/// all tiles in every thread, and either may leave one thread more than the others.
+Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
+                         const gemm::Kernels& kernels, int threads) {
+  Blocking best;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int parts = 1; parts <= threads; ++parts) {
+    if (threads % parts != 0) continue;
+    const Blocking b = blocking_of(shape, variant, layout, kernels, threads / parts, parts);
+    const std::int64_t cost = work(b, shape, variant, kernels.lanes);
+    if (cost < least) {
+      least = cost;
+      best = b;
+    }
+  }
+  return best;
 }
 
 Pixels pixels_of(const TensorView& view) {
@@ -142,41 +172,21 @@ class WinogradKernel final : public Kernel {
   std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
 
   void run(const RunArgs& args) const noexcept override {
-    float* const v = static_cast<float*>(args.workspace);
-    float* const m = v + blocking_.v_copies * blocking_.v_floats;
-    if (blocking_.own_blocks) {
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-      {
-        const int me = omp_get_thread_num();
-        float* const my_v = v + me * blocking_.v_floats;
-        float* const my_m = m + me * blocking_.m_floats;
-#pragma omp for schedule(static) nowait
-        for (int block = 0; block < blocking_.tile_blocks; ++block) {
-          const int first = block * blocking_.block_tiles;
-          const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
-          for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, my_v);
-          for (int oc = 0; oc < blocking_.oc_blocks; ++oc) {
-            compute(args, first, count, oc, my_v, my_m);
-          }
-        }
-      }
-      return;
-    }
-#pragma omp parallel num_threads(threads_)
-    {
-      float* const my_m = m + omp_get_thread_num() * blocking_.m_floats;
-      for (int block = 0; block < blocking_.tile_blocks; ++block) {
-        const int first = block * blocking_.block_tiles;
-        const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
-#pragma omp for schedule(static)
+    const Blocking& b = blocking_;
+    parallel_for(threads_, threads_, [&](std::int64_t share) {
+      const auto [first_block, last_block] =
+          part(b.tile_blocks, share / b.channel_parts, b.tile_parts);
+      const auto [first_oc, last_oc] = part(b.oc_blocks, share % b.channel_parts, b.channel_parts);
+      if (first_oc == last_oc) return;
+      float* const v = static_cast<float*>(args.workspace) + share * (b.v_floats + b.m_floats);
+      float* const m = v + b.v_floats;
+      for (int block = first_block; block < last_block; ++block) {
+        const int first = block * b.block_tiles;
+        const int count = std::min(b.block_tiles, b.tiles - first);
         for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, v);
-#pragma omp for schedule(static) nowait
-        for (int oc = 0; oc < blocking_.oc_blocks; ++oc) compute(args, first, count, oc, v, my_m);
-        if (block + 1 < blocking_.tile_blocks) {
-#pragma omp barrier
-        }
+        for (int oc = first_oc; oc < last_oc; ++oc) compute(args, first, count, oc, v, m);
       }
-    }
+    });
   }
 
  private:
@@ -188,6 +198,12 @@ class WinogradKernel final : public Kernel {
     const int in_image = tile % per_image;
     return {tile / per_image, in_image / blocking_.tiles_w * variant_.outputs_h,
             in_image % blocking_.tiles_w * variant_.outputs_w};
+  }
+
+  /// First and behind the last of the blocks of one part.
+  static std::pair<int, int> part(int blocks, std::int64_t index, int parts) {
+    return {static_cast<int>(blocks * index / parts),
+            static_cast<int>(blocks * (index + 1) / parts)};
   }
 
   std::int64_t block_weights(int block) const {
