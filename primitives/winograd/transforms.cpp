@@ -192,7 +192,7 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
         value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
       }
       float* at = to + j * tile.pixels.column_stride;
-      __builtin_prefetch(at + kOutputsW * tile.pixels.column_stride);
+      __builtin_prefetch(at + tile.next_distance);
       if (count == kLanes) {
         hn::StoreU(value, d, at);
       } else {

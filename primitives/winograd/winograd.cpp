@@ -272,11 +272,11 @@ class WinogradKernel final : public Kernel {
       gemm::multiply(kernels_, product);
     }
     for (int tile = 0; tile < count; ++tile) {
-      store_tile(args, first + tile, block, m + tile * blocking_.m_row);
+      store_tile(args, first + tile, block, m + tile * blocking_.m_row, tile + 1 < count);
     }
   }
 
-  void store_tile(const RunArgs& args, int tile, int block, const float* m) const {
+  void store_tile(const RunArgs& args, int tile, int block, const float* m, bool another) const {
     const auto [image, row, column] = position(tile);
     const int first = block * blocking_.block_oc;
     OutputTile output;
@@ -285,6 +285,11 @@ class WinogradKernel final : public Kernel {
     output.bias = bias_.data() + first;
     output.destination = args.destination.data + args.destination.offset(image, first, row, column);
     output.pixels = pixels_of(args.destination);
+    if (another) {
+      const auto [next_image, next_row, next_column] = position(tile + 1);
+      output.next_distance = args.destination.offset(next_image, first, next_row, next_column) -
+                             args.destination.offset(image, first, row, column);
+    }
     if (residual_) {
       output.residual = args.residual.data + args.residual.offset(image, first, row, column);
       output.residual_pixels = pixels_of(args.residual);
