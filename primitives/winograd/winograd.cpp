@@ -18,11 +18,6 @@ namespace convopt::winograd {
 namespace {
 
 constexpr int kCacheLineFloats = 16;
-/// Between the workspaces of two threads: prefetchers run on to the end of a page, and what they
-/// fetch behind a thread's own data has to be fetched back by its owner. With the cores of a
-/// virtual machine far apart (200 ns for a line) 16 of 122 us went there, 96 to 128 channels at 28
-/// x 28.
-constexpr std::int64_t kThreadGapFloats = 4096 / sizeof(float);
 
 /// Everything that follows from shape and context alone.
 struct Blocking {
@@ -35,10 +30,11 @@ struct Blocking {
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
   std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
 
-  std::int64_t share_floats() const { return v_floats + m_floats + kThreadGapFloats; }
+  /// From one thread's V to the next one's. What lies between them stays untouched.
+  std::int64_t share_floats() const { return v_floats + m_floats + m_floats / 2; }
   std::size_t workspace_bytes() const {
-    return static_cast<std::size_t>(tile_parts * channel_parts * share_floats() -
-                                    kThreadGapFloats) *
+    const int shares = tile_parts * channel_parts;
+    return static_cast<std::size_t>((shares - 1) * share_floats() + v_floats + m_floats) *
            sizeof(float);
   }
   int channels_of_block(int block) const { return std::min(block_oc, oc - block * block_oc); }
@@ -137,11 +133,9 @@ Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout 
   return best;
 }
 
-Pixels pixels_of(const TensorView& view) {
-  Pixels pixels{view.row_stride, view.column_stride, view.channel_stride,
-                channel_block(view.layout)};
-  if (view.layout == Layout::nhwc) pixels.block = std::max(1, view.shape.c);
-  return pixels;
+/// Channels that lie one after the other.
+int channels_together(const TensorView& view) {
+  return view.layout == Layout::nhwc ? view.shape.c : channel_block(view.layout);
 }
 
 class WinogradKernel final : public Kernel {
@@ -190,7 +184,7 @@ class WinogradKernel final : public Kernel {
       for (int block = first_block; block < last_block; ++block) {
         const int first = block * b.block_tiles;
         const int count = std::min(b.block_tiles, b.tiles - first);
-        for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, v);
+        transform_tiles(args, first, count, v);
         for (int oc = first_oc; oc < last_oc; ++oc) compute(args, first, count, oc, v, m);
       }
     });
@@ -244,22 +238,30 @@ class WinogradKernel final : public Kernel {
     }
   }
 
-  void transform_tile(const RunArgs& args, int first, int tile, float* v) const {
+  // Blocks of channels are the outer loop: a core that sees a tile read or written block after
+  // block takes that for a pattern, and fetches from where another block would be, also behind the
+  // last one. With that, threads took cache lines of each other's and of whatever lies there.
+  void transform_tiles(const RunArgs& args, int first, int count, float* v) const {
     const TensorView& source = args.sources[0];
-    const auto [image, row, column] = position(first + tile);
-    const int top = row - shape_.pad_top, left = column - shape_.pad_left;
+    const int step = channels_together(source);
     InputTile input;
-    input.pixels = pixels_of(source);
-    input.source = source.data + image * source.batch_stride + top * source.row_stride +
-                   left * source.column_stride;
-    input.channels = shape_.ic;
-    input.row_begin = std::clamp(-top, 0, variant_.window_h());
-    input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
-    input.column_begin = std::clamp(-left, 0, variant_.window_w());
-    input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
-    input.products = v + tile * blocking_.v_row;
+    input.row_stride = source.row_stride;
+    input.column_stride = source.column_stride;
     input.product_stride = blocking_.v_product;
-    transforms_.input(input);
+    for (int channel = 0; channel < shape_.ic; channel += step) {
+      input.channels = std::min(step, shape_.ic - channel);
+      for (int tile = 0; tile < count; ++tile) {
+        const auto [image, row, column] = position(first + tile);
+        const int top = row - shape_.pad_top, left = column - shape_.pad_left;
+        input.source = source.data + source.offset(image, channel, top, left);
+        input.row_begin = std::clamp(-top, 0, variant_.window_h());
+        input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
+        input.column_begin = std::clamp(-left, 0, variant_.window_w());
+        input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
+        input.products = v + tile * blocking_.v_row + channel;
+        transforms_.input(input);
+      }
+    }
   }
 
   void compute(const RunArgs& args, int first, int count, int block, const float* v,
@@ -278,49 +280,52 @@ class WinogradKernel final : public Kernel {
       product.c = m + p * blocking_.m_product;
       gemm::multiply(kernels_, product);
     }
-    for (int tile = 0; tile < count; ++tile) {
-      store_tile(args, first + tile, block, m + tile * blocking_.m_row, tile + 1 < count);
+    const int step = channels_together(args.destination);
+    for (int channel = 0; channel < columns; channel += step) {
+      const int channels = std::min(step, columns - channel);
+      for (int tile = 0; tile < count; ++tile) {
+        store_tile(args, first + tile, tile + 1 < count, block * blocking_.block_oc + channel,
+                   channels, m + tile * blocking_.m_row + channel);
+      }
     }
   }
 
-  void store_tile(const RunArgs& args, int tile, int block, const float* m, bool another) const {
+  void store_tile(const RunArgs& args, int tile, bool another, int channel, int channels,
+                  const float* m) const {
     const auto [image, row, column] = position(tile);
-    const int first = block * blocking_.block_oc;
+    const TensorView& destination = args.destination;
     OutputTile output;
     output.products = m;
     output.product_stride = blocking_.m_product;
-    output.bias = bias_.data() + first;
-    output.destination = args.destination.data + args.destination.offset(image, first, row, column);
-    output.pixels = pixels_of(args.destination);
+    output.bias = bias_.data() + channel;
+    output.destination = destination.data + destination.offset(image, channel, row, column);
+    output.row_stride = destination.row_stride;
+    output.column_stride = destination.column_stride;
     if (another) {
       const auto [next_image, next_row, next_column] = position(tile + 1);
-      output.next_distance = args.destination.offset(next_image, first, next_row, next_column) -
-                             args.destination.offset(image, first, row, column);
+      output.next_distance = destination.offset(next_image, channel, next_row, next_column) -
+                             destination.offset(image, channel, row, column);
     }
     if (residual_) {
-      output.residual = args.residual.data + args.residual.offset(image, first, row, column);
-      output.residual_pixels = pixels_of(args.residual);
+      output.residual = args.residual.data + args.residual.offset(image, channel, row, column);
+      output.residual_row_stride = args.residual.row_stride;
+      output.residual_column_stride = args.residual.column_stride;
     }
-    output.channels = blocking_.channels_of_block(block);
+    output.channels = channels;
     output.rows = std::min(variant_.outputs_h, shape_.oh() - row);
     output.columns = std::min(variant_.outputs_w, shape_.ow() - column);
     output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
     output.low = last_write_.low;
     output.high = last_write_.high;
     transforms_.output(output);
-    if (last_write_.needs_pass) activate(output, std::min(output.channels, shape_.oc - first));
+    if (last_write_.needs_pass) activate(output, std::min(channels, shape_.oc - channel));
   }
 
   void activate(const OutputTile& output, int channels) const {
-    for (int c = 0; c < channels; c += output.pixels.block) {
-      const int count = std::min(output.pixels.block, channels - c);
-      float* const block =
-          output.destination + c / output.pixels.block * output.pixels.block_stride;
-      for (int i = 0; i < output.rows; ++i) {
-        for (int j = 0; j < output.columns; ++j) {
-          activate_(activation_,
-                    block + i * output.pixels.row_stride + j * output.pixels.column_stride, count);
-        }
+    for (int i = 0; i < output.rows; ++i) {
+      for (int j = 0; j < output.columns; ++j) {
+        activate_(activation_,
+                  output.destination + i * output.row_stride + j * output.column_stride, channels);
       }
     }
   }
