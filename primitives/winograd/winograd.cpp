@@ -19,12 +19,17 @@ namespace {
 
 constexpr int kCacheLineFloats = 16;
 
+/// Where share `index` of `count` things begins, if `shares` divide them among each other.
+constexpr std::int64_t share(std::int64_t count, std::int64_t index, std::int64_t shares) {
+  return count * index / shares;
+}
+
 /// Everything that follows from shape and context alone.
 struct Blocking {
-  int tiles_h = 0, tiles_w = 0, tiles = 0;  ///< of all images
-  int block_tiles = 0, tile_blocks = 0;
-  int block_oc = 0, oc_blocks = 0;  ///< output channels include those of a partial layout block
-  int oc = 0;
+  int tiles_h = 0, tiles_w = 0, tiles = 0;       ///< of all images
+  int block_tiles = 0, tile_blocks = 0;          ///< most tiles of a block
+  int oc = 0;                                    ///< with those of a partial layout block
+  int unit_oc = 0, block_oc = 0, oc_blocks = 0;  ///< blocks are whole units, but for the last
   /// Threads form a grid of so many parts of the tile blocks by so many of the channel blocks.
   int tile_parts = 1, channel_parts = 1;
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
@@ -35,13 +40,19 @@ struct Blocking {
   /// of another thread's has to be fetched back. On Zen 5, cores far apart (a line takes 190 ns),
   /// F(4,3) on 256 channels at 14 x 14 takes 219 us without, 207 with a quarter, 178 with all of
   /// it.
-  std::int64_t share_floats() const { return 2 * (v_floats + m_floats); }
+  std::int64_t thread_floats() const { return 2 * (v_floats + m_floats); }
   std::size_t workspace_bytes() const {
     const int shares = tile_parts * channel_parts;
-    return static_cast<std::size_t>((shares - 1) * share_floats() + v_floats + m_floats) *
+    return static_cast<std::size_t>((shares - 1) * thread_floats() + v_floats + m_floats) *
            sizeof(float);
   }
-  int channels_of_block(int block) const { return std::min(block_oc, oc - block * block_oc); }
+  // Blocks are as equal as can be, so that threads are.
+  int first_tile(int block) const { return static_cast<int>(share(tiles, block, tile_blocks)); }
+  int first_channel(int block) const {
+    return static_cast<int>(
+        std::min(share(ceil_div(oc, unit_oc), block, oc_blocks) * unit_oc, std::int64_t{oc}));
+  }
+  int channels_of_block(int block) const { return first_channel(block + 1) - first_channel(block); }
 };
 
 // V and M of a block fill three quarters of an L2 cache of 1 MiB, within limits: fewer tiles would
@@ -51,16 +62,23 @@ struct Blocking {
 constexpr std::int64_t kBlockBytes = 768 * 1024;
 constexpr std::int64_t kFewTiles = 32, kManyTiles = 64;
 constexpr int kBlockOutputChannels = 64;
+constexpr std::int64_t kFloatBytes = sizeof(float);
 
 // What choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V costs 8
 // and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of output
-// channels on Zen 5, 256 of them in products. A vector of weights from L3, at 11 bytes per cycle,
-// takes as long as 12; from L2, where the weights of a thread lie up to 1 MiB, it is never missed.
+// channels on Zen 5, 256 of them in products.
 // Where threads write to the same pixels (parts of the channels of nhwc), prefetching costs them up
 // to eight times as much for the destination if their cores lie far apart, and nothing if not.
 constexpr std::int64_t kInputWork = 8, kOutputWork = 7, kSharedOutputWork = 14;
-constexpr std::int64_t kWeightBytesPerWork = 6;
-constexpr std::int64_t kPrivateWeightBytes = 1024 * 1024;
+
+/// Of fetching `vector_bytes` of all the weights that one thread goes through. From L3 they come at
+/// 11 bytes per cycle, from memory, if two cores read, at 5; from L2 they are never waited for.
+std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes) {
+  constexpr std::int64_t kInL2 = std::int64_t{1} << 20, kInL3 = std::int64_t{16} << 20;
+  constexpr std::int64_t kL3BytesPerWork = 6, kMemoryBytesPerWork = 3;
+  if (weight_bytes <= kInL2) return 0;
+  return vector_bytes / (weight_bytes <= kInL3 ? kL3BytesPerWork : kMemoryBytesPerWork);
+}
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
 /// that the stores of one tile's products do not all fall into the same cache sets.
@@ -81,17 +99,18 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
 
   const std::int64_t most_oc = std::max(kBlockOutputChannels, kernels.panel_columns());
   const std::int64_t tile_bytes = std::int64_t{variant.products()} *
-                                  (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) *
-                                  static_cast<std::int64_t>(sizeof(float));
+                                  (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) * kFloatBytes;
   const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
-  const std::int64_t blocks = round_up(ceil_div(b.tiles, most_tiles), tile_parts);
-  b.block_tiles = static_cast<int>(ceil_div(b.tiles, blocks));
-  b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
+  const auto blocks = [](std::int64_t count, std::int64_t most, int parts) {
+    return static_cast<int>(std::min(round_up(ceil_div(count, most), parts), count));
+  };
+  b.tile_blocks = blocks(b.tiles, most_tiles, tile_parts);
+  b.block_tiles = static_cast<int>(ceil_div(b.tiles, b.tile_blocks));
 
-  const std::int64_t oc_blocks = round_up(ceil_div(b.oc, most_oc), channel_parts);
-  const int unit = std::max(kernels.lanes, channel_block(layout));
-  b.block_oc = static_cast<int>(round_up(ceil_div(b.oc, oc_blocks), unit));
-  b.oc_blocks = static_cast<int>(ceil_div(b.oc, b.block_oc));
+  b.unit_oc = std::max(kernels.lanes, channel_block(layout));
+  const std::int64_t units = ceil_div(b.oc, b.unit_oc);
+  b.oc_blocks = blocks(units, std::max<std::int64_t>(most_oc / b.unit_oc, 1), channel_parts);
+  b.block_oc = static_cast<int>(ceil_div(units, b.oc_blocks)) * b.unit_oc;
 
   b.v_row = round_up(shape.ic, kCacheLineFloats);
   b.v_product = product_stride(b.block_tiles * b.v_row);
@@ -106,20 +125,16 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
 std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& variant, Layout layout,
                   int lanes) {
   const std::int64_t blocks = ceil_div(b.tile_blocks, b.tile_parts);
-  const std::int64_t channels =
-      std::min<std::int64_t>(ceil_div(b.oc_blocks, b.channel_parts) * b.block_oc, b.oc);
+  const std::int64_t tiles = std::min(blocks * b.block_tiles, ceil_div(b.tiles, b.tile_parts));
+  const std::int64_t channels = std::min<std::int64_t>(
+      ceil_div(ceil_div(b.oc, b.unit_oc), b.channel_parts) * b.unit_oc, b.oc);
   const std::int64_t vectors = ceil_div(channels, lanes);
-  const std::int64_t weight_bytes = std::int64_t{variant.products()} * shape.ic * channels *
-                                    static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t fetch =
-      weight_bytes <= kPrivateWeightBytes
-          ? 0
-          : lanes * static_cast<std::int64_t>(sizeof(float)) / kWeightBytesPerWork;
-  const std::int64_t tiles = std::int64_t{b.block_tiles};
+  const std::int64_t fetch = weight_work(
+      std::int64_t{variant.products()} * shape.ic * channels * kFloatBytes, lanes * kFloatBytes);
   const bool shared_pixels = b.channel_parts > 1 && layout == Layout::nhwc;
   const std::int64_t output_work = shared_pixels ? kSharedOutputWork : kOutputWork;
-  return blocks * (vectors * shape.ic * std::max(tiles, fetch) +
-                   tiles * (kInputWork * ceil_div(shape.ic, lanes) + output_work * vectors));
+  return vectors * shape.ic * std::max(tiles, blocks * fetch) +
+         tiles * (kInputWork * ceil_div(shape.ic, lanes) + output_work * vectors);
 }
 
 /// Threads share nothing but what they read, since what one of them wrote the other would have to
@@ -162,7 +177,7 @@ class WinogradKernel final : public Kernel {
         activate_(activate_function(context.isa)),
         residual_(workload.epilogue.residual),
         weights_(weight_floats(shape_, variant, blocking_, kernels_)),
-        bias_(static_cast<std::size_t>(blocking_.oc_blocks) * blocking_.block_oc) {
+        bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
     if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
     parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
@@ -172,10 +187,11 @@ class WinogradKernel final : public Kernel {
 
   static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
                                    const Blocking& blocking, const gemm::Kernels& kernels) {
-    const std::int64_t columns =
-        std::int64_t{blocking.oc_blocks - 1} * blocking.block_oc +
-        round_up(blocking.channels_of_block(blocking.oc_blocks - 1), kernels.lanes);
-    return static_cast<std::size_t>(variant.products() * columns * shape.ic);
+    return static_cast<std::size_t>(variant.products() * round_up(blocking.oc, kernels.lanes) *
+                                    shape.ic);
+  }
+  static std::size_t bias_floats(const Blocking& blocking) {
+    return static_cast<std::size_t>(round_up(blocking.oc, blocking.unit_oc));
   }
 
   std::size_t workspace_bytes() const override { return blocking_.workspace_bytes(); }
@@ -183,16 +199,16 @@ class WinogradKernel final : public Kernel {
 
   void run(const RunArgs& args) const noexcept override {
     const Blocking& b = blocking_;
-    parallel_for(threads_, threads_, [&](std::int64_t share) {
+    parallel_for(threads_, threads_, [&](std::int64_t thread) {
       const auto [first_block, last_block] =
-          part(b.tile_blocks, share / b.channel_parts, b.tile_parts);
-      const auto [first_oc, last_oc] = part(b.oc_blocks, share % b.channel_parts, b.channel_parts);
+          part(b.tile_blocks, thread / b.channel_parts, b.tile_parts);
+      const auto [first_oc, last_oc] = part(b.oc_blocks, thread % b.channel_parts, b.channel_parts);
       if (first_oc == last_oc) return;
-      float* const v = static_cast<float*>(args.workspace) + share * b.share_floats();
+      float* const v = static_cast<float*>(args.workspace) + thread * b.thread_floats();
       float* const m = v + b.v_floats;
       for (int block = first_block; block < last_block; ++block) {
-        const int first = block * b.block_tiles;
-        const int count = std::min(b.block_tiles, b.tiles - first);
+        const int first = b.first_tile(block);
+        const int count = b.first_tile(block + 1) - first;
         transform_tiles(args, first, count, v);
         for (int oc = first_oc; oc < last_oc; ++oc) compute(args, first, count, oc, v, m);
       }
@@ -212,12 +228,12 @@ class WinogradKernel final : public Kernel {
 
   /// First and behind the last of the blocks of one part.
   static std::pair<int, int> part(int blocks, std::int64_t index, int parts) {
-    return {static_cast<int>(blocks * index / parts),
-            static_cast<int>(blocks * (index + 1) / parts)};
+    return {static_cast<int>(share(blocks, index, parts)),
+            static_cast<int>(share(blocks, index + 1, parts))};
   }
 
   std::int64_t block_weights(int block) const {
-    return std::int64_t{block} * blocking_.block_oc * shape_.ic * variant_.products();
+    return std::int64_t{blocking_.first_channel(block)} * shape_.ic * variant_.products();
   }
 
   // U [block of output channels][product], each an ic x block matrix packed for the product.
@@ -225,7 +241,7 @@ class WinogradKernel final : public Kernel {
     const int products = variant_.products();
     const int taps = variant_.taps_h * variant_.taps_w;
     const int columns = blocking_.channels_of_block(block);
-    const int first = block * blocking_.block_oc;
+    const int first = blocking_.first_channel(block);
     const int real = std::clamp(shape_.oc - first, 0, columns);
     const std::int64_t row_floats = round_up(columns, kernels_.lanes);
     // Row k of all matrices, then into their panels.
@@ -293,7 +309,7 @@ class WinogradKernel final : public Kernel {
     for (int channel = 0; channel < columns; channel += step) {
       const int channels = std::min(step, columns - channel);
       for (int tile = 0; tile < count; ++tile) {
-        store_tile(args, first + tile, tile + 1 < count, block * blocking_.block_oc + channel,
+        store_tile(args, first + tile, tile + 1 < count, blocking_.first_channel(block) + channel,
                    channels, m + tile * blocking_.m_row + channel);
       }
     }
@@ -400,9 +416,9 @@ class WinogradPrimitive final : public Primitive {
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
     const Blocking b = blocking(workload, context);
-    const std::size_t bias = static_cast<std::size_t>(b.oc_blocks) * b.block_oc;
-    return sizeof(float) * (bias + WinogradKernel::weight_floats(workload.shape, variant_, b,
-                                                                 gemm::kernels(context.isa)));
+    return sizeof(float) *
+           (WinogradKernel::bias_floats(b) +
+            WinogradKernel::weight_floats(workload.shape, variant_, b, gemm::kernels(context.isa)));
   }
 
   Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
