@@ -156,37 +156,39 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
-  V middle[kOutputsH][kW];
-  for (int j = 0; j < kW; ++j) {
-    V x[kH], y[kOutputsH];
-#pragma GCC unroll 16
-    for (int i = 0; i < kH; ++i) {
-      x[i] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
-    }
-    transform_output<kOutputsH, kTapsH>(d, x, y);
-#pragma GCC unroll 16
-    for (int i = 0; i < kOutputsH; ++i) middle[i][j] = y[i];
-  }
-  const V start = hn::LoadU(d, bias);
-  for (int i = 0; i < tile.rows; ++i) {
+  V middle[kH][kOutputsW];
+  for (int i = 0; i < kH; ++i) {
     V x[kW], y[kOutputsW];
 #pragma GCC unroll 16
-    for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
+    for (int j = 0; j < kW; ++j) {
+      x[j] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
+    }
     transform_output<kOutputsW, kTapsW>(d, x, y);
-    float* to = destination + i * tile.row_stride;
-    const float* add = residual + (residual != nullptr ? i * tile.residual_row_stride : 0);
 #pragma GCC unroll 16
-    for (int j = 0; j < kOutputsW; ++j) {
-      if (j >= tile.columns) break;
-      V value = hn::Add(y[j], start);
+    for (int j = 0; j < kOutputsW; ++j) middle[i][j] = y[j];
+  }
+  const V start = hn::LoadU(d, bias);
+  // A store of this loop moves along a row: what a core fetches ahead of it belongs to the next
+  // tile. Along a column it would be rows of tiles that another thread may be writing.
+  for (int j = 0; j < tile.columns; ++j) {
+    V x[kH], y[kOutputsH];
+#pragma GCC unroll 16
+    for (int i = 0; i < kH; ++i) x[i] = middle[i][j];
+    transform_output<kOutputsH, kTapsH>(d, x, y);
+    float* to = destination + j * tile.column_stride;
+    const float* add = residual + (residual != nullptr ? j * tile.residual_column_stride : 0);
+#pragma GCC unroll 16
+    for (int i = 0; i < kOutputsH; ++i) {
+      if (i >= tile.rows) break;
+      V value = hn::Add(y[i], start);
       if (residual != nullptr) {
-        const float* from = add + j * tile.residual_column_stride;
+        const float* from = add + i * tile.residual_row_stride;
         value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
       }
       if (tile.clamp) {
         value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
       }
-      float* at = to + j * tile.column_stride;
+      float* at = to + i * tile.row_stride;
       __builtin_prefetch(at + tile.next_distance);
       if (count == kLanes) {
         hn::StoreU(value, d, at);
