@@ -448,7 +448,7 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
                      " kernels, " + by(variant.outputs_h, variant.outputs_w) + " outputs from " +
                      by(variant.window_h(), variant.window_w()) + " products per tile";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::winograd;
   info.traits.tile_oc = kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];
