@@ -167,6 +167,8 @@ class WinogradKernel final : public Kernel {
   WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
                  const Variant& variant, Layout layout)
       : shape_(workload.shape),
+        oh_(shape_.oh()),
+        ow_(shape_.ow()),
         variant_(variant),
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
@@ -216,14 +218,28 @@ class WinogradKernel final : public Kernel {
   }
 
  private:
+  /// Of a tile's first output.
   struct Position {
-    int image, row, column;  ///< of the tile's first output
+    int image, row, column;
   };
   Position position(int tile) const {
     const int per_image = blocking_.tiles_h * blocking_.tiles_w;
     const int in_image = tile % per_image;
     return {tile / per_image, in_image / blocking_.tiles_w * variant_.outputs_h,
             in_image % blocking_.tiles_w * variant_.outputs_w};
+  }
+  /// To the next tile. Blocks of channels visit tiles often, and divisions would show.
+  void advance(Position& at) const {
+    at.column += variant_.outputs_w;
+    if (at.column < ow_) return;
+    at.column = 0;
+    at.row += variant_.outputs_h;
+    if (at.row < oh_) return;
+    at.row = 0;
+    ++at.image;
+  }
+  static std::int64_t place(const TensorView& view, const Position& at) {
+    return at.image * view.batch_stride + at.row * view.row_stride + at.column * view.column_stride;
   }
 
   /// First and behind the last of the blocks of one part.
@@ -273,18 +289,23 @@ class WinogradKernel final : public Kernel {
     input.row_stride = source.row_stride;
     input.column_stride = source.column_stride;
     input.product_stride = blocking_.v_product;
+    const Position start = position(first);
     for (int channel = 0; channel < shape_.ic; channel += step) {
+      const float* const corner =
+          source.data + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
       input.channels = std::min(step, shape_.ic - channel);
+      input.products = v + channel;
+      Position at = start;
       for (int tile = 0; tile < count; ++tile) {
-        const auto [image, row, column] = position(first + tile);
-        const int top = row - shape_.pad_top, left = column - shape_.pad_left;
-        input.source = source.data + source.offset(image, channel, top, left);
+        const int top = at.row - shape_.pad_top, left = at.column - shape_.pad_left;
+        input.source = corner + place(source, at);
         input.row_begin = std::clamp(-top, 0, variant_.window_h());
         input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
         input.column_begin = std::clamp(-left, 0, variant_.window_w());
         input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
-        input.products = v + tile * blocking_.v_row + channel;
         transforms_.input(input);
+        input.products += blocking_.v_row;
+        advance(at);
       }
     }
   }
@@ -307,43 +328,44 @@ class WinogradKernel final : public Kernel {
     }
     const int step = channels_together(args.destination);
     for (int channel = 0; channel < columns; channel += step) {
-      const int channels = std::min(step, columns - channel);
-      for (int tile = 0; tile < count; ++tile) {
-        store_tile(args, first + tile, tile + 1 < count, blocking_.first_channel(block) + channel,
-                   channels, m + tile * blocking_.m_row + channel);
-      }
+      store_tiles(args, first, count, blocking_.first_channel(block) + channel,
+                  std::min(step, columns - channel), m + channel);
     }
   }
 
-  void store_tile(const RunArgs& args, int tile, bool another, int channel, int channels,
-                  const float* m) const {
-    const auto [image, row, column] = position(tile);
+  void store_tiles(const RunArgs& args, int first, int count, int channel, int channels,
+                   const float* m) const {
     const TensorView& destination = args.destination;
+    float* const to = destination.data + destination.offset(0, channel, 0, 0);
+    const float* const add =
+        residual_ ? args.residual.data + args.residual.offset(0, channel, 0, 0) : nullptr;
     OutputTile output;
     output.products = m;
     output.product_stride = blocking_.m_product;
     output.bias = bias_.data() + channel;
-    output.destination = destination.data + destination.offset(image, channel, row, column);
     output.row_stride = destination.row_stride;
     output.column_stride = destination.column_stride;
-    if (another) {
-      const auto [next_image, next_row, next_column] = position(tile + 1);
-      output.next_distance = destination.offset(next_image, channel, next_row, next_column) -
-                             destination.offset(image, channel, row, column);
-    }
-    if (residual_) {
-      output.residual = args.residual.data + args.residual.offset(image, channel, row, column);
-      output.residual_row_stride = args.residual.row_stride;
-      output.residual_column_stride = args.residual.column_stride;
-    }
+    output.residual_row_stride = args.residual.row_stride;
+    output.residual_column_stride = args.residual.column_stride;
     output.channels = channels;
-    output.rows = std::min(variant_.outputs_h, shape_.oh() - row);
-    output.columns = std::min(variant_.outputs_w, shape_.ow() - column);
     output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
     output.low = last_write_.low;
     output.high = last_write_.high;
-    transforms_.output(output);
-    if (last_write_.needs_pass) activate(output, std::min(channels, shape_.oc - channel));
+    Position at = position(first);
+    std::int64_t here = place(destination, at);
+    for (int tile = 0; tile < count; ++tile) {
+      output.destination = to + here;
+      if (residual_) output.residual = add + place(args.residual, at);
+      output.rows = std::min(variant_.outputs_h, oh_ - at.row);
+      output.columns = std::min(variant_.outputs_w, ow_ - at.column);
+      advance(at);
+      const std::int64_t next = place(destination, at);
+      output.next_distance = tile + 1 < count ? next - here : 0;
+      transforms_.output(output);
+      if (last_write_.needs_pass) activate(output, std::min(channels, shape_.oc - channel));
+      output.products += blocking_.m_row;
+      here = next;
+    }
   }
 
   void activate(const OutputTile& output, int channels) const {
@@ -356,6 +378,7 @@ class WinogradKernel final : public Kernel {
   }
 
   ConvShape shape_;
+  int oh_, ow_;
   Variant variant_;
   int threads_;
   const gemm::Kernels& kernels_;
