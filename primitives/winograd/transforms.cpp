@@ -100,11 +100,11 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
                                  float* products) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-  const std::int64_t row_stride = tile.pixels.row_stride;
+  const std::int64_t row_stride = tile.row_stride;
   V middle[kH][kW];
   for (int j = 0; j < kW; ++j) {
     V x[kH], y[kH];
-    const float* column = source + j * tile.pixels.column_stride;
+    const float* column = source + j * tile.column_stride;
     const bool empty = !kInside && (j < tile.column_begin || j >= tile.column_end);
 #pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) {
@@ -139,18 +139,13 @@ void input_tile(const InputTile& tile) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
   const bool inside =
       tile.row_begin == 0 && tile.row_end == kH && tile.column_begin == 0 && tile.column_end == kW;
-  const float* source = tile.source;
-  for (int first = 0; first < tile.channels; first += tile.pixels.block) {
-    const int end = std::min(tile.channels, first + tile.pixels.block);
-    for (int c = first; c < end; c += kLanes) {
-      const int count = std::min(kLanes, end - c);
-      if (inside && count == kLanes) {
-        transform_window<kH, kW, true>(d, tile, source + (c - first), count, tile.products + c);
-      } else {
-        transform_window<kH, kW, false>(d, tile, source + (c - first), count, tile.products + c);
-      }
+  for (int c = 0; c < tile.channels; c += kLanes) {
+    const int count = std::min(kLanes, tile.channels - c);
+    if (inside && count == kLanes) {
+      transform_window<kH, kW, true>(d, tile, tile.source + c, count, tile.products + c);
+    } else {
+      transform_window<kH, kW, false>(d, tile, tile.source + c, count, tile.products + c);
     }
-    source += tile.pixels.block_stride;
   }
 }
 
@@ -161,37 +156,40 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
-  V middle[kOutputsH][kW];
-  for (int j = 0; j < kW; ++j) {
-    V x[kH], y[kOutputsH];
-#pragma GCC unroll 16
-    for (int i = 0; i < kH; ++i) {
-      x[i] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
-    }
-    transform_output<kOutputsH, kTapsH>(d, x, y);
-#pragma GCC unroll 16
-    for (int i = 0; i < kOutputsH; ++i) middle[i][j] = y[i];
-  }
-  const V start = hn::LoadU(d, bias);
-  for (int i = 0; i < tile.rows; ++i) {
+  V middle[kH][kOutputsW];
+  for (int i = 0; i < kH; ++i) {
     V x[kW], y[kOutputsW];
 #pragma GCC unroll 16
-    for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
+    for (int j = 0; j < kW; ++j) {
+      x[j] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
+    }
     transform_output<kOutputsW, kTapsW>(d, x, y);
-    float* to = destination + i * tile.pixels.row_stride;
-    const float* add = residual + (residual != nullptr ? i * tile.residual_pixels.row_stride : 0);
 #pragma GCC unroll 16
-    for (int j = 0; j < kOutputsW; ++j) {
-      if (j >= tile.columns) break;
-      V value = hn::Add(y[j], start);
+    for (int j = 0; j < kOutputsW; ++j) middle[i][j] = y[j];
+  }
+  const V start = hn::LoadU(d, bias);
+  // A store of this loop moves along a row: what a core fetches ahead of it belongs to the next
+  // tile. Along a column it would be rows of tiles that another thread may be writing.
+  for (int j = 0; j < tile.columns; ++j) {
+    V x[kH], y[kOutputsH];
+#pragma GCC unroll 16
+    for (int i = 0; i < kH; ++i) x[i] = middle[i][j];
+    transform_output<kOutputsH, kTapsH>(d, x, y);
+    float* to = destination + j * tile.column_stride;
+    const float* add = residual + (residual != nullptr ? j * tile.residual_column_stride : 0);
+#pragma GCC unroll 16
+    for (int i = 0; i < kOutputsH; ++i) {
+      if (i >= tile.rows) break;
+      V value = hn::Add(y[i], start);
       if (residual != nullptr) {
-        const float* from = add + j * tile.residual_pixels.column_stride;
+        const float* from = add + i * tile.residual_row_stride;
         value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
       }
       if (tile.clamp) {
         value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
       }
-      float* at = to + j * tile.pixels.column_stride;
+      float* at = to + i * tile.row_stride;
+      __builtin_prefetch(at + tile.next_distance);
       if (count == kLanes) {
         hn::StoreU(value, d, at);
       } else {
@@ -205,17 +203,11 @@ template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kBlock>
 void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kBlock> d;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
-  float* destination = tile.destination;
-  const float* residual = tile.residual;
-  for (int first = 0; first < tile.channels; first += tile.pixels.block) {
-    const int end = std::min(tile.channels, first + tile.pixels.block);
-    for (int c = first; c < end; c += kLanes) {
-      transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
-          d, tile, tile.products + c, tile.bias + c, destination + (c - first),
-          residual != nullptr ? residual + (c - first) : nullptr, std::min(kLanes, end - c));
-    }
-    destination += tile.pixels.block_stride;
-    if (residual != nullptr) residual += tile.residual_pixels.block_stride;
+  for (int c = 0; c < tile.channels; c += kLanes) {
+    transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
+        d, tile, tile.products + c, tile.bias + c, tile.destination + c,
+        tile.residual != nullptr ? tile.residual + c : nullptr,
+        std::min(kLanes, tile.channels - c));
   }
 }
 

@@ -8,16 +8,10 @@
 
 namespace convopt::winograd {
 
-/// How a tensor's channels lie: `block` of them side by side, blocks `block_stride` apart.
-struct Pixels {
-  std::int64_t row_stride = 0, column_stride = 0, block_stride = 0;
-  int block = 0;
-};
-
-/// One window of the image, all its channels.
+/// One window of the image, channels that lie side by side.
 struct InputTile {
   const float* source = nullptr;  ///< the window's first pixel, which may lie outside the image
-  Pixels pixels;
+  std::int64_t row_stride = 0, column_stride = 0;
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
@@ -25,17 +19,20 @@ struct InputTile {
   std::int64_t product_stride = 0;
 };
 
-/// One tile of results, a range of channels.
+/// One tile of results, channels that lie side by side.
 struct OutputTile {
   const float* products = nullptr;
   std::int64_t product_stride = 0;
   const float* bias = nullptr;  ///< as many as channels, whole vectors readable
   float* destination = nullptr;
-  Pixels pixels;
+  std::int64_t row_stride = 0, column_stride = 0;
   const float* residual = nullptr;
-  Pixels residual_pixels;
+  std::int64_t residual_row_stride = 0, residual_column_stride = 0;
   int channels = 0;
   int rows = 0, columns = 0;  ///< of the tile, that exist
+  /// From this tile's place in the destination to that of the next one, whose lines are fetched
+  /// meanwhile: the short rows of a tile lie where no hardware prefetcher looks. 0: there is none.
+  std::int64_t next_distance = 0;
   bool clamp = false;
   float low = 0, high = 0;
 };

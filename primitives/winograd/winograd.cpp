@@ -3,10 +3,9 @@
 // V [product][tile][input channel] are made once; then, per block of output channels, the results
 // M [product][tile][output channel] of one matrix product per transform product, and from them the
 // destination. V and M of a block are small, so they live in cache from writing to reading.
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,26 +17,43 @@
 namespace convopt::winograd {
 namespace {
 
+constexpr int kCacheLineFloats = 16;
+
+/// Where share `index` of `count` things begins, if `shares` divide them among each other.
+constexpr std::int64_t share(std::int64_t count, std::int64_t index, std::int64_t shares) {
+  return count * index / shares;
+}
+
 /// Everything that follows from shape and context alone.
 struct Blocking {
-  int tiles_h = 0, tiles_w = 0, tiles = 0;  ///< of all images
-  int block_tiles = 0, tile_blocks = 0;
-  int block_oc = 0, oc_blocks = 0;  ///< output channels include those of a partial layout block
-  int oc = 0;
-  /// Every thread makes V and M of its own blocks of tiles; otherwise all work on one block
-  /// together, split first by tiles and then by output channels.
-  bool own_blocks = true;
+  int tiles_h = 0, tiles_w = 0, tiles = 0;       ///< of all images
+  int block_tiles = 0, tile_blocks = 0;          ///< most tiles of a block
+  int oc = 0;                                    ///< with those of a partial layout block
+  int unit_oc = 0, block_oc = 0, oc_blocks = 0;  ///< blocks are whole units, but for the last
+  /// Threads form a grid of so many parts of the tile blocks by so many of the channel blocks.
+  int tile_parts = 1, channel_parts = 1;
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
-  std::int64_t v_floats = 0, m_floats = 0;
-  int v_copies = 1, m_copies = 1;
+  std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
 
+  /// From one thread's V to the next one's. Between them lies as much again that nobody touches:
+  /// cores prefetch several products ahead, past the last one too, and every line that they fetch
+  /// of another thread's has to be fetched back. On Zen 5, cores far apart (a line takes 190 ns),
+  /// F(4,3) on 256 channels at 14 x 14 takes 219 us without, 207 with a quarter, 178 with all of
+  /// it.
+  std::int64_t thread_floats() const { return 2 * (v_floats + m_floats); }
   std::size_t workspace_bytes() const {
-    return static_cast<std::size_t>(v_copies * v_floats + m_copies * m_floats) * sizeof(float);
+    const int shares = tile_parts * channel_parts;
+    return static_cast<std::size_t>((shares - 1) * thread_floats() + v_floats + m_floats) *
+           sizeof(float);
   }
-  int channels_of_block(int block) const { return std::min(block_oc, oc - block * block_oc); }
+  // Blocks are as equal as can be, so that threads are.
+  int first_tile(int block) const { return static_cast<int>(share(tiles, block, tile_blocks)); }
+  int first_channel(int block) const {
+    return static_cast<int>(
+        std::min(share(ceil_div(oc, unit_oc), block, oc_blocks) * unit_oc, std::int64_t{oc}));
+  }
+  int channels_of_block(int block) const { return first_channel(block + 1) - first_channel(block); }
 };
-
-constexpr int kCacheLineFloats = 16;
 
 // V and M of a block fill three quarters of an L2 cache of 1 MiB, within limits: fewer tiles would
 // read the weights, which come from L3 or memory, too often for the products made with them. On
@@ -46,13 +62,23 @@ constexpr int kCacheLineFloats = 16;
 constexpr std::int64_t kBlockBytes = 768 * 1024;
 constexpr std::int64_t kFewTiles = 32, kManyTiles = 64;
 constexpr int kBlockOutputChannels = 64;
-// With this many tiles each, or with weights that every core keeps in its L2 cache, threads do
-// better apart: what one of them transforms, the other would have to fetch from its cache. Working
-// on one block together reads the weights once only, and wins by 5 % on some layers (128 channels
-// at 28 x 28) and loses 15 % on others (512 at 7 x 7) while the cores are near each other; in
-// spells when a virtual machine's were not, it took twice as long.
-constexpr std::int64_t kFewestOwnTiles = 8;
-constexpr std::int64_t kPrivateWeightBytes = 1024 * 1024;
+constexpr std::int64_t kFloatBytes = sizeof(float);
+
+// What choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V costs 8
+// and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of output
+// channels on Zen 5, 256 of them in products.
+// Where threads write to the same pixels (parts of the channels of nhwc), prefetching costs them up
+// to eight times as much for the destination if their cores lie far apart, and nothing if not.
+constexpr std::int64_t kInputWork = 8, kOutputWork = 7, kSharedOutputWork = 14;
+
+/// Of fetching `vector_bytes` of all the weights that one thread goes through. From L3 they come at
+/// 11 bytes per cycle, from memory, if two cores read, at 5; from L2 they are never waited for.
+std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes) {
+  constexpr std::int64_t kInL2 = std::int64_t{1} << 20, kInL3 = std::int64_t{16} << 20;
+  constexpr std::int64_t kL3BytesPerWork = 6, kMemoryBytesPerWork = 3;
+  if (weight_bytes <= kInL2) return 0;
+  return vector_bytes / (weight_bytes <= kInL3 ? kL3BytesPerWork : kMemoryBytesPerWork);
+}
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
 /// that the stores of one tile's products do not all fall into the same cache sets.
@@ -61,33 +87,30 @@ std::int64_t product_stride(std::int64_t floats) {
   return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
 }
 
-Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
-                         const gemm::Kernels& kernels, int threads) {
+Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layout,
+                     const gemm::Kernels& kernels, int tile_parts, int channel_parts) {
   Blocking b;
   b.tiles_h = static_cast<int>(ceil_div(shape.oh(), variant.outputs_h));
   b.tiles_w = static_cast<int>(ceil_div(shape.ow(), variant.outputs_w));
   b.tiles = shape.n * b.tiles_h * b.tiles_w;
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
+  b.tile_parts = tile_parts;
+  b.channel_parts = channel_parts;
 
   const std::int64_t most_oc = std::max(kBlockOutputChannels, kernels.panel_columns());
   const std::int64_t tile_bytes = std::int64_t{variant.products()} *
-                                  (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) *
-                                  static_cast<std::int64_t>(sizeof(float));
+                                  (shape.ic + std::min<std::int64_t>(most_oc, b.oc)) * kFloatBytes;
   const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
-  const std::int64_t weight_bytes =
-      std::int64_t{variant.products()} * shape.ic * b.oc * static_cast<std::int64_t>(sizeof(float));
-  b.own_blocks = threads == 1 || b.tiles >= threads * kFewestOwnTiles ||
-                 (b.tiles >= threads && weight_bytes <= kPrivateWeightBytes);
-  std::int64_t blocks = ceil_div(b.tiles, most_tiles);
-  if (b.own_blocks) blocks = round_up(blocks, threads);
-  b.block_tiles = static_cast<int>(ceil_div(b.tiles, blocks));
-  b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
+  const auto blocks = [](std::int64_t count, std::int64_t most, int parts) {
+    return static_cast<int>(std::min(round_up(ceil_div(count, most), parts), count));
+  };
+  b.tile_blocks = blocks(b.tiles, most_tiles, tile_parts);
+  b.block_tiles = static_cast<int>(ceil_div(b.tiles, b.tile_blocks));
 
-  std::int64_t oc_blocks = ceil_div(b.oc, most_oc);
-  if (!b.own_blocks) oc_blocks = round_up(oc_blocks, threads);
-  const int unit = std::max(kernels.lanes, channel_block(layout));
-  b.block_oc = static_cast<int>(round_up(ceil_div(b.oc, oc_blocks), unit));
-  b.oc_blocks = static_cast<int>(ceil_div(b.oc, b.block_oc));
+  b.unit_oc = std::max(kernels.lanes, channel_block(layout));
+  const std::int64_t units = ceil_div(b.oc, b.unit_oc);
+  b.oc_blocks = blocks(units, std::max<std::int64_t>(most_oc / b.unit_oc, 1), channel_parts);
+  b.block_oc = static_cast<int>(ceil_div(units, b.oc_blocks)) * b.unit_oc;
 
   b.v_row = round_up(shape.ic, kCacheLineFloats);
   b.v_product = product_stride(b.block_tiles * b.v_row);
@@ -95,16 +118,48 @@ Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout 
   b.m_product = product_stride(b.block_tiles * b.m_row);
   b.v_floats = variant.products() * b.v_product;
   b.m_floats = variant.products() * b.m_product;
-  b.v_copies = b.own_blocks ? threads : 1;
-  b.m_copies = threads;
   return b;
 }
 
-Pixels pixels_of(const TensorView& view) {
-  Pixels pixels{view.row_stride, view.column_stride, view.channel_stride,
-                channel_block(view.layout)};
-  if (view.layout == Layout::nhwc) pixels.block = std::max(1, view.shape.c);
-  return pixels;
+/// Work of the busiest thread, per product of the variant.
+std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& variant, Layout layout,
+                  int lanes) {
+  const std::int64_t blocks = ceil_div(b.tile_blocks, b.tile_parts);
+  const std::int64_t tiles = std::min(blocks * b.block_tiles, ceil_div(b.tiles, b.tile_parts));
+  const std::int64_t channels = std::min<std::int64_t>(
+      ceil_div(ceil_div(b.oc, b.unit_oc), b.channel_parts) * b.unit_oc, b.oc);
+  const std::int64_t vectors = ceil_div(channels, lanes);
+  const std::int64_t fetch = weight_work(
+      std::int64_t{variant.products()} * shape.ic * channels * kFloatBytes, lanes * kFloatBytes);
+  const bool shared_pixels = b.channel_parts > 1 && layout == Layout::nhwc;
+  const std::int64_t output_work = shared_pixels ? kSharedOutputWork : kOutputWork;
+  return vectors * shape.ic * std::max(tiles, blocks * fetch) +
+         tiles * (kInputWork * ceil_div(shape.ic, lanes) + output_work * vectors);
+}
+
+/// Threads share nothing but what they read, since what one of them wrote the other would have to
+/// fetch from its cache, which takes long where a virtual machine's cores lie far apart. Parts of
+/// the tiles cost reading all weights in every thread, parts of the output channels transforming
+/// all tiles in every thread, and either may leave one thread more than the others.
+Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
+                         const gemm::Kernels& kernels, int threads) {
+  Blocking best;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int parts = 1; parts <= threads; ++parts) {
+    if (threads % parts != 0) continue;
+    const Blocking b = blocking_of(shape, variant, layout, kernels, threads / parts, parts);
+    const std::int64_t cost = work(b, shape, variant, layout, kernels.lanes);
+    if (cost < least) {
+      least = cost;
+      best = b;
+    }
+  }
+  return best;
+}
+
+/// Channels that lie one after the other.
+int channels_together(const TensorView& view) {
+  return view.layout == Layout::nhwc ? view.shape.c : channel_block(view.layout);
 }
 
 class WinogradKernel final : public Kernel {
@@ -112,6 +167,8 @@ class WinogradKernel final : public Kernel {
   WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
                  const Variant& variant, Layout layout)
       : shape_(workload.shape),
+        oh_(shape_.oh()),
+        ow_(shape_.ow()),
         variant_(variant),
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
@@ -122,7 +179,7 @@ class WinogradKernel final : public Kernel {
         activate_(activate_function(context.isa)),
         residual_(workload.epilogue.residual),
         weights_(weight_floats(shape_, variant, blocking_, kernels_)),
-        bias_(static_cast<std::size_t>(blocking_.oc_blocks) * blocking_.block_oc) {
+        bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
     if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
     parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
@@ -132,56 +189,38 @@ class WinogradKernel final : public Kernel {
 
   static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
                                    const Blocking& blocking, const gemm::Kernels& kernels) {
-    const std::int64_t columns =
-        std::int64_t{blocking.oc_blocks - 1} * blocking.block_oc +
-        round_up(blocking.channels_of_block(blocking.oc_blocks - 1), kernels.lanes);
-    return static_cast<std::size_t>(variant.products() * columns * shape.ic);
+    return static_cast<std::size_t>(variant.products() * round_up(blocking.oc, kernels.lanes) *
+                                    shape.ic);
+  }
+  static std::size_t bias_floats(const Blocking& blocking) {
+    return static_cast<std::size_t>(round_up(blocking.oc, blocking.unit_oc));
   }
 
   std::size_t workspace_bytes() const override { return blocking_.workspace_bytes(); }
   std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
 
   void run(const RunArgs& args) const noexcept override {
-    float* const v = static_cast<float*>(args.workspace);
-    float* const m = v + blocking_.v_copies * blocking_.v_floats;
-    if (blocking_.own_blocks) {
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-      {
-        const int me = omp_get_thread_num();
-        float* const my_v = v + me * blocking_.v_floats;
-        float* const my_m = m + me * blocking_.m_floats;
-#pragma omp for schedule(static) nowait
-        for (int block = 0; block < blocking_.tile_blocks; ++block) {
-          const int first = block * blocking_.block_tiles;
-          const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
-          for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, my_v);
-          for (int oc = 0; oc < blocking_.oc_blocks; ++oc) {
-            compute(args, first, count, oc, my_v, my_m);
-          }
-        }
+    const Blocking& b = blocking_;
+    parallel_for(threads_, threads_, [&](std::int64_t thread) {
+      const auto [first_block, last_block] =
+          part(b.tile_blocks, thread / b.channel_parts, b.tile_parts);
+      const auto [first_oc, last_oc] = part(b.oc_blocks, thread % b.channel_parts, b.channel_parts);
+      if (first_oc == last_oc) return;
+      float* const v = static_cast<float*>(args.workspace) + thread * b.thread_floats();
+      float* const m = v + b.v_floats;
+      for (int block = first_block; block < last_block; ++block) {
+        const int first = b.first_tile(block);
+        const int count = b.first_tile(block + 1) - first;
+        transform_tiles(args, first, count, v);
+        for (int oc = first_oc; oc < last_oc; ++oc) compute(args, first, count, oc, v, m);
       }
-      return;
-    }
-#pragma omp parallel num_threads(threads_)
-    {
-      float* const my_m = m + omp_get_thread_num() * blocking_.m_floats;
-      for (int block = 0; block < blocking_.tile_blocks; ++block) {
-        const int first = block * blocking_.block_tiles;
-        const int count = std::min(blocking_.block_tiles, blocking_.tiles - first);
-#pragma omp for schedule(static)
-        for (int tile = 0; tile < count; ++tile) transform_tile(args, first, tile, v);
-#pragma omp for schedule(static) nowait
-        for (int oc = 0; oc < blocking_.oc_blocks; ++oc) compute(args, first, count, oc, v, my_m);
-        if (block + 1 < blocking_.tile_blocks) {
-#pragma omp barrier
-        }
-      }
-    }
+    });
   }
 
  private:
+  /// Of a tile's first output.
   struct Position {
-    int image, row, column;  ///< of the tile's first output
+    int image, row, column;
   };
   Position position(int tile) const {
     const int per_image = blocking_.tiles_h * blocking_.tiles_w;
@@ -189,9 +228,28 @@ class WinogradKernel final : public Kernel {
     return {tile / per_image, in_image / blocking_.tiles_w * variant_.outputs_h,
             in_image % blocking_.tiles_w * variant_.outputs_w};
   }
+  /// To the next tile. Blocks of channels visit tiles often, and divisions would show.
+  void advance(Position& at) const {
+    at.column += variant_.outputs_w;
+    if (at.column < ow_) return;
+    at.column = 0;
+    at.row += variant_.outputs_h;
+    if (at.row < oh_) return;
+    at.row = 0;
+    ++at.image;
+  }
+  static std::int64_t place(const TensorView& view, const Position& at) {
+    return at.image * view.batch_stride + at.row * view.row_stride + at.column * view.column_stride;
+  }
+
+  /// First and behind the last of the blocks of one part.
+  static std::pair<int, int> part(int blocks, std::int64_t index, int parts) {
+    return {static_cast<int>(share(blocks, index, parts)),
+            static_cast<int>(share(blocks, index + 1, parts))};
+  }
 
   std::int64_t block_weights(int block) const {
-    return std::int64_t{block} * blocking_.block_oc * shape_.ic * variant_.products();
+    return std::int64_t{blocking_.first_channel(block)} * shape_.ic * variant_.products();
   }
 
   // U [block of output channels][product], each an ic x block matrix packed for the product.
@@ -199,7 +257,7 @@ class WinogradKernel final : public Kernel {
     const int products = variant_.products();
     const int taps = variant_.taps_h * variant_.taps_w;
     const int columns = blocking_.channels_of_block(block);
-    const int first = block * blocking_.block_oc;
+    const int first = blocking_.first_channel(block);
     const int real = std::clamp(shape_.oc - first, 0, columns);
     const std::int64_t row_floats = round_up(columns, kernels_.lanes);
     // Row k of all matrices, then into their panels.
@@ -221,22 +279,35 @@ class WinogradKernel final : public Kernel {
     }
   }
 
-  void transform_tile(const RunArgs& args, int first, int tile, float* v) const {
+  // Blocks of channels are the outer loop: a core that sees a tile read or written block after
+  // block takes that for a pattern, and fetches from where another block would be, also behind the
+  // last one. With that, threads took cache lines of each other's and of whatever lies there.
+  void transform_tiles(const RunArgs& args, int first, int count, float* v) const {
     const TensorView& source = args.sources[0];
-    const auto [image, row, column] = position(first + tile);
-    const int top = row - shape_.pad_top, left = column - shape_.pad_left;
+    const int step = channels_together(source);
     InputTile input;
-    input.pixels = pixels_of(source);
-    input.source = source.data + image * source.batch_stride + top * source.row_stride +
-                   left * source.column_stride;
-    input.channels = shape_.ic;
-    input.row_begin = std::clamp(-top, 0, variant_.window_h());
-    input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
-    input.column_begin = std::clamp(-left, 0, variant_.window_w());
-    input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
-    input.products = v + tile * blocking_.v_row;
+    input.row_stride = source.row_stride;
+    input.column_stride = source.column_stride;
     input.product_stride = blocking_.v_product;
-    transforms_.input(input);
+    const Position start = position(first);
+    for (int channel = 0; channel < shape_.ic; channel += step) {
+      const float* const corner =
+          source.data + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
+      input.channels = std::min(step, shape_.ic - channel);
+      input.products = v + channel;
+      Position at = start;
+      for (int tile = 0; tile < count; ++tile) {
+        const int top = at.row - shape_.pad_top, left = at.column - shape_.pad_left;
+        input.source = corner + place(source, at);
+        input.row_begin = std::clamp(-top, 0, variant_.window_h());
+        input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
+        input.column_begin = std::clamp(-left, 0, variant_.window_w());
+        input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
+        transforms_.input(input);
+        input.products += blocking_.v_row;
+        advance(at);
+      }
+    }
   }
 
   void compute(const RunArgs& args, int first, int count, int block, const float* v,
@@ -255,49 +326,59 @@ class WinogradKernel final : public Kernel {
       product.c = m + p * blocking_.m_product;
       gemm::multiply(kernels_, product);
     }
-    for (int tile = 0; tile < count; ++tile) {
-      store_tile(args, first + tile, block, m + tile * blocking_.m_row);
+    const int step = channels_together(args.destination);
+    for (int channel = 0; channel < columns; channel += step) {
+      store_tiles(args, first, count, blocking_.first_channel(block) + channel,
+                  std::min(step, columns - channel), m + channel);
     }
   }
 
-  void store_tile(const RunArgs& args, int tile, int block, const float* m) const {
-    const auto [image, row, column] = position(tile);
-    const int first = block * blocking_.block_oc;
+  void store_tiles(const RunArgs& args, int first, int count, int channel, int channels,
+                   const float* m) const {
+    const TensorView& destination = args.destination;
+    float* const to = destination.data + destination.offset(0, channel, 0, 0);
+    const float* const add =
+        residual_ ? args.residual.data + args.residual.offset(0, channel, 0, 0) : nullptr;
     OutputTile output;
     output.products = m;
     output.product_stride = blocking_.m_product;
-    output.bias = bias_.data() + first;
-    output.destination = args.destination.data + args.destination.offset(image, first, row, column);
-    output.pixels = pixels_of(args.destination);
-    if (residual_) {
-      output.residual = args.residual.data + args.residual.offset(image, first, row, column);
-      output.residual_pixels = pixels_of(args.residual);
-    }
-    output.channels = blocking_.channels_of_block(block);
-    output.rows = std::min(variant_.outputs_h, shape_.oh() - row);
-    output.columns = std::min(variant_.outputs_w, shape_.ow() - column);
+    output.bias = bias_.data() + channel;
+    output.row_stride = destination.row_stride;
+    output.column_stride = destination.column_stride;
+    output.residual_row_stride = args.residual.row_stride;
+    output.residual_column_stride = args.residual.column_stride;
+    output.channels = channels;
     output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
     output.low = last_write_.low;
     output.high = last_write_.high;
-    transforms_.output(output);
-    if (last_write_.needs_pass) activate(output, std::min(output.channels, shape_.oc - first));
+    Position at = position(first);
+    std::int64_t here = place(destination, at);
+    for (int tile = 0; tile < count; ++tile) {
+      output.destination = to + here;
+      if (residual_) output.residual = add + place(args.residual, at);
+      output.rows = std::min(variant_.outputs_h, oh_ - at.row);
+      output.columns = std::min(variant_.outputs_w, ow_ - at.column);
+      advance(at);
+      const std::int64_t next = place(destination, at);
+      output.next_distance = tile + 1 < count ? next - here : 0;
+      transforms_.output(output);
+      if (last_write_.needs_pass) activate(output, std::min(channels, shape_.oc - channel));
+      output.products += blocking_.m_row;
+      here = next;
+    }
   }
 
   void activate(const OutputTile& output, int channels) const {
-    for (int c = 0; c < channels; c += output.pixels.block) {
-      const int count = std::min(output.pixels.block, channels - c);
-      float* const block =
-          output.destination + c / output.pixels.block * output.pixels.block_stride;
-      for (int i = 0; i < output.rows; ++i) {
-        for (int j = 0; j < output.columns; ++j) {
-          activate_(activation_,
-                    block + i * output.pixels.row_stride + j * output.pixels.column_stride, count);
-        }
+    for (int i = 0; i < output.rows; ++i) {
+      for (int j = 0; j < output.columns; ++j) {
+        activate_(activation_,
+                  output.destination + i * output.row_stride + j * output.column_stride, channels);
       }
     }
   }
 
   ConvShape shape_;
+  int oh_, ow_;
   Variant variant_;
   int threads_;
   const gemm::Kernels& kernels_;
@@ -358,9 +439,9 @@ class WinogradPrimitive final : public Primitive {
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
     const Blocking b = blocking(workload, context);
-    const std::size_t bias = static_cast<std::size_t>(b.oc_blocks) * b.block_oc;
-    return sizeof(float) * (bias + WinogradKernel::weight_floats(workload.shape, variant_, b,
-                                                                 gemm::kernels(context.isa)));
+    return sizeof(float) *
+           (WinogradKernel::bias_floats(b) +
+            WinogradKernel::weight_floats(workload.shape, variant_, b, gemm::kernels(context.isa)));
   }
 
   Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
@@ -390,7 +471,7 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
                      " kernels, " + by(variant.outputs_h, variant.outputs_w) + " outputs from " +
                      by(variant.window_h(), variant.window_w()) + " products per tile";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::winograd;
   info.traits.tile_oc = kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];

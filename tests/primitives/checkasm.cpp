@@ -60,6 +60,9 @@ TEST_P(Checkasm, OneThread) {
 
 TEST_P(Checkasm, ThreeThreads) { check_all({GetParam(), 3}, {}); }
 
+// Which may also form a grid.
+TEST_P(Checkasm, FourThreads) { check_all({GetParam(), 4}, {}); }
+
 TEST_P(Checkasm, ViewsWithGaps) { check_all({GetParam(), 1}, {.gaps = true}); }
 
 TEST_P(Checkasm, ResidualInPlace) {
