@@ -16,16 +16,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int kLanes>
 using Tag = hn::CappedTag<float, kLanes>;
 
-/// Most neighbouring outputs of a tile: their sums, the kernel's columns and one input fit the
-/// registers. The widths of common images are multiples of 7 and of 14.
+/// Neighbouring outputs of a tile, in each of two rows: their sums, the kernel's columns for both
+/// rows and one input fit the registers. The widths of common images are multiples of 7.
 template <int kColumns>
 constexpr int most_pixels() {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-  return 14;
+  return 7;
 #else
-  return kColumns == 7 ? 6 : 8;
+  return 8;
 #endif
 }
+constexpr bool kPairs = HWY_TARGET == HWY_AVX3;
 
 /// Where the kernel rows of one output row lie.
 struct KernelRows {
@@ -50,6 +51,7 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
                        const hn::Vec<D> (&sum)[kPixels]) {
   float* output =
       band.output + row * band.output_row_step + pixel * band.output_column_step + channel;
+  const std::int64_t output_step = band.output_column_step;
   const auto low = hn::Set(d, band.low);
   const auto high = hn::Set(d, band.high);
   if (band.residual == nullptr) {
@@ -57,66 +59,139 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
     for (int p = 0; p < kPixels; ++p) {
       // The sum comes second: then a NaN passes.
       hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
-      output += band.output_column_step;
+      output += output_step;
     }
     return;
   }
   const float* add =
       band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
+  const std::int64_t add_step = band.residual_column_step;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
     const auto value = hn::Add(sum[p], hn::LoadU(d, add));
     hn::StoreU(hn::Min(high, hn::Max(low, value)), d, output);
-    add += band.residual_column_step;
-    output += band.output_column_step;
+    add += add_step;
+    output += output_step;
   }
 }
 
-/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band. Every input is loaded
-/// once per kernel row and used for all outputs of the tile that it reaches. Only the outermost
-/// columns of a tile may lie in the padding; see band_function().
+/// Inputs [first, last) of a tile lie inside the image.
+struct Inside {
+  int first, last;
+};
+
+/// What one row of inputs adds to the outputs above and below, or to one of them only: every input
+/// is loaded once and used for all outputs that it reaches. Only the outermost columns of a tile
+/// may lie in the padding; see band_function().
+template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels>
+HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
+                        const float* column, std::int64_t step, const float* upper_weights,
+                        const float* lower_weights, Inside inside) {
+  using V = hn::Vec<D>;
+  constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  V u[kColumns], l[kColumns];
+#pragma GCC unroll 8
+  for (int x = 0; x < kColumns; ++x) {
+    if (kUpper) u[x] = hn::LoadU(d, upper_weights + x * kUnit);
+    if (kLower) l[x] = hn::LoadU(d, lower_weights + x * kUnit);
+  }
+#pragma GCC unroll 64
+  for (int j = 0; j < kInputs; ++j) {
+    if ((j >= kColumns - 1 || j >= inside.first) &&
+        (j <= kInputs - kColumns || j < inside.last)) {
+      V value = hn::LoadU(d, column);
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        const int x = j - p * kStride;
+        if (0 <= x && x < kColumns) {
+          if (kUpper) upper[p] = hn::MulAdd(value, u[x], upper[p]);
+          if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
+        }
+      }
+    }
+    column += step;
+    asm("" : "+r"(column));
+  }
+}
+
+/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band, two rows at a time.
 template <class D, int kPixels, int kColumns, int kStride>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
   constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  constexpr std::int64_t kRowWeights = kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
+  const std::int64_t row_step = band.input_row_step;
   const V bias = hn::LoadU(d, band.bias + channel);
-  for (int row = band.first_row; row < band.last_row; ++row) {
+  const float* const all_weights = band.weights + channel;
+  const auto inside_of = [&](int start) {
+    return Inside{std::max(0, -start), std::min(kInputs, band.input_columns - start)};
+  };
+  int row = band.first_row;
+  if (kPairs && band.row_dilation == 1) {
+    const int stride = band.row_stride, kernel = band.kernel_rows;
+    for (; row + 1 < band.last_row; row += 2) {
+      const int top = row * stride - band.top_padding;
+      // Input rows of the tile that lie inside the image, then those that reach one output row
+      // only, both, or the other one only.
+      const int begin = std::max(0, -top), end = std::min(stride + kernel, band.input_rows - top);
+      const int upper_end = std::min({stride, kernel, end});
+      const int both_end = std::min(kernel, end);
+      for (int i = 0; i < repeat; ++i) {
+        const int pixel = first_pixel + i * kPixels;
+        const int start = pixel * kStride - band.left_padding;
+        const Inside inside = inside_of(start);
+        V upper[kPixels], lower[kPixels];
+#pragma GCC unroll 16
+        for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
+        int y = begin;
+        const float* input = band.input + (top + y) * row_step + start * step + channel;
+        const float* weights = all_weights + y * kRowWeights;
+        const std::int64_t back = stride * kRowWeights;
+        for (; y < upper_end; ++y) {
+          add_row<true, false, kColumns, kStride>(d, upper, lower, input, step, weights, weights,
+                                                  inside);
+          input += row_step;
+          weights += kRowWeights;
+        }
+        for (; y < both_end; ++y) {
+          add_row<true, true, kColumns, kStride>(d, upper, lower, input, step, weights,
+                                                 weights - back, inside);
+          input += row_step;
+          weights += kRowWeights;
+        }
+        if (y < stride) {
+          input += (stride - y) * row_step;
+          weights += (stride - y) * kRowWeights;
+          y = stride;
+        }
+        for (; y < end; ++y) {
+          add_row<false, true, kColumns, kStride>(d, upper, lower, input, step, weights,
+                                                  weights - back, inside);
+          input += row_step;
+          weights += kRowWeights;
+        }
+        finish(d, band, row, pixel, channel, upper);
+        finish(d, band, row + 1, pixel, channel, lower);
+      }
+    }
+  }
+  for (; row < band.last_row; ++row) {
     const KernelRows rows = kernel_rows(band, row, channel);
-    const float* const row_weights = band.weights + rows.first * kColumns * kUnit + channel;
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
-      // Inputs [first, last) of the tile lie inside the image.
-      const int first = std::max(0, -start);
-      const int last = std::min(kInputs, band.input_columns - start);
       V sum[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = bias;
       const float* input = rows.input + start * step;
-      const float* weights = row_weights;
+      const float* weights = all_weights + rows.first * kRowWeights;
       for (int y = rows.first; y < rows.last; ++y) {
-        V w[kColumns];
-#pragma GCC unroll 8
-        for (int x = 0; x < kColumns; ++x) w[x] = hn::LoadU(d, weights + x * kUnit);
-        const float* column = input;
-#pragma GCC unroll 64
-        for (int j = 0; j < kInputs; ++j) {
-          const bool inside =
-              (j >= kColumns - 1 || j >= first) && (j <= kInputs - kColumns || j < last);
-          if (inside) {
-            const V value = hn::LoadU(d, column);
-#pragma GCC unroll 16
-            for (int p = 0; p < kPixels; ++p) {
-              const int x = j - p * kStride;
-              if (0 <= x && x < kColumns) sum[p] = hn::MulAdd(value, w[x], sum[p]);
-            }
-          }
-          column += step;
-        }
-        input += band.row_dilation * band.input_row_step;
-        weights += kColumns * kUnit;
+        add_row<true, false, kColumns, kStride>(d, sum, sum, input, step, weights, weights,
+                                                inside_of(start));
+        input += band.row_dilation * row_step;
+        weights += kRowWeights;
       }
       finish(d, band, row, pixel, channel, sum);
     }
