@@ -16,17 +16,22 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int kLanes>
 using Tag = hn::CappedTag<float, kLanes>;
 
-/// Neighbouring outputs of a tile, in each of two rows: their sums, the kernel's columns for both
-/// rows and one input fit the registers. The widths of common images are multiples of 7.
+/// With 32 registers a tile is as many neighbouring outputs in each of two rows, with 16 in one:
+/// the sums, the kernel's columns (for both rows) and one input must fit. Widths of common images
+/// are multiples of 7. On Zen 5, two rows of 7 take 0.7 to 0.9 of the time of one row of 7 or 14,
+/// whose 7 chains of dependent sums are too few to hide the end of one tile behind the next; with
+/// 16 registers two rows of 4 lose against one of 7 or 8.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+inline constexpr bool kTwoRows = true;
+#else
+inline constexpr bool kTwoRows = false;
+#endif
+
 template <int kColumns>
 constexpr int most_pixels() {
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-  return 7;
-#else
-  return 8;
-#endif
+  if (kTwoRows) return 7;
+  return kColumns == 7 ? 6 : 8;
 }
-constexpr bool kPairs = HWY_TARGET == HWY_AVX3;
 
 /// Where the kernel rows of one output row lie.
 struct KernelRows {
@@ -75,38 +80,67 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
   }
 }
 
-/// Inputs [first, last) of a tile lie inside the image.
+/// Inputs [first, last) of a tile lie inside the image. Only the outermost columns of a tile may
+/// lie in the padding; see band_function().
+template <int kPixels, int kColumns, int kStride>
 struct Inside {
+  static constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
   int first, last;
+
+  bool operator()(int input) const {
+    return (input >= kColumns - 1 || input >= first) &&
+           (input <= kInputs - kColumns || input < last);
+  }
 };
 
-/// What one row of inputs adds to the outputs above and below, or to one of them only: every input
-/// is loaded once and used for all outputs that it reaches. Only the outermost columns of a tile
-/// may lie in the padding; see band_function().
+/// What one row of inputs adds to two rows of outputs, or to one of them only. `column` is the
+/// tile's first input, weights are those of the kernel's row that the inputs are for the outputs.
 template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels>
 HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
                         const float* column, std::int64_t step, const float* upper_weights,
-                        const float* lower_weights, Inside inside) {
+                        const float* lower_weights, Inside<kPixels, kColumns, kStride> inside) {
   using V = hn::Vec<D>;
-  constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  constexpr int kInputs = Inside<kPixels, kColumns, kStride>::kInputs;
   V u[kColumns], l[kColumns];
 #pragma GCC unroll 8
   for (int x = 0; x < kColumns; ++x) {
     if (kUpper) u[x] = hn::LoadU(d, upper_weights + x * kUnit);
     if (kLower) l[x] = hn::LoadU(d, lower_weights + x * kUnit);
   }
+  const auto add = [&](V value, int p, int x) HWY_ATTR {
+    if (kUpper) upper[p] = hn::MulAdd(value, u[x], upper[p]);
+    if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
+  };
+  // Nothing is known of the pointers: otherwise GCC keeps multiples of `step` in all registers.
+  if constexpr (!kTwoRows && kColumns < 2 * kStride) {
+    // Few inputs are shared. Every sum once in turn, so that none waits for the product before: at
+    // stride 2, 0.9 of the time of the other order, which is as much better where more is shared.
+    constexpr int kTogether = 4;  // columns per pointer
+    const float* at[(kInputs + kTogether - 1) / kTogether];
+#pragma GCC unroll 16
+    for (auto& pointer : at) {
+      pointer = column;
+      asm("" : "+r"(pointer));
+      column += kTogether * step;
+    }
+#pragma GCC unroll 8
+    for (int x = 0; x < kColumns; ++x) {
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        const int j = p * kStride + x;
+        if (inside(j)) add(hn::LoadU(d, at[j / kTogether] + j % kTogether * step), p, x);
+      }
+    }
+    return;
+  }
 #pragma GCC unroll 64
   for (int j = 0; j < kInputs; ++j) {
-    if ((j >= kColumns - 1 || j >= inside.first) &&
-        (j <= kInputs - kColumns || j < inside.last)) {
-      V value = hn::LoadU(d, column);
+    if (inside(j)) {
+      const V value = hn::LoadU(d, column);
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int x = j - p * kStride;
-        if (0 <= x && x < kColumns) {
-          if (kUpper) upper[p] = hn::MulAdd(value, u[x], upper[p]);
-          if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
-        }
+        if (0 <= x && x < kColumns) add(value, p, x);
       }
     }
     column += step;
@@ -114,67 +148,58 @@ HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[k
   }
 }
 
-/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band, two rows at a time.
+/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
 template <class D, int kPixels, int kColumns, int kStride>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
-  constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
   constexpr std::int64_t kRowWeights = kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
   const std::int64_t row_step = band.input_row_step;
-  const V bias = hn::LoadU(d, band.bias + channel);
   const float* const all_weights = band.weights + channel;
-  const auto inside_of = [&](int start) {
-    return Inside{std::max(0, -start), std::min(kInputs, band.input_columns - start)};
-  };
+  const V bias = hn::LoadU(d, band.bias + channel);
+  using InsideTile = Inside<kPixels, kColumns, kStride>;
   int row = band.first_row;
-  if (kPairs && band.row_dilation == 1) {
-    const int stride = band.row_stride, kernel = band.kernel_rows;
-    for (; row + 1 < band.last_row; row += 2) {
-      const int top = row * stride - band.top_padding;
-      // Input rows of the tile that lie inside the image, then those that reach one output row
-      // only, both, or the other one only.
-      const int begin = std::max(0, -top), end = std::min(stride + kernel, band.input_rows - top);
-      const int upper_end = std::min({stride, kernel, end});
-      const int both_end = std::min(kernel, end);
-      for (int i = 0; i < repeat; ++i) {
-        const int pixel = first_pixel + i * kPixels;
-        const int start = pixel * kStride - band.left_padding;
-        const Inside inside = inside_of(start);
-        V upper[kPixels], lower[kPixels];
+  // Two rows that share their inputs. (A body for both loops, passed as a lambda, costs a third.)
+  for (; kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row; row += 2) {
+    const int stride = band.row_stride;
+    const int top = row * stride - band.top_padding;
+    // Rows of inputs from `top` on: those inside the image, of these the ones that only the upper
+    // outputs need, that both need, that only the lower ones need.
+    const int first = std::max(0, -top);
+    const int last = std::min(stride + band.kernel_rows, band.input_rows - top);
+    const int upper_last = std::min({stride, band.kernel_rows, last});
+    const int both_last = std::min(band.kernel_rows, last);
+    const int lower_first = std::max({stride, first, both_last});
+    for (int i = 0; i < repeat; ++i) {
+      const int pixel = first_pixel + i * kPixels;
+      const int start = pixel * kStride - band.left_padding;
+      const InsideTile inside = {-start, band.input_columns - start};
+      V upper[kPixels], lower[kPixels];
 #pragma GCC unroll 16
-        for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
-        int y = begin;
-        const float* input = band.input + (top + y) * row_step + start * step + channel;
-        const float* weights = all_weights + y * kRowWeights;
-        const std::int64_t back = stride * kRowWeights;
-        for (; y < upper_end; ++y) {
-          add_row<true, false, kColumns, kStride>(d, upper, lower, input, step, weights, weights,
-                                                  inside);
-          input += row_step;
-          weights += kRowWeights;
-        }
-        for (; y < both_end; ++y) {
-          add_row<true, true, kColumns, kStride>(d, upper, lower, input, step, weights,
-                                                 weights - back, inside);
-          input += row_step;
-          weights += kRowWeights;
-        }
-        if (y < stride) {
-          input += (stride - y) * row_step;
-          weights += (stride - y) * kRowWeights;
-          y = stride;
-        }
-        for (; y < end; ++y) {
-          add_row<false, true, kColumns, kStride>(d, upper, lower, input, step, weights,
-                                                  weights - back, inside);
-          input += row_step;
-          weights += kRowWeights;
-        }
-        finish(d, band, row, pixel, channel, upper);
-        finish(d, band, row + 1, pixel, channel, lower);
+      for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
+      const float* const inputs = band.input + top * row_step + start * step + channel;
+      const float* const lower_weights = all_weights - stride * kRowWeights;
+      const float* input = inputs + first * row_step;
+      int y = first;
+      for (; y < upper_last; ++y, input += row_step) {
+        const float* const weights = all_weights + y * kRowWeights;
+        add_row<true, false, kColumns, kStride>(d, upper, lower, input, step, weights, nullptr,
+                                                inside);
       }
+      for (; y < both_last; ++y, input += row_step) {
+        add_row<true, true, kColumns, kStride>(d, upper, lower, input, step,
+                                               all_weights + y * kRowWeights,
+                                               lower_weights + y * kRowWeights, inside);
+      }
+      input = inputs + lower_first * row_step;
+      for (y = lower_first; y < last; ++y, input += row_step) {
+        const float* const weights = lower_weights + y * kRowWeights;
+        add_row<false, true, kColumns, kStride>(d, upper, lower, input, step, nullptr, weights,
+                                                inside);
+      }
+      finish(d, band, row, pixel, channel, upper);
+      finish(d, band, row + 1, pixel, channel, lower);
     }
   }
   for (; row < band.last_row; ++row) {
@@ -182,14 +207,14 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
+      const InsideTile inside = {-start, band.input_columns - start};
       V sum[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = bias;
       const float* input = rows.input + start * step;
       const float* weights = all_weights + rows.first * kRowWeights;
       for (int y = rows.first; y < rows.last; ++y) {
-        add_row<true, false, kColumns, kStride>(d, sum, sum, input, step, weights, weights,
-                                                inside_of(start));
+        add_row<true, false, kColumns, kStride>(d, sum, sum, input, step, weights, nullptr, inside);
         input += band.row_dilation * row_step;
         weights += kRowWeights;
       }

@@ -62,7 +62,9 @@ class DepthwiseKernel final : public Kernel {
     const Index parallel = threads_ > 1 ? ceil_div(kBandsPerThread * threads_, s.n * blocks) : 1;
     const Index output_row_bytes = Index{s.stride_h} * s.iw * s.ic * sizeof(float);
     const Index in_cache = nhwc ? ceil_div(s.oh() * output_row_bytes, kBandBytes) : 1;
-    const Index bands = std::clamp<Index>(std::max(parallel, in_cache), 1, s.oh());
+    // Rows are computed in pairs.
+    const Index pairs = ceil_div(s.oh(), 2);
+    const Index bands = std::clamp<Index>(std::max(parallel, in_cache), 1, pairs);
     parallel_for(threads_, s.n * blocks * bands, [&](Index item) {
       // The order in which neighbouring items share inputs.
       const Index inner = nhwc ? blocks : bands;
@@ -71,8 +73,8 @@ class DepthwiseKernel final : public Kernel {
       const auto n = static_cast<int>(item / (blocks * bands));
       const Index band = nhwc ? major : minor;
       const auto channel = static_cast<int>(nhwc ? minor : major) * block;
-      compute(args, n, channel, block, static_cast<int>(s.oh() * band / bands),
-              static_cast<int>(s.oh() * (band + 1) / bands));
+      compute(args, n, channel, block, static_cast<int>(2 * (pairs * band / bands)),
+              std::min(static_cast<int>(2 * (pairs * (band + 1) / bands)), s.oh()));
     });
   }
 
@@ -166,7 +168,7 @@ class DepthwisePrimitive final : public Primitive {
 std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& context,
                                           std::initializer_list<int>) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = vector_floats(context.isa);
   info.traits.tile_pixels = 14;
