@@ -273,6 +273,9 @@ std::vector<Problem> problems() {
   conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
   conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
   conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
+  conv("depthwise, rows that reach no output", "n1_ic16_ih11_iw9_oc16_kh2_kw3_sh3_sw1_p1_g16");
+  conv("depthwise, padding above two rows", "n1_ic16_ih6_iw9_oc16_kh3_kw3_s2_pt5_pb4_pl1_pr1_g16",
+       {true, relu});
   conv("1x7", "n1_ic16_ih9_iw15_oc16_kh1_kw7_s1_pt0_pb0_pl3_pr3");
   conv("7x1", "n1_ic16_ih15_iw9_oc16_kh7_kw1_s1_pt3_pb3_pl0_pr0");
   conv("1x3", "n1_ic16_ih9_iw15_oc16_kh1_kw3_s1_pt0_pb0_pl1_pr1");
@@ -301,6 +304,7 @@ std::vector<Problem> problems() {
   conv("one column", "n1_ic16_ih20_iw1_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
   conv("batch 3", "n3_ic16_ih6_iw7_oc32_kh3_kw3_s1_p1");
   conv("batch 3, 1x1", "n3_ic19_ih5_iw5_oc33_kh1_kw1_s1_p0");
+  conv("1x1, groups", "n2_ic21_ih6_iw7_oc33_kh1_kw1_s1_p0_g3", {true, relu});
   conv("one channel", "n1_ic1_ih12_iw12_oc1_kh3_kw3_s1_p1");
   conv("one input channel", "n1_ic1_ih12_iw12_oc32_kh5_kw5_s1_p2");
   conv("three input channels", "n1_ic3_ih24_iw22_oc32_kh3_kw3_s1_p1");
