@@ -1,6 +1,7 @@
 #include "primitives/depthwise/band.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #undef HWY_TARGET_INCLUDE
@@ -93,12 +94,38 @@ struct Inside {
   }
 };
 
-/// What one row of inputs adds to two rows of outputs, or to one of them only. `column` is the
-/// tile's first input, weights are those of the kernel's row that the inputs are for the outputs.
-template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels>
-HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
-                        const float* column, std::int64_t step, const float* upper_weights,
-                        const float* lower_weights, Inside<kPixels, kColumns, kStride> inside) {
+/// From a vector of inputs, what the lanes multiply: depthwise, their own channel.
+template <class D>
+struct Own {
+  HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> inputs) const { return inputs; }
+};
+/// In groups of several channels, one channel of their group.
+template <class D>
+struct OfGroup {
+  decltype(hn::SetTableIndices(D(), static_cast<const std::int32_t*>(nullptr))) lanes;
+  HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> inputs) const {
+    return hn::TableLookupLanes(inputs, lanes);
+  }
+};
+
+template <bool kGrouped, class D>
+HWY_INLINE auto selection([[maybe_unused]] D d, [[maybe_unused]] const Band& band,
+                          [[maybe_unused]] int input) {
+  if constexpr (kGrouped) {
+    return OfGroup<D>{hn::SetTableIndices(d, band.spread + input * kUnit)};
+  } else {
+    return Own<D>();
+  }
+}
+
+/// What one row of inputs, of every vector what `select` selects, adds to two rows of outputs, or
+/// to one of them only. `column` is the tile's first input, weights are those of the kernel's row
+/// that the inputs are for the outputs.
+template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels, class Select>
+HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
+                           const float* column, std::int64_t step, const float* upper_weights,
+                           const float* lower_weights, Inside<kPixels, kColumns, kStride> inside,
+                           Select select) {
   using V = hn::Vec<D>;
   constexpr int kInputs = Inside<kPixels, kColumns, kStride>::kInputs;
   V u[kColumns], l[kColumns];
@@ -112,9 +139,10 @@ HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[k
     if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
   };
   // Nothing is known of the pointers: otherwise GCC keeps multiples of `step` in all registers.
-  if constexpr (!kTwoRows && kColumns < 2 * kStride) {
-    // Few inputs are shared. Every sum once in turn, so that none waits for the product before: at
-    // stride 2, 0.9 of the time of the other order, which is as much better where more is shared.
+  constexpr bool kFewShared = kColumns < 2 * kStride && std::is_same_v<Select, Own<D>>;
+  if constexpr (kFewShared && !kTwoRows) {
+    // Every sum once in turn, so that none waits for the product before: at stride 2, 0.9 of the
+    // time of the other order, which is as much better where more inputs are shared.
     constexpr int kTogether = 4;  // columns per pointer
     const float* at[(kInputs + kTogether - 1) / kTogether];
 #pragma GCC unroll 16
@@ -128,7 +156,7 @@ HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[k
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int j = p * kStride + x;
-        if (inside(j)) add(hn::LoadU(d, at[j / kTogether] + j % kTogether * step), p, x);
+        if (inside(j)) add(select(hn::LoadU(d, at[j / kTogether] + j % kTogether * step)), p, x);
       }
     }
     return;
@@ -136,7 +164,7 @@ HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[k
 #pragma GCC unroll 64
   for (int j = 0; j < kInputs; ++j) {
     if (inside(j)) {
-      const V value = hn::LoadU(d, column);
+      const V value = select(hn::LoadU(d, column));
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int x = j - p * kStride;
@@ -148,12 +176,27 @@ HWY_INLINE void add_row(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[k
   }
 }
 
+/// The same for all inputs of a group.
+template <bool kUpper, bool kLower, int kColumns, int kStride, bool kGrouped, class D, int kPixels>
+HWY_INLINE void add_row(D d, const Band& band, hn::Vec<D> (&upper)[kPixels],
+                        hn::Vec<D> (&lower)[kPixels], const float* column,
+                        const float* upper_weights, const float* lower_weights,
+                        Inside<kPixels, kColumns, kStride> inside) {
+  for (int i = 0; i < (kGrouped ? band.group : 1); ++i) {
+    add_inputs<kUpper, kLower, kColumns, kStride>(d, upper, lower, column, band.input_column_step,
+                                                  upper_weights, lower_weights, inside,
+                                                  selection<kGrouped>(d, band, i));
+    if (kUpper) upper_weights += kColumns * kUnit;
+    if (kLower) lower_weights += kColumns * kUnit;
+  }
+}
+
 /// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
-template <class D, int kPixels, int kColumns, int kStride>
+template <class D, int kPixels, int kColumns, int kStride, bool kGrouped>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
-  constexpr std::int64_t kRowWeights = kColumns * kUnit;
+  const std::int64_t row_weights = (kGrouped ? band.group : 1) * kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
   const std::int64_t row_step = band.input_row_step;
   const float* const all_weights = band.weights + channel;
@@ -179,24 +222,24 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
       const float* const inputs = band.input + top * row_step + start * step + channel;
-      const float* const lower_weights = all_weights - stride * kRowWeights;
+      const float* const lower_weights = all_weights - stride * row_weights;
       const float* input = inputs + first * row_step;
       int y = first;
       for (; y < upper_last; ++y, input += row_step) {
-        const float* const weights = all_weights + y * kRowWeights;
-        add_row<true, false, kColumns, kStride>(d, upper, lower, input, step, weights, nullptr,
-                                                inside);
+        const float* const weights = all_weights + y * row_weights;
+        add_row<true, false, kColumns, kStride, kGrouped>(d, band, upper, lower, input, weights,
+                                                          nullptr, inside);
       }
       for (; y < both_last; ++y, input += row_step) {
-        add_row<true, true, kColumns, kStride>(d, upper, lower, input, step,
-                                               all_weights + y * kRowWeights,
-                                               lower_weights + y * kRowWeights, inside);
+        add_row<true, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input,
+                                                         all_weights + y * row_weights,
+                                                         lower_weights + y * row_weights, inside);
       }
       input = inputs + lower_first * row_step;
       for (y = lower_first; y < last; ++y, input += row_step) {
-        const float* const weights = lower_weights + y * kRowWeights;
-        add_row<false, true, kColumns, kStride>(d, upper, lower, input, step, nullptr, weights,
-                                                inside);
+        const float* const weights = lower_weights + y * row_weights;
+        add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
+                                                          weights, inside);
       }
       finish(d, band, row, pixel, channel, upper);
       finish(d, band, row + 1, pixel, channel, lower);
@@ -212,11 +255,12 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = bias;
       const float* input = rows.input + start * step;
-      const float* weights = all_weights + rows.first * kRowWeights;
+      const float* weights = all_weights + rows.first * row_weights;
       for (int y = rows.first; y < rows.last; ++y) {
-        add_row<true, false, kColumns, kStride>(d, sum, sum, input, step, weights, nullptr, inside);
+        add_row<true, false, kColumns, kStride, kGrouped>(d, band, sum, sum, input, weights,
+                                                          nullptr, inside);
         input += band.row_dilation * row_step;
-        weights += kRowWeights;
+        weights += row_weights;
       }
       finish(d, band, row, pixel, channel, sum);
     }
@@ -224,7 +268,7 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
 }
 
 /// The same for any kernel.
-template <class D, int kPixels>
+template <class D, int kPixels, bool kGrouped>
 void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
@@ -237,23 +281,28 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, band.bias + channel);
       const float* input = rows.input;
-      const float* weights = band.weights + rows.first * band.kernel_columns * kUnit + channel;
+      const int group = kGrouped ? band.group : 1;
+      const float* weights =
+          band.weights + rows.first * group * band.kernel_columns * kUnit + channel;
       for (int y = rows.first; y < rows.last; ++y) {
-        int start = pixel * band.column_stride - band.left_padding;
-        for (int x = 0; x < band.kernel_columns; ++x) {
-          const V w = hn::LoadU(d, weights);
-          weights += kUnit;
-          const float* from = input + start * band.input_column_step;
-          int column = start;
+        for (int g = 0; g < group; ++g) {
+          const auto select = selection<kGrouped>(d, band, g);
+          int start = pixel * band.column_stride - band.left_padding;
+          for (int x = 0; x < band.kernel_columns; ++x) {
+            const V w = hn::LoadU(d, weights);
+            weights += kUnit;
+            const float* from = input + start * band.input_column_step;
+            int column = start;
 #pragma GCC unroll 16
-          for (int p = 0; p < kPixels; ++p) {
-            if (0 <= column && column < band.input_columns) {
-              sum[p] = hn::MulAdd(hn::LoadU(d, from), w, sum[p]);
+            for (int p = 0; p < kPixels; ++p) {
+              if (0 <= column && column < band.input_columns) {
+                sum[p] = hn::MulAdd(select(hn::LoadU(d, from)), w, sum[p]);
+              }
+              from += pixel_step;
+              column += band.column_stride;
             }
-            from += pixel_step;
-            column += band.column_stride;
+            start += band.column_dilation;
           }
-          start += band.column_dilation;
         }
         input += band.row_dilation * band.input_row_step;
       }
@@ -264,29 +313,29 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
 
 using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int channel);
 
-template <class D, int kColumns, int kStride, int... kPixelsMinusOne>
+template <class D, int kColumns, int kStride, bool kGrouped, int... kPixelsMinusOne>
 TilesFunction tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
   static constexpr TilesFunction kFunctions[] = {
-      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride>...};
+      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped>...};
   return kFunctions[pixels - 1];
 }
 
 /// All columns of the band for one vector of channels.
-template <class D, int kColumns, int kStride>
+template <class D, int kColumns, int kStride, bool kGrouped>
 HWY_INLINE void vector_band(const Band& band, int channel) {
   const int columns = band.output_columns;
   if constexpr (kColumns == 0) {
     constexpr int kPixels = 6;
     const int repeat = columns / kPixels;
-    if (repeat > 0) any_tiles<D, kPixels>(band, 0, repeat, channel);
+    if (repeat > 0) any_tiles<D, kPixels, kGrouped>(band, 0, repeat, channel);
     if (columns % kPixels > 0) {
-      any_tiles<D, 1>(band, repeat * kPixels, columns % kPixels, channel);
+      any_tiles<D, 1, kGrouped>(band, repeat * kPixels, columns % kPixels, channel);
     }
   } else {
     constexpr int kMost = most_pixels<kColumns>();
     const auto call = [&](int first, int pixels, int repeat) {
-      tiles_function<D, kColumns, kStride>(pixels, std::make_integer_sequence<int, kMost>())(
-          band, first, repeat, channel);
+      tiles_function<D, kColumns, kStride, kGrouped>(
+          pixels, std::make_integer_sequence<int, kMost>())(band, first, repeat, channel);
     };
     // Evenly, larger ones first.
     const int count = (columns + kMost - 1) / kMost;
@@ -297,21 +346,25 @@ HWY_INLINE void vector_band(const Band& band, int channel) {
   }
 }
 
-template <int kColumns, int kStride>
+template <int kColumns, int kStride, bool kGrouped = false>
 void compute(const Band& band) {
   constexpr int kMost = static_cast<int>(HWY_LANES(float));
   int channel = 0;
   for (; channel + kMost <= band.channels; channel += kMost) {
-    vector_band<Tag<kMost>, kColumns, kStride>(band, channel);
+    vector_band<Tag<kMost>, kColumns, kStride, kGrouped>(band, channel);
   }
   if constexpr (kMost > 8) {  // one block of nChw8c
     for (; channel + 8 <= band.channels; channel += 8) {
-      vector_band<Tag<8>, kColumns, kStride>(band, channel);
+      vector_band<Tag<8>, kColumns, kStride, kGrouped>(band, channel);
     }
   }
-  // The last channels of nhwc.
-  for (; channel + 4 <= band.channels; channel += 4) vector_band<Tag<4>, 0, 0>(band, channel);
-  for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0>(band, channel);
+  // The last channels of nhwc. Groups of several are never cut.
+  for (; channel + 4 <= band.channels; channel += 4) {
+    vector_band<Tag<4>, 0, 0, kGrouped>(band, channel);
+  }
+  if constexpr (!kGrouped) {
+    for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0, false>(band, channel);
+  }
 }
 
 void band_3_1(const Band& band) { compute<3, 1>(band); }
@@ -321,6 +374,9 @@ void band_5_2(const Band& band) { compute<5, 2>(band); }
 void band_7_1(const Band& band) { compute<7, 1>(band); }
 void band_7_2(const Band& band) { compute<7, 2>(band); }
 void band_any(const Band& band) { compute<0, 0>(band); }
+void grouped_3_1(const Band& band) { compute<3, 1, true>(band); }
+void grouped_3_2(const Band& band) { compute<3, 2, true>(band); }
+void grouped_any(const Band& band) { compute<0, 0, true>(band); }
 
 }  // namespace convopt::depthwise::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -335,6 +391,9 @@ HWY_EXPORT(band_5_2);
 HWY_EXPORT(band_7_1);
 HWY_EXPORT(band_7_2);
 HWY_EXPORT(band_any);
+HWY_EXPORT(grouped_3_1);
+HWY_EXPORT(grouped_3_2);
+HWY_EXPORT(grouped_any);
 
 BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int kernel_columns = shape.kw;
@@ -342,13 +401,18 @@ BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int dilation = shape.dilation_w;
   // Every output then has a column inside the image or next to it.
   const int last = (shape.ow() - 1) * stride - shape.pad_left;
-  if (shape.pad_left >= shape.kw || last > shape.iw) return CONVOPT_DISPATCH(band_any, isa);
-  if (dilation == 1 && stride == 1) {
+  const bool special = shape.pad_left < shape.kw && last <= shape.iw && dilation == 1;
+  if (!shape.is_depthwise()) {
+    if (special && kernel_columns == 3 && stride == 1) return CONVOPT_DISPATCH(grouped_3_1, isa);
+    if (special && kernel_columns == 3 && stride == 2) return CONVOPT_DISPATCH(grouped_3_2, isa);
+    return CONVOPT_DISPATCH(grouped_any, isa);
+  }
+  if (special && stride == 1) {
     if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_1, isa);
     if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_1, isa);
     if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_1, isa);
   }
-  if (dilation == 1 && stride == 2) {
+  if (special && stride == 2) {
     if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_2, isa);
     if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_2, isa);
     if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_2, isa);
