@@ -211,9 +211,9 @@ class GroupedPrimitive final : public BandPrimitive {
 };
 
 template <class PrimitiveType>
-std::unique_ptr<Primitive> make(PrimitiveInfo info, const Context& context) {
+std::unique_ptr<Primitive> make(PrimitiveInfo info, int tile_channels) {
   info.traits.algorithm = Algorithm::direct;
-  info.traits.tile_oc = vector_floats(context.isa);
+  info.traits.tile_oc = tile_channels;
   info.traits.tile_pixels = 14;
   info.traits.strided_views = true;
   return std::make_unique<PrimitiveType>(std::move(info));
@@ -225,14 +225,15 @@ std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& con
                                           std::initializer_list<int>) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
   info.revision = "3";
-  return make<DepthwisePrimitive>(std::move(info), context);
+  return make<DepthwisePrimitive>(std::move(info), vector_floats(context.isa));
 }
 
-std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context& context,
+std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context&,
                                         std::initializer_list<int>) {
   info.description = "groups of 4, 8 or 16 channels, each within a vector whose lanes share inputs";
   info.revision = "1";
-  return make<GroupedPrimitive>(std::move(info), context);
+  // A vector holds several groups: none is filled up to its width.
+  return make<GroupedPrimitive>(std::move(info), 4);
 }
 
 }  // namespace convopt::depthwise
