@@ -1,6 +1,7 @@
 #include "primitives/depthwise/band.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #undef HWY_TARGET_INCLUDE
@@ -16,15 +17,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int kLanes>
 using Tag = hn::CappedTag<float, kLanes>;
 
-/// Most neighbouring outputs of a tile: their sums, the kernel's columns and one input fit the
-/// registers. The widths of common images are multiples of 7 and of 14.
+/// With 32 registers a tile is as many neighbouring outputs in each of two rows, with 16 in one:
+/// the sums, the kernel's columns (for both rows) and one input must fit. Widths of common images
+/// are multiples of 7. On Zen 5, two rows of 7 take 0.7 to 0.9 of the time of one row of 7 or 14,
+/// whose 7 chains of dependent sums are too few to hide the end of one tile behind the next; with
+/// 16 registers two rows of 4 lose against one of 7 or 8.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+inline constexpr bool kTwoRows = true;
+#else
+inline constexpr bool kTwoRows = false;
+#endif
+
 template <int kColumns>
 constexpr int most_pixels() {
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-  return 14;
-#else
+  if (kTwoRows) return 7;
   return kColumns == 7 ? 6 : 8;
-#endif
 }
 
 /// Where the kernel rows of one output row lie.
@@ -50,6 +57,7 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
                        const hn::Vec<D> (&sum)[kPixels]) {
   float* output =
       band.output + row * band.output_row_step + pixel * band.output_column_step + channel;
+  const std::int64_t output_step = band.output_column_step;
   const auto low = hn::Set(d, band.low);
   const auto high = hn::Set(d, band.high);
   if (band.residual == nullptr) {
@@ -57,66 +65,202 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
     for (int p = 0; p < kPixels; ++p) {
       // The sum comes second: then a NaN passes.
       hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
-      output += band.output_column_step;
+      output += output_step;
     }
     return;
   }
   const float* add =
       band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
+  const std::int64_t add_step = band.residual_column_step;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
     const auto value = hn::Add(sum[p], hn::LoadU(d, add));
     hn::StoreU(hn::Min(high, hn::Max(low, value)), d, output);
-    add += band.residual_column_step;
-    output += band.output_column_step;
+    add += add_step;
+    output += output_step;
   }
 }
 
-/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band. Every input is loaded
-/// once per kernel row and used for all outputs of the tile that it reaches. Only the outermost
-/// columns of a tile may lie in the padding; see band_function().
-template <class D, int kPixels, int kColumns, int kStride>
+/// Inputs [first, last) of a tile lie inside the image. Only the outermost columns of a tile may
+/// lie in the padding; see band_function().
+template <int kPixels, int kColumns, int kStride>
+struct Inside {
+  static constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  int first, last;
+
+  bool operator()(int input) const {
+    return (input >= kColumns - 1 || input >= first) &&
+           (input <= kInputs - kColumns || input < last);
+  }
+};
+
+/// From a vector of inputs, what the lanes multiply: depthwise, their own channel.
+template <class D>
+struct Own {
+  HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> inputs) const { return inputs; }
+};
+/// In groups of several channels, one channel of their group.
+template <class D>
+struct OfGroup {
+  decltype(hn::SetTableIndices(D(), static_cast<const std::int32_t*>(nullptr))) lanes;
+  HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> inputs) const {
+    return hn::TableLookupLanes(inputs, lanes);
+  }
+};
+
+template <bool kGrouped, class D>
+HWY_INLINE auto selection([[maybe_unused]] D d, [[maybe_unused]] const Band& band,
+                          [[maybe_unused]] int input) {
+  if constexpr (kGrouped) {
+    return OfGroup<D>{hn::SetTableIndices(d, band.spread + input * kUnit)};
+  } else {
+    return Own<D>();
+  }
+}
+
+/// What one row of inputs, of every vector what `select` selects, adds to two rows of outputs, or
+/// to one of them only. `column` is the tile's first input, weights are those of the kernel's row
+/// that the inputs are for the outputs.
+template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels, class Select>
+HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
+                           const float* column, std::int64_t step, const float* upper_weights,
+                           const float* lower_weights, Inside<kPixels, kColumns, kStride> inside,
+                           Select select) {
+  using V = hn::Vec<D>;
+  constexpr int kInputs = Inside<kPixels, kColumns, kStride>::kInputs;
+  V u[kColumns], l[kColumns];
+#pragma GCC unroll 8
+  for (int x = 0; x < kColumns; ++x) {
+    if (kUpper) u[x] = hn::LoadU(d, upper_weights + x * kUnit);
+    if (kLower) l[x] = hn::LoadU(d, lower_weights + x * kUnit);
+  }
+  const auto add = [&](V value, int p, int x) HWY_ATTR {
+    if (kUpper) upper[p] = hn::MulAdd(value, u[x], upper[p]);
+    if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
+  };
+  // Nothing is known of the pointers: otherwise GCC keeps multiples of `step` in all registers.
+  constexpr bool kFewShared = kColumns < 2 * kStride && std::is_same_v<Select, Own<D>>;
+  if constexpr (kFewShared && !kTwoRows) {
+    // Every sum once in turn, so that none waits for the product before: at stride 2, 0.9 of the
+    // time of the other order, which is as much better where more inputs are shared.
+    constexpr int kTogether = 4;  // columns per pointer
+    const float* at[(kInputs + kTogether - 1) / kTogether];
+#pragma GCC unroll 16
+    for (auto& pointer : at) {
+      pointer = column;
+      asm("" : "+r"(pointer));
+      column += kTogether * step;
+    }
+#pragma GCC unroll 8
+    for (int x = 0; x < kColumns; ++x) {
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        const int j = p * kStride + x;
+        if (inside(j)) add(select(hn::LoadU(d, at[j / kTogether] + j % kTogether * step)), p, x);
+      }
+    }
+    return;
+  }
+#pragma GCC unroll 64
+  for (int j = 0; j < kInputs; ++j) {
+    if (inside(j)) {
+      const V value = select(hn::LoadU(d, column));
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) {
+        const int x = j - p * kStride;
+        if (0 <= x && x < kColumns) add(value, p, x);
+      }
+    }
+    column += step;
+    asm("" : "+r"(column));
+  }
+}
+
+/// The same for all inputs of a group.
+template <bool kUpper, bool kLower, int kColumns, int kStride, bool kGrouped, class D, int kPixels>
+HWY_INLINE void add_row(D d, const Band& band, hn::Vec<D> (&upper)[kPixels],
+                        hn::Vec<D> (&lower)[kPixels], const float* column,
+                        const float* upper_weights, const float* lower_weights,
+                        Inside<kPixels, kColumns, kStride> inside) {
+  for (int i = 0; i < (kGrouped ? band.group : 1); ++i) {
+    add_inputs<kUpper, kLower, kColumns, kStride>(d, upper, lower, column, band.input_column_step,
+                                                  upper_weights, lower_weights, inside,
+                                                  selection<kGrouped>(d, band, i));
+    if (kUpper) upper_weights += kColumns * kUnit;
+    if (kLower) lower_weights += kColumns * kUnit;
+  }
+}
+
+/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
+template <class D, int kPixels, int kColumns, int kStride, bool kGrouped>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
-  constexpr int kInputs = (kPixels - 1) * kStride + kColumns;
+  const std::int64_t row_weights = (kGrouped ? band.group : 1) * kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
+  const std::int64_t row_step = band.input_row_step;
+  const float* const all_weights = band.weights + channel;
   const V bias = hn::LoadU(d, band.bias + channel);
-  for (int row = band.first_row; row < band.last_row; ++row) {
-    const KernelRows rows = kernel_rows(band, row, channel);
-    const float* const row_weights = band.weights + rows.first * kColumns * kUnit + channel;
+  using InsideTile = Inside<kPixels, kColumns, kStride>;
+  int row = band.first_row;
+  // Two rows that share their inputs. (A body for both loops, passed as a lambda, costs a third.)
+  for (; kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row; row += 2) {
+    const int stride = band.row_stride;
+    const int top = row * stride - band.top_padding;
+    // Rows of inputs from `top` on: those inside the image, of these the ones that only the upper
+    // outputs need, that both need, that only the lower ones need.
+    const int first = std::max(0, -top);
+    const int last = std::min(stride + band.kernel_rows, band.input_rows - top);
+    const int upper_last = std::min({stride, band.kernel_rows, last});
+    const int both_last = std::min(band.kernel_rows, last);
+    const int lower_first = std::max({stride, first, both_last});
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
-      // Inputs [first, last) of the tile lie inside the image.
-      const int first = std::max(0, -start);
-      const int last = std::min(kInputs, band.input_columns - start);
+      const InsideTile inside = {-start, band.input_columns - start};
+      V upper[kPixels], lower[kPixels];
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
+      const float* const inputs = band.input + top * row_step + start * step + channel;
+      const float* const lower_weights = all_weights - stride * row_weights;
+      const float* input = inputs + first * row_step;
+      int y = first;
+      for (; y < upper_last; ++y, input += row_step) {
+        const float* const weights = all_weights + y * row_weights;
+        add_row<true, false, kColumns, kStride, kGrouped>(d, band, upper, lower, input, weights,
+                                                          nullptr, inside);
+      }
+      for (; y < both_last; ++y, input += row_step) {
+        add_row<true, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input,
+                                                         all_weights + y * row_weights,
+                                                         lower_weights + y * row_weights, inside);
+      }
+      input = inputs + lower_first * row_step;
+      for (y = lower_first; y < last; ++y, input += row_step) {
+        const float* const weights = lower_weights + y * row_weights;
+        add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
+                                                          weights, inside);
+      }
+      finish(d, band, row, pixel, channel, upper);
+      finish(d, band, row + 1, pixel, channel, lower);
+    }
+  }
+  for (; row < band.last_row; ++row) {
+    const KernelRows rows = kernel_rows(band, row, channel);
+    for (int i = 0; i < repeat; ++i) {
+      const int pixel = first_pixel + i * kPixels;
+      const int start = pixel * kStride - band.left_padding;
+      const InsideTile inside = {-start, band.input_columns - start};
       V sum[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = bias;
       const float* input = rows.input + start * step;
-      const float* weights = row_weights;
+      const float* weights = all_weights + rows.first * row_weights;
       for (int y = rows.first; y < rows.last; ++y) {
-        V w[kColumns];
-#pragma GCC unroll 8
-        for (int x = 0; x < kColumns; ++x) w[x] = hn::LoadU(d, weights + x * kUnit);
-        const float* column = input;
-#pragma GCC unroll 64
-        for (int j = 0; j < kInputs; ++j) {
-          const bool inside =
-              (j >= kColumns - 1 || j >= first) && (j <= kInputs - kColumns || j < last);
-          if (inside) {
-            const V value = hn::LoadU(d, column);
-#pragma GCC unroll 16
-            for (int p = 0; p < kPixels; ++p) {
-              const int x = j - p * kStride;
-              if (0 <= x && x < kColumns) sum[p] = hn::MulAdd(value, w[x], sum[p]);
-            }
-          }
-          column += step;
-        }
-        input += band.row_dilation * band.input_row_step;
-        weights += kColumns * kUnit;
+        add_row<true, false, kColumns, kStride, kGrouped>(d, band, sum, sum, input, weights,
+                                                          nullptr, inside);
+        input += band.row_dilation * row_step;
+        weights += row_weights;
       }
       finish(d, band, row, pixel, channel, sum);
     }
@@ -124,7 +268,7 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
 }
 
 /// The same for any kernel.
-template <class D, int kPixels>
+template <class D, int kPixels, bool kGrouped>
 void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
@@ -137,23 +281,28 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, band.bias + channel);
       const float* input = rows.input;
-      const float* weights = band.weights + rows.first * band.kernel_columns * kUnit + channel;
+      const int group = kGrouped ? band.group : 1;
+      const float* weights =
+          band.weights + rows.first * group * band.kernel_columns * kUnit + channel;
       for (int y = rows.first; y < rows.last; ++y) {
-        int start = pixel * band.column_stride - band.left_padding;
-        for (int x = 0; x < band.kernel_columns; ++x) {
-          const V w = hn::LoadU(d, weights);
-          weights += kUnit;
-          const float* from = input + start * band.input_column_step;
-          int column = start;
+        for (int g = 0; g < group; ++g) {
+          const auto select = selection<kGrouped>(d, band, g);
+          int start = pixel * band.column_stride - band.left_padding;
+          for (int x = 0; x < band.kernel_columns; ++x) {
+            const V w = hn::LoadU(d, weights);
+            weights += kUnit;
+            const float* from = input + start * band.input_column_step;
+            int column = start;
 #pragma GCC unroll 16
-          for (int p = 0; p < kPixels; ++p) {
-            if (0 <= column && column < band.input_columns) {
-              sum[p] = hn::MulAdd(hn::LoadU(d, from), w, sum[p]);
+            for (int p = 0; p < kPixels; ++p) {
+              if (0 <= column && column < band.input_columns) {
+                sum[p] = hn::MulAdd(select(hn::LoadU(d, from)), w, sum[p]);
+              }
+              from += pixel_step;
+              column += band.column_stride;
             }
-            from += pixel_step;
-            column += band.column_stride;
+            start += band.column_dilation;
           }
-          start += band.column_dilation;
         }
         input += band.row_dilation * band.input_row_step;
       }
@@ -164,29 +313,29 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
 
 using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int channel);
 
-template <class D, int kColumns, int kStride, int... kPixelsMinusOne>
+template <class D, int kColumns, int kStride, bool kGrouped, int... kPixelsMinusOne>
 TilesFunction tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
   static constexpr TilesFunction kFunctions[] = {
-      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride>...};
+      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped>...};
   return kFunctions[pixels - 1];
 }
 
 /// All columns of the band for one vector of channels.
-template <class D, int kColumns, int kStride>
+template <class D, int kColumns, int kStride, bool kGrouped>
 HWY_INLINE void vector_band(const Band& band, int channel) {
   const int columns = band.output_columns;
   if constexpr (kColumns == 0) {
     constexpr int kPixels = 6;
     const int repeat = columns / kPixels;
-    if (repeat > 0) any_tiles<D, kPixels>(band, 0, repeat, channel);
+    if (repeat > 0) any_tiles<D, kPixels, kGrouped>(band, 0, repeat, channel);
     if (columns % kPixels > 0) {
-      any_tiles<D, 1>(band, repeat * kPixels, columns % kPixels, channel);
+      any_tiles<D, 1, kGrouped>(band, repeat * kPixels, columns % kPixels, channel);
     }
   } else {
     constexpr int kMost = most_pixels<kColumns>();
     const auto call = [&](int first, int pixels, int repeat) {
-      tiles_function<D, kColumns, kStride>(pixels, std::make_integer_sequence<int, kMost>())(
-          band, first, repeat, channel);
+      tiles_function<D, kColumns, kStride, kGrouped>(
+          pixels, std::make_integer_sequence<int, kMost>())(band, first, repeat, channel);
     };
     // Evenly, larger ones first.
     const int count = (columns + kMost - 1) / kMost;
@@ -197,21 +346,25 @@ HWY_INLINE void vector_band(const Band& band, int channel) {
   }
 }
 
-template <int kColumns, int kStride>
+template <int kColumns, int kStride, bool kGrouped = false>
 void compute(const Band& band) {
   constexpr int kMost = static_cast<int>(HWY_LANES(float));
   int channel = 0;
   for (; channel + kMost <= band.channels; channel += kMost) {
-    vector_band<Tag<kMost>, kColumns, kStride>(band, channel);
+    vector_band<Tag<kMost>, kColumns, kStride, kGrouped>(band, channel);
   }
   if constexpr (kMost > 8) {  // one block of nChw8c
     for (; channel + 8 <= band.channels; channel += 8) {
-      vector_band<Tag<8>, kColumns, kStride>(band, channel);
+      vector_band<Tag<8>, kColumns, kStride, kGrouped>(band, channel);
     }
   }
-  // The last channels of nhwc.
-  for (; channel + 4 <= band.channels; channel += 4) vector_band<Tag<4>, 0, 0>(band, channel);
-  for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0>(band, channel);
+  // The last channels of nhwc. Groups of several are never cut.
+  for (; channel + 4 <= band.channels; channel += 4) {
+    vector_band<Tag<4>, 0, 0, kGrouped>(band, channel);
+  }
+  if constexpr (!kGrouped) {
+    for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0, false>(band, channel);
+  }
 }
 
 void band_3_1(const Band& band) { compute<3, 1>(band); }
@@ -221,6 +374,9 @@ void band_5_2(const Band& band) { compute<5, 2>(band); }
 void band_7_1(const Band& band) { compute<7, 1>(band); }
 void band_7_2(const Band& band) { compute<7, 2>(band); }
 void band_any(const Band& band) { compute<0, 0>(band); }
+void grouped_3_1(const Band& band) { compute<3, 1, true>(band); }
+void grouped_3_2(const Band& band) { compute<3, 2, true>(band); }
+void grouped_any(const Band& band) { compute<0, 0, true>(band); }
 
 }  // namespace convopt::depthwise::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -235,6 +391,9 @@ HWY_EXPORT(band_5_2);
 HWY_EXPORT(band_7_1);
 HWY_EXPORT(band_7_2);
 HWY_EXPORT(band_any);
+HWY_EXPORT(grouped_3_1);
+HWY_EXPORT(grouped_3_2);
+HWY_EXPORT(grouped_any);
 
 BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int kernel_columns = shape.kw;
@@ -242,13 +401,18 @@ BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int dilation = shape.dilation_w;
   // Every output then has a column inside the image or next to it.
   const int last = (shape.ow() - 1) * stride - shape.pad_left;
-  if (shape.pad_left >= shape.kw || last > shape.iw) return CONVOPT_DISPATCH(band_any, isa);
-  if (dilation == 1 && stride == 1) {
+  const bool special = shape.pad_left < shape.kw && last <= shape.iw && dilation == 1;
+  if (!shape.is_depthwise()) {
+    if (special && kernel_columns == 3 && stride == 1) return CONVOPT_DISPATCH(grouped_3_1, isa);
+    if (special && kernel_columns == 3 && stride == 2) return CONVOPT_DISPATCH(grouped_3_2, isa);
+    return CONVOPT_DISPATCH(grouped_any, isa);
+  }
+  if (special && stride == 1) {
     if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_1, isa);
     if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_1, isa);
     if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_1, isa);
   }
-  if (dilation == 1 && stride == 2) {
+  if (special && stride == 2) {
     if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_2, isa);
     if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_2, isa);
     if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_2, isa);

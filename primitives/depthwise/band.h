@@ -8,7 +8,8 @@
 
 namespace convopt::depthwise {
 
-/// Channels of one call, and the unit in which weights are packed: [unit][kh][kw][kUnit].
+/// Channels of one call, and the unit in which weights are packed:
+/// [unit][kh][input channel of a group][kw][kUnit].
 inline constexpr int kUnit = 16;
 
 /// Steps are in floats. Channels are neighbours everywhere.
@@ -20,6 +21,10 @@ struct Band {
   const float* weights = nullptr;
   const float* bias = nullptr;
   int kernel_rows = 0, kernel_columns = 0;
+  /// Channels of a group. Where they are several, `spread` + i * kUnit says for every lane of a
+  /// vector which lane holds the i-th input of its group.
+  int group = 1;
+  const std::int32_t* spread = nullptr;
   int row_stride = 1, column_stride = 1;
   int row_dilation = 1, column_dilation = 1;
   int top_padding = 0, left_padding = 0;
@@ -38,7 +43,7 @@ struct Band {
 using BandFunction = void (*)(const Band& band);
 
 /// Kernels of 3, 5 or 7 columns with stride 1 or 2, no dilation and less padding than columns have
-/// code of their own.
+/// code of their own; for groups of several channels those of 3 columns.
 BandFunction band_function(Isa isa, const ConvShape& shape);
 
 }  // namespace convopt::depthwise

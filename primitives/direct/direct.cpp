@@ -295,7 +295,11 @@ class DirectKernel final : public Kernel {
     }
     g.column_stretches = static_cast<int>(ceil_div(g.columns, g.stretch_columns));
     if (g.flat && threads_ > 1) share_out(g);
-    const Index rows = cut_.parts > 1 ? ceil_div(kStretchPixels, g.columns) : 1;
+    Index rows = ceil_div(kStretchPixels, g.columns);
+    if (cut_.parts == 1 && threads_ > 1) {
+      const Index all_rows = Index{shape_.n} * shape_.groups * cut_.oc_tiles * g.rows;
+      rows = std::clamp<Index>(all_rows / (kStretchesToShare * threads_), 1, rows);
+    }
     g.row_stretches = static_cast<int>(ceil_div(g.rows, rows));
     return g;
   }
@@ -361,9 +365,12 @@ class DirectKernel final : public Kernel {
       const Range runs = {cut_.first_run(part), cut_.first_run(part + 1)};
       // Kernel rows inside the image.
       const int top = row * s.stride_h - s.pad_top;
-      const int first_kh = static_cast<int>(ceil_div(std::max(-top, 0), s.dilation_h));
+      // Divisions are as dear as ten products of a tile, and most rows need none.
+      const int first_kh = top >= 0 ? 0 : static_cast<int>(ceil_div(-top, s.dilation_h));
       const int last_kh =
-          std::min(s.kh, static_cast<int>(ceil_div(std::max(s.ih - top, 0), s.dilation_h)));
+          top + s.extent_h() <= s.ih
+              ? s.kh
+              : std::min(s.kh, static_cast<int>(ceil_div(std::max(s.ih - top, 0), s.dilation_h)));
 
       Tile tile = call;
       tile.repeat = step.repeat;
@@ -620,7 +627,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
   info.description = "register tile over pixels and output channels, reduction in registers";
-  info.revision = "3";
+  info.revision = "4";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];

@@ -54,9 +54,12 @@ inline constexpr int kPixelsPerPointer = 3;
 template <int kPixels, int kVectors>
 using Sums = V[kPixels][kVectors];
 
+/// Which pixels of a tile something is computed for.
+enum class Pixels { all, but_first, but_last, some };
+
 /// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on;
-/// kSome: for those pixels only whose bit is set in *inside, which moves on by inside_step.
-template <bool kSome, int kPixels, int kVectors>
+/// Pixels::some: for those only whose bit is set in *inside, which moves on by inside_step.
+template <Pixels kWhich, int kPixels, int kVectors>
 HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
                              std::int64_t pixel_step, std::int64_t channel_step,
                              const float* weights, int channels,
@@ -84,7 +87,9 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
       weights += kTogether * kLanes;
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
-        if constexpr (kSome) {
+        if (kWhich == Pixels::but_first && p == 0) continue;
+        if (kWhich == Pixels::but_last && p == kPixels - 1) continue;
+        if constexpr (kWhich == Pixels::some) {
           if ((*inside >> p & 1) == 0) continue;
         }
         const V value =
@@ -97,7 +102,7 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
     }
 #pragma GCC unroll 8
     for (int i = 0; i < kPointers; ++i) input[i] += channel_step;
-    if constexpr (kSome) inside += inside_step;
+    if constexpr (kWhich == Pixels::some) inside += inside_step;
   } while (--channels > 0);
 }
 
@@ -145,8 +150,8 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
     }
     if constexpr (kKernel == Kernel::point) {
       fetch_weights();
-      add_channels<false, kPixels, kVectors>(sum, run_input, pixel_step, channel_step, run_weights,
-                                             channels);
+      add_channels<Pixels::all, kPixels, kVectors>(sum, run_input, pixel_step, channel_step,
+                                                   run_weights, channels);
     } else {
       const float* row_input = run_input;
       const float* row_weights = run_weights;
@@ -156,12 +161,18 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
         for (int x = 0, columns = tile.columns; x < columns; ++x) {
           fetch_weights();
           if (kKernel == Kernel::inside || (tile.inside[x] == kAll && !tile.columns_are_channels)) {
-            add_channels<false, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
-                                                   channels);
+            add_channels<Pixels::all, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                         weights, channels);
+          } else if (tile.inside[x] == (kAll & ~1U) && !tile.columns_are_channels) {
+            add_channels<Pixels::but_first, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                               weights, channels);
+          } else if (tile.inside[x] == kAll >> 1 && !tile.columns_are_channels) {
+            add_channels<Pixels::but_last, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                              weights, channels);
           } else {
-            add_channels<true, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
-                                                  channels, tile.inside + x,
-                                                  tile.columns_are_channels);
+            add_channels<Pixels::some, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                          weights, channels, tile.inside + x,
+                                                          tile.columns_are_channels);
           }
           first += tile.column_step;
           weights += tile.weight_column_step;

@@ -15,6 +15,9 @@ namespace convopt::gemm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using convopt::HWY_NAMESPACE::load_partial;
 using convopt::HWY_NAMESPACE::store_partial;
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+inline constexpr int kLanes = HWY_LANES(float);
 
 // Most rows of a register tile by its vectors, from 1. Accumulators, one row of B and a broadcast
 // must fit the registers: 32 on AVX-512 and NEON, 16 elsewhere. Measured as percent of a
@@ -37,11 +40,44 @@ inline constexpr int kVectors = 2;
 // addresses have a scaled index but no multiplication by a register.
 inline constexpr int kRowsPerPointer = 3;
 
+/// The products of a tile that is not indirect; kEnds: nothing lies behind the last column of B.
+template <bool kEnds, int kR, int kV>
+HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
+  const D d;
+  constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
+  const float* a[kPointers];
+  const std::int64_t a_stride = tile.a_row_stride;
+#pragma GCC unroll 8
+  for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
+  // Without a purpose, it asks for what is there.
+  const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
+  for (int segment = 0; segment < tile.segments; ++segment) {
+    const float* b = tile.b;
+    if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
+    for (int k = 0; k < tile.k; ++k) {
+      V row[kV];
+#pragma GCC unroll 4
+      for (int v = 0; v < kV - 1; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+      const float* const last = b + (kV - 1) * kLanes;
+      row[kV - 1] = kEnds ? load_partial(d, last, tile.last_columns) : hn::LoadU(d, last);
+      __builtin_prefetch(fetch, 0, 2);
+      fetch += tile.fetch_step;
+      b += tile.b_row_stride;
+#pragma GCC unroll 16
+      for (int r = 0; r < kR; ++r) {
+        const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+      }
+#pragma GCC unroll 8
+      for (int p = 0; p < kPointers; ++p) ++a[p];
+    }
+  }
+}
+
 template <int kR, int kV, bool kIndirect>
 void compute_tile(const Tile& tile) {
-  const hn::ScalableTag<float> d;
-  using V = hn::Vec<decltype(d)>;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const D d;
   const auto c_row = [&](int r) HWY_ATTR {
     return tile.c + (kIndirect ? tile.c_offsets[r] : r * tile.c_row_stride);
   };
@@ -69,10 +105,10 @@ void compute_tile(const Tile& tile) {
     }
   }
 
-  // Without a purpose, it asks for what is there.
-  const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
-  const std::int64_t fetch_step = tile.fetch_step;
   if constexpr (kIndirect) {
+    // Without a purpose, it asks for what is there.
+    const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
+    const std::int64_t fetch_step = tile.fetch_step;
     for (int segment = 0; segment < tile.segments; ++segment) {
       const int number = tile.segment_numbers[segment];
       const float* a[kR];
@@ -96,31 +132,7 @@ void compute_tile(const Tile& tile) {
       }
     }
   } else {
-    constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
-    const float* a[kPointers];
-    const std::int64_t a_stride = tile.a_row_stride;
-#pragma GCC unroll 8
-    for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
-    for (int segment = 0; segment < tile.segments; ++segment) {
-      const float* b = tile.b;
-      if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
-      for (int k = 0; k < tile.k; ++k) {
-        V row[kV];
-#pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-        __builtin_prefetch(fetch, 0, 2);
-        fetch += fetch_step;
-        b += tile.b_row_stride;
-#pragma GCC unroll 16
-        for (int r = 0; r < kR; ++r) {
-          const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
-#pragma GCC unroll 4
-          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
-        }
-#pragma GCC unroll 8
-        for (int p = 0; p < kPointers; ++p) ++a[p];
-      }
-    }
+    tile.b_ends && !whole ? add_products<true>(tile, sum) : add_products<false>(tile, sum);
   }
 
   if (tile.residual != nullptr) {
@@ -250,6 +262,7 @@ void multiply(const Kernels& kernels, const Product& product) {
     if (product.b_row_stride != 0) {
       tile.b = product.b + column;
       tile.b_row_stride = product.b_row_stride;
+      tile.b_ends = product.b_ends;
     } else {
       const int rows = product.packed_k != 0 ? product.packed_k : product.k;
       tile.b_row_stride = std::int64_t{vectors} * lanes;

@@ -18,8 +18,9 @@ namespace convopt::gemm {
 struct Tile {
   const float* a = nullptr;  ///< rows x k
   std::int64_t a_row_stride = 0;
-  const float* b = nullptr;  ///< k x (vectors * lanes), whole vectors readable
+  const float* b = nullptr;  ///< k x (vectors * lanes), whole vectors readable unless b_ends
   std::int64_t b_row_stride = 0;
+  bool b_ends = false;  ///< nothing can be read behind the last column that exists
   /// Where the reduction goes through B in several segments of k rows: how far from `b` each one
   /// starts. Rows of A are then segments * k long. Null: one segment, at `b`.
   const std::int64_t* segment_offsets = nullptr;
@@ -77,6 +78,7 @@ struct Product {
   std::int64_t a_row_stride = 0;
   const float* b = nullptr;
   std::int64_t b_row_stride = 0;  ///< 0: packed as by pack()
+  bool b_ends = false;            ///< as in Tile; for B that is not packed
   /// Rows of the packed matrix, where the product takes only k of them, from first_k on. 0: k.
   int packed_k = 0, first_k = 0;
   const std::int64_t* segment_offsets = nullptr;  ///< as in Tile; for B that is not packed

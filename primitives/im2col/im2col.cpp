@@ -43,12 +43,14 @@ struct ColumnPlan {
   Sharing sharing;
   int block_inputs;                 ///< input channels whose patches are packed together
   int padded_rows, padded_columns;  ///< of one channel's image section with its padding
+  bool in_place;
 
   ColumnPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
         sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups, most_pixels(kernels),
                 kernels.lanes, kernels.rows[kernels.vectors], context.threads),
-        block_inputs(std::clamp(kReduction / (shape.kh * shape.kw), 1, shape.ic / shape.groups)) {
+        block_inputs(std::clamp(kReduction / (shape.kh * shape.kw), 1, shape.ic / shape.groups)),
+        in_place(image_is_patch_matrix(shape)) {
     const int rows = static_cast<int>(
         std::min<std::int64_t>(shape.oh(), ceil_div(sharing.block_pixels - 1, shape.ow()) + 1));
     padded_rows = (rows - 1) * shape.stride_h + shape.extent_h();
@@ -65,6 +67,7 @@ struct ColumnPlan {
            round_up(sharing.block_pixels, kernels.lanes);
   }
   std::size_t task_floats(const ConvShape& shape) const {
+    if (in_place) return 0;
     const std::int64_t image = std::int64_t{padded_rows} * padded_columns + kChunk;
     return static_cast<std::size_t>(round_up(patch_floats(shape), 16) + round_up(image, 16));
   }
@@ -88,23 +91,23 @@ class ColumnKernel final : public gemm::ProductKernel {
   void compute(const RunArgs& args, const Task& task, float* scratch) const override {
     const TensorView& source = args.sources[0];
     const TensorView& destination = args.destination;
-    const int width = shape_.ow();
-    const bool rows_touch = destination.row_stride == width;
-    if (rows_touch && (!residual_ || args.residual.row_stride == width)) {
-      const bool in_place = image_is_patch_matrix(shape_) && source.row_stride == shape_.iw;
-      compute_pixels(args, task, task.pixel, task.pixels, in_place, scratch);
+    const auto rows_touch = [](const TensorView& view) { return view.row_stride == view.shape.w; };
+    if (rows_touch(destination) && (!residual_ || rows_touch(args.residual)) &&
+        (!plan_.in_place || rows_touch(source))) {
+      compute_pixels(args, task, task.pixel, task.pixels, scratch);
       return;
     }
     // Gaps between rows: one row of the destination at a time.
+    const int width = shape_.ow();
     for (int pixel = task.pixel; pixel < task.pixel + task.pixels;) {
       const int count = std::min(width - pixel % width, task.pixel + task.pixels - pixel);
-      compute_pixels(args, task, pixel, count, false, scratch);
+      compute_pixels(args, task, pixel, count, scratch);
       pixel += count;
     }
   }
 
   // Pixels that lie side by side in the destination.
-  void compute_pixels(const RunArgs& args, const Task& task, int pixel, int pixels, bool in_place,
+  void compute_pixels(const RunArgs& args, const Task& task, int pixel, int pixels,
                       float* scratch) const {
     const TensorView& source = args.sources[0];
     const int channel = task.group * sharing_.channels + task.channel;
@@ -112,6 +115,7 @@ class ColumnKernel final : public gemm::ProductKernel {
     const std::int64_t reduction = std::int64_t{in_channels_} * taps_;
     gemm::Product product;
     product.rows = task.channels;
+    product.columns = pixels;
     product.a_row_stride = reduction;
     product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
     product.c_row_stride = args.destination.channel_stride;
@@ -123,29 +127,21 @@ class ColumnKernel final : public gemm::ProductKernel {
     const float* const weights = weights_.data() + channel * reduction;
     const float* image = source.data + source.offset(task.image, task.group * in_channels_, 0, 0);
 
-    // Whole vectors of pixels straight from the image; the rest would be read beyond its end.
-    const int direct = in_place ? pixels / kernels_.lanes * kernels_.lanes : 0;
-    if (direct > 0) {
-      product.columns = direct;
+    if (plan_.in_place) {
       product.k = in_channels_;
       product.a = weights;
-      product.b = image + pixel;
+      product.b = image + row * source.row_stride + column;
       product.b_row_stride = source.channel_stride;
+      product.b_ends = true;
       set_epilogue(product, true, true, residual);
       gemm::multiply(kernels_, product);
-      product.b_row_stride = 0;
-      product.c += direct;
-      if (residual != nullptr) residual += direct;
-    }
-    if (direct < pixels) {
-      product.columns = pixels - direct;
+    } else {
       product.b = scratch;
       for (int first = 0; first < in_channels_; first += plan_.block_inputs) {
         const int inputs = std::min(plan_.block_inputs, in_channels_ - first);
         product.k = inputs * taps_;
         product.a = weights + std::int64_t{first} * taps_;
-        pack_patches(image + first * source.channel_stride, source, inputs, pixel + direct,
-                     pixels - direct, scratch);
+        pack_patches(image + first * source.channel_stride, source, inputs, pixel, pixels, scratch);
         set_epilogue(product, first == 0, first + inputs == in_channels_, residual);
         gemm::multiply(kernels_, product);
       }
@@ -375,7 +371,7 @@ std::unique_ptr<Primitive> make_im2col(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   info.description = "matrix product of the weights with patches packed from the image";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::gemm;
   info.traits.tile_oc = kernels.rows[kernels.vectors];
   info.traits.tile_pixels = kernels.panel_columns();

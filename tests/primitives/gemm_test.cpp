@@ -29,8 +29,11 @@ struct Ends {
   bool accumulate = false, column_bias = false, row_bias = false, residual = false, clamp = false;
 };
 
+/// B as it comes to a product: packed, in rows of whole vectors, or with nothing behind its rows.
+enum class Form { packed, whole, ending };
+
 // Computes one product whose rows have gaps and compares every value, gaps included.
-void check(Isa isa, int rows, int columns, int k, const Ends& ends, bool packed) {
+void check(Isa isa, int rows, int columns, int k, const Ends& ends, Form form) {
   const gemm::Kernels& kernels = gemm::kernels(isa);
   SCOPED_TRACE(std::string(to_string(isa)) + " rows " + std::to_string(rows) + " columns " +
                std::to_string(columns) + " k " + std::to_string(k) + " seed " +
@@ -72,8 +75,14 @@ void check(Isa isa, int rows, int columns, int k, const Ends& ends, bool packed)
   product.k = k;
   product.a = a.data();
   product.a_row_stride = a_stride;
-  product.b = packed ? panels.data() : b.data();
-  product.b_row_stride = packed ? 0 : b_stride;
+  std::vector<float> ending;
+  for (int i = 0; i < k; ++i) {
+    ending.insert(ending.end(), b.begin() + i * b_stride, b.begin() + i * b_stride + columns);
+  }
+  ending.shrink_to_fit();
+  product.b = form == Form::packed ? panels.data() : form == Form::whole ? b.data() : ending.data();
+  product.b_row_stride = form == Form::packed ? 0 : form == Form::whole ? b_stride : columns;
+  product.b_ends = form == Form::ending;
   product.c = c.data();
   product.c_row_stride = c_stride;
   product.accumulate = ends.accumulate;
@@ -105,9 +114,10 @@ TEST_P(Gemm, EveryTileAndColumnTail) {
   for (int vectors = 1; vectors <= kernels.vectors; ++vectors) {
     for (int rows = 1; rows <= kernels.rows[vectors]; ++rows) {
       ASSERT_NE(kernels.tile[vectors][rows], nullptr);
-      check(GetParam(), rows, vectors * kernels.lanes, 7, {}, true);
+      check(GetParam(), rows, vectors * kernels.lanes, 7, {}, Form::packed);
       for (const int tail : {1, kernels.lanes / 2, kernels.lanes - 1}) {
-        check(GetParam(), rows, vectors * kernels.lanes - tail, 7, {}, true);
+        check(GetParam(), rows, vectors * kernels.lanes - tail, 7, {}, Form::packed);
+        check(GetParam(), rows, vectors * kernels.lanes - tail, 7, {}, Form::ending);
       }
     }
   }
@@ -119,7 +129,7 @@ TEST_P(Gemm, EveryStartAndEnd) {
     for (int bits = 0; bits < 32; ++bits) {
       const Ends ends{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0,
                       (bits & 16) != 0};
-      check(GetParam(), 5, columns, 9, ends, true);
+      check(GetParam(), 5, columns, 9, ends, Form::packed);
     }
   }
 }
@@ -130,15 +140,16 @@ TEST_P(Gemm, ManyTilesAndUnpackedColumns) {
   for (const int rows : {1, 13, 29}) {
     for (const int columns : {wide + 1, 3 * wide - 3, 5 * kernels.lanes}) {
       for (const int k : {1, 64}) {
-        check(GetParam(), rows, columns, k, {.residual = true}, true);
-        check(GetParam(), rows, columns, k, {.row_bias = true}, false);
+        check(GetParam(), rows, columns, k, {.residual = true}, Form::packed);
+        check(GetParam(), rows, columns, k, {.row_bias = true}, Form::whole);
+        check(GetParam(), rows, columns, k, {.row_bias = true}, Form::ending);
       }
     }
   }
 }
 
 TEST_P(Gemm, EmptyReductionLeavesTheBias) {
-  check(GetParam(), 4, 3, 0, {.column_bias = true}, true);
+  check(GetParam(), 4, 3, 0, {.column_bias = true}, Form::packed);
 }
 
 TEST_P(Gemm, SegmentsContinueInA) {

@@ -273,6 +273,16 @@ std::vector<Problem> problems() {
   conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
   conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
   conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
+  conv("depthwise, rows that reach no output", "n1_ic16_ih11_iw9_oc16_kh2_kw3_sh3_sw1_p1_g16");
+  conv("depthwise, padding above two rows", "n1_ic16_ih6_iw9_oc16_kh3_kw3_s2_pt5_pb4_pl1_pr1_g16",
+       {true, relu});
+  conv("groups of 4", "n2_ic24_ih9_iw17_oc24_kh3_kw3_s1_p1_g6", {true, relu});
+  conv("groups of 4, stride 2", "n1_ic20_ih12_iw15_oc20_kh3_kw3_s2_p1_g5");
+  conv("groups of 4, dilation", "n1_ic20_ih11_iw11_oc20_kh3_kw3_s1_p2_d2_g5");
+  conv("groups of 4, any kernel", "n1_ic12_ih8_iw9_oc12_kh2_kw5_s1_pt1_pb0_pl2_pr2_g3");
+  conv("groups of 8", "n1_ic24_ih7_iw14_oc24_kh3_kw3_s1_pt0_pb2_pl1_pr0_g3", {true, relu});
+  conv("groups of 8, stride 2", "n1_ic40_ih13_iw12_oc40_kh3_kw3_s2_p1_g5");
+  conv("groups of 16", "n1_ic48_ih9_iw8_oc48_kh3_kw3_s1_p1_g3", {true, relu});
   conv("1x7", "n1_ic16_ih9_iw15_oc16_kh1_kw7_s1_pt0_pb0_pl3_pr3");
   conv("7x1", "n1_ic16_ih15_iw9_oc16_kh7_kw1_s1_pt3_pb3_pl0_pr0");
   conv("1x3", "n1_ic16_ih9_iw15_oc16_kh1_kw3_s1_pt0_pb0_pl1_pr1");
@@ -301,6 +311,7 @@ std::vector<Problem> problems() {
   conv("one column", "n1_ic16_ih20_iw1_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
   conv("batch 3", "n3_ic16_ih6_iw7_oc32_kh3_kw3_s1_p1");
   conv("batch 3, 1x1", "n3_ic19_ih5_iw5_oc33_kh1_kw1_s1_p0");
+  conv("1x1, groups", "n2_ic21_ih6_iw7_oc33_kh1_kw1_s1_p0_g3", {true, relu});
   conv("one channel", "n1_ic1_ih12_iw12_oc1_kh3_kw3_s1_p1");
   conv("one input channel", "n1_ic1_ih12_iw12_oc32_kh5_kw5_s1_p2");
   conv("three input channels", "n1_ic3_ih24_iw22_oc32_kh3_kw3_s1_p1");
@@ -337,6 +348,7 @@ std::vector<Problem> problems() {
     conv("epilogue, 1x1", "n2_ic32_ih7_iw7_oc64_kh1_kw1_s1_p0", {residual, relu});
     conv("epilogue, stride", "n1_ic16_ih9_iw9_oc48_kh3_kw3_s2_p1", {residual, relu});
     conv("epilogue, groups", "n1_ic32_ih6_iw6_oc32_kh3_kw3_s1_p1_g2", {residual, relu});
+    conv("epilogue, groups of 8", "n1_ic24_ih6_iw6_oc24_kh3_kw3_s1_p1_g3", {residual, relu});
   }
 
   const TensorShape even{2, 32, 7, 8};

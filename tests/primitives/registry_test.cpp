@@ -37,7 +37,21 @@ TEST(OwnPrimitives, HaveReasonsForNotApplying) {
       Workload::conv(ConvShape::parse("n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48").value());
   const Workload grouped =
       Workload::conv(ConvShape::parse("n1_ic20_ih8_iw8_oc20_kh3_kw3_s1_p1_g2").value());
+  const Workload fours =
+      Workload::conv(ConvShape::parse("n1_ic20_ih8_iw8_oc20_kh3_kw3_s1_p1_g5").value());
+  const Workload sixteens =
+      Workload::conv(ConvShape::parse("n1_ic48_ih8_iw8_oc48_kh3_kw3_s1_p1_g3").value());
   for (const auto& primitive : own_primitives(context)) {
+    if (primitive->name() == "grouped_nChw8c") {
+      EXPECT_EQ(primitive->applicability(fours, context).reason, "");
+      EXPECT_NE(primitive->applicability(grouped, context).reason, "");
+      EXPECT_NE(primitive->applicability(depthwise, context).reason, "");
+      EXPECT_NE(primitive->applicability(sixteens, context).reason, "");
+    }
+    if (primitive->name() == "grouped_nhwc") {
+      EXPECT_EQ(static_cast<bool>(primitive->applicability(sixteens, context)),
+                vector_floats(context.isa) == 16);
+    }
     if (primitive->name() == "direct_nhwc") {
       EXPECT_NE(primitive->applicability(depthwise, context).reason, "");
       EXPECT_EQ(primitive->applicability(grouped, context).reason, "");
