@@ -134,7 +134,7 @@ Json content_of(const ModelParts& parts) {
                      {"regret", parts.holdout.regret},
                      {"interval_coverage", parts.info.interval_coverage}};
   const BoosterParameters& p = parts.parameters;
-  json["training"] = {{"rounds", p.rounds}, {"depth", p.depth},
+  json["training"] = {{"rounds", p.rounds}, {"leaves", p.leaves},
                       {"eta", p.eta},       {"min_child_weight", p.min_child_weight},
                       {"lambda", p.lambda}, {"column_share", p.column_share}};
   json["platforms"] = Json::array();
@@ -203,7 +203,7 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
     parts.info.holdout_mdrae = parts.holdout.mdrae;
     const Json& training = json.at("training");
     training.at("rounds").get_to(parts.parameters.rounds);
-    training.at("depth").get_to(parts.parameters.depth);
+    training.at("leaves").get_to(parts.parameters.leaves);
     training.at("eta").get_to(parts.parameters.eta);
     training.at("min_child_weight").get_to(parts.parameters.min_child_weight);
     training.at("lambda").get_to(parts.parameters.lambda);
@@ -307,7 +307,8 @@ FeatureMatrix select_rows(const Dataset& data, std::span<const std::size_t> rows
     const Sample& sample = data.samples[row];
     const PrimitiveInfo& primitive = data.primitives[sample.primitive];
     write_background(background.effects.of(primitive), laws_of[sample.platform]->of(primitive),
-                     sample.terms, sample.log_analytic, std::span(matrix.values).last(matrix.columns));
+                     sample.terms, sample.log_analytic,
+                     std::span(matrix.values).last(matrix.columns));
   }
   return matrix;
 }

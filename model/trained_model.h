@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "convopt/model.hpp"
+#include "model/background.h"
 #include "model/blend.h"
 #include "model/booster.h"
 #include "model/dataset.h"
-#include "model/background.h"
 #include "model/intervals.h"
 
 namespace convopt {

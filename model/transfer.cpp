@@ -36,7 +36,7 @@ constexpr double kFarOff = 2.5;
 BoosterParameters residual_parameters(std::uint64_t seed) {
   BoosterParameters parameters;
   parameters.rounds = 80;
-  parameters.depth = 4;
+  parameters.leaves = 16;
   parameters.eta = 0.08;
   parameters.min_child_weight = 3;
   parameters.seed = seed;
@@ -46,7 +46,7 @@ BoosterParameters residual_parameters(std::uint64_t seed) {
 BoosterParameters scratch_parameters(std::uint64_t seed) {
   BoosterParameters parameters;
   parameters.rounds = 100;
-  parameters.depth = 5;
+  parameters.leaves = 32;
   parameters.eta = 0.2;
   parameters.seed = seed;
   return parameters;
@@ -359,8 +359,7 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
       break;
     case TransferMethod::law:
       learnt.blend = Blend::nothing();
-      learnt.blend.laws.emplace_back(
-          1, Laws::adapt(source_laws(), *data_, rows, kLawDeviation));
+      learnt.blend.laws.emplace_back(1, Laws::adapt(source_laws(), *data_, rows, kLawDeviation));
       break;
     case TransferMethod::law_scratch:
       learnt.blend = Blend::nothing();
@@ -580,8 +579,8 @@ Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
     parts.holdout = comparison->candidates[comparison->chosen].scores;
     parts.info.holdout_mdrae = parts.holdout.mdrae;
   }
-  parts.adapted = Laws::adapt(source.parts().laws_of(data->platforms.front()), *data, rows,
-                              kLawDeviation);
+  parts.adapted =
+      Laws::adapt(source.parts().laws_of(data->platforms.front()), *data, rows, kLawDeviation);
   parts.blend = std::move(learnt->blend);
   Transfer transfer{
       .candidates = comparison->candidates, .shapes = data->groups.size(), .samples = rows.size()};
