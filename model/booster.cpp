@@ -131,7 +131,9 @@ struct Booster::State {
         // The default depends on the number of rows.
         {"tree_method", "hist"},
         {"max_bin", "256"},
-        {"max_depth", std::to_string(p.depth)},
+        {"grow_policy", "lossguide"},
+        {"max_leaves", std::to_string(p.leaves)},
+        {"max_depth", "0"},
         {"eta", std::to_string(p.eta)},
         {"min_child_weight", std::to_string(p.min_child_weight)},
         {"lambda", std::to_string(p.lambda)},

@@ -17,13 +17,11 @@ namespace convopt {
 /// Training uses the calling thread only: on a busy machine the library's OpenMP loops over small
 /// arrays were ten times slower with two threads than with one. Whole models run in parallel.
 struct BoosterParameters {
-  // Trained on one Zen 5 profile and judged on networks: a median error of 8.1 %, against 9.1 %
-  // with depth 5. 300 rounds at 0.1 give 7.9 %, 400 at 0.08 give 7.6 %, at the same regret, and the
-  // model's size, which loading pays for, grows by a third and two thirds. Shares of the features
-  // below 0.6 were no better.
-  int rounds = 200;
-  int depth = 6;
-  double eta = 0.12;
+  // Leaves where they gain most, instead of whole levels: a median error of 6.3 % on networks, at
+  // 32 leaves 7.0 % (Zen 5, AVX-512); see docs/model.md.
+  int rounds = 300;
+  int leaves = 64;  ///< of a tree, however deep
+  double eta = 0.1;
   double min_child_weight = 2.0;
   double lambda = 1.0;
   double column_share = 0.6;  ///< of the features, drawn anew for every tree

@@ -62,7 +62,6 @@ void for_each_feature(Put&& put) {
   put("transform", [=](In in) { return float(traits(in).transform_h); });
   put("tile_outputs", [=](In in) { return float(traits(in).output_h); });
   put("packing", [=](In in) { return float(traits(in).packed_bytes_per_input_byte); });
-  put("primitive_effect", [](In) { return std::numeric_limits<float>::quiet_NaN(); });
 
   // The matrix product inside, and what whole tiles and blocks waste of it.
   put("log_m", [](In in) { return log2_of(in.work.m); });
@@ -129,21 +128,20 @@ std::span<const std::string> feature_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> result;
     for_each_feature([&](const char* name, auto&&) { result.emplace_back(name); });
+    result.emplace_back("primitive_effect");
+    result.emplace_back("law_ratio");
+    for (const std::string_view term : law_term_names()) {
+      result.push_back("law_share_" + std::string(term));
+    }
     return result;
   }();
   return names;
 }
 
-std::size_t effect_column() {
-  static const std::size_t column = static_cast<std::size_t>(
-      std::find(feature_names().begin(), feature_names().end(), "primitive_effect") -
-      feature_names().begin());
-  return column;
-}
-
 void write_features(const FeatureInput& input, std::span<float> row) {
   std::size_t column = 0;
   for_each_feature([&](const char*, auto&& compute) { row[column++] = compute(input); });
+  std::ranges::fill(row.subspan(column), std::numeric_limits<float>::quiet_NaN());
 }
 
 std::vector<double> range_coordinates(const Workload& workload) {

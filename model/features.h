@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/analytic.h"
+#include "model/law.h"
 
 namespace convopt {
 
@@ -13,8 +13,10 @@ namespace convopt {
 /// the features it was trained with.
 std::span<const std::string> feature_names();
 
-/// Column of the primitive's own effect, which training fills in (model/effects.h).
-std::size_t effect_column();
+/// The last columns say what training found out about the primitive: its effect, what its law says
+/// (the logarithm of its time over the analytic time), and the share of each cost in that.
+/// model/background fills them in.
+inline constexpr std::size_t kBackgroundColumns = 2 + kLawTerms;
 
 struct FeatureInput {
   const Workload* workload = nullptr;
@@ -25,7 +27,7 @@ struct FeatureInput {
   AnalyticTime time;
 };
 
-/// Writes one row of feature_names().size() values, finite or NaN.
+/// Writes one row of feature_names().size() values; those of the background are NaN.
 void write_features(const FeatureInput& input, std::span<float> row);
 
 /// What decides whether a workload lies within the range of those a model has seen; all of them

@@ -68,6 +68,16 @@ std::string op_of(const PrimitiveInfo& primitive) { return std::string(to_string
 
 std::string name_of(const PrimitiveInfo& primitive) { return primitive.name; }
 
+// Four digits are more than any times support; a file of them is a third as long to read.
+Law rounded(Law law) {
+  for (double& c : law.coefficients) {
+    if (!(c > 0)) continue;
+    const double scale = std::pow(10, 3 - std::floor(std::log10(c)));
+    c = std::round(c * scale) / scale;
+  }
+  return law;
+}
+
 Law first_principles() {
   Law law;
   law.coefficients.fill(1);
@@ -182,7 +192,7 @@ Law fit_law(std::span<const LawSample> samples, const Law& prior, double deviati
     law = next;
     if (change < 1e-4) break;
   }
-  return law;
+  return rounded(law);
 }
 
 Laws Laws::fit(const Dataset& data, std::span<const std::size_t> rows) {
@@ -238,7 +248,7 @@ Laws Laws::adapt(const Laws& source, const Dataset& data, std::span<const std::s
   }
   const auto adapted = [&](const Law& law, const std::string& op) {
     const auto at = common.find(op);
-    return at == common.end() ? law.scaled(factor) : law.times(at->second);
+    return rounded(at == common.end() ? law.scaled(factor) : law.times(at->second));
   };
 
   Laws laws;

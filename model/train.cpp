@@ -34,20 +34,22 @@ std::vector<Target> targets_of(const Dataset& data, std::span<const std::size_t>
 
 Result<Fit> Fit::train(const Dataset& data, std::span<const std::size_t> rows,
                        const BoosterParameters& parameters) {
-  Effects effects = Effects::fit(data, rows);
-  auto booster = Booster::train(select_rows(data, rows, effects), targets_of(data, rows, effects),
-                                feature_names(), parameters);
+  Background background = Background::fit(data, rows);
+  auto booster =
+      Booster::train(select_rows(data, rows, background),
+                     targets_of(data, rows, background.effects), feature_names(), parameters);
   if (!booster) return booster.error();
-  return Fit{std::move(effects), std::move(*booster)};
+  return Fit{std::move(background), std::move(*booster)};
 }
 
 Result<std::vector<double>> Fit::predict(const Dataset& data,
                                          std::span<const std::size_t> rows) const {
-  const auto trees = booster.predict(select_rows(data, rows, effects));
+  const auto trees = booster.predict(select_rows(data, rows, background));
   if (!trees) return trees.error();
   std::vector<double> result(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    result[i] = effects.of(data.primitives[data.samples[rows[i]].primitive]) + (*trees)[i];
+    const PrimitiveInfo& primitive = data.primitives[data.samples[rows[i]].primitive];
+    result[i] = background.effects.of(primitive) + (*trees)[i];
   }
   return result;
 }
@@ -166,9 +168,7 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
     parts.intervals = Intervals::fit(data, {}, {});
   }
   parts.platforms = data.platforms;
-  parts.primitives = data.primitives;
-  parts.effects = std::move(fit->effects);
-  parts.laws = Laws::fit(data, rows);
+  parts.background = std::move(fit->background);
   parts.ranges = seen_ranges(data);
   parts.parameters = parameters;
   parts.method = "trained";

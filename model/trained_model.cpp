@@ -14,7 +14,7 @@ namespace {
 
 // Changes when older files can no longer be read. A change of the features needs no new number: the
 // file carries their names.
-constexpr std::string_view kSchema = "convopt.model/2";
+constexpr std::string_view kSchema = "convopt.model/3";
 constexpr const char* kContentAttribute = "convopt";
 constexpr const char* kChecksumAttribute = "convopt_checksum";
 // Followed by 16 hexadecimal digits: the hash of the file with zeros in their place. XGBoost's
@@ -134,18 +134,23 @@ Json content_of(const ModelParts& parts) {
                      {"regret", parts.holdout.regret},
                      {"interval_coverage", parts.info.interval_coverage}};
   const BoosterParameters& p = parts.parameters;
-  json["training"] = {{"rounds", p.rounds}, {"depth", p.depth},
+  json["training"] = {{"rounds", p.rounds}, {"leaves", p.leaves},
                       {"eta", p.eta},       {"min_child_weight", p.min_child_weight},
                       {"lambda", p.lambda}, {"column_share", p.column_share}};
   json["platforms"] = Json::array();
   for (const Platform& platform : parts.platforms) json["platforms"].push_back(to_json(platform));
-  json["primitives"] = Json::array();
-  for (const PrimitiveInfo& info : parts.primitives) json["primitives"].push_back(to_json(info));
-  json["effects"] = {{"overall", parts.effects.overall},
-                     {"by_kind", json_of_numbers(parts.effects.by_kind)},
-                     {"by_primitive", json_of_numbers(parts.effects.by_primitive)}};
+  json["primitives"] = parts.info.primitives;
+  const Effects& effects = parts.background.effects;
+  json["effects"] = {{"overall", effects.overall},
+                     {"by_kind", json_of_numbers(effects.by_kind)},
+                     {"by_primitive", json_of_numbers(effects.by_primitive)}};
   json["law_terms"] = law_term_names();
-  json["laws"] = json_of(parts.laws);
+  json["laws"] = json_of(parts.background.laws);
+  json["laws_of_platform"] = Json::object();
+  for (const auto& [id, laws] : parts.background.of_platform) {
+    json["laws_of_platform"][id] = json_of(laws);
+  }
+  json["adapted_laws"] = parts.adapted ? json_of(*parts.adapted) : Json();
   json["blend"] = json_of(parts.blend);
   json["intervals"]["pooled"] = json_of(parts.intervals.pooled);
   json["intervals"]["by_op"] = Json::object();
@@ -198,7 +203,7 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
     parts.info.holdout_mdrae = parts.holdout.mdrae;
     const Json& training = json.at("training");
     training.at("rounds").get_to(parts.parameters.rounds);
-    training.at("depth").get_to(parts.parameters.depth);
+    training.at("leaves").get_to(parts.parameters.leaves);
     training.at("eta").get_to(parts.parameters.eta);
     training.at("min_child_weight").get_to(parts.parameters.min_child_weight);
     training.at("lambda").get_to(parts.parameters.lambda);
@@ -210,22 +215,22 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
       parts.info.platforms.push_back(platform->id());
       parts.platforms.push_back(std::move(*platform));
     }
-    std::set<std::string> primitive_names;
-    for (const Json& entry : json.at("primitives")) {
-      auto info = primitive_info_from_json(entry);
-      if (!info) return bad("is damaged: " + info.error().message);
-      if (primitive_names.insert(info->name).second) parts.info.primitives.push_back(info->name);
-      parts.primitives.push_back(std::move(*info));
-    }
+    json.at("primitives").get_to(parts.info.primitives);
     const Json& effects = json.at("effects");
-    effects.at("overall").get_to(parts.effects.overall);
-    read_numbers(effects.at("by_kind"), parts.effects.by_kind);
-    read_numbers(effects.at("by_primitive"), parts.effects.by_primitive);
+    effects.at("overall").get_to(parts.background.effects.overall);
+    read_numbers(effects.at("by_kind"), parts.background.effects.by_kind);
+    read_numbers(effects.at("by_primitive"), parts.background.effects.by_primitive);
     if (!std::ranges::equal(json.at("law_terms").get<std::vector<std::string>>(),
                             law_term_names())) {
       return bad("has laws of other terms than this version computes; train it again");
     }
-    read(json.at("laws"), parts.laws);
+    read(json.at("laws"), parts.background.laws);
+    for (const auto& [id, laws] : json.at("laws_of_platform").items()) {
+      read(laws, parts.background.of_platform[id]);
+    }
+    if (!json.at("adapted_laws").is_null()) {
+      read(json.at("adapted_laws"), parts.adapted.emplace());
+    }
     if (!read(json.at("blend"), parts.blend)) return bad("is damaged: a field has a wrong length");
     parts.intervals.pooled = range_of(json.at("intervals").at("pooled"));
     for (const auto& [op, range] : json.at("intervals").at("by_op").items()) {
@@ -290,16 +295,20 @@ ModelInfo describe(const Dataset& data, std::uint64_t seed) {
 }
 
 FeatureMatrix select_rows(const Dataset& data, std::span<const std::size_t> rows,
-                          const Effects& effects) {
+                          const Background& background) {
+  std::vector<const Laws*> laws_of;
+  for (const Platform& platform : data.platforms) laws_of.push_back(&background.laws_of(platform));
   FeatureMatrix matrix;
   matrix.columns = data.features.columns;
   matrix.values.reserve(rows.size() * matrix.columns);
   for (const std::size_t row : rows) {
     const auto source = data.features.row(row);
     matrix.values.insert(matrix.values.end(), source.begin(), source.end());
-    const PrimitiveInfo& primitive = data.primitives[data.samples[row].primitive];
-    matrix.values[matrix.values.size() - matrix.columns + effect_column()] =
-        static_cast<float>(effects.of(primitive));
+    const Sample& sample = data.samples[row];
+    const PrimitiveInfo& primitive = data.primitives[sample.primitive];
+    write_background(background.effects.of(primitive), laws_of[sample.platform]->of(primitive),
+                     sample.terms, sample.log_analytic,
+                     std::span(matrix.values).last(matrix.columns));
   }
   return matrix;
 }
@@ -362,11 +371,12 @@ Result<void> TrainedModel::save(const std::filesystem::path& path) const {
 
 Result<std::vector<double>> TrainedModel::log_ratios(const Dataset& data,
                                                      std::span<const std::size_t> rows) const {
-  const auto trees = booster_.predict(select_rows(data, rows, parts_.effects));
+  const auto trees = booster_.predict(select_rows(data, rows, parts_.background));
   if (!trees) return trees.error();
   std::vector<double> result(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    result[i] = parts_.effects.of(data.primitives[data.samples[rows[i]].primitive]) + (*trees)[i];
+    const PrimitiveInfo& primitive = data.primitives[data.samples[rows[i]].primitive];
+    result[i] = parts_.background.effects.of(primitive) + (*trees)[i];
   }
   return result;
 }
@@ -377,14 +387,17 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
   FeatureMatrix features;
   features.columns = feature_names().size();
   features.values.resize(queries.size() * features.columns);
+  const Effects& effects = parts_.background.effects;
+  const Laws& laws = parts_.background.laws_of(platform);
   struct Known {
     double effect = 0;
+    Law law;
     bool known = false;
   };
   // A network asks for few primitives and workloads, many times over.
   std::unordered_map<const PrimitiveInfo*, Known> primitives;
   std::unordered_map<const Workload*, bool> workloads;
-  std::vector<double> log_analytic(queries.size()), effects(queries.size());
+  std::vector<double> log_analytic(queries.size()), effect(queries.size());
   std::vector<LawTerms> terms(queries.size());
   std::vector<Estimate> estimates(queries.size());
 
@@ -401,8 +414,8 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
 
     const auto [primitive, new_primitive] = primitives.try_emplace(input.primitive);
     if (new_primitive) {
-      primitive->second = {parts_.effects.of(*input.primitive),
-                           parts_.effects.knows(*input.primitive)};
+      primitive->second = {effects.of(*input.primitive), laws.of(*input.primitive),
+                           effects.knows(*input.primitive)};
     }
     const auto [workload, new_workload] = workloads.try_emplace(input.workload, false);
     if (new_workload) {
@@ -410,17 +423,17 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
       workload->second =
           range != parts_.ranges.end() && inside(range->second, range_coordinates(*input.workload));
     }
-    effects[i] = primitive->second.effect;
+    effect[i] = primitive->second.effect;
     estimates[i].extrapolated = !primitive->second.known || !workload->second;
     write_features(input, features.row(i));
-    features.row(i)[effect_column()] = static_cast<float>(effects[i]);
+    write_background(effect[i], primitive->second.law, terms[i], log_analytic[i], features.row(i));
   }
 
   const auto trees = booster_.predict(features);
   if (!trees) return trees.error();
   BlendReader blend(parts_.blend);
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    const double log_ns = blend.log_ns({effects[i] + (*trees)[i], log_analytic[i], &terms[i],
+    const double log_ns = blend.log_ns({effect[i] + (*trees)[i], log_analytic[i], &terms[i],
                                         queries[i].workload, queries[i].primitive});
     Intervals::Range range = parts_.intervals.of(queries[i].workload->op);
     if (estimates[i].extrapolated) {

@@ -4,14 +4,15 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "convopt/model.hpp"
+#include "model/background.h"
 #include "model/blend.h"
 #include "model/booster.h"
 #include "model/dataset.h"
-#include "model/effects.h"
 #include "model/intervals.h"
 
 namespace convopt {
@@ -33,15 +34,18 @@ struct HoldoutScores {
 struct ModelParts {
   ModelInfo info;
   std::vector<Platform> platforms;
-  std::vector<PrimitiveInfo> primitives;
-  Effects effects;
-  Laws laws;    ///< of the platforms it was trained on or transferred to
-  Blend blend;  ///< how predictions are put together
+  Background background;
+  Blend blend;                  ///< how predictions are put together
+  std::optional<Laws> adapted;  ///< of the platform it was transferred to
   Intervals intervals;
   SeenRanges ranges;
   HoldoutScores holdout;
   BoosterParameters parameters;
   std::string method;  ///< `trained`, or how it was transferred
+
+  const Laws& laws_of(const Platform& platform) const {
+    return adapted ? *adapted : background.laws_of(platform);
+  }
 };
 
 class TrainedModel final : public PerformanceModel {
@@ -73,8 +77,8 @@ class TrainedModel final : public PerformanceModel {
   std::string bytes_;  ///< the file
 };
 
-/// The rows as the trees see them: features with the effect of each primitive filled in.
+/// The rows as the trees see them: features with the background of each primitive filled in.
 FeatureMatrix select_rows(const Dataset& data, std::span<const std::size_t> rows,
-                          const Effects& effects);
+                          const Background& background);
 
 }  // namespace convopt

@@ -36,7 +36,7 @@ constexpr double kFarOff = 2.5;
 BoosterParameters residual_parameters(std::uint64_t seed) {
   BoosterParameters parameters;
   parameters.rounds = 80;
-  parameters.depth = 4;
+  parameters.leaves = 16;
   parameters.eta = 0.08;
   parameters.min_child_weight = 3;
   parameters.seed = seed;
@@ -46,7 +46,7 @@ BoosterParameters residual_parameters(std::uint64_t seed) {
 BoosterParameters scratch_parameters(std::uint64_t seed) {
   BoosterParameters parameters;
   parameters.rounds = 100;
-  parameters.depth = 5;
+  parameters.leaves = 32;
   parameters.eta = 0.2;
   parameters.seed = seed;
   return parameters;
@@ -128,9 +128,9 @@ void add_primitives(ModelParts& parts, const std::vector<PrimitiveInfo>& more) {
   for (const PrimitiveInfo& primitive : more) {
     if (!known.insert(primitive.name).second) continue;
     parts.info.primitives.push_back(primitive.name);
-    parts.primitives.push_back(primitive);
     // The value it would have anyhow; from now on it is known.
-    parts.effects.by_primitive.try_emplace(primitive.name, parts.effects.of(primitive));
+    Effects& effects = parts.background.effects;
+    effects.by_primitive.try_emplace(primitive.name, effects.of(primitive));
   }
 }
 
@@ -286,7 +286,7 @@ void Adapter::add_slopes(Rows rows, Blend& blend) const {
 // What the source knows beyond its own laws is likely to hold here in part; how large a part, the
 // samples say, held towards a half.
 Blend Adapter::law_and_source(Rows rows) const {
-  const Laws& laws = source_->parts().laws;
+  const Laws& laws = source_laws();
   std::vector<double> beyond;
   for (const std::size_t row : rows) {
     const Sample& sample = data_->samples[row];
@@ -323,15 +323,16 @@ Result<Booster> Adapter::more_trees(Rows rows, const Blend& blend) const {
   // Read from the file's bytes, because folds run at the same time and share the source.
   auto source = Booster::deserialize(source_->bytes());
   if (!source) return source.error();
-  const Effects& effects = source_->parts().effects;
+  const Background& background = source_->parts().background;
   const std::vector<double> left = residuals(blend, rows);
   std::vector<Target> targets;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data_->samples[rows[i]];
-    const double trees = source_ratio_[rows[i]] - effects.of(data_->primitives[sample.primitive]);
+    const double trees =
+        source_ratio_[rows[i]] - background.effects.of(data_->primitives[sample.primitive]);
     targets.push_back({trees + left[i] / blend.slope, sample.relevance, sample.censored});
   }
-  auto boosted = source->booster.boost(select_rows(*data_, rows, effects), targets,
+  auto boosted = source->booster.boost(select_rows(*data_, rows, background), targets,
                                        residual_parameters(seed_));
   if (!boosted) return boosted.error();
   return Result<Booster>(std::move(source->booster));
@@ -358,8 +359,7 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
       break;
     case TransferMethod::law:
       learnt.blend = Blend::nothing();
-      learnt.blend.laws.emplace_back(
-          1, Laws::adapt(source_->parts().laws, *data_, rows, kLawDeviation));
+      learnt.blend.laws.emplace_back(1, Laws::adapt(source_laws(), *data_, rows, kLawDeviation));
       break;
     case TransferMethod::law_scratch:
       learnt.blend = Blend::nothing();
@@ -395,12 +395,12 @@ Result<std::vector<double>> Adapter::predict(const Learnt& learnt, Rows rows) co
     if (!predicted) return predicted.error();
     ratios = std::move(*predicted);
   } else if (learnt.more_trees != nullptr) {
-    const Effects& effects = source_->parts().effects;
-    const auto trees = learnt.more_trees->predict(select_rows(*data_, rows, effects));
+    const Background& background = source_->parts().background;
+    const auto trees = learnt.more_trees->predict(select_rows(*data_, rows, background));
     if (!trees) return trees.error();
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const PrimitiveInfo& primitive = data_->primitives[data_->samples[rows[i]].primitive];
-      ratios.push_back(effects.of(primitive) + (*trees)[i]);
+      ratios.push_back(background.effects.of(primitive) + (*trees)[i]);
     }
   } else {
     for (const std::size_t row : rows) ratios.push_back(source_ratio_[row]);
@@ -579,21 +579,20 @@ Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
     parts.holdout = comparison->candidates[comparison->chosen].scores;
     parts.info.holdout_mdrae = parts.holdout.mdrae;
   }
-  parts.laws = Laws::adapt(source.parts().laws, *data, rows, kLawDeviation);
+  parts.adapted =
+      Laws::adapt(source.parts().laws_of(data->platforms.front()), *data, rows, kLawDeviation);
   parts.blend = std::move(learnt->blend);
   Transfer transfer{
       .candidates = comparison->candidates, .shapes = data->groups.size(), .samples = rows.size()};
   auto model = [&]() -> Result<std::unique_ptr<TrainedModel>> {
     if (learnt->own != nullptr) {
-      parts.primitives = data->primitives;
-      parts.effects = learnt->own->effects;
+      parts.background = learnt->own->background;
       parts.ranges = seen_ranges(*data);
       parts.parameters = scratch_parameters(options.seed);
       return TrainedModel::create(std::move(parts), std::move(learnt->own->booster));
     }
     parts.info.primitives = source.info().primitives;
-    parts.primitives = source.parts().primitives;
-    parts.effects = source.parts().effects;
+    parts.background = source.parts().background;
     parts.ranges = source.parts().ranges;
     parts.parameters = source.parts().parameters;
     merge_ranges(parts.ranges, seen_ranges(*data));

@@ -90,6 +90,7 @@ class Adapter {
  private:
   Adapter(const TrainedModel& source, const Dataset& data, std::uint64_t seed)
       : source_(&source), data_(&data), seed_(seed) {}
+  const Laws& source_laws() const { return source_->parts().laws_of(data_->platforms.front()); }
   double log_ns(BlendReader& reader, double log_ratio, std::size_t row) const;
   std::vector<double> residuals(const Blend& blend, std::span<const std::size_t> rows) const;
   void add_factor(std::span<const std::size_t> rows, Blend& blend) const;
