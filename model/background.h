@@ -14,17 +14,21 @@ namespace convopt {
 
 struct Background {
   Effects effects;
-  Laws laws;  ///< of all platforms together: what holds for a platform that was never seen
-  /// By identifier, where there are several, drawn to the common ones: a model of several platforms
-  /// knows each of them nearly as well as a model of its own would.
+  Laws laws;  ///< of all platforms together
+  /// By identifier, drawn to the common ones: a model of several platforms knows each of them
+  /// nearly as well as a model of its own would.
   std::map<std::string, Laws, std::less<>> of_platform;
 
   static Background fit(const Dataset& data, std::span<const std::size_t> rows);
-  const Laws& laws_of(const Platform& platform) const;
+  /// Null for a platform that was never seen.
+  const Laws* laws_of(const Platform& platform) const;
+  /// That platform's, else the common ones.
+  const Laws& laws_near(const Platform& platform) const;
 };
 
-/// Fills in the last columns of a row of features: see feature_names().
-void write_background(double effect, const Law& law, const LawTerms& terms, double log_analytic,
+/// Fills in the last columns of a row of features: see feature_names(). Without a law, those that
+/// speak of it stay empty.
+void write_background(double effect, const Law* law, const LawTerms& terms, double log_analytic,
                       std::span<float> row);
 
 }  // namespace convopt

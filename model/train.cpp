@@ -36,7 +36,7 @@ Result<Fit> Fit::train(const Dataset& data, std::span<const std::size_t> rows,
                        const BoosterParameters& parameters) {
   Background background = Background::fit(data, rows);
   auto booster =
-      Booster::train(select_rows(data, rows, background),
+      Booster::train(select_rows(data, rows, background, Hide::also_some),
                      targets_of(data, rows, background.effects), feature_names(), parameters);
   if (!booster) return booster.error();
   return Fit{std::move(background), std::move(*booster)};

@@ -44,7 +44,7 @@ struct ModelParts {
   std::string method;  ///< `trained`, or how it was transferred
 
   const Laws& laws_of(const Platform& platform) const {
-    return adapted ? *adapted : background.laws_of(platform);
+    return adapted ? *adapted : background.laws_near(platform);
   }
 };
 
@@ -77,8 +77,13 @@ class TrainedModel final : public PerformanceModel {
   std::string bytes_;  ///< the file
 };
 
+/// Which rows trees see without a law.
+enum class Hide : std::uint8_t {
+  unseen_platforms,  ///< those of platforms that have none
+  also_some,         ///< and some shapes of others: trees learn from these what to do without
+};
 /// The rows as the trees see them: features with the background of each primitive filled in.
 FeatureMatrix select_rows(const Dataset& data, std::span<const std::size_t> rows,
-                          const Background& background);
+                          const Background& background, Hide hide = Hide::unseen_platforms);
 
 }  // namespace convopt
