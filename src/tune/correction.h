@@ -31,6 +31,7 @@ class CorrectedCosts final : public CostSource {
                             const Expectation& expected);
 
   Result<std::vector<Cost>> costs(std::span<const Query> queries) const override;
+  const CostSource& uncorrected() const { return *costs_; }
 
  private:
   void correct(std::span<const Query> queries, std::vector<Cost>& costs) const;

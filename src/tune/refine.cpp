@@ -62,6 +62,18 @@ class OptimisticCosts final : public CostSource {
 // pooling is 60 times as slow at AVX2 as at AVX-512. Added to its deviation; 0.5 to 2 are as good.
 constexpr double kNeverRun = 1;
 
+/// What the corrections are applied to, whatever that is at the time.
+class Uncorrected final : public CostSource {
+ public:
+  explicit Uncorrected(const CorrectedCosts& costs) : costs_(costs) {}
+  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+    return costs_.uncorrected().costs(queries);
+  }
+
+ private:
+  const CorrectedCosts& costs_;
+};
+
 /// Standard deviation of the logarithm, of whose normal distribution the interval holds 90 %.
 double deviation(const Estimate& e) {
   constexpr double kDeviations = 1.645, kLeast = 1e-3;
@@ -183,28 +195,37 @@ Result<Refinement> refine(const Network& network, const Registry& registry, cons
   result.costs = std::make_shared<OptimisticCosts>(corrected, -kCaution);
   // A time that was cut short leaves its prediction standing; it is not asked for again.
   std::unordered_set<std::string> asked;
-  for (const double optimism : kOptimism) {
+  // Times what a plan by these costs hangs on; false if there was no time left for any.
+  const auto settle = [&](const CostSource& by) -> Result<bool> {
     for (;;) {
-      const OptimisticCosts optimistic(corrected, optimism);
-      Result<Problem> problem = build_problem(network, registry, optimistic, options.limits);
+      Result<Problem> problem = build_problem(network, registry, by, options.limits);
       if (!problem) return problem.error();
       Result<Solution> solution = solve(*problem, options.time_limit);
       if (!solution) return solution.error();
       const std::vector<Query> contested = contested_by(*problem, *solution, asked);
-      if (contested.empty()) break;
+      if (contested.empty()) return true;
       result.asked += contested.size();
       ++result.rounds;
       const auto expected = corrected->expect(contested);
       if (!expected) return expected.error();
       Result<const CostSource*> measured = measure(contested);
       if (!measured) return measured.error();
-      if (*measured == nullptr) return result;
+      if (*measured == nullptr) return false;
       const auto learnt = corrected->learn(**measured, contested, *expected);
       if (!learnt) return learnt.error();
       result.timed += *learnt;
     }
+  };
+  for (const double optimism : kOptimism) {
+    const auto settled = settle(OptimisticCosts(corrected, optimism));
+    if (!settled) return settled.error();
+    if (!*settled) return result;
   }
-  result.settled = true;
+  // Whoever plans with these times later knows nothing of the corrections, and shall come to the
+  // same plan.
+  const auto settled = settle(Uncorrected(*corrected));
+  if (!settled) return settled.error();
+  result.settled = *settled;
   return result;
 }
 

@@ -33,10 +33,10 @@ struct Refinement {
 /// faster there, and plans again. The model learns on the way: predictions of what is left are
 /// corrected by the times that arrive. When the best plan consists of measured times, predictions
 /// are taken to be ever more optimistic, down to the lower ends of their intervals, and whatever
-/// would then be chosen is timed, too. That is how bandit algorithms find the best arm by their
-/// confidence bounds (Kalyanakrishnan et al., ICML 2012), with a whole plan as the arm, so that
-/// layouts and fusions are weighed as well. What takes less than a five-hundredth of the plan's
-/// time is left to predictions.
+/// would then be chosen is timed, too; last whatever the uncorrected predictions would choose. That
+/// is how bandit algorithms find the best arm by their confidence bounds (Kalyanakrishnan et al.,
+/// ICML 2012), with a whole plan as the arm, so that layouts and fusions are weighed as well. What
+/// takes less than a five-hundredth of the plan's time is left to predictions.
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,
                           const SelectOptions& options, const MeasureContested& measure);
 
