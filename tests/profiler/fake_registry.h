@@ -1,6 +1,6 @@
 // Primitives for tests of the profiler. All compute the activation in nchw; the name says what else
-// they do: quick, steady, lagging (twice quick), slow (20 times quick), wrong, incomplete, refusing, crashing, hanging,
-// fatal (ends its own process with SIGKILL, as if from outside).
+// they do: quick, steady, lagging (twice quick), slow (20 times quick), wrong, incomplete,
+// refusing, crashing, hanging, fatal (ends its own process with SIGKILL, as if from outside).
 #pragma once
 
 #include <unistd.h>
@@ -72,8 +72,8 @@ class FakePrimitive final : public Primitive {
 class FakeRegistry final : public Registry {
  public:
   explicit FakeRegistry(const Context& context) : context_(context) {
-    for (const char* name : {"quick", "steady", "lagging", "slow", "wrong", "incomplete", "refusing",
-                             "crashing", "hanging", "fatal"}) {
+    for (const char* name : {"quick", "steady", "lagging", "slow", "wrong", "incomplete",
+                             "refusing", "crashing", "hanging", "fatal"}) {
       PrimitiveInfo info;
       info.name = name;
       info.family = "fake";
