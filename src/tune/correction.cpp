@@ -38,10 +38,9 @@ Result<std::size_t> CorrectedCosts::learn(const CostSource& costs, std::span<con
   for (std::size_t i = 0; i < queries.size(); ++i) {
     if ((*now)[i].source == Cost::Source::measured) ++timed;
     // One that was cut short is known to be slower than predicted, at least as slow as that.
-    if (expected.first[i].source != Cost::Source::predicted ||
-        (*now)[i].source < Cost::Source::bound || (*now)[i].source == Cost::Source::predicted) {
-      continue;
-    }
+    const Cost::Source source = (*now)[i].source;
+    const bool seen = source == Cost::Source::measured || source == Cost::Source::bound;
+    if (!seen || expected.first[i].source != Cost::Source::predicted) continue;
     const double log_ns = std::log((*now)[i].estimate.ns);
     Sample sample;
     sample.workload =

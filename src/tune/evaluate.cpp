@@ -201,7 +201,7 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
       regret->optimal = regret->optimal && refined->optimal;
       const double ms = refined->ns / 1e6;
       regret->refined = {regret->optimum_ms > 0 ? ms / regret->optimum_ms : 1, ms, refined->seconds,
-                         refined->refinement.timed, refined->refinement.settled};
+                         refined->timed, refined->settled};
     }
     result.networks.push_back(std::move(*regret));
   }

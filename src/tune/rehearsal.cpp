@@ -1,16 +1,14 @@
 #include "src/tune/rehearsal.h"
 
-#include <chrono>
 #include <unordered_set>
 #include <utility>
 
 #include "profiler/instance.h"
 #include "src/select/problem.h"
+#include "src/tune/refine.h"
 
 namespace convopt {
 namespace {
-
-constexpr std::chrono::seconds kSolveLimit(5);
 
 // What timing takes besides the kernel's own time: for a round a new child process, for a workload
 // tensors, a reference result and emptied caches, for a primitive checking and moving its data.
@@ -101,14 +99,14 @@ Result<Rehearsal> rehearse(const Network& network, const Registry& registry,
     }
     return &known;
   };
-  SelectOptions options;
-  options.time_limit = kSolveLimit;
+  const SelectOptions options;
   auto refinement = refine(network, registry, known, options, measure);
   if (!refinement) return refinement.error();
-  result.refinement = *refinement;
+  result.timed = refinement->timed;
+  result.settled = refinement->settled;
   const auto problem = build_problem(network, registry, *refinement->costs);
   if (!problem) return problem.error();
-  const auto solution = solve(*problem, kSolveLimit);
+  const auto solution = solve(*problem, options.time_limit);
   if (!solution) return solution.error();
   const auto price = price_ns(*problem, solution->assignment, measured);
   if (!price) return price.error();

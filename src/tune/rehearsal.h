@@ -1,6 +1,7 @@
 // What would `select --refine` reach on a machine that is not at hand? Its profile answers for it.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <unordered_map>
 
@@ -8,7 +9,6 @@
 #include "convopt/network.hpp"
 #include "convopt/primitive.hpp"
 #include "src/select/costs.h"
-#include "src/tune/refine.h"
 
 namespace convopt {
 
@@ -25,9 +25,10 @@ class TimingEffort {
 };
 
 struct Rehearsal {
-  Refinement refinement;
-  double seconds = 0;  ///< that measuring would have taken, by `effort`
-  double ns = 0;       ///< of the plan it ends with, in measured times
+  std::size_t timed = 0;  ///< primitives on workloads
+  bool settled = false;   ///< as Refinement::settled
+  double seconds = 0;     ///< that measuring would have taken, by `effort`
+  double ns = 0;          ///< of the plan it ends with, in measured times
   bool optimal = true;
 };
 
