@@ -21,7 +21,7 @@ constexpr int kLine = 64 / sizeof(float);
 constexpr std::int64_t kOperandBytes = 256 * 1024;
 constexpr int kFewestRows = 8, kMostPixels = 256;
 /// Sums cost in proportion to one number of channels what they save in proportion to the other.
-/// Fewer than these were not tried; they win from 512 on.
+/// Fewer than these were not tried; with warm weights they win from 512 on.
 constexpr int kFewestChannels = 64;
 
 /// The products, in the order of the packed weights.
