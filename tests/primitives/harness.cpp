@@ -322,6 +322,10 @@ std::vector<Problem> problems() {
   conv("tiles of seven pixels", "n1_ic24_ih6_iw14_oc64_kh3_kw3_s1_p1", {true, relu});
   conv("tiles of seven pixels, 1x1", "n1_ic80_ih7_iw7_oc64_kh1_kw1_s1_p0", {true, relu});
   conv("many output channels", "n1_ic16_ih4_iw4_oc272_kh1_kw1_s1_p0");
+  conv("1x1, several blocks of pixels", "n1_ic64_ih21_iw25_oc70_kh1_kw1_s1_p0", {true, relu});
+  conv("1x1, halves with tails", "n2_ic70_ih3_iw5_oc77_kh1_kw1_s1_p0",
+       {true, {ActivationKind::sigmoid}});
+  conv("one pixel, halves", "n3_ic64_ih1_iw1_oc64_kh1_kw1_s1_p0", {true, relu});
   const std::vector<Activation> activations = {
       none,
       relu,

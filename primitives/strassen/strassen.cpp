@@ -1,0 +1,266 @@
+// 1x1 convolution as one level of Strassen's matrix product in Winograd's form: pixels, input and
+// output channels in halves, seven products of quarters instead of eight. Of its fifteen sums four
+// are of weights and formed beforehand, six happen where a product is written, and five take a pass
+// of their own: four of quarters of the image, one of a quarter of the result.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "primitives/gemm/gemm.h"
+#include "primitives/gemm/product_kernel.h"
+#include "primitives/own.h"
+#include "primitives/strassen/sums.h"
+
+namespace convopt::strassen {
+namespace {
+
+constexpr int kLine = 64 / sizeof(float);
+/// Rows of a block's half times half of the input channels: what a product reads once for every
+/// panel of weights, and what has to stay in L2 beside a panel. A first guess that was kept: other
+/// sizes were not tried.
+constexpr std::int64_t kOperandBytes = 256 * 1024;
+constexpr int kFewestRows = 8, kMostPixels = 256;
+/// Sums cost in proportion to one number of channels what they save in proportion to the other.
+/// Fewer than these were not tried; with warm weights they win from 512 on.
+constexpr int kFewestChannels = 64;
+
+/// The products, in the order of the packed weights.
+enum Operand { kB11, kB21, kT2, kT1, kB22, kT3, kT4, kProducts };
+
+struct Plan {
+  const gemm::Kernels& kernels;
+  gemm::Sharing sharing;
+  int half_ic, left_oc, right_oc;    ///< left_oc is whole vectors
+  std::int64_t sum_row, result_row;  ///< strides; no power of two, so that rows share no cache set
+
+  Plan(const ConvShape& shape, const Context& context)
+      : kernels(gemm::kernels(context.isa)),
+        sharing(shape.n, shape.oh() * shape.ow(), shape.oc, most_pixels(shape), 2, shape.oc,
+                context.threads),
+        half_ic(shape.ic / 2),
+        left_oc(static_cast<int>(round_up(ceil_div(shape.oc, 2), kernels.lanes))),
+        right_oc(shape.oc - left_oc),
+        sum_row(round_up(half_ic, kLine) + kLine),
+        result_row(round_up(left_oc, kLine) + kLine) {}
+
+  static int most_pixels(const ConvShape& shape) {
+    const std::int64_t fit = kOperandBytes / (shape.ic * std::int64_t{sizeof(float)} / 2);
+    return static_cast<int>(
+        std::min<std::int64_t>(2 * std::max<std::int64_t>(fit, kFewestRows), kMostPixels));
+  }
+  int half_rows() const { return static_cast<int>(ceil_div(sharing.block_pixels, 2)); }
+  std::int64_t sum_floats() const { return half_rows() * sum_row; }
+  std::int64_t result_floats() const { return half_rows() * result_row; }
+  std::size_t task_floats(const ConvShape&) const {
+    return static_cast<std::size_t>(sum_floats() + 4 * result_floats());
+  }
+  std::int64_t matrix_floats() const { return gemm::packed_floats(kernels, half_ic, left_oc); }
+  std::size_t weight_floats(const ConvShape&) const {
+    return static_cast<std::size_t>(kProducts * matrix_floats());
+  }
+};
+
+class StrassenKernel final : public gemm::ProductKernel {
+ public:
+  StrassenKernel(const Workload& workload, const Parameters& parameters, const Context& context,
+                 const Plan& plan)
+      : gemm::ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
+                            plan.weight_floats(workload.shape)),
+        plan_(plan),
+        add_up_(sum_function(context.isa)) {
+    copy_bias(parameters.bias);
+    pack(parameters.weights);
+  }
+
+ private:
+  void pack(const float* weights) {
+    const int k = plan_.half_ic, columns = plan_.left_oc;
+    std::fill_n(weights_.data(), weights_.size(), 0.0F);
+    std::vector<float> rows(static_cast<std::size_t>(columns) * kProducts);
+    for (int i = 0; i < k; ++i) {
+      for (int j = 0; j < columns; ++j) {
+        const float* const left = weights + std::int64_t{j} * shape_.ic + i;
+        const float* const right = left + std::int64_t{columns} * shape_.ic;
+        const bool exists = j < plan_.right_oc;
+        const double b11 = left[0], b21 = left[k];
+        const double b12 = exists ? right[0] : 0, b22 = exists ? right[k] : 0;
+        const double t1 = b12 - b11, t2 = b22 - t1;
+        // The last one with its sign turned, since products are added.
+        const double values[] = {b11, b21, t2, t1, b22, b22 - b12, b21 - t2};
+        for (int p = 0; p < kProducts; ++p) {
+          rows[static_cast<std::size_t>(p * columns + j)] = static_cast<float>(values[p]);
+        }
+      }
+      for (int p = 0; p < kProducts; ++p) {
+        // B22 is used for right columns only.
+        gemm::pack_row(kernels_, k, p == kB22 ? plan_.right_oc : columns, i,
+                       rows.data() + p * columns, weights_.data() + p * plan_.matrix_floats());
+      }
+    }
+  }
+
+  void compute(const RunArgs& args, const gemm::Task& task, float* scratch) const override {
+    const auto evenly_spaced = [](const TensorView& view) {
+      return view.row_stride == view.shape.w * view.column_stride;
+    };
+    const bool even = evenly_spaced(args.sources[0]) && evenly_spaced(args.destination) &&
+                      (!residual_ || evenly_spaced(args.residual));
+    for (int pixel = task.pixel, end = task.pixel + task.pixels; pixel < end;) {
+      const int width = shape_.ow();
+      const int count = even ? end - pixel : std::min(width - pixel % width, end - pixel);
+      compute_pixels(args, task.image, pixel, count, scratch);
+      pixel += count;
+    }
+  }
+
+  // Of an odd number of pixels both halves have the middle one; it is written with the upper half.
+  void compute_pixels(const RunArgs& args, int image, int pixel, int pixels, float* scratch) const {
+    const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
+    const int half = static_cast<int>(ceil_div(pixels, 2)), lower = pixels - half;
+    const TensorView& source = args.sources[0];
+    const std::int64_t a_stride = source.column_stride;
+    const float* const a = source.data + source.offset(image, 0, row, column);
+    const Term a11{a, a_stride}, a12{a + plan_.half_ic, a_stride};
+    const Term a21{a + lower * a_stride, a_stride};
+    const Term a22{a21.data + plan_.half_ic, a_stride};
+
+    float* const s = scratch;
+    float* const w1 = s + plan_.sum_floats();
+    float* const w2 = w1 + plan_.result_floats();
+    float* const w3 = w2 + plan_.result_floats();
+    float* const w4 = w3 + plan_.result_floats();
+    const Term sum{s, plan_.sum_row};
+    const auto add = [&](std::initializer_list<Term> plus, std::initializer_list<Term> minus) {
+      Sum of;
+      of.to = s;
+      of.to_stride = plan_.sum_row;
+      of.rows = half;
+      of.columns = plan_.half_ic;
+      of.plus_count = static_cast<int>(plus.size());
+      of.minus_count = static_cast<int>(minus.size());
+      std::copy(plus.begin(), plus.end(), of.plus);
+      std::copy(minus.begin(), minus.end(), of.minus);
+      add_up_(of);
+    };
+    // to = operand times weights + added
+    const auto multiply = [&](const Term& operand, Operand weights, float* to, const float* added) {
+      gemm::multiply(kernels_, product(operand, weights, to, added, half));
+    };
+    // A quarter of the destination: likewise, with bias, residual and activation.
+    const auto finish = [&](const Term& operand, Operand weights, const float* added, bool below,
+                            bool right) {
+      const int skipped = below ? half - lower : 0;  // the pixel that the upper half wrote
+      const int first = below ? lower + skipped : 0, rows = half - skipped;
+      const int channel = right ? plan_.left_oc : 0;
+      const int columns = right ? plan_.right_oc : plan_.left_oc;
+      const auto corner = [&](const TensorView& view) {
+        return view.data + view.offset(image, channel, row, column) + first * view.column_stride;
+      };
+      float* const to = corner(args.destination);
+      const std::int64_t stride = args.destination.column_stride;
+      const std::int64_t skip = skipped * plan_.result_row;
+      const bool clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
+      Sum of;
+      of.to = to;
+      of.to_stride = stride;
+      of.rows = rows;
+      of.columns = columns;
+      of.clamp = clamp;
+      of.low = last_write_.low;
+      of.high = last_write_.high;
+      if (operand.data != nullptr) {
+        const Term rest{operand.data + skipped * operand.stride, operand.stride};
+        gemm::Product last = product(rest, weights, residual_ ? w4 : to, added + skip, rows);
+        last.columns = columns;
+        last.column_bias = bias_.data() + channel;
+        if (!residual_) {
+          last.c_row_stride = stride;
+          last.clamp = clamp;
+          last.low = last_write_.low;
+          last.high = last_write_.high;
+        }
+        gemm::multiply(kernels_, last);
+        of.plus[of.plus_count++] = {w4, plan_.result_row};
+      } else {
+        of.plus[of.plus_count++] = {w1 + skip, plan_.result_row};
+        of.plus[of.plus_count++] = {w3 + skip, plan_.result_row};
+        of.minus[of.minus_count++] = {w2 + skip, plan_.result_row};
+        of.plus[of.plus_count++] = {bias_.data() + channel, 0};
+      }
+      if (residual_) {
+        of.plus[of.plus_count++] = {corner(args.residual), args.residual.column_stride};
+      }
+      if (residual_ || operand.data == nullptr) add_up_(of);
+      activate_rows(to, stride, rows, columns);
+    };
+
+    multiply(a11, kB11, w1, nullptr);
+    add({a21, a22}, {a11});
+    multiply(sum, kT2, w2, w1);
+    finish(a12, kB21, w1, false, false);
+    add({a21, a22}, {});
+    multiply(sum, kT1, w3, w2);
+    add({a11, a12}, {a21, a22});
+    finish(sum, kB22, w3, false, true);
+    add({a11}, {a21});
+    multiply(sum, kT3, w1, w2);
+    finish(a22, kT4, w1, true, false);
+    finish({}, kProducts, nullptr, true, true);
+  }
+
+  gemm::Product product(const Term& operand, Operand weights, float* to, const float* added,
+                        int rows) const {
+    gemm::Product product;
+    product.rows = rows;
+    product.columns = plan_.left_oc;
+    product.k = plan_.half_ic;
+    product.a = operand.data;
+    product.a_row_stride = operand.stride;
+    product.b = weights_.data() + weights * plan_.matrix_floats();
+    product.c = to;
+    product.c_row_stride = plan_.result_row;
+    product.residual = added;
+    product.residual_row_stride = plan_.result_row;
+    return product;
+  }
+
+  Plan plan_;
+  SumFunction add_up_;
+};
+
+class StrassenPrimitive final : public gemm::ProductPrimitive<StrassenKernel, Plan> {
+ public:
+  using ProductPrimitive::ProductPrimitive;
+
+  Applicability applicability(const Workload& workload, const Context& context) const override {
+    const ConvShape& shape = workload.shape;
+    const bool plain = shape.kh == 1 && shape.kw == 1 && shape.stride_h == 1 &&
+                       shape.stride_w == 1 && shape.pad_top == 0 && shape.pad_bottom == 0 &&
+                       shape.pad_left == 0 && shape.pad_right == 0 && shape.groups == 1;
+    if (!plain) return Applicability::no("only 1x1 of stride 1 without padding and groups");
+    if (shape.ic % 2 != 0) return Applicability::no("an odd number of input channels has no half");
+    if (shape.ic < kFewestChannels || shape.oc < kFewestChannels) {
+      return Applicability::no("too few channels for sums to cost less than they save");
+    }
+    return ProductPrimitive::applicability(workload, context);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_strassen(PrimitiveInfo info, const Context& context,
+                                         std::initializer_list<int>) {
+  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  info.description = "one level of Strassen's matrix product: seven products of quarters";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::gemm;
+  info.traits.tile_oc = kernels.panel_columns();
+  info.traits.tile_pixels = kernels.rows[kernels.vectors];
+  info.traits.packed_bytes_per_input_byte = 1;  // four sums of quarters
+  // Measured 0.6 to 2.4 times direct's error, 512 and 1024 channels, 1.6 in the middle.
+  info.traits.error_amplification = 2;
+  info.traits.strided_views = true;
+  return std::make_unique<StrassenPrimitive>(std::move(info));
+}
+
+}  // namespace convopt::strassen
