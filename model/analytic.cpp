@@ -80,6 +80,7 @@ void spatial_tiles(const ConvShape& s, const Traits& traits, const Tile& tile, W
   const double images = double(s.ic) + s.oc;
 
   work.tiles = tiles;
+  if (traits.block_tiles > 0) work.pixel_tiles = std::ceil(tiles / traits.block_tiles);
   work.m = tiles;
   work.n = double(s.oc) / s.groups;
   work.k = ic;

@@ -28,12 +28,6 @@ class Interner {
   std::unordered_map<std::string, std::size_t> indices_;
 };
 
-std::string group_of(const Workload& workload) {
-  Workload plain = workload;
-  plain.epilogue = {};
-  return plain.text();
-}
-
 // The same name with other traits (a register tile that depends on the ISA) is another entry.
 std::string identity(const PrimitiveInfo& info, const Platform& platform) {
   return info.name + '@' + info.revision + '@' + std::string(to_string(platform.isa));
@@ -76,6 +70,12 @@ void set_relevance(Dataset& data) {
 }
 
 }  // namespace
+
+std::string shape_group(const Workload& workload) {
+  Workload plain = workload;
+  plain.epilogue = {};
+  return plain.text();
+}
 
 std::vector<std::size_t> Dataset::all_rows() const {
   std::vector<std::size_t> rows(samples.size());
@@ -127,7 +127,7 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
       sample.primitive =
           primitives.index(identity(*info->second, header.platform), [&] { return *info->second; });
       sample.workload = workloads.index(m.workload.text(), [&] { return m.workload; });
-      const std::string group = group_of(m.workload);
+      const std::string group = shape_group(m.workload);
       sample.group = groups.index(group, [&] { return group; });
       sample.censored = censored;
       sample.log_ns = std::log(m.median_ns);

@@ -39,6 +39,9 @@ struct Dataset {
   std::vector<std::size_t> all_rows() const;
 };
 
+/// A workload without its epilogue: what says whether a shape was seen.
+std::string shape_group(const Workload& workload);
+
 /// Inapplicable and failed records are dropped. Without `mode`, all runs must share one; with it,
 /// others are left out. Fails if nothing remains.
 Result<Dataset> make_dataset(std::span<const Profile> profiles,

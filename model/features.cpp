@@ -67,6 +67,7 @@ void for_each_feature(Put&& put) {
   put("log_m", [](In in) { return log2_of(in.work.m); });
   put("log_k", [](In in) { return log2_of(in.work.k); });
   put("log_tiles", [](In in) { return log2_of(in.work.tiles); });
+  put("log_weight_passes", [](In in) { return log2_of(in.work.pixel_tiles); });
   put("fill", [](In in) { return float(in.work.fill); });
   put("channel_fill_8", [=](In in) { return fill(shape(in).ic, 8); });
   put("channel_fill_16", [=](In in) { return fill(shape(in).ic, 16); });

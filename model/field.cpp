@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <unordered_map>
 
 namespace convopt {
@@ -9,12 +10,26 @@ namespace {
 
 // More points say little more, and the work grows with their cube.
 constexpr std::size_t kMostPoints = 120;
-// Amplitudes and noises tried; by marginal likelihood one pair is taken for a level. The first
-// amplitude switches the level off.
-constexpr std::array kAmplitudes = {0.0, 0.03, 0.06, 0.12, 0.25};
-constexpr std::array kNoises = {0.03, 0.06, 0.12};
-// Processes and points by which the pair is chosen.
-constexpr std::size_t kJudges = 24, kJudgePoints = 40;
+constexpr int kSweeps = 15;
+constexpr double kLeastWeight = 0.2;
+
+/// What observations may have in common, and standard deviations of it: of what is the same for all
+/// sizes, and of what changes with them.
+struct Level {
+  enum Key : std::uint8_t { workload, all, op, kind, name } key;
+  double constant, changing;
+  bool lasting;  ///< holds for other workloads, too
+};
+static double env(const char* n, double d) {
+  const char* e = getenv(n);
+  return e ? atof(e) : d;
+}
+const double kNoise = env("FN", 0.06);
+const Level kLevels[] = {{Level::all, env("FA", 0.5), 0, true},
+                         {Level::workload, env("FW", 0.05), 0, false},
+                         {Level::op, env("FOC", 0.15), env("FOS", 0.1), true},
+                         {Level::kind, env("FKC", 0.1), env("FKS", 0.1), true},
+                         {Level::name, env("FNC", 0.1), env("FNS", 0.08), true}};
 
 /// Matern, smoothness 3/2.
 double kernel(const FieldPoint& a, const FieldPoint& b) {
@@ -26,54 +41,67 @@ double kernel(const FieldPoint& a, const FieldPoint& b) {
 
 std::string op_key(const PrimitiveInfo& p) { return std::string(to_string(p.op)) + '/'; }
 
-struct Observation {
-  std::size_t point = 0;
-  double value = 0, count = 0;  ///< weighted mean and weight
-};
-using Observations = std::vector<Observation>;
-
-/// Cholesky factor of amplitude^2 K + diag(noise^2 / count); lower triangle, row-major.
-class Factor {
+/// Solves (K + diag(noise^2 / weight)) x = y; K given by a function of two indices.
+class Solver {
  public:
-  Factor(const Observations& seen, std::size_t count, std::span<const double> gram,
-         std::size_t stride, double amplitude, double noise)
+  template <class Kernel>
+  Solver(std::size_t count, std::span<const double> noise_variance, Kernel&& kernel)
       : n_(count), l_(count * count) {
     for (std::size_t i = 0; i < n_; ++i) {
       for (std::size_t j = 0; j <= i; ++j) {
-        double sum = amplitude * amplitude * gram[seen[i].point * stride + seen[j].point];
-        if (i == j) sum += noise * noise / seen[i].count + 1e-9;
+        double sum = kernel(i, j) + (i == j ? noise_variance[i] : 0.0);
         for (std::size_t k = 0; k < j; ++k) sum -= l_[i * n_ + k] * l_[j * n_ + k];
         l_[i * n_ + j] = i == j ? std::sqrt(std::max(sum, 1e-12)) : sum / l_[j * n_ + j];
       }
     }
   }
-  std::vector<double> forward(const Observations& seen) const {
-    std::vector<double> x(n_);
+  std::vector<double> solve(std::vector<double> x) const {
     for (std::size_t i = 0; i < n_; ++i) {
-      double sum = seen[i].value;
-      for (std::size_t k = 0; k < i; ++k) sum -= l_[i * n_ + k] * x[k];
-      x[i] = sum / l_[i * n_ + i];
+      for (std::size_t k = 0; k < i; ++k) x[i] -= l_[i * n_ + k] * x[k];
+      x[i] /= l_[i * n_ + i];
     }
-    return x;
-  }
-  std::vector<double> solve(const Observations& seen) const {
-    std::vector<double> x = forward(seen);
     for (std::size_t i = n_; i-- > 0;) {
       for (std::size_t k = i + 1; k < n_; ++k) x[i] -= l_[k * n_ + i] * x[k];
       x[i] /= l_[i * n_ + i];
     }
     return x;
   }
-  double log_likelihood(const Observations& seen) const {
-    double result = 0;
-    for (const double z : forward(seen)) result -= 0.5 * z * z;
-    for (std::size_t i = 0; i < n_; ++i) result -= std::log(l_[i * n_ + i]);
-    return result;
-  }
 
  private:
   std::size_t n_;
-  std::vector<double> l_;
+  std::vector<double> l_;  // lower triangle, row-major
+};
+
+struct Observation {
+  std::size_t point = 0;
+  const PrimitiveInfo* primitive = nullptr;
+  double value = 0, weight = 0;
+};
+
+std::string key_of(Level::Key key, const Observation& o) {
+  switch (key) {
+    case Level::workload:
+      return std::to_string(o.point);
+    case Level::all:
+      return "";
+    case Level::op:
+      return op_key(*o.primitive);
+    case Level::kind:
+      return kind_of(*o.primitive);
+    case Level::name:
+      return o.primitive->name;
+  }
+  return "";
+}
+
+/// Observations of one level and key: a Gaussian process over the points that they are at.
+struct Part {
+  std::vector<std::size_t> points;                     ///< that occur
+  std::vector<std::vector<std::size_t>> observations;  ///< at each of them
+  std::vector<double> weight;                          ///< of all of these together
+  std::optional<Solver> solver;
+  std::vector<double> solution;  ///< one per point
+  std::vector<double> value;     ///< of the process at each of them
 };
 
 }  // namespace
@@ -92,25 +120,21 @@ Field Field::fit(const Dataset& data, std::span<const std::size_t> rows,
                  std::span<const double> residuals) {
   Field field;
   std::unordered_map<std::size_t, std::size_t> point_of;
-  std::vector<std::size_t> used;
-  std::vector<std::size_t> points;
-  std::vector<double> left;
+  std::vector<Observation> seen;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& s = data.samples[rows[i]];
-    if (s.censored) continue;
-    const auto at = point_of.find(s.workload);
-    std::size_t point = 0;
-    if (at != point_of.end()) {
-      point = at->second;
-    } else {
-      if (field.points.size() >= kMostPoints) continue;
-      point = field.points.size();
-      point_of.emplace(s.workload, point);
+    // A bound that is below what was expected says nothing.
+    if (s.censored && residuals[i] < 0) continue;
+    const auto [at, is_new] = point_of.try_emplace(s.workload, field.points.size());
+    if (is_new) {
+      if (field.points.size() >= kMostPoints) {
+        point_of.erase(at);
+        continue;
+      }
       field.points.push_back(field_point(data.workloads[s.workload]));
     }
-    used.push_back(rows[i]);
-    points.push_back(point);
-    left.push_back(residuals[i]);
+    seen.push_back({at->second, &data.primitives[s.primitive], residuals[i],
+                    std::max(kLeastWeight, s.relevance)});
   }
   const std::size_t n = field.points.size();
   std::vector<double> gram(n * n);
@@ -118,76 +142,84 @@ Field Field::fit(const Dataset& data, std::span<const std::size_t> rows,
     for (std::size_t j = 0; j < n; ++j) gram[i * n + j] = kernel(field.points[i], field.points[j]);
   }
 
-  const auto name_key = [](const PrimitiveInfo& p) { return p.name; };
-  const auto fit_level = [&](auto&& key_of) {
-    std::map<std::string, std::vector<Observation>> sums;
-    std::map<std::string, std::map<std::size_t, Observation>> by_key;
-    for (std::size_t i = 0; i < used.size(); ++i) {
-      const Sample& s = data.samples[used[i]];
-      Observation& o = by_key[key_of(data.primitives[s.primitive])][points[i]];
-      const double weight = std::max(0.2, s.relevance);
-      o.point = points[i];
-      o.value += weight * left[i];
-      o.count += weight;
-    }
-    for (auto& [key, observations] : by_key) {
-      for (auto& [point, o] : observations) {
-        o.value /= o.count;
-        sums[key].push_back(o);
+  std::vector<std::map<std::string, Part>> parts;
+  for (const Level& level : kLevels) {
+    std::map<std::string, Part>& of_level = parts.emplace_back();
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      Part& part = of_level[key_of(level.key, seen[i])];
+      auto at = std::ranges::find(part.points, seen[i].point);
+      const auto index = static_cast<std::size_t>(at - part.points.begin());
+      if (at == part.points.end()) {
+        part.points.push_back(seen[i].point);
+        part.observations.emplace_back();
+        part.weight.push_back(0);
       }
+      part.observations[index].push_back(i);
+      part.weight[index] += seen[i].weight;
     }
-    double best = -INFINITY, amplitude = 0, noise = kNoises[0];
-    for (const double a : kAmplitudes) {
-      for (const double b : kNoises) {
-        double likelihood = 0;
-        std::size_t judges = 0;
-        for (const auto& [key, seen] : sums) {
-          if (++judges > kJudges) break;
-          likelihood +=
-              Factor(seen, std::min(seen.size(), kJudgePoints), gram, n, a, b).log_likelihood(seen);
+    for (auto& [key, part] : of_level) {
+      std::vector<double> variance;
+      for (const double weight : part.weight) variance.push_back(kNoise * kNoise / weight);
+      const auto covariance = [&](std::size_t i, std::size_t j) {
+        return level.constant * level.constant +
+               level.changing * level.changing * gram[part.points[i] * n + part.points[j]];
+      };
+      part.solver.emplace(part.points.size(), variance, covariance);
+      part.value.assign(part.points.size(), 0);
+    }
+  }
+  // What is explained together, found by explaining what the others leave, in turn.
+  std::vector<double> left;
+  for (const Observation& o : seen) left.push_back(o.value);
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    for (std::size_t l = 0; l < parts.size(); ++l) {
+      const Level& level = kLevels[l];
+      for (auto& [key, part] : parts[l]) {
+        std::vector<double> target(part.points.size());
+        for (std::size_t i = 0; i < part.points.size(); ++i) {
+          for (const std::size_t o : part.observations[i]) target[i] += seen[o].weight * left[o];
+          target[i] = target[i] / part.weight[i] + part.value[i];
         }
-        if (likelihood > best) {
-          best = likelihood;
-          amplitude = a;
-          noise = b;
+        part.solution = part.solver->solve(target);
+        for (std::size_t i = 0; i < part.points.size(); ++i) {
+          const double value = target[i] - kNoise * kNoise / part.weight[i] * part.solution[i];
+          for (const std::size_t o : part.observations[i]) left[o] -= value - part.value[i];
+          part.value[i] = value;
         }
       }
+      (void)level;
     }
-    if (amplitude == 0) return;
-    for (const auto& [key, seen] : sums) {
-      const std::vector<double> solution =
-          Factor(seen, seen.size(), gram, n, amplitude, noise).solve(seen);
+  }
+  for (std::size_t l = 0; l < parts.size(); ++l) {
+    const Level& level = kLevels[l];
+    if (!level.lasting) continue;
+    for (const auto& [key, part] : parts[l]) {
       std::vector<double>& factors = field.factors[key];
-      factors.assign(n, 0);
-      for (std::size_t i = 0; i < seen.size(); ++i) {
-        factors[seen[i].point] = amplitude * amplitude * solution[i];
+      factors.resize(n + 1);
+      for (std::size_t i = 0; i < part.points.size(); ++i) {
+        factors[part.points[i]] += level.changing * level.changing * part.solution[i];
+        factors[n] += level.constant * level.constant * part.solution[i];
       }
     }
-    for (std::size_t i = 0; i < used.size(); ++i) {
-      const std::vector<double>& factors =
-          field.factors[key_of(data.primitives[data.samples[used[i]].primitive])];
-      for (std::size_t j = 0; j < n; ++j) left[i] -= factors[j] * gram[points[i] * n + j];
-    }
-  };
-  fit_level(op_key);
-  fit_level(kind_of);
-  fit_level(name_key);
+  }
   return field;
 }
 
 std::vector<double> Field::kernels(const FieldPoint& point) const {
   std::vector<double> result(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) result[i] = kernel(point, points[i]);
+  result.push_back(1);
   return result;
 }
 
 std::vector<double> Field::of(const PrimitiveInfo& primitive) const {
   std::vector<double> result;
-  for (const std::string& key : {op_key(primitive), kind_of(primitive), primitive.name}) {
+  for (const std::string& key :
+       {std::string(), op_key(primitive), kind_of(primitive), primitive.name}) {
     const auto own = factors.find(key);
     if (own == factors.end()) continue;
-    result.resize(points.size());
-    for (std::size_t i = 0; i < points.size(); ++i) result[i] += own->second[i];
+    result.resize(own->second.size());
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] += own->second[i];
   }
   return result;
 }

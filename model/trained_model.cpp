@@ -114,7 +114,7 @@ bool read(const Json& json, Blend& blend) {
     entry.at("points").get_to(field.points);
     for (const auto& [key, factors] : entry.at("factors").items()) {
       factors.get_to(field.factors[key]);
-      if (field.factors[key].size() != field.points.size()) return false;
+      if (field.factors[key].size() != field.points.size() + 1) return false;
     }
   }
   return true;

@@ -146,6 +146,8 @@ std::string_view to_string(TransferMethod method) {
       return "factor-per-primitive";
     case TransferMethod::affine:
       return "affine";
+    case TransferMethod::source_field:
+      return "source-and-field";
     case TransferMethod::law:
       return "law";
     case TransferMethod::law_scratch:
@@ -356,6 +358,10 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
       add_factor(rows, learnt.blend);
       add_slopes(rows, learnt.blend);
       add_factors_per_primitive(rows, learnt.blend);
+      break;
+    case TransferMethod::source_field:
+      add_factor(rows, learnt.blend);
+      learnt.blend.fields.push_back(Field::fit(*data_, rows, residuals(learnt.blend, rows)));
       break;
     case TransferMethod::law:
       learnt.blend = Blend::nothing();

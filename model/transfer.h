@@ -18,6 +18,7 @@ enum class TransferMethod : std::uint8_t {
   factor,                ///< one factor for everything
   factor_per_primitive,  ///< one for each, shrunk to the common one by what the samples tell apart
   affine,                ///< and a power of the predicted ratio and of the size
+  source_field,          ///< the source, and what is smooth in what it misses
   law,                   ///< a law per primitive, drawn to the source's laws
   law_scratch,           ///< laws from these samples alone
   law_and_source,        ///< laws, and a share of what the source knows beyond its own laws
@@ -26,11 +27,18 @@ enum class TransferMethod : std::uint8_t {
   scratch,               ///< trees trained on these samples alone
   stack,                 ///< the mean of all of these, without trees, that are as good as the best
 };
-inline constexpr std::array kTransferMethods = {
-    TransferMethod::zero_shot,      TransferMethod::factor, TransferMethod::factor_per_primitive,
-    TransferMethod::affine,         TransferMethod::law,    TransferMethod::law_scratch,
-    TransferMethod::law_and_source, TransferMethod::field,  TransferMethod::residual,
-    TransferMethod::scratch,        TransferMethod::stack};
+inline constexpr std::array kTransferMethods = {TransferMethod::zero_shot,
+                                                TransferMethod::factor,
+                                                TransferMethod::factor_per_primitive,
+                                                TransferMethod::affine,
+                                                TransferMethod::source_field,
+                                                TransferMethod::law,
+                                                TransferMethod::law_scratch,
+                                                TransferMethod::law_and_source,
+                                                TransferMethod::field,
+                                                TransferMethod::residual,
+                                                TransferMethod::scratch,
+                                                TransferMethod::stack};
 std::string_view to_string(TransferMethod method);
 
 struct TransferOptions {

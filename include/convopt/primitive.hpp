@@ -37,6 +37,9 @@ struct Traits {
   int transform_h = 0, transform_w = 0;  ///< Winograd or FFT: points per transformed tile
   /// Winograd: outputs per tile. Zero for FFT, where they follow from points and kernel.
   int output_h = 0, output_w = 0;
+  /// Winograd: most transformed tiles worked through together; all weights pass by once for each
+  /// such block. Zero: all tiles at once.
+  int block_tiles = 0;
   double packed_bytes_per_input_byte = 0;  ///< copies of the image made while running
   /// Error of a result relative to that of direct convolution in single precision (1). Figures for
   /// Winograd: F(2,3) 1, F(4,3) 3, F(5,3) 4, F(6,3) 8.5. FFT: 1.

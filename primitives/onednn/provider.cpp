@@ -188,9 +188,7 @@ class OneDnnProvider final : public Provider {
     };
     for (const Identity& identity : discover_convolutions()) add(identity);
     for (const Workload& workload : probing_operations()) {
-      for (const Layout layout : kLayouts) {
-        if (offers(workload, layout, layout)) add({workload.op, {}, layout, layout});
-      }
+      for (const Layout layout : layouts_of(workload)) add({workload.op, {}, layout, layout});
     }
     // The source has one pixel, so that every layout would be the same but for its padding.
     if (offers(Workload::fully_connected(1, 64, 32), Layout::nchw, Layout::nchw)) {
@@ -227,6 +225,27 @@ class OneDnnProvider final : public Provider {
   bool offers(const Workload& workload, Layout input, Layout output) {
     return !session_->catalogue.offers({workload, input, output, false, false, context_.threads})
                 .list.empty();
+  }
+
+  /// In which oneDNN computes this. Its reference implementations of what has a window take up to
+  /// sixty times as long as the others (max pooling in nChw16c at AVX2); a model that knows the
+  /// layout from another level would not expect that, so they are left out where another layout has
+  /// something better. Those of softmax are as fast as the rest on what networks end with.
+  std::vector<Layout> layouts_of(const Workload& workload) {
+    const bool has_window = workload.op == Op::lrn || workload.op == Op::max_pool ||
+                            workload.op == Op::avg_pool_include ||
+                            workload.op == Op::avg_pool_exclude;
+    std::vector<Layout> all, better;
+    for (const Layout layout : kLayouts) {
+      const Offers& found =
+          session_->catalogue.offers({workload, layout, layout, false, false, context_.threads});
+      if (found.list.empty()) continue;
+      all.push_back(layout);
+      const std::string& implementation = found.list.front().implementation;
+      const bool reference = implementation.find("ref") != std::string::npos;
+      if (!has_window || !reference) better.push_back(layout);
+    }
+    return better.empty() ? all : better;
   }
 
   /// Ordered by layouts, then by name: an order that does not depend on the library's.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -26,7 +28,7 @@ struct Request {
   std::vector<std::filesystem::path> networks;
   std::string platform, refine;
   bool json = false;
-  bool curve = false;
+  bool curve = false, by_coverage = false;
   int draws = 10;
   std::uint64_t seed = 1;
   std::vector<std::size_t> shapes;
@@ -158,6 +160,7 @@ Json to_json(const Curve& curve) {
   json["sources"] = curve.sources;
   json["shapes"] = curve.shapes;
   json["primitives"] = curve.primitives;
+  json["networks"] = curve.networks;
   json["draws"] = curve.draws;
   json["points"] = Json::array();
   for (const CurvePoint& p : curve.points) {
@@ -168,6 +171,11 @@ Json to_json(const Curve& curve) {
                   {"spearman", p.spearman},
                   {"regret", p.regret},
                   {"worst_regret", p.worst_regret}};
+    if (curve.networks > 0) {
+      point["network_regret"] = p.network_regret;
+      point["worst_draw_network_regret"] = p.worst_draw_network_regret;
+      point["worst_network_regret"] = p.worst_network_regret;
+    }
     if (!p.kept.empty()) {
       point["kept"] = p.kept;
       point["seconds"] = p.seconds;
@@ -180,13 +188,20 @@ Json to_json(const Curve& curve) {
 void print(const Curve& curve) {
   std::printf("%s, learnt from", curve.platform.c_str());
   for (const std::string& source : curve.sources) std::printf(" %s", source.c_str());
-  std::printf("\n%zu shapes, %zu primitives, %d draws; judged on the shapes left\n\n", curve.shapes,
+  std::printf("\n%zu shapes, %zu primitives, %d draws; judged on the shapes left", curve.shapes,
               curve.primitives, curve.draws);
-  std::printf("  %-22s %7s %10s %9s %8s %8s %12s\n", "", "shapes", "error", "(worst)", "regret",
+  if (curve.networks > 0) std::printf(" and on plans of %zu networks", curve.networks);
+  std::printf("\n\n  %-22s %7s %10s %9s %8s %8s %11s", "", "shapes", "error", "(worst)", "regret",
               "(worst)", "rank corr.");
+  if (curve.networks > 0) std::printf(" %9s %8s %8s", "networks", "(draw)", "(worst)");
+  std::printf("\n");
   for (const CurvePoint& p : curve.points) {
-    std::printf("  %-22s %7zu %8.1f %% %7.1f %% %8.4f %8.4f %12.4f", p.method.c_str(), p.shapes,
+    std::printf("  %-22s %7zu %8.1f %% %7.1f %% %8.4f %8.4f %11.4f", p.method.c_str(), p.shapes,
                 100 * p.error, 100 * p.worst_error, p.regret, p.worst_regret, p.spearman);
+    if (curve.networks > 0) {
+      std::printf(" %9.4f %8.4f %8.4f", p.network_regret, p.worst_draw_network_regret,
+                  p.worst_network_regret);
+    }
     if (!p.kept.empty()) {
       std::printf("  %.2f s;", p.seconds);
       for (const auto& [method, count] : p.kept) std::printf(" %s %d", method.c_str(), count);
@@ -196,15 +211,13 @@ void print(const Curve& curve) {
   std::printf("\n");
 }
 
-// One platform after the other is left out, together with what the same machine did at the same
-// level with other numbers of threads: that would be no new platform.
-Result<std::vector<Curve>> leave_one_out(const Request& request,
-                                         const std::vector<std::filesystem::path>& paths,
-                                         const CurveOptions& options) {
-  struct Part {
-    Platform platform;
-    Profile profile;
-  };
+struct Part {
+  Platform platform;
+  Profile profile;
+};
+
+// Everything of a platform together, whichever files it is in.
+Result<std::vector<Part>> load_by_platform(const std::vector<std::filesystem::path>& paths) {
   std::vector<Part> parts;
   for (const auto& path : paths) {
     const auto loaded = load_profile(path);
@@ -212,55 +225,66 @@ Result<std::vector<Curve>> leave_one_out(const Request& request,
     warn(loaded->warnings);
     std::set<std::string> seen;
     for (const RunHeader& header : loaded->profile.runs) {
-      if (!seen.insert(header.platform.id()).second) continue;
-      parts.push_back({header.platform, only_platform(loaded->profile, header.platform.id())});
-    }
-  }
-  std::set<std::string> targets;
-  for (const Part& part : parts) {
-    if (request.platform.empty() || part.platform.id() == request.platform) {
-      targets.insert(part.platform.id());
-    }
-  }
-  std::vector<Curve> curves;
-  for (const std::string& target : targets) {
-    std::vector<Profile> sources;
-    Profile left_out;
-    const Platform* where = nullptr;
-    for (const Part& part : parts) {
-      if (part.platform.id() == target) where = &part.platform;
-    }
-    for (const Part& part : parts) {
-      if (part.platform.id() == target) {
-        left_out.runs.insert(left_out.runs.end(), part.profile.runs.begin(),
-                             part.profile.runs.end());
-        left_out.measurements.insert(left_out.measurements.end(), part.profile.measurements.begin(),
-                                     part.profile.measurements.end());
-      } else if (part.platform.machine_id() != where->machine_id() ||
-                 part.platform.isa != where->isa) {
-        sources.push_back(part.profile);
+      const std::string id = header.platform.id();
+      if (!seen.insert(id).second) continue;
+      Profile own = only_platform(loaded->profile, id);
+      auto part = std::ranges::find_if(parts, [&](const Part& p) { return p.platform.id() == id; });
+      if (part == parts.end()) part = parts.insert(parts.end(), {header.platform, {}});
+      for (RunHeader& run : own.runs) {
+        // Bandwidths measured on another day make it no other machine.
+        run.platform = part->platform;
+        part->profile.runs.push_back(std::move(run));
       }
+      std::ranges::move(own.measurements, std::back_inserter(part->profile.measurements));
     }
-    if (sources.empty()) {
-      return make_error(ErrorCode::usage, "leaving out " + target +
-                                              " leaves nothing to learn from; give profiles of "
-                                              "other platforms as well");
+  }
+  return parts;
+}
+
+// What plans of the networks consist of is learnt from nowhere, so that they are new everywhere.
+Profile without(const Profile& profile, const std::unordered_set<std::string>& shapes) {
+  Profile result;
+  result.runs = profile.runs;
+  for (const Measurement& m : profile.measurements) {
+    if (!shapes.contains(shape_group(m.workload))) result.measurements.push_back(m);
+  }
+  return result;
+}
+
+// The machine at the same level with other numbers of threads is no other platform.
+Result<std::unique_ptr<TrainedModel>> train_without(const Part& target,
+                                                    const std::vector<Part>& parts,
+                                                    const CurveOptions& options) {
+  const NetworkJudge judge(target.profile, target.platform, target.profile.runs.front().timing_mode,
+                           options.networks);
+  std::vector<Profile> sources;
+  for (const Part& part : parts) {
+    if (part.platform.machine_id() != target.platform.machine_id() ||
+        part.platform.isa != target.platform.isa) {
+      sources.push_back(without(part.profile, judge.shapes()));
     }
-    TrainOptions training;
-    training.seed = request.seed;
-    training.threads = options.threads;
-    training.folds = 0;  // nobody asks for its intervals
-    const auto source = train(sources, training);
-    if (!source) return source.error();
-    auto curve = transfer_curve(**source, left_out, options);
-    if (!curve) return curve.error();
-    curves.push_back(std::move(*curve));
   }
-  if (curves.empty()) {
-    return make_error(ErrorCode::usage,
-                      "--platform " + request.platform + " is in none of the profiles");
+  if (sources.empty()) {
+    return make_error(
+        ErrorCode::usage,
+        "leaving out " + target.platform.id() +
+            " leaves nothing to learn from; give profiles of other platforms as well");
   }
-  return curves;
+  TrainOptions training;
+  training.seed = options.seed;
+  training.threads = options.threads;
+  training.folds = 0;  // nobody asks for its intervals
+  return train(sources, training);
+}
+
+Result<std::vector<Network>> networks_of(const Request& request) {
+  std::vector<Network> networks;
+  for (const auto& path : request.networks.empty() ? shipped_networks() : request.networks) {
+    auto network = load_network(path);
+    if (!network) return network.error();
+    networks.push_back(std::move(*network));
+  }
+  return networks;
 }
 
 Result<void> curve_action(const Request& request) {
@@ -268,6 +292,7 @@ Result<void> curve_action(const Request& request) {
   options.draws = request.draws;
   options.seed = request.seed;
   options.threads = default_threads();
+  options.by_coverage = request.by_coverage;
   if (!request.shapes.empty()) options.shapes = request.shapes;
   if (!request.methods.empty()) {
     options.methods.clear();
@@ -282,33 +307,33 @@ Result<void> curve_action(const Request& request) {
                         "convopt evaluate --transfer-curve shows all");
     }
   }
+  const auto networks = networks_of(request);
+  if (!networks) return networks.error();
+  options.networks = *networks;
+
+  // As with load_judged(): what is no profile either was meant to be a model.
+  const auto model = TrainedModel::load(request.model);
+  if (!model && !load_profile(request.model)) return model.error();
+  std::vector<std::filesystem::path> paths = request.profiles;
+  if (!model) paths.insert(paths.begin(), request.model);
+  if (paths.empty()) {
+    return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
+  }
+  const auto parts = load_by_platform(paths);
+  if (!parts) return parts.error();
   std::vector<Curve> curves;
-  const auto source = TrainedModel::load(request.model);
-  if (source) {
-    if (request.profiles.empty()) {
-      return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
-    }
-    for (const auto& path : request.profiles) {
-      const auto loaded = load_profile(path);
-      if (!loaded) return loaded.error();
-      warn(loaded->warnings);
-      for (const Platform& platform :
-           measured_platforms(loaded->profile, (*source)->info().timing_mode)) {
-        if (!request.platform.empty() && platform.id() != request.platform) continue;
-        auto curve =
-            transfer_curve(**source, only_platform(loaded->profile, platform.id()), options);
-        if (!curve) return curve.error();
-        curves.push_back(std::move(*curve));
-      }
-    }
-  } else {
-    // As with load_judged(): what is no profile either was meant to be a model.
-    if (!load_profile(request.model)) return source.error();
-    std::vector<std::filesystem::path> paths = {request.model};
-    paths.insert(paths.end(), request.profiles.begin(), request.profiles.end());
-    auto result = leave_one_out(request, paths, options);
-    if (!result) return result.error();
-    curves = std::move(*result);
+  for (const Part& target : *parts) {
+    if (!request.platform.empty() && target.platform.id() != request.platform) continue;
+    Result<std::unique_ptr<TrainedModel>> source =
+        model ? std::unique_ptr<TrainedModel>() : train_without(target, *parts, options);
+    if (!source) return source.error();
+    auto curve = transfer_curve(model ? **model : **source, target.profile, options);
+    if (!curve) return curve.error();
+    curves.push_back(std::move(*curve));
+  }
+  if (curves.empty()) {
+    return make_error(ErrorCode::usage,
+                      "--platform " + request.platform + " is in none of the profiles");
   }
   if (!request.svg.empty()) {
     if (auto written = write_file_atomically(request.svg, curve_svg(curves)); !written) {
@@ -358,13 +383,9 @@ Result<void> evaluate_action(const Request& request) {
   if (!model) return model.error();
   const auto platform = choose_platform(loaded->profile, (*model)->info().timing_mode, request);
   if (!platform) return platform.error();
-  std::vector<Network> networks;
-  for (const auto& path : request.networks.empty() ? shipped_networks() : request.networks) {
-    auto network = load_network(path);
-    if (!network) return network.error();
-    networks.push_back(std::move(*network));
-  }
-  const auto evaluation = evaluate(**model, loaded->profile, *platform, networks, refine_seconds);
+  const auto networks = networks_of(request);
+  if (!networks) return networks.error();
+  const auto evaluation = evaluate(**model, loaded->profile, *platform, *networks, refine_seconds);
   if (!evaluation) return evaluation.error();
   if (!request.networks.empty() && !evaluation->skipped.empty()) {
     return make_error(ErrorCode::bad_input,
@@ -408,6 +429,10 @@ void add_evaluate(CLI::App& app, Action& action) {
       ->needs(curve);
   verb->add_option("--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.")
       ->delimiter(',')
+      ->needs(curve);
+  verb->add_flag("--by-coverage", request->by_coverage,
+                 "Takes shapes as transfer does, those first that stand for most others, out of a "
+                 "random half, instead of random ones.")
       ->needs(curve);
   verb->add_option("--method", request->methods, "Only this way. Repeatable. Default: all.")
       ->needs(curve);

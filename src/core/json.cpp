@@ -67,6 +67,7 @@ Json to_json(const PrimitiveInfo& info) {
             {"transform_w", t.transform_w},
             {"output_h", t.output_h},
             {"output_w", t.output_w},
+            {"block_tiles", t.block_tiles},
             {"packed_bytes_per_input_byte", t.packed_bytes_per_input_byte},
             {"error_amplification", t.error_amplification},
             {"overwrites_residual", t.overwrites_residual},
@@ -168,6 +169,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     fields.number("transform_w", t.transform_w);
     fields.number("output_h", t.output_h);
     fields.number("output_w", t.output_w);
+    fields.number("block_tiles", t.block_tiles);
     fields.number("packed_bytes_per_input_byte", t.packed_bytes_per_input_byte);
     fields.number("error_amplification", t.error_amplification);
     fields.flag("overwrites_residual", t.overwrites_residual);

@@ -6,8 +6,14 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "model/statistics.h"
+#include "src/tune/coverage.h"
+#include "src/tune/judge.h"
 
 namespace convopt {
 namespace {
@@ -15,24 +21,99 @@ namespace {
 using statistics::mean;
 
 struct Draw {
-  std::vector<std::size_t> training, test;
+  std::vector<std::size_t> training, test, networks;  ///< rows
 };
 
+// What is never learnt from.
+std::vector<bool> marked(const Dataset& data, const std::unordered_set<std::string>& shapes) {
+  std::vector<bool> result;
+  for (const std::string& group : data.groups) result.push_back(shapes.contains(group));
+  return result;
+}
+
 // Seeded shuffle of the shapes of all operations; the first `count` are learnt from.
-Draw draw(const Dataset& data, std::size_t count, std::uint64_t seed) {
-  const auto groups = static_cast<int>(data.groups.size());
+std::vector<std::size_t> random_order(const Dataset& data, const std::vector<bool>& left_out,
+                                      std::uint64_t seed) {
+  std::set<std::size_t> groups;
+  for (std::size_t g = 0; g < data.groups.size(); ++g) {
+    if (!left_out[g]) groups.insert(g);
+  }
   // A fold per group is a seeded order.
-  const std::vector<int> order = fold_of_group(data, groups, seed);
+  const std::vector<int> place = fold_of_group(data, groups, static_cast<int>(groups.size()), seed);
+  std::vector<std::size_t> order(groups.size());
+  for (const std::size_t g : groups) order[static_cast<std::size_t>(place[g])] = g;
+  return order;
+}
+
+// As `transfer` would take them if half of these shapes were all that there are. Operations come in
+// the order of the profile, which is the sampler's.
+std::vector<std::size_t> coverage_order(const Dataset& data, std::vector<std::size_t> groups) {
+  groups.resize((groups.size() + 1) / 2);
+  std::ranges::sort(groups);
+  std::map<std::size_t, const Workload*> pool;
+  for (const Sample& sample : data.samples) {
+    pool.try_emplace(sample.group, &data.workloads[sample.workload]);
+  }
+  std::vector<Workload> workloads;
+  std::map<std::string, std::size_t> group_of;
+  for (const std::size_t group : groups) {
+    workloads.push_back(*pool.at(group));
+    group_of[workloads.back().text()] = group;
+  }
+  std::vector<std::size_t> order;
+  for (const Workload& workload : order_by_coverage(workloads)) {
+    order.push_back(group_of.at(workload.text()));
+  }
+  return order;
+}
+
+Draw draw(const Dataset& data, const std::vector<bool>& left_out, std::size_t count,
+          std::uint64_t seed, bool by_coverage) {
+  std::vector<std::size_t> order = random_order(data, left_out, seed);
+  if (by_coverage) order = coverage_order(data, std::move(order));
+  std::vector<bool> chosen(data.groups.size(), false);
+  for (std::size_t i = 0; i < std::min(count, order.size()); ++i) chosen[order[i]] = true;
   Draw result;
   for (std::size_t row = 0; row < data.samples.size(); ++row) {
-    const bool chosen = order[data.samples[row].group] < static_cast<int>(count);
-    (chosen ? result.training : result.test).push_back(row);
+    const std::size_t group = data.samples[row].group;
+    (left_out[group] ? result.networks
+     : chosen[group] ? result.training
+                     : result.test)
+        .push_back(row);
   }
   return result;
 }
 
+/// Predictions of rows as costs.
+class RowCosts final : public CostSource {
+ public:
+  RowCosts(const Dataset& data, std::span<const std::size_t> rows, std::span<const double> log_ns) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Sample& sample = data.samples[rows[i]];
+      const double ns = std::exp(log_ns[i]);
+      costs_[data.workloads[sample.workload].text() + '\n' +
+             data.primitives[sample.primitive].name] = {
+          Cost::Source::predicted, {ns, ns, ns, false}, {}};
+    }
+  }
+  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+    std::vector<Cost> result;
+    for (const Query& query : queries) {
+      const auto at = costs_.find(query.workload->text() + '\n' + query.primitive->name);
+      result.push_back(at == costs_.end() ? Cost{Cost::Source::unknown, {}, "was not timed"}
+                                          : at->second);
+    }
+    return result;
+  }
+
+ private:
+  std::unordered_map<std::string, Cost> costs_;
+};
+
 struct Scores {
   std::vector<double> errors, regrets, spearmans, seconds;
+  std::vector<double> network_regrets;  ///< a draw's mean over networks
+  double worst_network = 0;
   std::map<std::string, int> kept;
 };
 
@@ -45,6 +126,11 @@ CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores&
   point.regret = mean(scores.regrets);
   point.worst_error = *std::ranges::max_element(scores.errors);
   point.worst_regret = *std::ranges::max_element(scores.regrets);
+  if (!scores.network_regrets.empty()) {
+    point.network_regret = mean(scores.network_regrets);
+    point.worst_draw_network_regret = std::ranges::max(scores.network_regrets);
+    point.worst_network_regret = scores.worst_network;
+  }
   point.kept = scores.kept;
   point.seconds = mean(scores.seconds);
   return point;
@@ -62,22 +148,30 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
   auto adapter = Adapter::create(source, *data, options.seed);
   if (!adapter) return adapter.error();
 
+  const NetworkJudge network_judge(target, data->platforms.front(), source.info().timing_mode,
+                                   options.networks);
+  const std::vector<bool> left_out = marked(*data, network_judge.shapes());
+  const auto pool =
+      static_cast<std::size_t>(std::ranges::count(left_out, false)) / (options.by_coverage ? 2 : 1);
+
   Curve curve;
+  curve.networks = network_judge.networks().size();
   curve.platform = data->platforms.front().id();
   curve.sources = source.info().platforms;
-  curve.shapes = data->groups.size();
+  curve.shapes = static_cast<std::size_t>(std::ranges::count(left_out, false));
   curve.primitives = data->primitives.size();
   curve.draws = options.draws;
   std::vector<std::size_t> sizes;
   for (const std::size_t size : options.shapes) {
     // Something must be left to judge by.
-    if (10 * size <= 9 * data->groups.size()) sizes.push_back(size);
+    if (10 * size <= 9 * pool) sizes.push_back(size);
   }
   std::map<std::pair<std::string, std::size_t>, Scores> scores;
   for (const std::size_t size : sizes) {
-    for (int d = 0; d < options.draws; ++d) {
+    // Nothing is drawn for no shapes.
+    for (int d = 0; d < (size == 0 ? 1 : options.draws); ++d) {
       const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
-      const Draw rows = draw(*data, size, seed);
+      const Draw rows = draw(*data, left_out, size, seed, options.by_coverage);
       const auto judge = [&](const std::string& name, const Learnt& learnt,
                              double seconds) -> Result<void> {
         auto predicted = adapter->predict(learnt, rows.test);
@@ -91,6 +185,19 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
         into.regrets.push_back(s.regret);
         into.spearmans.push_back(s.spearman);
         into.seconds.push_back(seconds);
+        if (!network_judge.networks().empty()) {
+          const auto expected = adapter->predict(learnt, rows.networks);
+          if (!expected) return expected.error();
+          const RowCosts costs(*data, rows.networks, *expected);
+          double sum = 0;
+          for (std::size_t i = 0; i < network_judge.networks().size(); ++i) {
+            const auto regret = network_judge.regret(i, costs);
+            if (!regret) return regret.error();
+            sum += regret->regret;
+            into.worst_network = std::max(into.worst_network, regret->regret);
+          }
+          into.network_regrets.push_back(sum / double(network_judge.networks().size()));
+        }
         if (name == kAutomatic) ++into.kept[std::string(to_string(learnt.method))];
         return {};
       };

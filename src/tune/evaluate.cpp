@@ -8,14 +8,10 @@
 
 #include "model/statistics.h"
 #include "src/select/costs.h"
-#include "src/select/problem.h"
-#include "src/tune/recorded_registry.h"
 #include "src/tune/rehearsal.h"
 
 namespace convopt {
 namespace {
-
-constexpr std::chrono::seconds kSolveLimit(5);
 
 struct Row {
   const Measurement* measurement = nullptr;
@@ -83,29 +79,6 @@ RegretSummary single_regrets(const std::vector<Row>& rows) {
   summary.max = regrets.back();
   summary.sum = chosen / best;
   return summary;
-}
-
-// The optimum by predictions and the optimum by measurements, both over what was measured and both
-// in measured times.
-Result<NetworkRegret> network_regret(const Network& network, const Registry& registry,
-                                     const CostSource& predicted, const CostSource& measured) {
-  const auto truth = build_problem(network, registry, measured);
-  if (!truth) return truth.error();
-  const auto best = solve(*truth, kSolveLimit);
-  if (!best) return best.error();
-  const auto expectation = build_problem(network, registry, CostsWhereKnown(predicted, measured));
-  if (!expectation) return expectation.error();
-  const auto choice = solve(*expectation, kSolveLimit);
-  if (!choice) return choice.error();
-  const auto price = price_ns(*expectation, choice->assignment, measured);
-  if (!price) return price.error();
-  NetworkRegret regret;
-  regret.name = network.name;
-  regret.optimum_ms = best->ns / 1e6;
-  regret.chosen_ms = *price / 1e6;
-  regret.regret = best->ns > 0 ? *price / best->ns : 1;
-  regret.optimal = best->optimal && choice->optimal;
-  return regret;
 }
 
 }  // namespace
@@ -183,20 +156,17 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
   }
   std::ranges::stable_sort(result.primitives, std::ranges::greater(), &PrimitiveError::mdrae);
 
-  const RecordedRegistry registry(profile, platform);
-  const MeasuredCosts measured(profile, platform, mode, registry.libraries());
+  const NetworkJudge judge(profile, platform, mode, networks);
   const PredictedCosts predicted(model, platform);
+  result.skipped = judge.skipped();
   std::optional<TimingEffort> effort;
   if (refine_seconds > 0) effort.emplace(profile, platform, mode);
-  for (const Network& network : networks) {
-    auto regret = network_regret(network, registry, predicted, measured);
-    if (!regret) {
-      result.skipped.push_back(network.name + ": " + regret.error().message);
-      continue;
-    }
+  for (std::size_t i = 0; i < judge.networks().size(); ++i) {
+    auto regret = judge.regret(i, predicted);
+    if (!regret) return regret.error();
     if (effort) {
-      const auto refined =
-          rehearse(network, registry, predicted, measured, *effort, refine_seconds);
+      const auto refined = rehearse(*judge.networks()[i], judge.registry(), predicted,
+                                    judge.measured(), *effort, refine_seconds);
       if (!refined) return refined.error();
       regret->optimal = regret->optimal && refined->optimal;
       const double ms = refined->ns / 1e6;

@@ -2,7 +2,6 @@
 // times. Errors are the diagnosis.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
 #include "convopt/network.hpp"
+#include "src/tune/judge.h"
 
 namespace convopt {
 
@@ -19,21 +19,6 @@ struct RegretSummary {
   double mean = 1, p95 = 1, max = 1;
   double sum = 1;  ///< of all chosen over the sum of all best: large layers count more
   std::size_t workloads = 0;
-};
-
-struct NetworkRegret {
-  std::string name;
-  double regret = 1;  ///< chosen over optimum, conversions and all other operators included
-  double optimum_ms = 0, chosen_ms = 0;
-  bool optimal = true;  ///< all problems were solved to proven optimality
-  /// After `select --refine`, rehearsed with the profile's times.
-  struct Refined {
-    double regret = 1, ms = 0;
-    double seconds = 0;     ///< that measuring would have taken
-    std::size_t timed = 0;  ///< primitives on workloads
-    bool settled = false;   ///< it ended before its time was over
-  };
-  std::optional<Refined> refined;
 };
 
 struct PrimitiveError {
