@@ -1,6 +1,6 @@
-// A smooth function of a workload's sizes that says what laws leave unexplained: a Gaussian process
-// common to an operation, one per kind of primitive, one per primitive, each on what the wider one
-// leaves. How much each may say follows from the samples; it fades away from them.
+// A smooth function of a workload's sizes that says what a prediction leaves unexplained: a sum of
+// Gaussian processes, one common to all, one per operation, per kind of primitive and per
+// primitive, fitted together. Away from the samples it fades to what is the same for all sizes.
 #pragma once
 
 #include <array>
@@ -20,7 +20,8 @@ FieldPoint field_point(const Workload& workload);
 
 struct Field {
   std::vector<FieldPoint> points;
-  /// By operation, kind and name of a primitive: one factor per point of its kernel.
+  /// By operation, kind and name of a primitive, and `all`: one factor per point of its kernel,
+  /// then one that is the same everywhere.
   std::map<std::string, std::vector<double>, std::less<>> factors;
 
   /// `residuals[i]` is the log(measured / expected) of row `rows[i]`.
@@ -28,7 +29,7 @@ struct Field {
                    std::span<const double> residuals);
 
   bool empty() const { return factors.empty(); }
-  /// Kernel between a point and all of `points`: once per workload.
+  /// Kernel between a point and all of `points`, then a 1: once per workload.
   std::vector<double> kernels(const FieldPoint& point) const;
   /// A primitive's factors, of all levels together; empty if none says anything about it.
   std::vector<double> of(const PrimitiveInfo& primitive) const;

@@ -56,6 +56,11 @@ bool has_trees(TransferMethod method) {
   return method == TransferMethod::residual || method == TransferMethod::scratch;
 }
 
+// What the source says of a shape counts in full.
+bool keeps_source(TransferMethod method) {
+  return method <= TransferMethod::source_field || method == TransferMethod::residual;
+}
+
 // By group of shapes: the mean error, fast primitives weighing most, and the logarithm of the
 // regret of choosing among them.
 struct Losses {
@@ -512,9 +517,24 @@ Result<Adapter::Comparison> Adapter::compare(Rows rows, const TransferOptions& o
     };
     const std::size_t nearest = best_by(&Losses::error), ranker = best_by(&Losses::regret);
     const double most_error = kFarOff * mean(losses_of[nearest].error);
+    // Laws forget what the source's trees know of single shapes, and a choice among ten layers does
+    // not show what that costs on networks: they have to be better than the source, not as good.
+    std::size_t of_source = none;
+    for (std::size_t m = 0; m < none; ++m) {
+      if (tried(m) && keeps_source(options.methods[m]) &&
+          (of_source == none || mean(losses_of[m].error) < mean(losses_of[of_source].error))) {
+        of_source = m;
+      }
+    }
+    const auto admitted = [&](std::size_t m) {
+      if (!tried(m) || has_trees(options.methods[m])) return false;
+      if (of_source == none || keeps_source(options.methods[m])) return true;
+      const std::vector<double>&mine = losses_of[m].error, &theirs = losses_of[of_source].error;
+      return mean(mine) < mean(theirs);
+    };
     std::vector<std::size_t> members;
     for (std::size_t m = 0; m < none; ++m) {
-      if (!tried(m) || has_trees(options.methods[m])) continue;
+      if (!admitted(m)) continue;
       if (as_good(&Losses::error, m, nearest) ||
           (as_good(&Losses::regret, m, ranker) && mean(losses_of[m].error) < most_error)) {
         members.push_back(m);

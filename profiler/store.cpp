@@ -153,9 +153,10 @@ class Loader {
       return;
     }
     Measurement& old = profile.measurements[known->second];
-    if (measurement->status == MeasurementStatus::ok || old.status != MeasurementStatus::ok) {
-      old = std::move(*measurement);
-    }
+    const bool is_time = measurement->status == MeasurementStatus::ok;
+    const bool was_time = old.status == MeasurementStatus::ok;
+    if (options_.fastest && is_time && was_time && measurement->median_ns > old.median_ns) return;
+    if (is_time || !was_time) old = std::move(*measurement);
   }
 
   void warn(const std::string& where, const std::string& why) {
@@ -298,9 +299,10 @@ Result<void> ProfileWriter::write_line(std::string line) {
 }
 
 Result<std::vector<std::string>> merge_profiles(const std::vector<fs::path>& inputs,
-                                                const fs::path& output) {
-  const LoadOptions everything;
-  Loader loader(everything);
+                                                const fs::path& output, bool fastest) {
+  LoadOptions options;
+  options.fastest = fastest;
+  Loader loader(options);
   for (const auto& input : inputs) {
     if (auto added = loader.add(input); !added) return added.error();
   }

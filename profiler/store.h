@@ -23,6 +23,8 @@ struct LoadOptions {
   /// Only these workloads (canonical text); the other lines are passed over without being parsed,
   /// which makes reading a few layers out of a large profile fast. Null: all.
   const std::unordered_set<std::string>* workloads = nullptr;
+  /// Of several `ok` records with one key that with the lowest time counts, not the last one.
+  bool fastest = false;
 };
 
 /// Reads a profile, plain or compressed (gzip). Of several records with one key the last `ok` one
@@ -58,10 +60,12 @@ class ProfileWriter {
 };
 
 /// All runs of the files in order, without duplicates (see load_profile) and without headers that
-/// nothing refers to, written as a whole to `output`; compressed if its name ends in .gz.
+/// nothing refers to, written as a whole to `output`; compressed if its name ends in .gz. With
+/// `fastest`, of several times of the same (see measurement_key) only the lowest is kept.
 /// Returns the warnings about what was left out.
 Result<std::vector<std::string>> merge_profiles(const std::vector<std::filesystem::path>& inputs,
-                                                const std::filesystem::path& output);
+                                                const std::filesystem::path& output,
+                                                bool fastest = false);
 
 /// Where the profile of a platform is kept: local_data_dir()/profiles/<platform id>.jsonl, with `-`
 /// for every `/` of the id.

@@ -48,9 +48,18 @@ double price_of(const Workload& workload) {
   return 1 + (workload.has_weights() ? workload.shape.flops() / kFlopsLikePreparing : 0.0);
 }
 
+/// What it is worth to stand close to a workload: large layers take most of a network's time, and
+/// without this the first ten of a pool are so small that they say more of calls than of kernels.
+double weight_of(const Workload& workload) {
+  return std::sqrt(workload.has_weights() ? workload.shape.flops()
+                                          : double(workload.output().elements()));
+}
+
 std::vector<std::size_t> order(const std::vector<const Workload*>& pool) {
   std::vector<Point> points;
   for (const Workload* workload : pool) points.push_back(point_of(*workload));
+  std::vector<double> weights;
+  for (const Workload* workload : pool) weights.push_back(weight_of(*workload));
   // Farther away than anything within reach: the first one taken is the best for all.
   constexpr double kFar = 10;
   std::vector<double> nearest(pool.size(), kFar);
@@ -70,7 +79,7 @@ std::vector<std::size_t> order(const std::vector<const Workload*>& pool) {
       if (top == best || gain[top] <= best_gain) break;
       double sum = 0;
       for (std::size_t i = 0; i < pool.size(); ++i) {
-        sum += std::max(0.0, nearest[i] - distance(points[top], points[i]));
+        sum += weights[i] * std::max(0.0, nearest[i] - distance(points[top], points[i]));
       }
       gain[top] = sum / price_of(*pool[top]);
       if (gain[top] > best_gain) {

@@ -177,6 +177,25 @@ TEST_F(Store, TwoProcessesWriteOneFile) {
   EXPECT_TRUE(loaded->warnings.empty());
 }
 
+TEST_F(Store, MergesKeepingTheFastest) {
+  write({measurement(8, 100), measurement(16, 200)});
+  const fs::path first = folder_ / "first.jsonl";
+  fs::rename(path_, first);
+  header_.run = "run2";
+  write({measurement(8, 150), measurement(16, 150)});
+  const fs::path merged = folder_ / "merged.jsonl";
+  const auto times = [&](bool fastest) {
+    EXPECT_TRUE(merge_profiles({first, path_}, merged, fastest).ok());
+    const auto loaded = load_profile(merged);
+    EXPECT_TRUE(loaded.ok());
+    std::vector<double> result;
+    for (const Measurement& m : loaded->profile.measurements) result.push_back(m.median_ns);
+    return result;
+  };
+  EXPECT_EQ(times(false), (std::vector<double>{150, 150}));
+  EXPECT_EQ(times(true), (std::vector<double>{100, 150}));
+}
+
 TEST_F(Store, MergesCompressesAndReadsBack) {
   write({measurement(8, 100), measurement(16, 200)});
   const fs::path first = folder_ / "first.jsonl";
