@@ -29,8 +29,8 @@ constexpr Level kLevels[] = {
     {Level::Key::all, 0.5, 0, true},
     {Level::Key::workload, 0, 0, false},  // its times are taken together, and err together
     {Level::Key::op, 0.15, 0.1, true},
-    {Level::Key::kind, 0.1, 0.1, true},
-    {Level::Key::name, 0.2, 0.08, true}};
+    {Level::Key::kind, 0.07, 0.07, true},
+    {Level::Key::name, 0.1, 0.05, true}};
 /// Tried: times what changes with size, and noise of a time by itself. One pair is taken by the
 /// likelihood of primitives' observations, of so many and so many points each.
 constexpr std::array kScales = {0.5, 1.0, 2.0, 4.0};

@@ -171,6 +171,25 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   for (const auto& point : curves[0]["points"]) {
     EXPECT_GE(point["worst_regret"].get<double>(), point["regret"].get<double>()) << point;
     EXPECT_GE(point["regret"].get<double>(), 1.0) << point;
+    EXPECT_FALSE(point.contains("network_regret")) << point;
+  }
+
+  // Where profiles of one machine hold a network and more, the network is never learnt from.
+  const std::string more = shell_->file("more.jsonl");
+  ASSERT_EQ(run("profile --threads 1 --quiet --configs 12 --ops convert --allow layout -o " + more),
+            0)
+      << shell_->err();
+  ASSERT_EQ(run("evaluate --transfer-curve --by-coverage --draws 2 --shapes 0,3 --json " + model_ +
+                " " + profile_ + " " + more + " --network " + network_),
+            0)
+      << shell_->err();
+  const auto judged = shell_->out_json()["curves"][0];
+  EXPECT_EQ(judged["networks"], 1);
+  EXPECT_LE(judged["shapes"].get<int>(), 12);
+  ASSERT_GT(judged["points"].size(), 2U);
+  for (const auto& point : judged["points"]) {
+    EXPECT_GE(point["network_regret"].get<double>(), 1.0) << point;
+    EXPECT_GE(point["worst_network_regret"].get<double>(), point["network_regret"].get<double>());
   }
 }
 
