@@ -14,7 +14,7 @@ namespace {
 
 // Changes when older files can no longer be read. A change of the features needs no new number: the
 // file carries their names.
-constexpr std::string_view kSchema = "convopt.model/3";
+constexpr std::string_view kSchema = "convopt.model/4";
 // Every so many shapes one is learnt from without laws. With none, a model of Zen 5 is wrong by 50
 // % on Zen 4, whose laws it does not know, instead of by 21 %.
 constexpr std::size_t kHiddenStep = 3;
@@ -156,6 +156,7 @@ Json content_of(const ModelParts& parts) {
   json["adapted_laws"] = parts.adapted ? json_of(*parts.adapted) : Json();
   json["blend"] = json_of(parts.blend);
   json["intervals"]["pooled"] = json_of(parts.intervals.pooled);
+  json["intervals"]["width"] = json_of_numbers(parts.intervals.width);
   json["intervals"]["by_op"] = Json::object();
   for (const auto& [op, range] : parts.intervals.by_op) {
     json["intervals"]["by_op"][op] = json_of(range);
@@ -236,6 +237,7 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
     }
     if (!read(json.at("blend"), parts.blend)) return bad("is damaged: a field has a wrong length");
     parts.intervals.pooled = range_of(json.at("intervals").at("pooled"));
+    read_numbers(json.at("intervals").at("width"), parts.intervals.width);
     for (const auto& [op, range] : json.at("intervals").at("by_op").items()) {
       parts.intervals.by_op[op] = range_of(range);
     }
@@ -443,7 +445,7 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
   for (std::size_t i = 0; i < queries.size(); ++i) {
     const double log_ns = blend.log_ns({effect[i] + (*trees)[i], log_analytic[i], &terms[i],
                                         queries[i].workload, queries[i].primitive});
-    Intervals::Range range = parts_.intervals.of(queries[i].workload->op);
+    Intervals::Range range = parts_.intervals.of(*queries[i].primitive);
     if (estimates[i].extrapolated) {
       // Coverage is stated for what was seen; outside, twice the width is a guess that errs on the
       // wide side.
