@@ -174,7 +174,7 @@ TEST_F(ModelFile, RefusesOtherFeaturesAndOtherSchemas) {
   EXPECT_NE(load_model(path_).error().message.find("features"), std::string::npos);
 
   std::string newer = bytes;
-  newer.replace(newer.find("convopt.model/3"), 15, "convopt.model/9");
+  newer.replace(newer.find("convopt.model/4"), 15, "convopt.model/9");
   write(reseal(newer));
   expect_bad_input();
   EXPECT_NE(load_model(path_).error().message.find("convopt.model/9"), std::string::npos);
