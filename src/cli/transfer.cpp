@@ -1,12 +1,15 @@
 #include "src/tune/transfer.h"
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
+#include "src/cli/planning.h"
 #include "src/cli/progress.h"
 #include "src/tune/places.h"
 
@@ -16,6 +19,7 @@ namespace {
 struct Request {
   ContextOptions context;
   std::filesystem::path from, profile, output;
+  std::vector<std::filesystem::path> networks;
   std::string budget = "30s";
   std::uint64_t seed = 1;
   bool json = false, quiet = false;
@@ -63,6 +67,25 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
               transfer.model->parts().method.c_str(), output.string().c_str());
 }
 
+// Times what the plans of these networks hang on, by the model of the first samples, into this
+// machine's profile.
+Result<void> time_contested(const Request& request, const std::filesystem::path& model,
+                            double seconds) {
+  for (const auto& network : request.networks) {
+    PlanningOptions options;
+    options.context = request.context;
+    options.network = network;
+    options.model = model;
+    const auto planning = Planning::load(options);
+    if (!planning) return planning.error();
+    const auto refined = (*planning)->refine(seconds / double(request.networks.size()));
+    if (!refined) return refined.error();
+    note(network.filename().string() + ": timed " + std::to_string(refined->timed) +
+         " primitives that its plan hangs on");
+  }
+  return {};
+}
+
 Result<void> transfer_action(const Request& request) {
   const auto context = request.context.context();
   if (!context) return context.error();
@@ -72,21 +95,37 @@ Result<void> transfer_action(const Request& request) {
       TrainedModel::load(request.from.empty() ? default_model_path() : request.from);
   if (!source) return source.error();
 
+  // Before a second is spent on samples.
+  for (const auto& network : request.networks) {
+    if (const auto readable = load_network(network); !readable) return readable.error();
+  }
   TransferRequest what;
   what.context = *context;
-  what.budget_seconds = *budget;
+  // As much for shapes that stand for all others as for what these networks' plans hang on.
+  what.budget_seconds = request.networks.empty() ? *budget : *budget / 2;
   what.seed = request.seed;
   what.profile = request.profile;
   what.stop = &stop_on_signal();
   Progress progress(request.quiet);
   what.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  const auto outcome = transfer(**source, what);
+  auto outcome = transfer(**source, what);
   progress.finish();
   if (!outcome) return outcome.error();
   warn(outcome->warnings);
   const std::filesystem::path output =
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
   if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
+  if (!request.networks.empty()) {
+    const auto start = std::chrono::steady_clock::now();
+    if (auto timed = time_contested(request, output, *budget / 2); !timed) return timed;
+    const std::chrono::duration<double> contested = std::chrono::steady_clock::now() - start;
+    const double seconds = outcome->profile_seconds + contested.count();
+    what.profile = outcome->profile;
+    outcome = transfer(**source, what);
+    if (!outcome) return outcome.error();
+    outcome->profile_seconds = seconds;
+    if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
+  }
   if (request.json) {
     return write_output("", to_json(*outcome, **source, output).dump(2) + "\n");
   }
@@ -105,6 +144,10 @@ void add_transfer(CLI::App& app, Action& action) {
       verb->add_option("--profile", request->profile, "Uses these times; profiles nothing.");
   verb->add_option("--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
       ->capture_default_str()
+      ->excludes(profile);
+  verb->add_option("--network", request->networks,
+                   "Half of the time goes to what the plan of this network hangs on. Repeatable.")
+      ->allow_extra_args(false)
       ->excludes(profile);
   verb->add_option("-o,--output", request->output,
                    "The model to write (.ubj). Default: this machine's own place.");

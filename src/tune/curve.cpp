@@ -110,11 +110,49 @@ class RowCosts final : public CostSource {
   std::unordered_map<std::string, Cost> costs_;
 };
 
+/// One draw: on the shapes left, and of each network.
+struct Judgement {
+  HoldoutScores shapes;
+  std::vector<double> networks;  ///< regrets
+};
+
+Result<Judgement> judge(const Adapter& adapter, const NetworkJudge& networks, const Learnt& learnt,
+                        const Draw& rows) {
+  const Dataset& data = adapter.data();
+  auto predicted = adapter.predict(learnt, rows.test);
+  if (!predicted) return predicted.error();
+  for (std::size_t i = 0; i < rows.test.size(); ++i) {
+    (*predicted)[i] = data.samples[rows.test[i]].log_ns - (*predicted)[i];
+  }
+  Judgement result;
+  result.shapes = score(data, rows.test, *predicted);
+  if (networks.networks().empty()) return result;
+  const auto expected = adapter.predict(learnt, rows.networks);
+  if (!expected) return expected.error();
+  const RowCosts costs(data, rows.networks, *expected);
+  for (std::size_t i = 0; i < networks.networks().size(); ++i) {
+    const auto regret = networks.regret(i, costs);
+    if (!regret) return regret.error();
+    result.networks.push_back(regret->regret);
+  }
+  return result;
+}
+
+/// Of all draws.
 struct Scores {
   std::vector<double> errors, regrets, spearmans, seconds;
   std::vector<double> network_regrets;  ///< a draw's mean over networks
   double worst_network = 0;
   std::map<std::string, int> kept;
+
+  void add(const Judgement& judgement) {
+    errors.push_back(judgement.shapes.mdrae);
+    regrets.push_back(judgement.shapes.regret);
+    spearmans.push_back(judgement.shapes.spearman);
+    if (judgement.networks.empty()) return;
+    network_regrets.push_back(mean(judgement.networks));
+    worst_network = std::max(worst_network, std::ranges::max(judgement.networks));
+  }
 };
 
 CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores& scores) {
@@ -132,7 +170,7 @@ CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores&
     point.worst_network_regret = scores.worst_network;
   }
   point.kept = scores.kept;
-  point.seconds = mean(scores.seconds);
+  if (!scores.seconds.empty()) point.seconds = mean(scores.seconds);
   return point;
 }
 
@@ -148,14 +186,14 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
   auto adapter = Adapter::create(source, *data, options.seed);
   if (!adapter) return adapter.error();
 
-  const NetworkJudge network_judge(target, data->platforms.front(), source.info().timing_mode,
-                                   options.networks);
-  const std::vector<bool> left_out = marked(*data, network_judge.shapes());
+  const NetworkJudge networks(target, data->platforms.front(), source.info().timing_mode,
+                              options.networks);
+  const std::vector<bool> left_out = marked(*data, networks.shapes());
   const auto pool =
       static_cast<std::size_t>(std::ranges::count(left_out, false)) / (options.by_coverage ? 2 : 1);
 
   Curve curve;
-  curve.networks = network_judge.networks().size();
+  curve.networks = networks.networks().size();
   curve.platform = data->platforms.front().id();
   curve.sources = source.info().platforms;
   curve.shapes = static_cast<std::size_t>(std::ranges::count(left_out, false));
@@ -172,59 +210,32 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
     for (int d = 0; d < (size == 0 ? 1 : options.draws); ++d) {
       const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
       const Draw rows = draw(*data, left_out, size, seed, options.by_coverage);
-      const auto judge = [&](const std::string& name, const Learnt& learnt,
-                             double seconds) -> Result<void> {
-        auto predicted = adapter->predict(learnt, rows.test);
-        if (!predicted) return predicted.error();
-        for (std::size_t i = 0; i < rows.test.size(); ++i) {
-          (*predicted)[i] = data->samples[rows.test[i]].log_ns - (*predicted)[i];
-        }
-        const HoldoutScores s = score(*data, rows.test, *predicted);
-        Scores& into = scores[{name, size}];
-        into.errors.push_back(s.mdrae);
-        into.regrets.push_back(s.regret);
-        into.spearmans.push_back(s.spearman);
-        into.seconds.push_back(seconds);
-        if (!network_judge.networks().empty()) {
-          const auto expected = adapter->predict(learnt, rows.networks);
-          if (!expected) return expected.error();
-          const RowCosts costs(*data, rows.networks, *expected);
-          double sum = 0;
-          for (std::size_t i = 0; i < network_judge.networks().size(); ++i) {
-            const auto regret = network_judge.regret(i, costs);
-            if (!regret) return regret.error();
-            sum += regret->regret;
-            into.worst_network = std::max(into.worst_network, regret->regret);
-          }
-          into.network_regrets.push_back(sum / double(network_judge.networks().size()));
-        }
-        if (name == kAutomatic) ++into.kept[std::string(to_string(learnt.method))];
-        return {};
-      };
       for (const TransferMethod method : options.methods) {
         if (method == TransferMethod::stack) continue;
         if (size == 0 && method != TransferMethod::zero_shot) continue;
         const auto learnt = adapter->learn(method, rows.training);
         if (!learnt) return learnt.error();
-        if (auto judged = judge(std::string(to_string(method)), *learnt, 0); !judged) {
-          return judged.error();
-        }
+        const auto judged = judge(*adapter, networks, *learnt, rows);
+        if (!judged) return judged.error();
+        scores[{std::string(to_string(method)), size}].add(*judged);
       }
-      if (size > 0) {
-        const auto start = std::chrono::steady_clock::now();
-        TransferOptions choice;
-        choice.seed = seed;
-        choice.threads = options.threads;
-        choice.methods = options.methods;
-        const auto comparison = adapter->compare(rows.training, choice);
-        if (!comparison) return comparison.error();
-        const auto learnt = adapter->learn(*comparison, rows.training);
-        if (!learnt) return learnt.error();
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-        if (auto judged = judge(kAutomatic, *learnt, took.count()); !judged) {
-          return judged.error();
-        }
-      }
+      if (size == 0) continue;
+      const auto start = std::chrono::steady_clock::now();
+      TransferOptions choice;
+      choice.seed = seed;
+      choice.threads = options.threads;
+      choice.methods = options.methods;
+      const auto comparison = adapter->compare(rows.training, choice);
+      if (!comparison) return comparison.error();
+      const auto learnt = adapter->learn(*comparison, rows.training);
+      if (!learnt) return learnt.error();
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      const auto judged = judge(*adapter, networks, *learnt, rows);
+      if (!judged) return judged.error();
+      Scores& automatic = scores[{kAutomatic, size}];
+      automatic.add(*judged);
+      automatic.seconds.push_back(took.count());
+      ++automatic.kept[std::string(to_string(learnt->method))];
     }
   }
   std::vector<std::string> names;
@@ -248,10 +259,10 @@ struct Style {
   double width;
 };
 constexpr std::array kStyles = {
-    Style{"factor", "#9aa0a6", 1.5},      Style{"factor-per-primitive", "#e37400", 1.5},
-    Style{"law-scratch", "#188038", 1.5}, Style{"law", "#9334e6", 1.5},
-    Style{"scratch", "#d93025", 1.5},     Style{"zero-shot", "#5f6368", 1.5},
-    Style{kAutomatic, "#1a73e8", 3.0}};
+    Style{"factor", "#9aa0a6", 1.5},           Style{"factor-per-primitive", "#e37400", 1.5},
+    Style{"law-scratch", "#188038", 1.5},      Style{"law", "#9334e6", 1.5},
+    Style{"scratch", "#d93025", 1.5},          Style{"zero-shot", "#5f6368", 1.5},
+    Style{"source-and-field", "#00897b", 1.5}, Style{kAutomatic, "#1a73e8", 3.0}};
 
 std::string number(double value, int digits) {
   char text[32];
@@ -361,11 +372,15 @@ std::string curve_svg(std::span<const Curve> curves) {
         [](const CurvePoint& p) { return p.error; },
         [](const CurvePoint& p) { return p.worst_error; }, kErrors,
         [](double value) { return number(100 * value, 0) + " %"; });
+    const bool networks = curve.networks > 0;
     svg += panel_svg(
-        curve, {540, top + 70, 370, 200, 0, 1, sizes}, "regret (dashed: worst draw)",
-        [](const CurvePoint& p) { return p.regret - 1; },
-        [](const CurvePoint& p) { return p.worst_regret - 1; }, kRegrets,
-        [](double value) { return number(1 + value, value < 0.01 ? 3 : 2); });
+        curve, {540, top + 70, 370, 200, 0, 1, sizes},
+        networks ? "mean regret of networks (dashed: worst draw)" : "regret (dashed: worst draw)",
+        [&](const CurvePoint& p) { return (networks ? p.network_regret : p.regret) - 1; },
+        [&](const CurvePoint& p) {
+          return (networks ? p.worst_draw_network_regret : p.worst_regret) - 1;
+        },
+        kRegrets, [](double value) { return number(1 + value, value < 0.01 ? 3 : 2); });
   }
   double x = 40;
   for (const Style& style : kStyles) {

@@ -1,4 +1,5 @@
 // The verbs train, transfer, evaluate and check, from one small profile of this machine.
+#include <algorithm>
 #include <memory>
 
 #include "tests/cli/command_line.h"
@@ -99,6 +100,22 @@ TEST_F(ModelVerbs, TransferProfilesWithinItsBudget) {
   ASSERT_EQ(run("transfer --threads 1 --quiet --budget 10s --from " + model_), 0) << shell_->err();
   // Written to this machine's own place, where select looks first.
   ASSERT_EQ(run("select " + network_ + " --threads 1"), 0) << shell_->err();
+}
+
+TEST_F(ModelVerbs, TransferForANetworkTimesWhatItsPlanHangsOn) {
+  const std::string transfer = "transfer --threads 1 --quiet --from " + model_;
+  const std::string adapted = shell_->file("for_network.ubj");
+  ASSERT_EQ(run(transfer + " --budget 10s -o " + adapted + " --network " + network_), 0)
+      << shell_->err();
+  EXPECT_NE(shell_->err().find("tiny.json: timed"), std::string::npos) << shell_->err();
+  // All that the plan uses was measured on the way.
+  ASSERT_EQ(run("select " + network_ + " --threads 1 --json --model " + adapted), 0);
+  const auto plan = shell_->out_json();
+  const auto measured = std::ranges::count_if(
+      plan["layers"], [](const auto& layer) { return layer["source"] == "measured"; });
+  EXPECT_GT(measured, 0);
+  expect_error(transfer + " --network " + shell_->file("absent.json"), 3, "absent.json");
+  EXPECT_EQ(run(transfer + " --profile " + profile_ + " --network " + network_), 2);
 }
 
 TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
