@@ -271,4 +271,31 @@ TEST(Statistics, MedianQuantileAndRankCorrelation) {
 }
 
 }  // namespace
+TEST(IntervalsTest, APrimitiveThatErrsMoreHasWiderOnes) {
+  const Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 80});
+  const auto data = make_dataset(std::span(&profile, 1));
+  ASSERT_TRUE(data.ok());
+  const std::vector<std::size_t> rows = data->all_rows();
+  const std::string steady = synthetic::primitives()[0].name;
+  synthetic::Random random(5);
+  std::vector<double> errors;
+  for (const std::size_t row : rows) {
+    const bool is_steady = data->primitives[data->samples[row].primitive].name == steady;
+    errors.push_back((is_steady ? 0.05 : 0.25) * synthetic::gaussian(random));
+  }
+  const Intervals intervals = Intervals::fit(*data, rows, errors);
+  const auto width = [&](const PrimitiveInfo& primitive) {
+    return intervals.of(primitive).high - intervals.of(primitive).low;
+  };
+  EXPECT_GT(width(synthetic::primitives()[1]), 2 * width(synthetic::primitives()[0]));
+  const std::vector<int> folds = fold_of_group(*data, 5, 1);
+  EXPECT_NEAR(Intervals::coverage(*data, rows, errors, folds, 5), 0.9, 0.05);
+  // One that was never seen is taken for a usual one.
+  PrimitiveInfo unseen = synthetic::primitives()[0];
+  unseen.name = "unseen";
+  EXPECT_GT(width(unseen), width(synthetic::primitives()[0]));
+  EXPECT_LT(width(unseen), width(synthetic::primitives()[1]));
+}
+
 }  // namespace convopt
