@@ -48,6 +48,13 @@ Intervals::Range range_of(const Json& json) {
   return {json.at(0).get<double>(), json.at(1).get<double>()};
 }
 
+// One machine measured on two days is described twice and named once.
+void name_platform(ModelInfo& info, const Platform& platform) {
+  if (std::ranges::count(info.platforms, platform.id()) == 0) {
+    info.platforms.push_back(platform.id());
+  }
+}
+
 template <class Map>
 Json json_of_numbers(const Map& map) {
   Json json = Json::object();
@@ -216,7 +223,7 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
     for (const Json& entry : json.at("platforms")) {
       auto platform = platform_from_json(entry);
       if (!platform) return bad("is damaged: " + platform.error().message);
-      parts.info.platforms.push_back(platform->id());
+      name_platform(parts.info, *platform);
       parts.platforms.push_back(std::move(*platform));
     }
     json.at("primitives").get_to(parts.info.primitives);
@@ -285,7 +292,7 @@ SeenRanges seen_ranges(const Dataset& data) {
 
 ModelInfo describe(const Dataset& data, std::uint64_t seed) {
   ModelInfo info;
-  for (const Platform& platform : data.platforms) info.platforms.push_back(platform.id());
+  for (const Platform& platform : data.platforms) name_platform(info, platform);
   std::set<std::string> names;
   for (const PrimitiveInfo& primitive : data.primitives) {
     if (names.insert(primitive.name).second) info.primitives.push_back(primitive.name);

@@ -119,13 +119,15 @@ struct Judgement {
 Result<Judgement> judge(const Adapter& adapter, const NetworkJudge& networks, const Learnt& learnt,
                         const Draw& rows) {
   const Dataset& data = adapter.data();
-  auto predicted = adapter.predict(learnt, rows.test);
+  // Where a profile holds nothing but networks, their layers are what is left.
+  const std::vector<std::size_t>& test = rows.test.empty() ? rows.networks : rows.test;
+  auto predicted = adapter.predict(learnt, test);
   if (!predicted) return predicted.error();
-  for (std::size_t i = 0; i < rows.test.size(); ++i) {
-    (*predicted)[i] = data.samples[rows.test[i]].log_ns - (*predicted)[i];
+  for (std::size_t i = 0; i < test.size(); ++i) {
+    (*predicted)[i] = data.samples[test[i]].log_ns - (*predicted)[i];
   }
   Judgement result;
-  result.shapes = score(data, rows.test, *predicted);
+  result.shapes = score(data, test, *predicted);
   if (networks.networks().empty()) return result;
   const auto expected = adapter.predict(learnt, rows.networks);
   if (!expected) return expected.error();
