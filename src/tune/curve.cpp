@@ -346,7 +346,7 @@ std::string escaped(const std::string& text) {
 }  // namespace
 
 std::string curve_svg(std::span<const Curve> curves) {
-  constexpr double kWidth = 940, kRow = 330, kLegend = 40;
+  constexpr double kWidth = 1020, kRow = 330, kLegend = 40;
   const double height = kRow * double(curves.size()) + kLegend;
   std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth, 0) +
                     " " + number(height, 0) +
