@@ -47,6 +47,16 @@ class Store : public testing::Test {
     ASSERT_TRUE(writer->write(header_).ok());
     for (const auto& m : measurements) ASSERT_TRUE(writer->write(m).ok());
   }
+  /// The second one in `path_`; returns where the first one is.
+  fs::path write_two_runs(const std::vector<Measurement>& first,
+                          const std::vector<Measurement>& second) {
+    write(first);
+    const fs::path elsewhere = folder_ / "first.jsonl";
+    fs::rename(path_, elsewhere);
+    header_.run = "run2";
+    write(second);
+    return elsewhere;
+  }
   void append(const std::string& text) const { std::ofstream(path_, std::ios::app) << text; }
 
   fs::path folder_, path_;
@@ -178,11 +188,8 @@ TEST_F(Store, TwoProcessesWriteOneFile) {
 }
 
 TEST_F(Store, MergesKeepingTheFastest) {
-  write({measurement(8, 100), measurement(16, 200)});
-  const fs::path first = folder_ / "first.jsonl";
-  fs::rename(path_, first);
-  header_.run = "run2";
-  write({measurement(8, 150), measurement(16, 150)});
+  const fs::path first = write_two_runs({measurement(8, 100), measurement(16, 200)},
+                                        {measurement(8, 150), measurement(16, 150)});
   const fs::path merged = folder_ / "merged.jsonl";
   const auto times = [&](bool fastest) {
     EXPECT_TRUE(merge_profiles({first, path_}, merged, fastest).ok());
@@ -197,11 +204,8 @@ TEST_F(Store, MergesKeepingTheFastest) {
 }
 
 TEST_F(Store, MergesCompressesAndReadsBack) {
-  write({measurement(8, 100), measurement(16, 200)});
-  const fs::path first = folder_ / "first.jsonl";
-  fs::rename(path_, first);
-  header_.run = "run2";
-  write({measurement(16, 150), measurement(24, 300)});
+  const fs::path first = write_two_runs({measurement(8, 100), measurement(16, 200)},
+                                        {measurement(16, 150), measurement(24, 300)});
   append("torn");
   const fs::path merged = folder_ / "merged.jsonl.gz";
   const auto warnings = merge_profiles({first, path_, first}, merged);
