@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMostPoints = 120;
 // Explaining what other levels leave, in turn. Not yet the joint fit: with ten shapes predictions
 // of a network's layers differ from those after 120 sweeps by 0.5 and 2 % on average, by 4 % at
-// most.
+// most. After 240, errors are up to 0.7 points lower and regrets the same.
 constexpr int kSweeps = 15;
 // Slow primitives rarely change a decision.
 constexpr double kLeastWeight = 0.2;
