@@ -6,8 +6,8 @@
 #include <unordered_map>
 
 #include "model/features.h"
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -19,8 +19,8 @@
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
 #include "profiler/statistics.h"
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -18,8 +18,8 @@
 #include "profiler/machine.h"
 #include "profiler/store.h"
 #include "profiler/worker_process.h"
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -12,8 +12,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -8,9 +8,9 @@
 #include <unordered_map>
 
 #include "profiler/statistics.h"
-#include "src/core/files.h"
-#include "src/core/json.h"
-#include "src/core/text.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

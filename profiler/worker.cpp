@@ -15,7 +15,7 @@
 #include "profiler/bench.h"
 #include "profiler/profiler.h"
 #include "profiler/protocol.h"
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -19,7 +19,7 @@
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt::cli {
 namespace {

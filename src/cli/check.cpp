@@ -8,7 +8,7 @@
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/progress.h"
-#include "src/core/json.h"
+#include "core/json.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {

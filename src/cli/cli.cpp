@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "profiler/profiler.h"
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt::cli {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
-#include "src/core/json.h"
-#include "src/core/text.h"
+#include "core/json.h"
+#include "core/text.h"
 
 namespace convopt::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include "profiler/timings.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt::cli {
 namespace {

@@ -1,6 +1,6 @@
 #include "src/cli/cli.h"
 #include "src/cli/table.h"
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt::cli {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "src/core/text.h"
+#include "core/text.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "model/trained_model.h"
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt::cli {
 

@@ -11,7 +11,7 @@
 #include "profiler/store.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
-#include "src/core/text.h"
+#include "core/text.h"
 #include "src/select/workloads.h"
 #include "src/tune/fit.h"
 #include "src/tune/places.h"

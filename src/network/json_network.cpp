@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "convopt/network.hpp"
-#include "src/core/files.h"
-#include "src/core/json.h"
-#include "src/core/text.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/text.h"
 #include "src/network/graph_builder.h"
 #include "src/network/json_operators.h"
 #include "src/network/messages.h"

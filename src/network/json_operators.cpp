@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "src/core/text.h"
+#include "core/text.h"
 #include "src/network/messages.h"
 
 namespace convopt {

@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "src/core/json.h"
+#include "core/json.h"
 #include "src/network/graph_builder.h"
 
 namespace convopt {

@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "convopt/network.hpp"
-#include "src/core/json.h"
+#include "core/json.h"
 #include "src/network/messages.h"
 
 namespace convopt {

@@ -3,7 +3,7 @@
 #include <array>
 #include <charconv>
 
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt {
 namespace {

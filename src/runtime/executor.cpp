@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "src/core/text.h"
-#include "src/core/views.h"
+#include "core/text.h"
+#include "core/views.h"
 
 namespace convopt {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <optional>
 
-#include "src/core/files.h"
-#include "src/core/text.h"
+#include "core/files.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

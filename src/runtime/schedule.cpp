@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "src/core/views.h"
+#include "core/views.h"
 
 namespace convopt {
 namespace {

@@ -1,7 +1,7 @@
 #include "src/runtime/weights.h"
 
 #include "primitives/reference/reference.h"
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

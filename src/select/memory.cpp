@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "src/core/text.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

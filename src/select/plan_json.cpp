@@ -3,9 +3,9 @@
 
 #include "convopt/plan.hpp"
 #include "convopt/workload.hpp"
-#include "src/core/files.h"
-#include "src/core/json.h"
-#include "src/core/json_reader.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/json_reader.h"
 
 namespace convopt {
 namespace {

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "src/core/views.h"
+#include "core/views.h"
 #include "src/select/pbqp/solver.h"
 
 namespace convopt {

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "src/core/text.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

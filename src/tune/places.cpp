@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt {
 

@@ -1,9 +1,9 @@
-#include "src/core/files.h"
+#include "core/files.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "src/core/text.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

@@ -7,7 +7,7 @@
 #include "convopt/model.hpp"
 #include "model/features.h"
 #include "model/train.h"
-#include "src/core/files.h"
+#include "core/files.h"
 #include "tests/model/synthetic.h"
 
 namespace convopt {

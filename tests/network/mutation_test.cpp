@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "convopt/network.hpp"
-#include "src/core/files.h"
+#include "core/files.h"
 #include "tests/network/schema.h"
 
 namespace convopt {

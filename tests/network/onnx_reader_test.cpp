@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "src/core/files.h"
+#include "core/files.h"
 #include "tests/network/onnx_model.h"
 
 namespace convopt::testing {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 

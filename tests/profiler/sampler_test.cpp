@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt {
 namespace {

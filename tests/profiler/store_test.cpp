@@ -8,7 +8,7 @@
 #include <fstream>
 #include <map>
 
-#include "src/core/files.h"
+#include "core/files.h"
 
 namespace convopt {
 namespace {

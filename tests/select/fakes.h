@@ -10,7 +10,7 @@
 
 #include "convopt/network.hpp"
 #include "convopt/primitive.hpp"
-#include "src/core/files.h"
+#include "core/files.h"
 #include "src/select/costs.h"
 
 namespace convopt::testing {

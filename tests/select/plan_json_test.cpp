@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "convopt/plan.hpp"
-#include "src/core/files.h"
-#include "src/core/json.h"
+#include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {

@@ -8,8 +8,8 @@
 #include <random>
 #include <set>
 
-#include "src/core/json.h"
-#include "src/core/views.h"
+#include "core/json.h"
+#include "core/views.h"
 #include "src/select/explain.h"
 #include "src/select/export.h"
 #include "src/select/workloads.h"

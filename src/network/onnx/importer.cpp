@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "src/core/text.h"
+#include "core/text.h"
 #include "src/network/messages.h"
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/reader.h"

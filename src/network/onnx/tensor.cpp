@@ -7,7 +7,7 @@
 #include <limits>
 #include <string_view>
 
-#include "src/core/text.h"
+#include "core/text.h"
 #include "src/network/messages.h"
 
 namespace convopt::onnx_reader {

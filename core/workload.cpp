@@ -8,7 +8,7 @@
 #include <numeric>
 #include <optional>
 
-#include "src/core/text.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

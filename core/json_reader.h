@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "convopt/error.hpp"
-#include "src/core/json.h"
+#include "core/json.h"
 
 namespace convopt {
 

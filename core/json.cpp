@@ -1,10 +1,10 @@
-#include "src/core/json.h"
+#include "core/json.h"
 
 #include <array>
 #include <cmath>
 #include <limits>
 
-#include "src/core/json_reader.h"
+#include "core/json_reader.h"
 
 namespace convopt {
 namespace {
