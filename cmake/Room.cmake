@@ -1,6 +1,6 @@
-# A room is one folder, one question, one target (docs/design.md). It sees the headers of the public
-# interface and of the rooms, and links only what is named here: calling into another room does not
-# link, including a library's headers does not compile.
+# A room is one folder, one question, one target (docs/design.md). What it may include is checked by
+# the test include_rule; the compiler alone would not notice, since every room sees the whole source
+# tree and Debian keeps the libraries' headers in /usr/include.
 #
 #   convopt_room(NAME [PUBLIC targets…] [PRIVATE targets…])
 #
