@@ -1,5 +1,5 @@
 // JSON forms of the value types that stand in files. Field names are stable
-// (docs/profile-format.md).
+// (docs/reference/profile-format.md).
 #pragma once
 
 #include <nlohmann/json.hpp>

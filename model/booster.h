@@ -18,7 +18,7 @@ namespace convopt {
 /// arrays were ten times slower with two threads than with one. Whole models run in parallel.
 struct BoosterParameters {
   // Leaves where they gain most, instead of whole levels: a median error of 6.3 % on networks, at
-  // 32 leaves 7.0 % (Zen 5, AVX-512); see docs/model.md.
+  // 32 leaves 7.0 % (Zen 5, AVX-512); see docs/reference/model.md.
   int rounds = 300;
   int leaves = 64;  ///< of a tree, however deep
   double eta = 0.1;

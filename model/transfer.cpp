@@ -27,7 +27,7 @@ constexpr int kFoldsOfFew = 10, kFoldsOfMany = 5;
 constexpr std::size_t kShapesForTrees = 20;
 
 // Noise and differences between primitives before any sample says more: 15 % each, the size that
-// factors per kernel showed between five processors (docs/model.md).
+// factors per kernel showed between five processors (docs/reference/model.md).
 constexpr double kPriorDeviation = 0.15;
 // A power may differ from that of the source by so much.
 constexpr double kSlopeDeviation = 0.3;

@@ -1,5 +1,6 @@
-// What was measured, kept. JSON Lines, append-only (docs/profile-format.md): every line is written
-// with one write(2), so a killed process, a full disk or a second writer cost at most a line.
+// What was measured, kept. JSON Lines, append-only (docs/reference/profile-format.md): every line
+// is written with one write(2), so a killed process, a full disk or a second writer cost at most a
+// line.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Everything that a program may use of convopt (docs/library.md).
+// Everything that a program may use of convopt (docs/guide/library.md).
 #pragma once
 
 #include <string_view>

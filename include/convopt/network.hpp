@@ -61,8 +61,8 @@ struct Network {
 /// says, and bind dimensions that an ONNX model leaves open.
 using InputShapes = std::vector<std::pair<std::string, std::vector<int>>>;
 
-/// Reads a network file: JSON (docs/network-format.md), or ONNX if its name ends in `.onnx`.
-/// `batch` overrides the batch of the file if > 0.
+/// Reads a network file: JSON (docs/reference/network-format.md), or ONNX if its name ends in
+/// `.onnx`. `batch` overrides the batch of the file if > 0.
 Result<Network> load_network(const std::filesystem::path& path, int batch = 0,
                              const InputShapes& shapes = {});
 Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch = 0,

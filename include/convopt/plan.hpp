@@ -72,7 +72,7 @@ struct Plan {
   std::vector<PlanInPlace> in_place;
 };
 
-/// JSON as documented in docs/plan-format.md, schema `convopt.plan/1`.
+/// JSON as documented in docs/reference/plan-format.md, schema `convopt.plan/1`.
 std::string to_json(const Plan& plan);
 Result<Plan> parse_plan(std::string_view json, std::string_view file_name);
 Result<Plan> load_plan(const std::filesystem::path& path);

@@ -51,7 +51,7 @@ struct Traits {
 };
 
 struct PrimitiveInfo {
-  std::string name;  ///< unique; grammar in docs/primitives.md
+  std::string name;  ///< unique; grammar in docs/reference/primitives.md
   std::string family;
   std::string description;
   Op op = Op::conv;

@@ -6,12 +6,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/text.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/store.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
-#include "core/text.h"
 #include "src/select/workloads.h"
 #include "src/tune/fit.h"
 #include "src/tune/places.h"
@@ -38,7 +38,7 @@ Result<InputShapes> parse_shapes(const std::vector<std::string>& texts) {
 
 void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("network", network,
-                  "The network, an ONNX model or a JSON file (docs/network-format.md).")
+                  "The network, an ONNX model or a JSON file (docs/reference/network-format.md).")
       ->required();
   verb.add_option("--model", model,
                   "Performance model. Default: this machine's own, else the shipped one.");

@@ -183,9 +183,10 @@ void add_select(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "select", "Chooses the fastest primitive and layout for every layer of a network.");
   request->planning.add_to(*verb);
-  verb->add_option("-o,--output", request->output,
-                   "Writes the plan as JSON (docs/plan-format.md) to this file, - for standard "
-                   "output.");
+  verb->add_option(
+      "-o,--output", request->output,
+      "Writes the plan as JSON (docs/reference/plan-format.md) to this file, - for standard "
+      "output.");
   verb->add_option("--refine", request->refine,
                    "First times what the plan hangs on, for so long, e.g. 5s, and adds the times "
                    "to the profile.");

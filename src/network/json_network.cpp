@@ -1,4 +1,4 @@
-// Reads the JSON network format (docs/network-format.md) into a GraphBuilder.
+// Reads the JSON network format (docs/reference/network-format.md) into a GraphBuilder.
 #include <algorithm>
 #include <functional>
 #include <queue>

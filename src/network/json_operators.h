@@ -1,5 +1,6 @@
 // The operators of the network format: which attributes each has, and how it enters the graph.
-// docs/network-format.md and docs/network.schema.json say the same; a test compares them.
+// docs/reference/network-format.md and docs/reference/network.schema.json say the same; a test
+// compares them.
 #pragma once
 
 #include <span>

@@ -7,7 +7,8 @@
 
 namespace convopt {
 
-/// The problem with its solution, schema `convopt.pbqp/1` (docs/plan-format.md), in microseconds.
+/// The problem with its solution, schema `convopt.pbqp/1` (docs/reference/plan-format.md), in
+/// microseconds.
 std::string export_problem(const Problem& problem, const Solution& solution);
 
 }  // namespace convopt

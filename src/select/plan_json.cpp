@@ -1,4 +1,4 @@
-// The plan file, schema convopt.plan/1 (docs/plan-format.md).
+// The plan file, schema convopt.plan/1 (docs/reference/plan-format.md).
 #include <cmath>
 
 #include "convopt/plan.hpp"

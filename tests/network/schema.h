@@ -1,4 +1,4 @@
-// The part of JSON Schema that docs/network.schema.json uses.
+// The part of JSON Schema that docs/reference/network.schema.json uses.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ class Schema {
 
   /// The schema of network files; null if it cannot be read.
   static Schema of_networks() {
-    const auto text =
-        read_file(std::filesystem::path(CONVOPT_SOURCE_DIR) / "docs" / "network.schema.json");
+    const auto text = read_file(std::filesystem::path(CONVOPT_SOURCE_DIR) / "docs" / "reference" /
+                                "network.schema.json");
     if (!text) return Schema(nullptr);
     auto json = parse_json(*text, "network.schema.json");
     return Schema(json ? std::move(*json) : Json());

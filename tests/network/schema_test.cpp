@@ -1,4 +1,4 @@
-// docs/network.schema.json, the reader and the documentation say the same.
+// docs/reference/network.schema.json, the reader and the documentation say the same.
 #include "tests/network/schema.h"
 
 #include <gtest/gtest.h>
@@ -129,7 +129,7 @@ TEST(NetworkSchema, RefusesWhatTheReaderRefusesWithoutKnowingShapes) {
 }
 
 TEST(NetworkFormatPage, NamesEveryOperatorAndAttribute) {
-  const std::string page = text_of("docs/network-format.md");
+  const std::string page = text_of("docs/reference/network-format.md");
   for (const OperatorDescription& op : operator_descriptions()) {
     EXPECT_NE(page.find("`" + std::string(op.name) + "`"), std::string::npos) << op.name;
     for (const AttributeDescription& attribute : op.attributes)
@@ -140,7 +140,7 @@ TEST(NetworkFormatPage, NamesEveryOperatorAndAttribute) {
 
 /// The page's example is a file that can be read.
 TEST(NetworkFormatPage, ShowsAnExampleThatIsRead) {
-  const std::string page = text_of("docs/network-format.md");
+  const std::string page = text_of("docs/reference/network-format.md");
   const std::size_t start = page.find("```json\n");
   ASSERT_NE(start, std::string::npos);
   const std::size_t from = start + 8;

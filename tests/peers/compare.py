@@ -4,7 +4,7 @@
     compare.py [--threads 1] [--networks vgg16,resnet18] [--folder build/peers] [--convopt build/release/convopt]
 
 Results are kept in FOLDER/results.json, one entry per network and number of threads, and printed as the
-Markdown table of docs/performance.md.
+Markdown table of docs/lab/kernels.md.
 """
 import argparse
 import json

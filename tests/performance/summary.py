@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Summarises `convopt bench --json` documents as the tables of docs/performance.md.
+"""Summarises `convopt bench --json` documents as the tables of docs/lab/kernels.md.
 
     tests/performance/summary.py bench.json [more.json ...]
 
