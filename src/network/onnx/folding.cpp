@@ -7,6 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "core/try.h"
 #include "src/network/onnx/tensor.h"
 
 namespace convopt::onnx_reader {
@@ -81,8 +82,7 @@ Folded fold_binary(const Node& node, const Inputs& in) {
   if (!dims)
     return node.error("its inputs of the shapes " + dims_text(in[0]->dims) + " and " +
                       dims_text(in[1]->dims) + " do not go together");
-  if (auto fits = check_growth(node, *dims, std::max(in[0]->size(), in[1]->size())); !fits)
-    return fits.error();
+  CONVOPT_CHECK(check_growth(node, *dims, std::max(in[0]->size(), in[1]->size())));
   const Constant a = expanded(*in[0], *dims);
   const Constant b = expanded(*in[1], *dims);
   Constant result;
@@ -142,10 +142,9 @@ Folded fold_unary(const Node& node, const Inputs& in) {
 }
 
 Folded fold_cast(const Node& node, const Inputs& in) {
-  const auto to = node.integer("to", 0);
-  const bool real = to == ::onnx::TensorProto::FLOAT || to == ::onnx::TensorProto::DOUBLE ||
-                    to == ::onnx::TensorProto::FLOAT16;
-  if (real == in[0]->is_float && to != ::onnx::TensorProto::BOOL) return *in[0];
+  const int to = static_cast<int>(node.integer("to", 0));
+  const bool real = is_real(to);
+  if (real == in[0]->is_float && to != kBool) return *in[0];
   Constant result;
   result.dims = in[0]->dims;
   result.is_float = real;
@@ -154,8 +153,7 @@ Folded fold_cast(const Node& node, const Inputs& in) {
       result.floats.push_back(static_cast<float>(in[0]->integers[i]));
     } else {
       const double value = in[0]->at(i);
-      result.integers.push_back(to == ::onnx::TensorProto::BOOL ? (value != 0 ? 1 : 0)
-                                                                : to_integer(value));
+      result.integers.push_back(to == kBool ? (value != 0 ? 1 : 0) : to_integer(value));
     }
   }
   return result;
@@ -170,7 +168,7 @@ Folded fold_gather(const Node& node, const Inputs& in) {
   dims.insert(dims.end(), indices.dims.begin(), indices.dims.end());
   dims.insert(dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(*axis) + 1,
               data.dims.end());
-  if (auto fits = check_growth(node, dims, data.size()); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, dims, data.size()));
   std::size_t inner = 1;
   for (std::size_t d = *axis + 1; d < data.dims.size(); ++d)
     inner *= static_cast<std::size_t>(data.dims[d]);
@@ -216,7 +214,7 @@ Folded fold_concat(const Node& node, const Inputs& in) {
     if (other != in[0]->dims) return node.error("its inputs do not go together");
     total += part->size();
   }
-  if (auto fits = check_growth(node, result.dims, 0); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, result.dims, 0));
   std::size_t outer = 1;
   for (std::size_t d = 0; d < *axis; ++d) outer *= static_cast<std::size_t>(result.dims[d]);
   if (total == 0) return result;
@@ -242,9 +240,8 @@ Folded fold_concat(const Node& node, const Inputs& in) {
 }
 
 Folded with_dims(const ConstantPointer& constant, Result<Dims> dims) {
-  if (!dims) return dims.error();
   Constant result = *constant;
-  result.dims = std::move(*dims);
+  CONVOPT_TRY(result.dims, std::move(dims));
   return result;
 }
 
@@ -252,7 +249,7 @@ Folded fold_expand(const Node& node, const Inputs& in) {
   const Dims wanted = integers_of(node, "shape", in[1].get());
   const auto dims = broadcast(in[0]->dims, wanted);
   if (!dims || !element_count(wanted)) return node.error("its shapes do not go together");
-  if (auto fits = check_growth(node, *dims, in[0]->size()); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, *dims, in[0]->size()));
   return expanded(*in[0], *dims);
 }
 
@@ -267,7 +264,7 @@ Folded fold_tile(const Node& node, const Inputs& in) {
     spread.insert(spread.end(), {repeats[d], in[0]->dims[d]});
     result.push_back(repeats[d] * in[0]->dims[d]);
   }
-  if (auto fits = check_growth(node, result, in[0]->size()); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, result, in[0]->size()));
   Constant constant = *in[0];
   constant.dims = source;
   constant = expanded(constant, spread);
@@ -302,7 +299,7 @@ Folded fold_where(const Node& node, const Inputs& in) {
   const auto dims = first ? broadcast(*first, in[2]->dims) : first;
   if (!dims || in[1]->is_float != in[2]->is_float)
     return node.error("its inputs do not go together");
-  if (auto fits = check_growth(node, *dims, in[0]->size()); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, *dims, in[0]->size()));
   const Constant condition = expanded(*in[0], *dims);
   Constant result = expanded(*in[1], *dims);
   const Constant other = expanded(*in[2], *dims);
@@ -318,10 +315,9 @@ Folded fold_where(const Node& node, const Inputs& in) {
 }
 
 Folded fold_slice(const Node& node, const Inputs& in) {
-  const auto ranges = slice_ranges(node, in[0]->dims, in);
-  if (!ranges) return ranges.error();
+  CONVOPT_TRY(const auto ranges, slice_ranges(node, in[0]->dims, in));
   Constant result = *in[0];
-  for (const SliceRange& range : *ranges)
+  for (const SliceRange& range : ranges)
     result = sliced(result, range.axis, range.first, range.count, range.step);
   return result;
 }
@@ -356,15 +352,13 @@ Folded fold_constant_of_shape(const Node& node, const Inputs& in,
                               const std::filesystem::path& folder) {
   Constant value = Constant::of_floats({1}, {0.0F});
   if (const auto* tensor = node.tensor("value")) {
-    auto read = read_tensor(*tensor, folder);
-    if (!read) return read.error();
-    if (read->size() != 1) return node.error("its value must be a single number");
-    value = std::move(*read);
+    CONVOPT_TRY(value, read_tensor(*tensor, folder));
+    if (value.size() != 1) return node.error("its value must be a single number");
     value.dims = {1};
   }
   if (in[0]->is_float || in[0]->dims.size() != 1) return node.error("its shape must be integers");
   const Dims& dims = in[0]->integers;
-  if (auto fits = check_growth(node, dims, 0); !fits) return fits.error();
+  CONVOPT_CHECK(check_growth(node, dims, 0));
   if (dims.empty()) value.dims.clear();
   return expanded(value, dims);
 }
@@ -437,9 +431,8 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"Transpose",
          {1, 1,
           [](const Node& node, const Inputs& in, const std::filesystem::path&) -> Folded {
-            const auto order = transposition(node, in[0]->dims.size());
-            if (!order) return order.error();
-            return transposed(*in[0], *order);
+            CONVOPT_TRY(const auto order, transposition(node, in[0]->dims.size()));
+            return transposed(*in[0], order);
           }}},
     };
     for (const char* type : {"Add", "Sub", "Mul", "Div", "Mod", "Pow", "Min", "Max", "And", "Or",
@@ -465,11 +458,8 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node, const Inputs
                                                : std::ranges::find(inputs, nullptr) == inputs.end();
   if (inputs.size() < least || inputs.size() > most || !complete)
     return node.error("it has the wrong number of inputs");
-  auto result = function(node, inputs, folder);
-  if (!result) return result.error();
-  std::vector<Constant> results;
-  results.push_back(std::move(*result));
-  return std::optional(std::move(results));
+  CONVOPT_TRY(auto result, function(node, inputs, folder));
+  return std::optional(std::vector{std::move(result)});
 }
 
 std::optional<std::size_t> resolve_axis(std::int64_t axis, std::size_t rank) {

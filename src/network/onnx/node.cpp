@@ -1,6 +1,9 @@
 #include "src/network/onnx/node.h"
 
+#include <onnx/onnx_pb.h>
+
 #include <cmath>
+#include <utility>
 
 #include "src/network/messages.h"
 
@@ -8,14 +11,28 @@ namespace convopt::onnx_reader {
 
 using ::onnx::AttributeProto;
 
+Node::Node(const ::onnx::NodeProto& proto, std::string name, int opset)
+    : proto_(&proto), name_(std::move(name)), opset_(opset) {}
+
+std::string_view Node::type() const { return proto_->op_type(); }
+
+int Node::input_count() const { return proto_->input_size(); }
+
+std::string_view Node::input(int index) const {
+  return index < input_count() ? std::string_view(proto_->input(index)) : std::string_view();
+}
+
+int Node::output_count() const { return proto_->output_size(); }
+
+const std::string& Node::output(int index) const { return proto_->output(index); }
+
 const AttributeProto* Node::find(std::string_view attribute) const {
   for (const AttributeProto& candidate : proto_->attribute())
     if (candidate.name() == attribute) return &candidate;
   return nullptr;
 }
 
-const AttributeProto* Node::find(std::string_view attribute,
-                                 AttributeProto::AttributeType type) const {
+const AttributeProto* Node::find(std::string_view attribute, int type) const {
   const AttributeProto* found = find(attribute);
   // Files of the first versions have no types.
   if (found == nullptr || found->type() == type || found->type() == AttributeProto::UNDEFINED)

@@ -1,8 +1,6 @@
 // One operator of an ONNX model, with its attributes checked as they are asked for.
 #pragma once
 
-#include <onnx/onnx_pb.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,24 +9,27 @@
 
 #include "convopt/error.hpp"
 
+namespace onnx {
+class AttributeProto;
+class NodeProto;
+class TensorProto;
+}  // namespace onnx
+
 namespace convopt::onnx_reader {
 
 class Node {
  public:
-  Node(const ::onnx::NodeProto& proto, std::string name, int opset)
-      : proto_(&proto), name_(std::move(name)), opset_(opset) {}
+  Node(const ::onnx::NodeProto& proto, std::string name, int opset);
 
   const std::string& name() const { return name_; }
-  std::string_view type() const { return proto_->op_type(); }
+  std::string_view type() const;
   int opset() const { return opset_; }
-  int input_count() const { return proto_->input_size(); }
+  int input_count() const;
   /// Empty if the operator leaves it out.
-  std::string_view input(int index) const {
-    return index < input_count() ? std::string_view(proto_->input(index)) : std::string_view();
-  }
+  std::string_view input(int index) const;
   bool has_input(int index) const { return !input(index).empty(); }
-  int output_count() const { return proto_->output_size(); }
-  const std::string& output(int index) const { return proto_->output(index); }
+  int output_count() const;
+  const std::string& output(int index) const;
 
   bool has(std::string_view attribute) const { return find(attribute) != nullptr; }
   std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
@@ -43,14 +44,14 @@ class Node {
   /// The first attribute that did not have the type that was asked for.
   const std::optional<std::string>& fault() const { return fault_; }
 
-  /// "operator 'name' of type Conv (opset 13): why"
+  /// "operator 'name' of type 'Conv', opset 13: why"
   Error error(const std::string& why) const;
   Error unsupported(const std::string& what) const;
 
  private:
   const ::onnx::AttributeProto* find(std::string_view attribute) const;
-  const ::onnx::AttributeProto* find(std::string_view attribute,
-                                     ::onnx::AttributeProto::AttributeType type) const;
+  /// `type` is an AttributeProto::AttributeType.
+  const ::onnx::AttributeProto* find(std::string_view attribute, int type) const;
 
   const ::onnx::NodeProto* proto_;
   std::string name_;

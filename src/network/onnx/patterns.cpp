@@ -1,75 +1,87 @@
-// Operators that a model spells out in arithmetic.
-#include <algorithm>
-#include <cmath>
+#include "src/network/onnx/patterns.h"
 
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/try.h"
 #include "src/network/onnx/folding.h"
-#include "src/network/onnx/importer.h"
+#include "src/network/onnx/operators/parts.h"
 
 namespace convopt::onnx_reader {
 namespace {
 
 bool is_about(float a, float b) { return std::abs(a - b) <= 1e-4F * std::abs(b); }
 
-}  // namespace
-
-const Value* Importer::value_of(std::string_view name) {
-  const auto value = name.empty() ? Found(nullptr) : find(name);
-  return value ? *value : nullptr;
+/// Null for no name.
+const Value* value_of(Import& model, std::string_view name) {
+  return name.empty() ? nullptr : model.find(name);
 }
 
-std::optional<float> Importer::scalar_of(std::string_view name) {
-  const Value* value = value_of(name);
+std::optional<float> scalar_of(Import& model, std::string_view name) {
+  const Value* value = value_of(model, name);
   if (value == nullptr || value->constant == nullptr || value->constant->size() != 1)
     return std::nullopt;
   return static_cast<float>(value->constant->at(0));
 }
 
-const Node* Importer::maker(const Value* value, std::string_view type) {
+/// The operator of that type whose result the value is, or null.
+const Node* maker(const Value* value, std::string_view type) {
   return value != nullptr && value->maker != nullptr && value->maker->type() == type ? value->maker
                                                                                      : nullptr;
 }
 
-const Value* Importer::other_than(const Node* node, float number) {
+/// The other input of an operator one of whose inputs is that number.
+const Value* other_than(Import& model, const Node* node, float number) {
   if (node == nullptr || node->input_count() != 2) return nullptr;
   for (const int index : {0, 1}) {
-    const auto constant = scalar_of(node->input(index));
-    if (constant && is_about(*constant, number)) return value_of(node->input(1 - index));
+    const auto constant = scalar_of(model, node->input(index));
+    if (constant && is_about(*constant, number)) return value_of(model, node->input(1 - index));
   }
   return nullptr;
 }
 
 /// The x of relu6(x + 3).
-const Value* Importer::shifted_relu6(const Value* value) {
+const Value* shifted_relu6(Import& model, const Value* value) {
   const Node* clip = maker(value, "Clip");
   if (clip == nullptr) return nullptr;
   const bool old = clip->opset() < 11;
   const auto low =
-      old ? std::optional(clip->number_or_infinite("min", -1)) : scalar_of(clip->input(1));
+      old ? std::optional(clip->number_or_infinite("min", -1)) : scalar_of(model, clip->input(1));
   const auto high =
-      old ? std::optional(clip->number_or_infinite("max", -1)) : scalar_of(clip->input(2));
+      old ? std::optional(clip->number_or_infinite("max", -1)) : scalar_of(model, clip->input(2));
   if (low != 0.0F || high != 6.0F) return nullptr;
-  return other_than(maker(value_of(clip->input(0)), "Add"), 3);
+  return other_than(model, maker(value_of(model, clip->input(0)), "Add"), 3);
 }
 
 /// The x of erf(x / sqrt(2)) + 1.
-const Value* Importer::erf_plus_one(const Value* value) {
-  const Node* erf = maker(other_than(maker(value, "Add"), 1), "Erf");
+const Value* erf_plus_one(Import& model, const Value* value) {
+  const Node* erf = maker(other_than(model, maker(value, "Add"), 1), "Erf");
   if (erf == nullptr) return nullptr;
-  const Value* inside = value_of(erf->input(0));
+  const Value* inside = value_of(model, erf->input(0));
   if (const Node* division = maker(inside, "Div")) {
-    const auto divisor = scalar_of(division->input(1));
-    return divisor && is_about(*divisor, std::sqrt(2.0F)) ? value_of(division->input(0)) : nullptr;
+    const auto divisor = scalar_of(model, division->input(1));
+    return divisor && is_about(*divisor, std::sqrt(2.0F)) ? value_of(model, division->input(0))
+                                                          : nullptr;
   }
-  return other_than(maker(inside, "Mul"), std::sqrt(0.5F));
+  return other_than(model, maker(inside, "Mul"), std::sqrt(0.5F));
 }
 
-/// Takes a product apart into factors and a constant, across operators.
-bool Importer::collect(std::string_view name, int depth, Product& product) {
+/// A product, across operators.
+struct Product {
+  std::vector<const Value*> factors;
+  std::vector<const Node*> nodes;
+  float constant = 1;
+};
+
+/// Takes what the name stands for apart into factors and a constant; false if there are too many.
+bool collect(Import& model, std::string_view name, int depth, Product& product) {
   constexpr int kDeepest = 3;
   constexpr std::size_t kMostFactors = 3;
-  const Value* value = value_of(name);
+  const Value* value = value_of(model, name);
   if (value == nullptr) return false;
-  if (const auto constant = scalar_of(name)) {
+  if (const auto constant = scalar_of(model, name)) {
     product.constant *= *constant;
     return true;
   }
@@ -77,120 +89,158 @@ bool Importer::collect(std::string_view name, int depth, Product& product) {
   const Node* quotient = maker(value, "Div");
   if (depth < kDeepest && product_node != nullptr && product_node->input_count() == 2) {
     product.nodes.push_back(product_node);
-    return collect(product_node->input(0), depth + 1, product) &&
-           collect(product_node->input(1), depth + 1, product);
+    return collect(model, product_node->input(0), depth + 1, product) &&
+           collect(model, product_node->input(1), depth + 1, product);
   }
   if (depth < kDeepest && quotient != nullptr) {
-    const auto divisor = scalar_of(quotient->input(1));
+    const auto divisor = scalar_of(model, quotient->input(1));
     if (divisor && *divisor != 0) {
       product.nodes.push_back(quotient);
       product.constant /= *divisor;
-      return collect(quotient->input(0), depth + 1, product);
+      return collect(model, quotient->input(0), depth + 1, product);
     }
   }
   product.factors.push_back(value);
   return product.factors.size() <= kMostFactors;
 }
 
-Result<std::optional<Value>> Importer::pattern(const Node& node) {
-  if (node.type() == "Div") {
-    if (auto norm = layer_norm_pattern(node)) return norm;
-  }
+std::optional<Product> product_of(Import& model, const Node& node) {
   Product product;
-  bool readable = false;
   if (node.type() == "Mul" && node.input_count() == 2) {
-    readable = collect(node.input(0), 0, product) && collect(node.input(1), 0, product);
+    if (collect(model, node.input(0), 0, product) && collect(model, node.input(1), 0, product))
+      return product;
   } else if (node.type() == "Div") {
-    const auto divisor = scalar_of(node.input(1));
-    readable = divisor && *divisor != 0 && collect(node.input(0), 0, product);
-    if (readable) product.constant /= *divisor;
+    const auto divisor = scalar_of(model, node.input(1));
+    if (divisor && *divisor != 0 && collect(model, node.input(0), 0, product)) {
+      product.constant /= *divisor;
+      return product;
+    }
   }
-  if (!readable) return std::optional<Value>();
+  return std::nullopt;
+}
 
-  const auto found = [&](const char* what, const Value& x,
-                         ActivationKind kind) -> Result<std::optional<Value>> {
-    auto result = activate(node, x, {kind});
-    if (!result) return result.error();
-    ++patterns_[what];
-    for (const Node* part : product.nodes) graph_.note_folded(result->tensor, part->name());
-    for (const Value* factor : product.factors)
-      if (factor != &x && factor->maker != nullptr)
-        graph_.note_folded(result->tensor, factor->maker->name());
-    return std::optional(std::move(*result));
-  };
+/// Whether that operator exists and has the value as its first input.
+bool reads(Import& model, const Node* node, const Value* value) {
+  return node != nullptr && value_of(model, node->input(0)) == value;
+}
+
+// Patterns of two factors, x and a gate that depends on it.
+
+bool is_silu(Import& model, const Value* x, const Value* gate, float constant) {
+  return is_about(constant, 1) && reads(model, maker(gate, "Sigmoid"), x);
+}
+
+bool is_hard_swish(Import& model, const Value* x, const Value* gate, float constant) {
+  if (is_about(constant, 1.0F / 6) && shifted_relu6(model, gate) == x) return true;
+  const Node* hard = maker(gate, "HardSigmoid");
+  return is_about(constant, 1) && reads(model, hard, x) &&
+         is_about(hard->number("alpha", 0.2F), 1.0F / 6) &&
+         is_about(hard->number("beta", 0.5F), 0.5F);
+}
+
+bool is_gelu(Import& model, const Value* x, const Value* gate, float constant) {
+  return is_about(constant, 0.5F) && erf_plus_one(model, gate) == x;
+}
+
+struct GatePattern {
+  const char* name;
+  ActivationKind kind;
+  bool (*matches)(Import& model, const Value* x, const Value* gate, float constant);
+};
+
+constexpr GatePattern kGatePatterns[] = {
+    {"SiLU", ActivationKind::swish, is_silu},
+    {"hard swish", ActivationKind::hard_swish, is_hard_swish},
+    {"GELU", ActivationKind::gelu, is_gelu},
+};
+
+/// An activation that replaces a product.
+struct Match {
+  const char* name;
+  ActivationKind kind;
+  const Value* x;
+};
+
+std::optional<Match> match(Import& model, const Product& product) {
   const auto& factors = product.factors;
   if (factors.size() == 1) {
-    const Value* x = shifted_relu6(factors[0]);
+    const Value* x = shifted_relu6(model, factors[0]);
     if (x != nullptr && x->is_tensor() && is_about(product.constant, 1.0F / 6))
-      return found("hard sigmoid", *x, ActivationKind::hard_sigmoid);
+      return Match{"hard sigmoid", ActivationKind::hard_sigmoid, x};
   }
-  if (factors.size() != 2) return std::optional<Value>();
-  for (const int index : {0, 1}) {
-    const Value* x = factors[static_cast<std::size_t>(index)];
-    const Value* other = factors[static_cast<std::size_t>(1 - index)];
+  if (factors.size() != 2) return std::nullopt;
+  for (const std::size_t index : {0, 1}) {
+    const Value* x = factors[index];
     if (!x->is_tensor()) continue;
-    const auto reads_x = [&](const Node* gate) {
-      return gate != nullptr && value_of(gate->input(0)) == x;
-    };
-    if (is_about(product.constant, 1)) {
-      if (reads_x(maker(other, "Sigmoid"))) return found("SiLU", *x, ActivationKind::swish);
-      const Node* hard = maker(other, "HardSigmoid");
-      if (reads_x(hard) && is_about(hard->number("alpha", 0.2F), 1.0F / 6) &&
-          is_about(hard->number("beta", 0.5F), 0.5F))
-        return found("hard swish", *x, ActivationKind::hard_swish);
-    }
-    if (is_about(product.constant, 1.0F / 6) && shifted_relu6(other) == x)
-      return found("hard swish", *x, ActivationKind::hard_swish);
-    if (is_about(product.constant, 0.5F) && erf_plus_one(other) == x)
-      return found("GELU", *x, ActivationKind::gelu);
+    for (const GatePattern& pattern : kGatePatterns)
+      if (pattern.matches(model, x, factors[1 - index], product.constant))
+        return Match{pattern.name, pattern.kind, x};
   }
-  return std::optional<Value>();
+  return std::nullopt;
 }
 
 /// Whether the operator is the mean of `of` over its last axis, which it keeps.
-bool Importer::averages_last(const Node* node, const Value* of) {
-  if (node == nullptr || value_of(node->input(0)) != of || node->integer("keepdims", 1) == 0)
+bool averages_last(Import& model, const Node* node, const Value* of) {
+  if (node == nullptr || value_of(model, node->input(0)) != of || node->integer("keepdims", 1) == 0)
     return false;
-  const Value* axes = value_of(node->input(1));
+  const Value* axes = value_of(model, node->input(1));
   const auto given = integers_of(*node, "axes", axes != nullptr ? axes->constant.get() : nullptr);
   return given.size() == 1 && resolve_axis(given[0], of->dims.size()) == of->dims.size() - 1;
 }
 
 /// (x - mean) / sqrt(mean((x - mean)^2) + epsilon)
-std::optional<Value> Importer::layer_norm_pattern(const Node& node) {
-  const Value* difference = value_of(node.input(0));
+std::optional<Value> layer_norm_pattern(Import& model, const Node& node) {
+  const Value* difference = value_of(model, node.input(0));
   const Node* subtraction = maker(difference, "Sub");
-  const Node* root = maker(value_of(node.input(1)), "Sqrt");
+  const Node* root = maker(value_of(model, node.input(1)), "Sqrt");
   if (subtraction == nullptr || root == nullptr) return std::nullopt;
-  const Value* x = value_of(subtraction->input(0));
+  const Value* x = value_of(model, subtraction->input(0));
   if (x == nullptr || !x->is_tensor() || x->dims.empty()) return std::nullopt;
-  if (!averages_last(maker(value_of(subtraction->input(1)), "ReduceMean"), x)) return std::nullopt;
+  if (!averages_last(model, maker(value_of(model, subtraction->input(1)), "ReduceMean"), x))
+    return std::nullopt;
 
-  const Node* addition = maker(value_of(root->input(0)), "Add");
+  const Node* addition = maker(value_of(model, root->input(0)), "Add");
   if (addition == nullptr) return std::nullopt;
   for (const int index : {0, 1}) {
-    const auto epsilon = scalar_of(addition->input(index));
-    const Value* variance = value_of(addition->input(1 - index));
+    const auto epsilon = scalar_of(model, addition->input(index));
+    const Value* variance = value_of(model, addition->input(1 - index));
     const Node* mean = maker(variance, "ReduceMean");
     if (!epsilon || !(*epsilon >= 0) || mean == nullptr) continue;
-    const Value* square = value_of(mean->input(0));
+    const Value* square = value_of(model, mean->input(0));
     const Node* power = maker(square, "Pow");
     const Node* product = maker(square, "Mul");
-    const auto exponent = power != nullptr ? scalar_of(power->input(1)) : std::nullopt;
-    const bool squares = (exponent == 2.0F && value_of(power->input(0)) == difference) ||
-                         (product != nullptr && value_of(product->input(0)) == difference &&
-                          value_of(product->input(1)) == difference);
-    if (!squares || !averages_last(mean, square)) continue;
+    const auto exponent = power != nullptr ? scalar_of(model, power->input(1)) : std::nullopt;
+    const bool squares = (exponent == 2.0F && value_of(model, power->input(0)) == difference) ||
+                         (product != nullptr && value_of(model, product->input(0)) == difference &&
+                          value_of(model, product->input(1)) == difference);
+    if (!squares || !averages_last(model, mean, square)) continue;
     auto ones = std::make_shared<StoredWeights>();
     ones->weights.assign(static_cast<std::size_t>(x->dims.back()), 1.0F);
-    auto result = normalized(node, *x, x->dims.size() - 1, *epsilon, std::move(ones));
+    auto result = normalized(model, node, *x, x->dims.size() - 1, *epsilon, std::move(ones));
     if (!result) return std::nullopt;
-    ++patterns_["layer normalisation"];
+    model.note_pattern("layer normalisation");
     for (const Node* part : {subtraction, root, addition, mean})
-      graph_.note_folded(result->tensor, part->name());
+      model.graph().note_folded(result->tensor, part->name());
     return std::move(*result);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+Result<std::optional<Value>> recognised(Import& model, const Node& node) {
+  if (node.type() == "Div")
+    if (auto norm = layer_norm_pattern(model, node)) return norm;
+  const auto product = product_of(model, node);
+  const auto found = product ? match(model, *product) : std::nullopt;
+  if (!found) return std::optional<Value>();
+  CONVOPT_TRY(auto result, activate(model, node, *found->x, {found->kind}));
+  model.note_pattern(found->name);
+  for (const Node* part : product->nodes) model.graph().note_folded(result.tensor, part->name());
+  for (const Value* factor : product->factors)
+    if (factor != found->x && factor->maker != nullptr)
+      model.graph().note_folded(result.tensor, factor->maker->name());
+  return std::optional(std::move(result));
 }
 
 }  // namespace convopt::onnx_reader

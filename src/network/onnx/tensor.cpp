@@ -1,5 +1,7 @@
 #include "src/network/onnx/tensor.h"
 
+#include <onnx/onnx_pb.h>
+
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -8,6 +10,7 @@
 #include <string_view>
 
 #include "core/text.h"
+#include "core/try.h"
 #include "src/network/messages.h"
 
 namespace convopt::onnx_reader {
@@ -42,10 +45,6 @@ std::size_t bytes_of(int type) {
     default:
       return 0;
   }
-}
-
-bool is_real(int type) {
-  return type == TensorProto::FLOAT || type == TensorProto::DOUBLE || type == TensorProto::FLOAT16;
 }
 
 float from_half(std::uint16_t bits) {
@@ -173,14 +172,13 @@ Result<std::string> read_external(const TensorProto& tensor, const std::filesyst
     (entry.key() == "offset" ? offset : length) = *number;
   }
   if (folder.empty()) return bad(tensor, "its data lies in a file, and there is no folder for it");
-  const auto path = resolve(tensor, folder, location);
-  if (!path) return path.error();
+  CONVOPT_TRY(const auto path, resolve(tensor, folder, location));
   std::error_code failed;
-  const std::uint64_t size = std::filesystem::file_size(*path, failed);
+  const std::uint64_t size = std::filesystem::file_size(path, failed);
   if (failed || length != bytes || offset > size || bytes > size - offset)
     return bad(tensor, "its shape needs " + std::to_string(bytes) + " bytes, which " +
                            in_quotes(location) + " does not have at " + std::to_string(offset));
-  std::ifstream file(*path, std::ios::binary);
+  std::ifstream file(path, std::ios::binary);
   std::string raw(bytes, '\0');
   file.seekg(static_cast<std::streamoff>(offset));
   file.read(raw.data(), static_cast<std::streamsize>(bytes));
@@ -189,6 +187,21 @@ Result<std::string> read_external(const TensorProto& tensor, const std::filesyst
 }
 
 }  // namespace
+
+static_assert(int{kFloat} == TensorProto::FLOAT && int{kBool} == TensorProto::BOOL &&
+              int{kFloat16} == TensorProto::FLOAT16 && int{kDouble} == TensorProto::DOUBLE);
+
+bool is_real(int data_type) {
+  return data_type == kFloat || data_type == kDouble || data_type == kFloat16;
+}
+
+const std::string& name_of(const TensorProto& tensor) { return tensor.name(); }
+
+Result<Constant> take_tensor(TensorProto& tensor, const std::filesystem::path& folder) {
+  auto constant = read_tensor(tensor, folder);
+  tensor.Clear();
+  return constant;
+}
 
 Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::path& folder) {
   const int type = tensor.data_type();
@@ -205,9 +218,8 @@ Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::p
                            " has a negative size or more than 2^31 - 1 elements");
   const auto bytes = static_cast<std::size_t>(*count) * size;
   if (tensor.data_location() == TensorProto::EXTERNAL) {
-    const auto raw = read_external(tensor, folder, bytes);
-    if (!raw) return raw.error();
-    append_raw(constant, type, *raw);
+    CONVOPT_TRY(const auto raw, read_external(tensor, folder, bytes));
+    append_raw(constant, type, raw);
   } else if (tensor.has_raw_data()) {
     if (tensor.raw_data().size() != bytes)
       return bad(tensor, "it has " + std::to_string(tensor.raw_data().size()) +

@@ -1,17 +1,31 @@
 // Values of ONNX tensors, from the model or from files beside it.
 #pragma once
 
-#include <onnx/onnx_pb.h>
-
 #include <filesystem>
+#include <string>
 
 #include "src/network/onnx/constant.h"
 
+namespace onnx {
+class TensorProto;
+}
+
 namespace convopt::onnx_reader {
+
+/// Numbers of the data types that ONNX's attributes name, as its TensorProto has them.
+enum DataTypeNumber : int { kFloat = 1, kBool = 9, kFloat16 = 10, kDouble = 11 };
+
+/// Whether values of that type are numbers with a fraction.
+bool is_real(int data_type);
+
+const std::string& name_of(const ::onnx::TensorProto& tensor);
 
 /// Floats of 32 bits (and 64 and 16, converted), integers and truth values. External data must lie
 /// in a file below `folder`; an empty folder forbids it.
 Result<Constant> read_tensor(const ::onnx::TensorProto& tensor,
                              const std::filesystem::path& folder);
+
+/// The same, and clears `tensor`, so that large weights are held once.
+Result<Constant> take_tensor(::onnx::TensorProto& tensor, const std::filesystem::path& folder);
 
 }  // namespace convopt::onnx_reader

@@ -1,0 +1,111 @@
+// The model that is being read: the values that its names stand for and the network that grows.
+//
+// The network has tensors of four dimensions, ONNX has them of any rank. So a tensor of the model
+// is a tensor of the network and the sizes by which the model knows it, in one of two orders:
+// plain, the model's row-major order is that of nchw; or channels last, the model's last dimension
+// are the channels and those between it and the first are the pixels. Operators that only
+// reinterpret change nothing but these; a reshape or transpose is added where an operator needs the
+// elements in another form.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "src/network/graph_builder.h"
+#include "src/network/onnx/constant.h"
+#include "src/network/onnx/node.h"
+
+namespace onnx {
+class TensorProto;
+}
+
+namespace convopt::onnx_reader {
+
+/// What a name of the model stands for: a constant, a tensor of the network, or an error.
+struct Value {
+  ConstantPointer constant;
+  TensorId tensor = -1;
+  Dims dims;  ///< of a tensor, as the model sees it
+  bool channels_last = false;
+  std::optional<Error> error;     ///< why the value cannot be computed; reported only if it is read
+  const Node* maker = nullptr;    ///< null for inputs and initializers
+  const Value* padded = nullptr;  ///< the value that this one is with zeros around it
+  Padding padding;                ///< how many
+
+  bool is_tensor() const { return tensor >= 0; }
+};
+
+/// All that the handlers of operators see of the reader.
+class Import {
+ public:
+  using Found = Result<const Value*>;
+
+  /// External data may lie in files of `folder`; empty: nowhere.
+  Import(std::string source, std::filesystem::path folder);
+
+  GraphBuilder& graph() { return graph_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+  // Names. Values live as long as the import, at one address.
+  Result<void> add_initializer(::onnx::TensorProto& tensor);
+  bool is_initializer(const std::string& name) const { return initializers_.contains(name); }
+  Result<void> define(const std::string& name, const Value* value);
+  const Value* keep(Value value);
+  /// Null if there is none of that name. Decodes initializers on first use.
+  const Value* find(std::string_view name);
+
+  // Inputs of an operator, by position. A value that cannot be computed is an error.
+  Found input(const Node& node, int index);
+  Found tensor_input(const Node& node, int index);
+  /// Null if the model leaves the input out; an error if it is no constant.
+  Result<ConstantPointer> constant_input(const Node& node, int index);
+  Result<std::optional<float>> scalar_input(const Node& node, int index);
+
+  // Forms of tensors.
+  /// In row-major order of the model's dimensions. `base` starts the names of added operators.
+  Found plain(const std::string& base, const Value& value);
+  /// Plain, with these sizes in the network.
+  Result<TensorId> shaped(const std::string& base, const Value& value, const TensorShape& shape);
+  /// [n, c, pixels...] of rank 2 to 4.
+  Result<TensorId> image(const Node& node, const Value& value);
+  /// Plain, with the first two dimensions as images and channels, whatever shape the rest has.
+  Result<TensorId> with_channels(const Node& node, const Value& value);
+  /// Null where the elements lie otherwise.
+  Found as_channels_last(const Node& node, const Value& value);
+
+  // Names in the network, and what its user is told.
+  std::string fresh(std::string name) const;
+  Label label(const Node& node) const;
+  void note_pattern(const std::string& name) { ++patterns_[name]; }
+  void note_patterns();  ///< in the network's list of clean-ups
+
+ private:
+  std::filesystem::path folder_;
+  GraphBuilder graph_;
+  std::deque<Value> values_;
+  std::unordered_map<std::string, const Value*> names_;
+  std::unordered_map<std::string, ::onnx::TensorProto*> initializers_;  // not yet decoded
+  std::unordered_map<TensorId, TensorId> channels_moved_;     // tensors with channels moved behind
+  mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
+  std::map<std::string, int> patterns_;
+};
+
+/// A value for a new tensor of the network, or the error that prevented it.
+Result<Value> made(Result<TensorId> tensor, Dims dims, bool channels_last = false);
+
+/// Sizes of a plain tensor in four dimensions: those of the model, filled up with ones; those
+/// beyond four are multiplied into the last one.
+TensorShape natural_shape(const Dims& dims);
+
+/// Axes [first, last) of a plain tensor as channels, those before as images, those behind as
+/// pixels.
+TensorShape shape_around(const Dims& dims, std::size_t first, std::size_t last);
+
+}  // namespace convopt::onnx_reader

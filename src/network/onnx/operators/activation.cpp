@@ -1,0 +1,114 @@
+// Functions of single elements with one input.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+
+#include "core/try.h"
+#include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/operators/parts.h"
+
+namespace convopt::onnx_reader {
+namespace {
+
+bool same(float a, float b) { return std::abs(a - b) <= 1e-5F * std::max(1.0F, std::abs(b)); }
+
+Result<Value> activation(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  static const std::unordered_map<std::string_view, Activation> kinds = {
+      {"Relu", {ActivationKind::relu}},         {"LeakyRelu", {ActivationKind::leaky_relu, 0.01F}},
+      {"Elu", {ActivationKind::elu, 1.0F}},     {"Sigmoid", {ActivationKind::sigmoid}},
+      {"Tanh", {ActivationKind::tanh}},         {"HardSwish", {ActivationKind::hard_swish}},
+      {"Gelu", {ActivationKind::gelu}},         {"Erf", {ActivationKind::erf}},
+      {"Exp", {ActivationKind::exp}},           {"Sqrt", {ActivationKind::pow, 0.5F}},
+      {"Reciprocal", {ActivationKind::pow, -1}}};
+  Activation activation = kinds.at(node.type());
+  if (node.type() == "LeakyRelu" || node.type() == "Elu")
+    activation.alpha = node.number("alpha", activation.alpha);
+  if (node.text("approximate", "none") != "none") return node.unsupported("its approximation");
+  return activate(model, node, *x, activation);
+}
+
+Result<Value> clip(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  std::optional<float> low, high;
+  if (node.opset() < 11) {
+    low = node.number_or_infinite("min", -kLargest);
+    high = node.number_or_infinite("max", kLargest);
+  } else {
+    CONVOPT_TRY(const auto least, model.scalar_input(node, 1));
+    CONVOPT_TRY(const auto most, model.scalar_input(node, 2));
+    low = least;
+    high = most;
+  }
+  const auto finite = [&](float bound) { return std::clamp(bound, -kLargest, kLargest); };
+  Activation activation{ActivationKind::clip, finite(low.value_or(-kLargest)),
+                        finite(high.value_or(kLargest))};
+  if (std::isnan(activation.alpha) || std::isnan(activation.beta))
+    return node.error("its bounds must be numbers");
+  if (activation.alpha > activation.beta)
+    return node.error("its lower bound lies above its upper one");
+  if (activation.alpha == -kLargest && activation.beta == kLargest) return *x;
+  if (activation.alpha == 0 && activation.beta == kLargest) activation = {ActivationKind::relu};
+  return activate(model, node, *x, activation);
+}
+
+Result<Value> hard_sigmoid(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const float alpha = node.number("alpha", 0.2F);
+  const float beta = node.number("beta", 0.5F);
+  if (same(alpha, 1.0F / 6) && same(beta, 0.5F))
+    return activate(model, node, *x, {ActivationKind::hard_sigmoid});
+  const Constant slope = Constant::of_floats({}, {alpha});
+  const Constant offset = Constant::of_floats({}, {beta});
+  CONVOPT_TRY(const auto line, scale_shift(model, node, *x, &slope, &offset));
+  return activate(model, node, line, {ActivationKind::clip, 0, 1});
+}
+
+Result<Value> prelu(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  CONVOPT_TRY(const auto slope, model.constant_input(node, 1));
+  const bool one =
+      slope != nullptr && slope->is_float && slope->size() > 0 &&
+      std::ranges::all_of(slope->floats, [&](float v) { return v == slope->floats[0]; });
+  if (one) return activate(model, node, *x, {ActivationKind::leaky_relu, slope->floats[0]});
+  if (slope == nullptr || !slope->is_float) return node.error("its slope must be float32");
+  // slope * x + (1 - slope) * relu(x)
+  Constant rest = *slope;
+  for (float& value : rest.floats) value = 1 - value;
+  CONVOPT_TRY(const auto positive, activate(model, node, *x, {ActivationKind::relu}));
+  CONVOPT_TRY(const auto above, scale_shift(model, node, positive, &rest, nullptr));
+  CONVOPT_TRY(const auto line, scale_shift(model, node, *x, slope.get(), nullptr));
+  return binary(model, node, Op::add, line, above);
+}
+
+Result<Value> power(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  CONVOPT_TRY(const auto exponent, model.scalar_input(node, 1));
+  if (!exponent || !std::isfinite(*exponent)) return node.error("its exponent must be a number");
+  if (*exponent == 1) return *x;
+  return activate(model, node, *x, {ActivationKind::pow, *exponent});
+}
+
+}  // namespace
+
+Result<Value> activate(Import& model, const Node& node, const Value& x,
+                       const Activation& activation) {
+  return made(model.graph().add_activation(model.label(node), x.tensor, activation), x.dims,
+              x.channels_last);
+}
+
+OperatorTable activation_operators() {
+  static constexpr OperatorHandler kHandlers[] = {
+      {"Relu", activation},          {"LeakyRelu", activation},  {"Elu", activation},
+      {"Sigmoid", activation},       {"Tanh", activation},       {"HardSwish", activation},
+      {"Gelu", activation},          {"Erf", activation},        {"Exp", activation},
+      {"Sqrt", activation},          {"Reciprocal", activation}, {"Clip", clip},
+      {"HardSigmoid", hard_sigmoid}, {"PRelu", prelu},           {"Pow", power},
+  };
+  return kHandlers;
+}
+
+}  // namespace convopt::onnx_reader

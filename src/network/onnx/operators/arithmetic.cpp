@@ -1,0 +1,179 @@
+// Sums, differences, products and quotients of two inputs, one of which may be constant.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/try.h"
+#include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/operators/parts.h"
+#include "src/network/onnx/patterns.h"
+
+namespace convopt::onnx_reader {
+namespace {
+
+Result<Value> negate(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  return scale(model, node, *x, -1);
+}
+
+Result<Value> with_constant(Import& model, const Node& node, const Value& x, Constant constant,
+                            bool constant_first) {
+  const std::string_view type = node.type();
+  const auto change = [&](auto function) {
+    for (float& value : constant.floats) value = function(value);
+  };
+  if (!constant.is_float) return node.error("its constant must be of type float32");
+  if (type == "Add") return scale_shift(model, node, x, nullptr, &constant);
+  if (type == "Mul") return scale_shift(model, node, x, &constant, nullptr);
+  if (type == "Sub" && constant_first) {
+    const Constant minus = Constant::of_floats({}, {-1.0F});
+    return scale_shift(model, node, x, &minus, &constant);
+  }
+  if (type == "Sub") {
+    change([](float value) { return -value; });
+    return scale_shift(model, node, x, nullptr, &constant);
+  }
+  if (constant_first) {
+    CONVOPT_TRY(const auto inverse, activate(model, node, x, {ActivationKind::pow, -1}));
+    return scale_shift(model, node, inverse, &constant, nullptr);
+  }
+  change([](float value) { return 1 / value; });
+  return scale_shift(model, node, x, &constant, nullptr);
+}
+
+Result<Value> arithmetic(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto left, model.input(node, 0));
+  CONVOPT_TRY(const auto right, model.input(node, 1));
+  if (node.input_count() > 2) return node.error("it has more than two inputs");
+  CONVOPT_TRY(auto known, recognised(model, node));
+  if (known) return *std::move(known);
+  const std::string_view type = node.type();
+  if (left->is_tensor() && right->is_tensor()) {
+    const Op op = type == "Add"   ? Op::add
+                  : type == "Sub" ? Op::subtract
+                  : type == "Mul" ? Op::multiply
+                                  : Op::divide;
+    return binary(model, node, op, *left, *right);
+  }
+  return left->is_tensor() ? with_constant(model, node, *left, *right->constant, false)
+                           : with_constant(model, node, *right, *left->constant, true);
+}
+
+Result<Value> sum(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto first, model.tensor_input(node, 0));
+  Value total = *first;
+  for (int i = 1; i < node.input_count(); ++i) {
+    CONVOPT_TRY(const auto next, model.tensor_input(node, i));
+    CONVOPT_TRY(total, binary(model, node, Op::add, total, *next));
+  }
+  return total;
+}
+
+}  // namespace
+
+Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const Constant* scale,
+                          const Constant* shift) {
+  const std::size_t rank = x.dims.size();
+  // Axes along which some constant varies.
+  std::size_t first = rank, last = 0;
+  for (const Constant* constant : {scale, shift}) {
+    if (constant == nullptr) continue;
+    if (broadcast(x.dims, constant->dims) != x.dims)
+      return node.unsupported("a constant of the shape " + dims_text(constant->dims) +
+                              " with a tensor of the shape " + dims_text(x.dims));
+    const std::size_t leading = rank - constant->dims.size();
+    for (std::size_t i = 0; i < constant->dims.size(); ++i) {
+      if (constant->dims[i] == 1) continue;
+      first = std::min(first, leading + i);
+      last = std::max(last, leading + i + 1);
+    }
+  }
+  const Value* source = &x;
+  const bool is_scalar = last == 0;
+  const bool of_channels = x.channels_last && !is_scalar && first + 1 == rank;
+  TensorId tensor = x.tensor;
+  if (!is_scalar && !of_channels) {
+    CONVOPT_TRY(source, model.plain(node.name(), x));
+    tensor = source->tensor;
+    const TensorShape wanted = shape_around(x.dims, first, last);
+    const TensorShape now = model.graph().shape(tensor);
+    if (now.n != wanted.n || now.c != wanted.c) {
+      CONVOPT_TRY(tensor, model.shaped(node.name(), *source, wanted));
+    }
+  }
+  const auto channels = static_cast<std::size_t>(model.graph().shape(tensor).c);
+  const auto values = [&](const Constant* constant, float fallback) {
+    if (constant == nullptr) return std::vector<float>(channels, fallback);
+    if (is_scalar) return std::vector<float>(channels, static_cast<float>(constant->at(0)));
+    Constant part = *constant;
+    part.dims.insert(part.dims.begin(), rank - part.dims.size(), 1);
+    part.dims = {part.dims.begin() + static_cast<std::ptrdiff_t>(first),
+                 part.dims.begin() + static_cast<std::ptrdiff_t>(last)};
+    part = expanded(part, {x.dims.begin() + static_cast<std::ptrdiff_t>(first),
+                           x.dims.begin() + static_cast<std::ptrdiff_t>(last)});
+    std::vector<float> result;
+    for (std::size_t i = 0; i < part.size(); ++i) result.push_back(static_cast<float>(part.at(i)));
+    return result;
+  };
+  StoredWeights weights{values(scale, 1.0F), values(shift, 0.0F)};
+  return made(model.graph().add_scale_shift(model.label(node), tensor, std::move(weights)), x.dims,
+              source->channels_last);
+}
+
+Result<Value> scale(Import& model, const Node& node, const Value& x, float factor) {
+  const Constant constant = Constant::of_floats({}, {factor});
+  return scale_shift(model, node, x, &constant, nullptr);
+}
+
+Result<Value> binary(Import& model, const Node& node, Op op, const Value& left,
+                     const Value& right) {
+  const auto dims = broadcast(left.dims, right.dims);
+  if (!dims)
+    return node.error("its inputs of the shapes " + dims_text(left.dims) + " and " +
+                      dims_text(right.dims) + " do not go together");
+  if (left.channels_last || right.channels_last) {
+    CONVOPT_TRY(const auto a, model.as_channels_last(node, left));
+    CONVOPT_TRY(const auto b, model.as_channels_last(node, right));
+    if (a != nullptr && b != nullptr && left.dims.size() == right.dims.size()) {
+      const TensorShape& shape = model.graph().shape(a->tensor);
+      const TensorShape& other = model.graph().shape(b->tensor);
+      TensorId second = b->tensor;
+      if (left.dims == right.dims && shape != other) {
+        CONVOPT_TRY(second, model.graph().add_reshape(
+                                {model.fresh(node.name() + "/reshape"), "reshape"}, second, shape));
+      }
+      return made(model.graph().add_binary(model.label(node), op, a->tensor, second), *dims, true);
+    }
+  }
+  CONVOPT_TRY(const auto a, model.plain(node.name(), left));
+  CONVOPT_TRY(const auto b, model.plain(node.name(), right));
+  // Same sizes in whatever four dimensions they have are fine as they are.
+  if (left.dims == right.dims && model.graph().shape(a->tensor) == model.graph().shape(b->tensor))
+    return made(model.graph().add_binary(model.label(node), op, a->tensor, b->tensor), *dims);
+  const auto filled = [&](Dims sizes) {
+    sizes.insert(sizes.begin(), dims->size() - sizes.size(), 1);
+    return sizes;
+  };
+  const Dims a_dims = filled(left.dims), b_dims = filled(right.dims);
+  // Beyond four dimensions, sizes that become one must be repeated all or none.
+  for (const Dims* sizes : {&a_dims, &b_dims}) {
+    const bool same_tail =
+        std::equal(sizes->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*sizes)), sizes->end(),
+                   dims->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*dims)));
+    if (dims->size() > 4 && !same_tail && natural_shape(*sizes).w != 1)
+      return node.unsupported("repeating some of more than four dimensions");
+  }
+  CONVOPT_TRY(const auto first, model.shaped(node.name(), *a, natural_shape(a_dims)));
+  CONVOPT_TRY(const auto second, model.shaped(node.name(), *b, natural_shape(b_dims)));
+  return made(model.graph().add_binary(model.label(node), op, first, second), *dims);
+}
+
+OperatorTable arithmetic_operators() {
+  static constexpr OperatorHandler kHandlers[] = {
+      {"Neg", negate},     {"Add", arithmetic}, {"Sub", arithmetic},
+      {"Mul", arithmetic}, {"Div", arithmetic}, {"Sum", sum},
+  };
+  return kHandlers;
+}
+
+}  // namespace convopt::onnx_reader

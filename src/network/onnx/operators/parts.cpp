@@ -1,0 +1,71 @@
+#include "src/network/onnx/operators/parts.h"
+
+#include "core/try.h"
+
+namespace convopt::onnx_reader {
+namespace {
+
+Result<Padding> padding_of(const Node& node, const Integers& pads, std::size_t pixels) {
+  Padding padding;
+  const std::string automatic = node.text("auto_pad", "NOTSET");
+  if (automatic == "SAME_UPPER") {
+    padding.mode = Padding::Mode::same_upper;
+  } else if (automatic == "SAME_LOWER") {
+    padding.mode = Padding::Mode::same_lower;
+  } else if (automatic == "NOTSET" && !pads.empty()) {
+    if (pads.size() != 2 * pixels)
+      return node.error("its padding does not fit the dimensions of its input");
+    for (const std::int64_t value : pads)
+      if (value < 0 || value > kMaxSize) return node.unsupported("padding that is negative");
+    padding.top = static_cast<int>(pads[0]);
+    padding.bottom = static_cast<int>(pads[pixels]);
+    if (pixels > 1) {
+      padding.left = static_cast<int>(pads[1]);
+      padding.right = static_cast<int>(pads[pixels + 1]);
+    }
+  } else if (automatic != "NOTSET" && automatic != "VALID") {
+    return node.error("its auto_pad means nothing");
+  }
+  return padding;
+}
+
+}  // namespace
+
+Result<Pair> pair_of(const Node& node, const Integers& given, std::size_t pixels, int fallback,
+                     const char* what) {
+  if (given.empty()) return Pair{fallback, pixels > 1 ? fallback : 1};
+  if (given.size() != pixels || pixels > 2)
+    return node.error(std::string("its ") + what + " does not fit the dimensions of its input");
+  for (const std::int64_t value : given)
+    if (value < 0 || value > kMaxSize)
+      return node.error(std::string("its ") + what + " is out of range");
+  return Pair{static_cast<int>(given[0]), pixels > 1 ? static_cast<int>(given[1]) : 1};
+}
+
+Result<WindowAttributes> window_of(const Node& node, std::size_t rank, const Integers& kernel) {
+  if (rank < 3 || rank > 4)
+    return node.unsupported("an input of " + std::to_string(rank) + " dimensions");
+  const std::size_t pixels = rank - 2;
+  CONVOPT_TRY(const auto size, pair_of(node, kernel, pixels, 1, "kernel"));
+  CONVOPT_TRY(const auto stride, pair_of(node, node.integers("strides"), pixels, 1, "stride"));
+  CONVOPT_TRY(const auto dilation,
+              pair_of(node, node.integers("dilations"), pixels, 1, "dilation"));
+  CONVOPT_TRY(const auto padding, padding_of(node, node.integers("pads"), pixels));
+  return WindowAttributes{size, stride, dilation, padding};
+}
+
+Dims dims_of(const TensorShape& shape, std::size_t rank) {
+  const Dims all = {shape.n, shape.c, shape.h, shape.w};
+  return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(rank)};
+}
+
+Result<std::vector<float>> vector_of(const Node& node, const ConstantPointer& constant,
+                                     std::int64_t count, const char* what) {
+  if (constant == nullptr) return std::vector<float>();
+  if (!constant->is_float || std::ssize(constant->floats) != count)
+    return node.error(std::string("its ") + what + " must be " + std::to_string(count) +
+                      " numbers of type float32");
+  return constant->floats;
+}
+
+}  // namespace convopt::onnx_reader

@@ -1,0 +1,64 @@
+// Parts that several operators share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/network/onnx/folding.h"
+#include "src/network/onnx/import.h"
+
+namespace convopt::onnx_reader {
+
+using Integers = std::vector<std::int64_t>;
+using WeightsPointer = std::shared_ptr<const StoredWeights>;
+
+/// Largest size of a dimension, as the network has it.
+inline constexpr std::int64_t kMaxSize = 1 << 24;
+
+/// Attributes of a window over the pixels, of convolutions and poolings alike.
+struct WindowAttributes {
+  Pair kernel, stride, dilation;
+  Padding padding;
+};
+
+/// For an input of rank 3 or 4; with one dimension of pixels, these are the rows.
+Result<WindowAttributes> window_of(const Node& node, std::size_t rank, const Integers& kernel);
+
+/// One or two numbers, for one or two dimensions of pixels; `fallback` where there are none. `what`
+/// names them in errors.
+Result<Pair> pair_of(const Node& node, const Integers& given, std::size_t pixels, int fallback,
+                     const char* what);
+
+/// The model's sizes of a result that has the shape `shape` in the network.
+Dims dims_of(const TensorShape& shape, std::size_t rank);
+
+/// `count` numbers; empty where the model leaves them out.
+Result<std::vector<float>> vector_of(const Node& node, const ConstantPointer& constant,
+                                     std::int64_t count, const char* what);
+
+// Operations in more than one operator (activation.cpp, arithmetic.cpp, normalisation.cpp,
+// slicing.cpp).
+
+Result<Value> activate(Import& model, const Node& node, const Value& x,
+                       const Activation& activation);
+
+/// x * scale + shift with constants that broadcast to x; null for 1 and 0.
+Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const Constant* scale,
+                          const Constant* shift);
+Result<Value> scale(Import& model, const Node& node, const Value& x, float factor);
+
+/// Two tensors of the network, broadcast by NumPy's rule.
+Result<Value> binary(Import& model, const Node& node, Op op, const Value& left, const Value& right);
+
+/// Zero mean and unit variance over all axes from `axis` on, then scaled and shifted.
+Result<Value> normalized(Import& model, const Node& node, const Value& x, std::size_t axis,
+                         float epsilon, WeightsPointer weights);
+
+/// Elements first, first + step, ... (`count` of them) along an axis.
+Result<Value> axis_range(Import& model, const Node& node, const std::string& name, const Value& x,
+                         std::size_t axis, std::int64_t first, std::int64_t count,
+                         std::int64_t step);
+
+}  // namespace convopt::onnx_reader

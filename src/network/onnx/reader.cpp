@@ -1,0 +1,310 @@
+// Walks through an ONNX model: its inputs, then its operators in their order. An operator on
+// constants is computed at once; the others are added to the network by their handlers. An operator
+// that convopt cannot compute is an error only if an output depends on it: operators that a pattern
+// replaces are not read.
+#include "src/network/onnx/reader.h"
+
+#include <onnx/onnx_pb.h>
+
+#include <algorithm>
+#include <deque>
+#include <fstream>
+#include <utility>
+
+#include "core/text.h"
+#include "core/try.h"
+#include "src/network/messages.h"
+#include "src/network/onnx/folding.h"
+#include "src/network/onnx/import.h"
+#include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/tensor.h"
+
+namespace convopt {
+namespace onnx_reader {
+namespace {
+
+constexpr int kOldestOpset = 7, kNewestOpset = 21;
+/// Most elements that folding may hold in all, 1 GiB: chains of operators that double their input
+/// end here.
+constexpr std::int64_t kMaxComputed = std::int64_t{1} << 28;
+
+Error bad(std::string message) { return make_error(ErrorCode::bad_input, std::move(message)); }
+
+Value failed(Error error) {
+  Value value;
+  value.error = std::move(error);
+  return value;
+}
+
+class ModelReader {
+ public:
+  ModelReader(::onnx::ModelProto& model, std::filesystem::path folder, int batch,
+              const InputShapes& shapes)
+      : model_(model),
+        batch_(batch),
+        shapes_(shapes),
+        import_(model.producer_name() + (model.producer_version().empty() ? "" : " ") +
+                    model.producer_version(),
+                std::move(folder)) {}
+
+  Result<Network> run();
+
+ private:
+  Result<void> read_opset();
+  Result<void> read_inputs();
+  Result<void> read_input(const ::onnx::ValueInfoProto& info);
+  Result<Dims> input_dims(const ::onnx::ValueInfoProto& info) const;
+  Result<void> read_nodes();
+  Result<void> read_node(const Node& node);
+  /// The results of an operator whose inputs are all known; nothing for others.
+  Result<std::optional<std::vector<Constant>>> compute_now(const Node& node);
+  std::vector<Value> outputs_of(const Node& node);
+  /// Those from `first` on; outputs beyond `values` are not supported.
+  Result<void> define_outputs(const Node& node, std::vector<Value> values, int first);
+  /// The value that an operator only passes on, or null.
+  const Value* passed_on(const Node& node);
+  Result<Network> finish();
+
+  ::onnx::ModelProto& model_;
+  int batch_;
+  const InputShapes& shapes_;
+  Import import_;
+  int opset_ = 0;
+  std::deque<Node> nodes_;  // of stable address: values name their makers
+  std::int64_t computed_elements_ = 0;
+  int computed_ = 0;
+};
+
+Result<Network> ModelReader::run() {
+  CONVOPT_CHECK(read_opset());
+  if (model_.graph().node_size() == 0) return bad("the model has no operators");
+  for (::onnx::TensorProto& tensor : *model_.mutable_graph()->mutable_initializer())
+    CONVOPT_CHECK(import_.add_initializer(tensor));
+  CONVOPT_CHECK(read_inputs());
+  CONVOPT_CHECK(read_nodes());
+  return finish();
+}
+
+Result<void> ModelReader::read_opset() {
+  for (const auto& entry : model_.opset_import()) {
+    if (!entry.domain().empty() && entry.domain() != "ai.onnx") continue;
+    if (entry.version() < kOldestOpset || entry.version() > kNewestOpset)
+      return bad("the model uses opset " + std::to_string(entry.version()) + "; those from " +
+                 std::to_string(kOldestOpset) + " to " + std::to_string(kNewestOpset) +
+                 " are supported");
+    opset_ = static_cast<int>(entry.version());
+  }
+  if (opset_ == 0) return bad("the model does not say which opset it uses");
+  return {};
+}
+
+Result<void> ModelReader::read_inputs() {
+  for (const auto& [name, shape] : shapes_) {
+    const auto& inputs = model_.graph().input();
+    if (std::ranges::find(inputs, name, &::onnx::ValueInfoProto::name) == inputs.end())
+      return make_error(ErrorCode::usage, "the model has no input " + in_quotes(name));
+  }
+  for (const ::onnx::ValueInfoProto& info : model_.graph().input()) {
+    // Before version 4 of the format, every initializer was an input, too.
+    if (!import_.is_initializer(info.name())) CONVOPT_CHECK(read_input(info));
+  }
+  return {};
+}
+
+Result<void> ModelReader::read_input(const ::onnx::ValueInfoProto& info) {
+  const std::string& name = info.name();
+  if (!is_utf8(name)) return bad("the name " + in_quotes(name) + " is not UTF-8");
+  Value value;
+  const auto& type = info.type().tensor_type();
+  if (!info.type().has_tensor_type() || type.elem_type() != ::onnx::TensorProto::FLOAT) {
+    value.error = bad("input " + in_quotes(name) + ": only tensors of float32 are supported");
+  } else {
+    CONVOPT_TRY(value.dims, input_dims(info));
+    CONVOPT_TRY(value.tensor, import_.graph().add_input(name, natural_shape(value.dims)));
+  }
+  return import_.define(name, import_.keep(std::move(value)));
+}
+
+Result<Dims> ModelReader::input_dims(const ::onnx::ValueInfoProto& info) const {
+  const std::string what = "input " + in_quotes(info.name());
+  const auto given = std::ranges::find(shapes_, info.name(), &InputShapes::value_type::first);
+  const auto& declared = info.type().tensor_type().shape().dim();
+  Dims dims;
+  if (given != shapes_.end()) {
+    dims.assign(given->second.begin(), given->second.end());
+    bool fits = !info.type().tensor_type().has_shape() || std::ssize(dims) == declared.size();
+    for (int i = 0; fits && i < declared.size(); ++i)
+      fits = !declared[i].has_dim_value() || declared[i].dim_value() == dims[i] || i == 0;
+    if (!fits) return bad(what + ": the shape " + dims_text(dims) + " is not what the model takes");
+  } else {
+    if (!info.type().tensor_type().has_shape())
+      return bad(what + " has no shape; say it with --shape");
+    for (int i = 0; i < declared.size(); ++i) {
+      if (declared[i].has_dim_value()) {
+        dims.push_back(declared[i].dim_value());
+      } else if (i == 0) {
+        dims.push_back(1);  // the batch
+      } else {
+        const std::string& symbol = declared[i].dim_param();
+        return bad(what + ": its dimension " + std::to_string(i) +
+                   (symbol.empty() ? "" : ", " + in_quotes(symbol) + ",") +
+                   " is open; bind it with --shape " + info.name() + "=1x3x224x224");
+      }
+    }
+  }
+  if (batch_ > 0 && !dims.empty()) dims[0] = batch_;
+  const auto count = element_count(dims);
+  if (!count || *count == 0)
+    return bad(what + ": the shape " + dims_text(dims) +
+               " has a size that is not positive or more than 2^31 - 1 elements");
+  return dims;
+}
+
+Result<void> ModelReader::read_nodes() {
+  for (const ::onnx::NodeProto& proto : model_.graph().node()) {
+    std::string name = proto.name();
+    if (name.empty() && proto.output_size() > 0) name = proto.output(0);
+    // A name that no plan could repeat is as good as none.
+    if (name.empty() || !is_utf8(name))
+      name = is_utf8(proto.op_type()) ? proto.op_type() : "operator";
+    nodes_.emplace_back(proto, import_.fresh(std::move(name)), opset_);
+    CONVOPT_CHECK(read_node(nodes_.back()));
+  }
+  return {};
+}
+
+Result<void> ModelReader::read_node(const Node& node) {
+  for (int i = 0; i < node.input_count(); ++i)
+    if (node.has_input(i) && import_.find(node.input(i)) == nullptr)
+      return node.error("it reads " + in_quotes(node.input(i)) +
+                        ", which nothing before it makes; a cycle, or operators out of order");
+  if (node.output_count() == 0) return {};
+  std::vector<Value> values;
+  if (auto computed = compute_now(node); !computed) {
+    values.assign(static_cast<std::size_t>(node.output_count()), failed(computed.error()));
+  } else if (computed->has_value()) {
+    ++computed_;
+    for (Constant& constant : **computed)
+      values.emplace_back().constant = std::make_shared<const Constant>(std::move(constant));
+  } else if (const Value* value = passed_on(node)) {
+    CONVOPT_CHECK(import_.define(node.output(0), value));
+    return define_outputs(node, {}, 1);
+  } else {
+    values = outputs_of(node);
+  }
+  return define_outputs(node, std::move(values), 0);
+}
+
+const Value* ModelReader::passed_on(const Node& node) {
+  const bool passes = node.type() == "Identity" || node.type() == "Dropout" ||
+                      (node.type() == "Cast" && node.integer("to", 0) == kFloat);
+  const auto read = passes ? import_.input(node, 0) : Import::Found(nullptr);
+  return read ? *read : nullptr;
+}
+
+std::vector<Value> ModelReader::outputs_of(const Node& node) {
+  const OperatorHandler* handler = find_handler(node.type());
+  if (handler == nullptr) return {failed(node.error("operators of this type are not supported"))};
+  auto values = handler->handle(import_, node);
+  if (values.ok() && node.fault()) values = node.error(*node.fault());
+  if (values) return *std::move(values);
+  return std::vector(static_cast<std::size_t>(node.output_count()), failed(values.error()));
+}
+
+Result<void> ModelReader::define_outputs(const Node& node, std::vector<Value> values, int first) {
+  for (int i = first; i < node.output_count(); ++i) {
+    Value value = i - first < std::ssize(values)
+                      ? std::move(values[static_cast<std::size_t>(i - first)])
+                      : failed(node.unsupported("its output " + std::to_string(i)));
+    value.maker = &node;
+    CONVOPT_CHECK(import_.define(node.output(i), import_.keep(std::move(value))));
+  }
+  return {};
+}
+
+/// The result of Shape or Size: known even where the elements are not.
+std::optional<Constant> sizes_of(const Node& node, const Dims& dims) {
+  if (node.type() == "Size") return Constant::of_integers({}, {element_count(dims).value_or(0)});
+  if (node.type() != "Shape") return std::nullopt;
+  const auto rank = static_cast<std::int64_t>(dims.size());
+  const auto place = [&](std::int64_t at) {
+    return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
+  const std::int64_t first = place(node.integer("start", 0));
+  const std::int64_t last = std::max(first, place(node.integer("end", rank)));
+  return Constant::of_integers({last - first}, Dims(dims.begin() + first, dims.begin() + last));
+}
+
+Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node& node) {
+  using Nothing = std::optional<std::vector<Constant>>;
+  std::vector<ConstantPointer> inputs;
+  for (int i = 0; i < node.input_count(); ++i) {
+    if (!node.has_input(i)) {
+      inputs.push_back(nullptr);
+      continue;
+    }
+    CONVOPT_TRY(const Value* value, import_.input(node, i));
+    if (value->is_tensor()) {
+      auto sizes = sizes_of(node, value->dims);
+      return sizes ? Nothing({*std::move(sizes)}) : Nothing();
+    }
+    inputs.push_back(value->constant);
+  }
+  CONVOPT_TRY(auto folded, fold(node, inputs, import_.folder()));
+  if (node.fault()) return node.error(*node.fault());
+  if (folded) {
+    for (const Constant& constant : *folded)
+      computed_elements_ += static_cast<std::int64_t>(constant.size());
+    if (computed_elements_ > kMaxComputed) return node.error("the model's constants are too large");
+  }
+  return folded;
+}
+
+Result<Network> ModelReader::finish() {
+  std::vector<TensorId> outputs;
+  for (const ::onnx::ValueInfoProto& info : model_.graph().output()) {
+    const Value* value = import_.find(info.name());
+    if (value == nullptr) return bad("nothing makes the output " + in_quotes(info.name()));
+    if (value->error) return *value->error;
+    if (!value->is_tensor())
+      return bad("the output " + in_quotes(info.name()) + " depends on no input");
+    CONVOPT_TRY(const TensorId tensor,
+                import_.shaped(info.name(), *value, natural_shape(value->dims)));
+    outputs.push_back(tensor);
+  }
+  if (computed_ > 0)
+    import_.graph().note_clean_up(std::to_string(computed_) + " operators computed while reading");
+  import_.note_patterns();
+  return std::move(import_.graph()).build(outputs, DeadOperators::expected);
+}
+
+}  // namespace
+}  // namespace onnx_reader
+
+Result<Network> load_onnx(const std::filesystem::path& path, int batch, const InputShapes& shapes) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed))
+    return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": it is no file");
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return make_error(ErrorCode::bad_input, "cannot read " + path.string());
+  const auto folder = path.parent_path();
+  auto network = read_onnx(stream, path.string(), folder.empty() ? "." : folder, batch, shapes);
+  if (network && !path.stem().empty()) network->name = path.stem().string();
+  return network;
+}
+
+Result<Network> read_onnx(std::istream& stream, std::string_view file_name,
+                          const std::filesystem::path& folder, int batch,
+                          const InputShapes& shapes) {
+  const auto named = [&](const Error& error) {
+    return make_error(error.code, std::string(file_name) + ": " + error.message);
+  };
+  ::onnx::ModelProto model;
+  if (!model.ParseFromIstream(&stream) || !model.has_graph())
+    return named(make_error(ErrorCode::bad_input, "this is no ONNX model, or it is cut short"));
+  auto network = onnx_reader::ModelReader(model, folder, batch, shapes).run();
+  if (!network) return named(network.error());
+  return network;
+}
+
+}  // namespace convopt
