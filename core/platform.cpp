@@ -59,7 +59,42 @@ double cgroup_quota() {
   return quota;
 }
 
+/// "48K", "2048K" or "1M"; 0 for anything else.
+std::int64_t parse_bytes(const std::string& text) {
+  char* unit = nullptr;
+  const long long count = std::strtoll(text.c_str(), &unit, 10);
+  const int shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : 0;
+  return count > 0 ? std::int64_t{count} << shift : 0;
+}
+
 }  // namespace
+
+Caches described_caches() {
+  Caches caches{0, 0, 0};
+  for (int index = 0;; ++index) {
+    const std::string folder =
+        "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+    const auto level = read_value<int>(folder + "level");
+    if (!level) return caches;
+    if (read_value<std::string>(folder + "type") == "Instruction") continue;
+    const std::int64_t bytes = parse_bytes(read_value<std::string>(folder + "size").value_or(""));
+    if (*level == 1) caches.l1d = bytes;
+    if (*level == 2) caches.l2 = bytes;
+    if (*level == 3) caches.l3 = bytes;
+  }
+}
+
+const Caches& machine_caches() {
+  static const Caches caches = [] {
+    const Caches defaults, described = described_caches();
+    const auto known = [](std::int64_t bytes, std::int64_t otherwise) {
+      return bytes > 0 ? bytes : otherwise;
+    };
+    return Caches{known(described.l1d, defaults.l1d), known(described.l2, defaults.l2),
+                  known(described.l3, defaults.l3)};
+  }();
+  return caches;
+}
 
 std::string_view to_string(Isa isa) { return kIsaNames[static_cast<std::size_t>(isa)]; }
 

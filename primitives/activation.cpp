@@ -18,16 +18,19 @@ using V = hn::Vec<D>;
 
 HWY_INLINE V constant(float x) { return hn::Set(D(), x); }
 
+/// Highway's exponential of a NaN is zero; this one's is a NaN.
+HWY_INLINE V exponential(V x) { return hn::IfThenElse(hn::Eq(x, x), hn::Exp(D(), x), x); }
+
 HWY_INLINE V sigmoid(V x) {
   // Beyond 87 the exponential leaves the range of normal numbers; the result is 0 to single
   // precision long before.
-  const V e = hn::Exp(D(), hn::Min(constant(87.0F), hn::Neg(x)));
+  const V e = exponential(hn::Min(constant(87.0F), hn::Neg(x)));
   return hn::Div(constant(1), hn::Add(constant(1), e));
 }
 
 HWY_INLINE V hard_sigmoid(V x) {
   const V line = hn::MulAdd(x, constant(1.0F / 6), constant(0.5F));
-  return hn::Min(hn::Max(line, constant(0)), constant(1));
+  return hn::Min(constant(1), hn::Max(constant(0), line));
 }
 
 /// Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
@@ -71,7 +74,7 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
   } else if constexpr (kKind == ActivationKind::erf) {
     return erf(x);
   } else if constexpr (kKind == ActivationKind::exp) {
-    return hn::Exp(D(), x);
+    return exponential(x);
   } else {
     return x;
   }

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <mutex>
 #include <string>
@@ -10,26 +9,6 @@
 #include "primitives/provider.h"
 
 namespace convopt {
-
-#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...) \
-  namespace family {                                                     \
-  Factory factory;                                                       \
-  }
-#include "primitives/primitives.inc"
-
-std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
-  std::vector<std::unique_ptr<Primitive>> list;
-  [[maybe_unused]] const auto add = [&](Factory& factory, PrimitiveInfo info,
-                                        std::initializer_list<int> variant) {
-    list.push_back(factory(std::move(info), context, variant));
-  };
-#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...)                \
-  add(family::factory,                                                                  \
-      PrimitiveInfo{#name, #family, {}, Op::op, Layout::input, Layout::output, {}, {}}, \
-      {__VA_ARGS__});
-#include "primitives/primitives.inc"
-  return list;
-}
 
 namespace {
 
@@ -76,57 +55,7 @@ class ListAndProviders final : public Registry {
   mutable std::map<std::string_view, const Primitive*> by_name_;
 };
 
-/// Values that are added up for one result.
-double reduction_length(const Workload& workload) {
-  const ConvShape& shape = workload.shape;
-  switch (workload.op) {
-    case Op::conv:
-      return double{1} * shape.ic / shape.groups * shape.kh * shape.kw;
-    case Op::fully_connected:
-    case Op::softmax:
-      return shape.ic;
-    case Op::avg_pool_include:
-    case Op::avg_pool_exclude:
-      return double{1} * shape.kh * shape.kw;
-    case Op::lrn:
-      return shape.kh;
-    case Op::layer_norm:
-      return shape.ic;
-    case Op::upsample_bilinear:
-    case Op::upsample_corners:
-      return 4;
-    case Op::convert:
-    case Op::max_pool:
-    case Op::activation:
-    case Op::add:
-    case Op::concat:
-    case Op::upsample_nearest:
-    case Op::multiply:
-    case Op::subtract:
-    case Op::divide:
-    case Op::slice:
-    case Op::shuffle:
-    case Op::pad:
-    case Op::depth_to_space:
-    case Op::transpose:
-      break;
-  }
-  return 1;
-}
-
 }  // namespace
-
-double error_bound(const Workload& workload, const Traits& traits) {
-  constexpr double kUnitRoundoff = 0x1p-24;
-  // Direct convolution of U(-1, 1) data with He-scaled weights has an RMS error of 0.29 u sqrt(K)
-  // for K = 576 and K = 4608; ten times that.
-  constexpr double kPerRootOfLength = 3;
-  // Bias, residual, activation and rounding of the stored value: a few roundings each, not averaged
-  // out in short reductions.
-  constexpr double kConstantPart = 16;
-  const double accumulated = kPerRootOfLength * std::sqrt(reduction_length(workload));
-  return kUnitRoundoff * traits.error_amplification * (accumulated + kConstantPart);
-}
 
 Result<std::unique_ptr<Registry>> Registry::create(const Context& context) {
   if (context.threads < 1) {

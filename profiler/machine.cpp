@@ -16,11 +16,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/files.h"
+#include "core/json.h"
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
 #include "profiler/statistics.h"
-#include "core/files.h"
-#include "core/json.h"
 
 namespace convopt {
 namespace {
@@ -43,16 +43,6 @@ int first_number(const fs::path& path, int otherwise) {
   return file >> value ? value : otherwise;
 }
 
-/// "48K", "2M", "1G" or plain bytes.
-std::int64_t parse_size(const std::string& text) {
-  std::int64_t value = 0;
-  std::size_t i = 0;
-  for (; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i)
-    value = value * 10 + text[i] - '0';
-  if (i == text.size()) return value;
-  return value << (text[i] == 'K' ? 10 : text[i] == 'M' ? 20 : text[i] == 'G' ? 30 : 0);
-}
-
 void read_cpuinfo(Machine& machine) {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line) && !line.empty();) {
@@ -69,19 +59,6 @@ void read_cpuinfo(Machine& machine) {
   }
   const auto last = machine.name.find_last_not_of(' ');
   machine.name.resize(last == std::string::npos ? 0 : last + 1);
-}
-
-void read_caches(Machine& machine) {
-  for (int index = 0;; ++index) {
-    const fs::path folder = kCpuFolder / "cpu0/cache" / ("index" + std::to_string(index));
-    const int level = first_number(folder / "level", 0);
-    if (level == 0) return;
-    if (first_line(folder / "type") == "Instruction") continue;
-    const std::int64_t bytes = parse_size(first_line(folder / "size"));
-    if (level == 1) machine.l1d_bytes = bytes;
-    if (level == 2) machine.l2_bytes = bytes;
-    if (level == 3) machine.l3_bytes = bytes;
-  }
 }
 
 int count_physical_cores(int logical) {
@@ -224,7 +201,10 @@ double measured_peak_gflops(Isa isa, int threads) {
 Machine machine_facts() {
   Machine machine;
   read_cpuinfo(machine);
-  read_caches(machine);
+  const Caches caches = described_caches();
+  machine.l1d_bytes = caches.l1d;
+  machine.l2_bytes = caches.l2;
+  machine.l3_bytes = caches.l3;
   machine.logical_cores = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   machine.physical_cores = count_physical_cores(machine.logical_cores);
   machine.governor = first_line(kCpuFolder / "cpu0/cpufreq/scaling_governor");

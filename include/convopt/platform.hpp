@@ -27,11 +27,29 @@ Isa default_isa();
 /// Physical cores that affinity mask and cgroup quota leave to this process, at least 1.
 int default_threads();
 
+/// Data caches that one core can use, in bytes (an L3 cache may be shared with other cores).
+/// Kernels cut their work into blocks that fit them. The defaults stand in for caches that are not
+/// known.
+struct Caches {
+  std::int64_t l1d = std::int64_t{48} << 10;
+  std::int64_t l2 = std::int64_t{1} << 20;
+  std::int64_t l3 = std::int64_t{32} << 20;
+
+  bool operator==(const Caches&) const = default;
+};
+/// The caches of this machine as the system describes them; 0: not known.
+Caches described_caches();
+/// The same with the defaults for unknown ones, read once per process.
+const Caches& machine_caches();
+
 /// What an applicability and a time depend on besides the workload.
 struct Context {
   Isa isa = Isa::scalar;
   int threads = 1;
   std::size_t workspace_limit = SIZE_MAX;  ///< bytes
+  /// Block sizes follow from these. They are part of the machine, so measurements of one machine
+  /// stay comparable; other values are for tests.
+  Caches caches = machine_caches();
 };
 
 /// One processor as it was found, and what its cores can do. Zero means "not known".

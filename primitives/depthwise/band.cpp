@@ -54,29 +54,26 @@ HWY_INLINE KernelRows kernel_rows(const Band& band, int row, int channel) {
 /// Bias is in the sums already; residual, clamp and store.
 template <class D, int kPixels>
 HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
-                       const hn::Vec<D> (&sum)[kPixels]) {
+                       hn::Vec<D> (&sum)[kPixels]) {
   float* output =
       band.output + row * band.output_row_step + pixel * band.output_column_step + channel;
   const std::int64_t output_step = band.output_column_step;
   const auto low = hn::Set(d, band.low);
   const auto high = hn::Set(d, band.high);
-  if (band.residual == nullptr) {
+  if (band.residual != nullptr) {
+    const float* add =
+        band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
+    const std::int64_t add_step = band.residual_column_step;
 #pragma GCC unroll 16
     for (int p = 0; p < kPixels; ++p) {
-      // The sum comes second: then a NaN passes.
-      hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
-      output += output_step;
+      sum[p] = hn::Add(sum[p], hn::LoadU(d, add));
+      add += add_step;
     }
-    return;
   }
-  const float* add =
-      band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
-  const std::int64_t add_step = band.residual_column_step;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
-    const auto value = hn::Add(sum[p], hn::LoadU(d, add));
-    hn::StoreU(hn::Min(high, hn::Max(low, value)), d, output);
-    add += add_step;
+    // On x86 the second operand passes where one is NaN: the sum.
+    hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
     output += output_step;
   }
 }
@@ -191,6 +188,37 @@ HWY_INLINE void add_row(D d, const Band& band, hn::Vec<D> (&upper)[kPixels],
   }
 }
 
+/// The rows of inputs that one row of outputs reads, or two rows that share theirs: those that only
+/// the upper outputs need come first, then those that both need, then those that only the lower
+/// ones need. Row 0 is the first one that a kernel wholly inside the image would read.
+struct InputRows {
+  bool two;
+  int first, upper_last, both_last, lower_first, last;
+  const float* input;  ///< column 0 of row 0
+  std::int64_t step;   ///< between rows
+};
+
+HWY_INLINE InputRows input_rows(const Band& band, int row, int channel) {
+  const int stride = band.row_stride, taps = band.kernel_rows;
+  const int top = row * stride - band.top_padding;
+  InputRows rows;
+  rows.two = kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row;
+  rows.step = band.row_dilation * band.input_row_step;
+  rows.input = band.input + top * band.input_row_step + channel;
+  if (rows.two) {
+    rows.first = std::max(0, -top);
+    rows.last = std::min(stride + taps, band.input_rows - top);
+    rows.upper_last = std::min({stride, taps, rows.last});
+    rows.both_last = std::min(taps, rows.last);
+    rows.lower_first = std::max({stride, rows.first, rows.both_last});
+  } else {
+    const KernelRows kernel = kernel_rows(band, row, channel);
+    rows.first = kernel.first;
+    rows.upper_last = rows.both_last = rows.lower_first = rows.last = kernel.last;
+  }
+  return rows;
+}
+
 /// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
 template <class D, int kPixels, int kColumns, int kStride, bool kGrouped>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
@@ -198,22 +226,11 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   using V = hn::Vec<D>;
   const std::int64_t row_weights = (kGrouped ? band.group : 1) * kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
-  const std::int64_t row_step = band.input_row_step;
   const float* const all_weights = band.weights + channel;
   const V bias = hn::LoadU(d, band.bias + channel);
   using InsideTile = Inside<kPixels, kColumns, kStride>;
-  int row = band.first_row;
-  // Two rows that share their inputs. (A body for both loops, passed as a lambda, costs a third.)
-  for (; kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row; row += 2) {
-    const int stride = band.row_stride;
-    const int top = row * stride - band.top_padding;
-    // Rows of inputs from `top` on: those inside the image, of these the ones that only the upper
-    // outputs need, that both need, that only the lower ones need.
-    const int first = std::max(0, -top);
-    const int last = std::min(stride + band.kernel_rows, band.input_rows - top);
-    const int upper_last = std::min({stride, band.kernel_rows, last});
-    const int both_last = std::min(band.kernel_rows, last);
-    const int lower_first = std::max({stride, first, both_last});
+  for (int row = band.first_row; row < band.last_row;) {
+    const InputRows rows = input_rows(band, row, channel);
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
@@ -221,49 +238,32 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
       V upper[kPixels], lower[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
-      const float* const inputs = band.input + top * row_step + start * step + channel;
-      const float* const lower_weights = all_weights - stride * row_weights;
-      const float* input = inputs + first * row_step;
-      int y = first;
-      for (; y < upper_last; ++y, input += row_step) {
+      const float* const inputs = rows.input + start * step;
+      const float* const lower_weights = all_weights - band.row_stride * row_weights;
+      const float* input = inputs + rows.first * rows.step;
+      int y = rows.first;
+      for (; y < rows.upper_last; ++y, input += rows.step) {
         const float* const weights = all_weights + y * row_weights;
         add_row<true, false, kColumns, kStride, kGrouped>(d, band, upper, lower, input, weights,
                                                           nullptr, inside);
       }
-      for (; y < both_last; ++y, input += row_step) {
-        add_row<true, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input,
-                                                         all_weights + y * row_weights,
-                                                         lower_weights + y * row_weights, inside);
-      }
-      input = inputs + lower_first * row_step;
-      for (y = lower_first; y < last; ++y, input += row_step) {
-        const float* const weights = lower_weights + y * row_weights;
-        add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
-                                                          weights, inside);
+      if constexpr (kTwoRows) {
+        for (; y < rows.both_last; ++y, input += rows.step) {
+          add_row<true, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input,
+                                                           all_weights + y * row_weights,
+                                                           lower_weights + y * row_weights, inside);
+        }
+        input = inputs + rows.lower_first * rows.step;
+        for (y = rows.lower_first; y < rows.last; ++y, input += rows.step) {
+          const float* const weights = lower_weights + y * row_weights;
+          add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
+                                                            weights, inside);
+        }
       }
       finish(d, band, row, pixel, channel, upper);
-      finish(d, band, row + 1, pixel, channel, lower);
+      if (kTwoRows && rows.two) finish(d, band, row + 1, pixel, channel, lower);
     }
-  }
-  for (; row < band.last_row; ++row) {
-    const KernelRows rows = kernel_rows(band, row, channel);
-    for (int i = 0; i < repeat; ++i) {
-      const int pixel = first_pixel + i * kPixels;
-      const int start = pixel * kStride - band.left_padding;
-      const InsideTile inside = {-start, band.input_columns - start};
-      V sum[kPixels];
-#pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) sum[p] = bias;
-      const float* input = rows.input + start * step;
-      const float* weights = all_weights + rows.first * row_weights;
-      for (int y = rows.first; y < rows.last; ++y) {
-        add_row<true, false, kColumns, kStride, kGrouped>(d, band, sum, sum, input, weights,
-                                                          nullptr, inside);
-        input += band.row_dilation * row_step;
-        weights += row_weights;
-      }
-      finish(d, band, row, pixel, channel, sum);
-    }
+    row += rows.two ? 2 : 1;
   }
 }
 
@@ -399,9 +399,9 @@ BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int kernel_columns = shape.kw;
   const int stride = shape.stride_w;
   const int dilation = shape.dilation_w;
-  // Every output then has a column inside the image or next to it.
+  // Every output then has a column inside the image.
   const int last = (shape.ow() - 1) * stride - shape.pad_left;
-  const bool special = shape.pad_left < shape.kw && last <= shape.iw && dilation == 1;
+  const bool special = shape.pad_left < shape.kw && last < shape.iw && dilation == 1;
   if (!shape.is_depthwise()) {
     if (special && kernel_columns == 3 && stride == 1) return CONVOPT_DISPATCH(grouped_3_1, isa);
     if (special && kernel_columns == 3 && stride == 2) return CONVOPT_DISPATCH(grouped_3_2, isa);

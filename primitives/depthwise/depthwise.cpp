@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "primitives/blocking.h"
 #include "primitives/depthwise/band.h"
 #include "primitives/own.h"
 
@@ -13,13 +14,6 @@ namespace {
 
 using Index = std::int64_t;
 
-/// Inputs of a band where channels alternate: what the channels of a row have in common, cache
-/// lines next to each other and pages, should stay in L2 until the band is done.
-constexpr Index kBandBytes = Index{256} << 10;
-/// Inputs of a band where a block takes several vectors, which go through the band one after the
-/// other: half an L1 cache. With AVX2 and blocks of 16 that saves up to a fifth at stride 2, where
-/// there is little to compute for an input; at stride 1 long bands are faster by up to a tenth.
-constexpr Index kBlockBytes = Index{24} << 10;
 /// Bands per thread, so that the last ones do not leave a thread waiting for long.
 constexpr Index kBandsPerThread = 8;
 
@@ -42,6 +36,7 @@ class DepthwiseKernel final : public Kernel {
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
         threads_(context.threads),
+        caches_(context.caches),
         lanes_(vector_floats(context.isa)),
         last_write_(last_write(activation_)),
         activate_(activate_function(context.isa)),
@@ -79,8 +74,12 @@ class DepthwiseKernel final : public Kernel {
     const Index blocks = ceil_div(s.oc, block);
     const Index parallel = threads_ > 1 ? ceil_div(kBandsPerThread * threads_, s.n * blocks) : 1;
     const Index bytes = Index{s.oh()} * s.stride_h * s.iw * (nhwc ? s.ic : block) * sizeof(float);
-    const Index in_cache = nhwc                               ? ceil_div(bytes, kBandBytes)
-                           : block > lanes_ && s.stride_h > 1 ? ceil_div(bytes, kBlockBytes)
+    // In nhwc the channels of a row share cache lines and pages, which should stay in L2 until the
+    // band is done. A block of several vectors, which go through the band one after the other,
+    // should stay in L1: with AVX2 and blocks of 16 that saves up to a fifth at stride 2, where
+    // there is little to compute for an input; at stride 1 long bands are faster by up to a tenth.
+    const Index in_cache = nhwc ? ceil_div(bytes, image_block_bytes(caches_))
+                           : block > lanes_ && s.stride_h > 1 ? ceil_div(bytes, band_bytes(caches_))
                                                               : 1;
     // Rows are computed in pairs.
     const Index pairs = ceil_div(s.oh(), 2);
@@ -93,8 +92,8 @@ class DepthwiseKernel final : public Kernel {
       const auto n = static_cast<int>(item / (blocks * bands));
       const Index band = nhwc ? major : minor;
       const auto channel = static_cast<int>(nhwc ? minor : major) * block;
-      compute(args, n, channel, block, static_cast<int>(2 * (pairs * band / bands)),
-              std::min(static_cast<int>(2 * (pairs * (band + 1) / bands)), s.oh()));
+      compute(args, n, channel, block, static_cast<int>(2 * part_begin(pairs, band, bands)),
+              std::min(static_cast<int>(2 * part_begin(pairs, band + 1, bands)), s.oh()));
     });
   }
 
@@ -158,6 +157,7 @@ class DepthwiseKernel final : public Kernel {
   Activation activation_;
   bool has_residual_;
   int threads_;
+  Caches caches_;
   int lanes_;
   LastWrite last_write_;
   ActivateFunction activate_;

@@ -8,21 +8,16 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/direct/tile.h"
 #include "primitives/own.h"
 
 namespace convopt::direct {
 namespace {
 
-/// If all weights take no more than this, a stretch of outputs is finished for all output channels
-/// before the next one: the weights come from L2 each time, the input from L1. Otherwise one tile
-/// of output channels is finished for all stretches first, and its weights stay in L2.
-constexpr std::size_t kWeightsInL2 = std::size_t{256} << 10;
-
 /// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1, and more
-/// where their input is small.
+/// where their input is small, see segment_bytes().
 constexpr int kStretchPixels = 96;
-constexpr std::size_t kStretchBytes = std::size_t{16} << 10;
 /// So many stretches for each thread, and one more or less makes no difference.
 constexpr int kStretchesToShare = 8;
 
@@ -60,14 +55,18 @@ struct Cut {
     short_reduction = s.kh * s.kw == 1 && ic <= kShortReduction;
 
     const Index run_bytes = run_weights * tile_vectors(0) * tiles.lanes * 4;
-    const Index runs_per_part = std::clamp<Index>(tiles.part_bytes / run_bytes, 1, runs);
+    const Index part_bytes = context.caches.l2 / 8 * tiles.part_eighths;
+    const Index runs_per_part = std::clamp<Index>(part_bytes / run_bytes, 1, runs);
     parts = static_cast<int>(ceil_div(runs, runs_per_part));
+    const Index weight_bytes = s.groups * vectors * vector_weights * Index{sizeof(float)};
+    weights_stay = weight_bytes <= resident_weight_bytes(context.caches);
+    stretch_bytes = segment_bytes(context.caches);
   }
 
   // Output channels of a group are split evenly over tiles, runs evenly over parts.
-  int first_vector(int tile) const { return static_cast<int>(Index{vectors} * tile / oc_tiles); }
+  int first_vector(int tile) const { return static_cast<int>(part_begin(vectors, tile, oc_tiles)); }
   int tile_vectors(int tile) const { return first_vector(tile + 1) - first_vector(tile); }
-  int first_run(int part) const { return static_cast<int>(Index{runs} * part / parts); }
+  int first_run(int part) const { return static_cast<int>(part_begin(runs, part, parts)); }
 
   int most_pixels(int tile_vectors) const {
     const int most = tiles.pixels[tile_vectors];
@@ -83,6 +82,11 @@ struct Cut {
   int written_channels;  ///< output channels of one group, with the filling of its last block
   int vectors, oc_tiles;
   bool short_reduction;
+  /// All weights stay in L2: a stretch of outputs is finished for all output channels before the
+  /// next one, the input coming from L1. Otherwise one tile of output channels is finished for all
+  /// stretches first, and its weights stay in L2.
+  bool weights_stay;
+  Index stretch_bytes;   ///< of input, where stretches are longer than kStretchPixels
   Index run_weights;     ///< weights of one run for one output channel
   Index vector_weights;  ///< floats of packed weights of one vector of output channels
 };
@@ -121,7 +125,7 @@ class DirectKernel final : public Kernel {
     const Geometry geometry = this->geometry(args);
     const Index places = Index{geometry.row_stretches} * geometry.column_stretches;
     const Index channel_tiles = Index{shape_.groups} * cut_.oc_tiles;
-    const bool channels_inside = weights_.bytes() <= kWeightsInL2;
+    const bool channels_inside = cut_.weights_stay;
     parallel_for(threads_, shape_.n * places * channel_tiles, [&](Index item) {
       const Index rest = item % (places * channel_tiles);
       const Index place = channels_inside ? rest / channel_tiles : rest % places;
@@ -132,8 +136,9 @@ class DirectKernel final : public Kernel {
       stretch.n = static_cast<int>(item / (places * channel_tiles));
       stretch.group = static_cast<int>(channel_tile / cut_.oc_tiles);
       stretch.tile = static_cast<int>(channel_tile % cut_.oc_tiles);
-      stretch.rows = {static_cast<int>(geometry.rows * rows / geometry.row_stretches),
-                      static_cast<int>(geometry.rows * (rows + 1) / geometry.row_stretches)};
+      stretch.rows = {
+          static_cast<int>(part_begin(geometry.rows, rows, geometry.row_stretches)),
+          static_cast<int>(part_begin(geometry.rows, rows + 1, geometry.row_stretches))};
       stretch.columns = {
           static_cast<int>(columns) * geometry.stretch_columns,
           std::min(static_cast<int>(columns + 1) * geometry.stretch_columns, geometry.columns)};
@@ -289,7 +294,7 @@ class DirectKernel final : public Kernel {
     g.columns = g.flat ? s.oh() * s.ow() : s.ow();
     g.stretch_columns = g.columns;
     if (g.flat) {
-      const Index fit = kStretchBytes / (sizeof(float) * static_cast<std::size_t>(cut_.ic));
+      const Index fit = cut_.stretch_bytes / (Index{sizeof(float)} * cut_.ic);
       g.stretch_columns = static_cast<int>(
           round_up(std::max<Index>(kStretchPixels, fit), cut_.most_pixels(cut_.tile_vectors(0))));
     }
@@ -459,7 +464,7 @@ class DirectKernel final : public Kernel {
 
   /// The weights that come after those of a stretch and a part, unless they are in L2 anyway.
   const float* weights_behind(const Stretch& stretch, int part) const {
-    if (weights_.bytes() <= kWeightsInL2) return nullptr;
+    if (cut_.weights_stay) return nullptr;
     const float* const weights = this->weights(stretch.group, stretch.tile);
     const bool again = cut_.parts > 1 && part + 1 == cut_.parts && !stretch.last;
     if (again) return weights;

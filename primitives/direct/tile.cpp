@@ -27,18 +27,18 @@ using V = hn::Vec<D>;
 #if HWY_TARGET == HWY_AVX3
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 14, 8, 7};
 inline constexpr int kBestVectors = 4;
-inline constexpr std::int64_t kPartBytes = 384 << 10;
+inline constexpr int kPartEighths = 3;
 inline constexpr int kShortAccumulators = 15;
 #elif HWY_TARGET == HWY_NEON
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 14, 12, 8, 6};
 inline constexpr int kBestVectors = 4;
-inline constexpr std::int64_t kPartBytes = 128 << 10;
+inline constexpr int kPartEighths = 1;
 inline constexpr int kShortAccumulators = 28;
 #else
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 12, 6, 4, 0};
 // Without fused multiply-add, SSE4 needs a register more: 2 vectors are 15 percent faster than 3.
 inline constexpr int kBestVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
-inline constexpr std::int64_t kPartBytes = 256 << 10;
+inline constexpr int kPartEighths = 2;
 inline constexpr int kShortAccumulators = 12;
 #endif
 
@@ -106,15 +106,53 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
   } while (--channels > 0);
 }
 
-/// What a tile has to go through, simplest first: one kernel position; several; several of which
-/// some lie outside the image for some pixels.
-enum class Kernel { point, inside, edge };
+/// Has the tile's next lines of weights come to L2.
+HWY_INLINE void fetch_lines(const Tile& tile, const float*& fetch) {
+  for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats) __builtin_prefetch(fetch, 0, 2);
+}
 
-template <int kPixels, int kVectors, Kernel kKernel>
+/// Adds up what one run of channels contributes, kernel position by kernel position.
+template <int kPixels, int kVectors>
+HWY_INLINE void add_run(const Tile& tile, Sums<kPixels, kVectors>& sum, const float* row_input,
+                        const float* row_weights, int channels, const float*& fetch) {
+  constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
+  const std::int64_t pixel_step = tile.pixel_step, channel_step = tile.channel_step;
+  for (int y = tile.rows; y > 0; --y) {
+    const float* first = row_input;
+    const float* weights = row_weights;
+    for (int x = 0, columns = tile.columns; x < columns; ++x) {
+      fetch_lines(tile, fetch);
+      // Columns that are channels have bits of their own.
+      const std::uint32_t inside = tile.inside == nullptr      ? kAll
+                                   : tile.columns_are_channels ? 0
+                                                               : tile.inside[x];
+      if (inside == kAll) {
+        add_channels<Pixels::all, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                     channels);
+      } else if (inside == (kAll & ~1U)) {
+        add_channels<Pixels::but_first, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                           weights, channels);
+      } else if (inside == kAll >> 1) {
+        add_channels<Pixels::but_last, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                          weights, channels);
+      } else {
+        add_channels<Pixels::some, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
+                                                      channels, tile.inside + x,
+                                                      tile.columns_are_channels);
+      }
+      first += tile.column_step;
+      weights += tile.weight_column_step;
+    }
+    row_input += tile.row_step;
+    row_weights += tile.weight_row_step;
+  }
+}
+
+/// One tile of the call.
+template <int kPixels, int kVectors>
 HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
                             float* pixel, const float*& fetch) {
   const D d;
-  constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
   Sums<kPixels, kVectors> sum;
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
@@ -132,12 +170,9 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
     }
   }
 
+  // A single kernel position, all of it inside the image, needs no loops around its channels.
+  const bool point = tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr;
   const std::int64_t pixel_step = tile.pixel_step;
-  const std::int64_t channel_step = tile.channel_step;
-  const auto fetch_weights = [&] {
-    for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats)
-      __builtin_prefetch(fetch, 0, 2);
-  };
   // Every level steps its own pointers: products of indices and steps between two runs of eight
   // channels cost a fifth of the speed on AVX2.
   const float* run_input = tile_input;
@@ -148,38 +183,12 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) hwy::Prefetch(run_input + (kPixels + p) * pixel_step);
     }
-    if constexpr (kKernel == Kernel::point) {
-      fetch_weights();
-      add_channels<Pixels::all, kPixels, kVectors>(sum, run_input, pixel_step, channel_step,
+    if (point) {
+      fetch_lines(tile, fetch);
+      add_channels<Pixels::all, kPixels, kVectors>(sum, run_input, pixel_step, tile.channel_step,
                                                    run_weights, channels);
     } else {
-      const float* row_input = run_input;
-      const float* row_weights = run_weights;
-      for (int y = tile.rows; y > 0; --y) {
-        const float* first = row_input;
-        const float* weights = row_weights;
-        for (int x = 0, columns = tile.columns; x < columns; ++x) {
-          fetch_weights();
-          if (kKernel == Kernel::inside || (tile.inside[x] == kAll && !tile.columns_are_channels)) {
-            add_channels<Pixels::all, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                         weights, channels);
-          } else if (tile.inside[x] == (kAll & ~1U) && !tile.columns_are_channels) {
-            add_channels<Pixels::but_first, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                               weights, channels);
-          } else if (tile.inside[x] == kAll >> 1 && !tile.columns_are_channels) {
-            add_channels<Pixels::but_last, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                              weights, channels);
-          } else {
-            add_channels<Pixels::some, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                          weights, channels, tile.inside + x,
-                                                          tile.columns_are_channels);
-          }
-          first += tile.column_step;
-          weights += tile.weight_column_step;
-        }
-        row_input += tile.row_step;
-        row_weights += tile.weight_row_step;
-      }
+      add_run<kPixels, kVectors>(tile, sum, run_input, run_weights, channels, fetch);
     }
     run_input += tile.run_step;
     run_weights += tile.weight_run_step;
@@ -195,35 +204,24 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      // The sum comes second: then a NaN passes.
+      // On x86 the second operand passes where one is NaN: the sum.
       hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + output_vector[v]);
     }
     pixel += output_step;
   }
 }
 
-template <int kPixels, int kVectors, Kernel kKernel>
-HWY_INLINE void compute_all(const Tile& tile) {
+template <int kPixels, int kVectors>
+void compute(const Tile& tile) {
   const float* input = tile.input;
   const float* addend = tile.addend;
   float* output = tile.output;
   const float* fetch = tile.fetch;
   for (int i = 0; i < tile.repeat; ++i) {
-    compute_one<kPixels, kVectors, kKernel>(tile, input, addend, output, fetch);
+    compute_one<kPixels, kVectors>(tile, input, addend, output, fetch);
     input += kPixels * tile.pixel_step;
     output += kPixels * tile.output_pixel_step;
     if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
-  }
-}
-
-template <int kPixels, int kVectors>
-void compute(const Tile& tile) {
-  if (tile.inside != nullptr) {
-    compute_all<kPixels, kVectors, Kernel::edge>(tile);
-  } else if (tile.rows == 1 && tile.columns == 1) {
-    compute_all<kPixels, kVectors, Kernel::point>(tile);
-  } else {
-    compute_all<kPixels, kVectors, Kernel::inside>(tile);
   }
 }
 
@@ -243,7 +241,7 @@ const TileSet& tiles() {
     TileSet made;
     made.lanes = kLanes;
     made.vectors = kBestVectors;
-    made.part_bytes = kPartBytes;
+    made.part_eighths = kPartEighths;
     made.short_accumulators = kShortAccumulators;
     add_tiles<1>(made);
     add_tiles<2>(made);

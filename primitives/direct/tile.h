@@ -57,9 +57,9 @@ using TileFunction = void (*)(const Tile& tile);
 struct TileSet {
   int lanes = 1;
   int vectors = 1;  ///< of the tile that is best for long reductions
-  /// Weights of a tile of output channels that may be gone through before the next pixels. More are
-  /// split into parts of the reduction.
-  std::int64_t part_bytes = 0;
+  /// Eighths of L2 for the weights of a tile of output channels that are gone through before the
+  /// next pixels. More are split into parts of the reduction.
+  int part_eighths = 0;
   /// Pixels times vectors of the best tile for short reductions.
   int short_accumulators = 0;
   /// Most pixels of a tile with this many vectors of output channels; 0: there is none.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/fft/product.h"
 #include "primitives/fft/transforms.h"
 #include "primitives/own.h"
@@ -73,8 +74,7 @@ struct Blocking {
 
 constexpr int kCacheLineFloats = 16;
 
-// V and M of a block, within limits on its tiles. First guesses; other values have not been timed.
-constexpr std::int64_t kBlockBytes = 4096 * 1024;
+// Limits on the tiles of a block. First guesses; other values have not been timed.
 constexpr std::int64_t kFewTiles = 16, kManyTiles = 128;
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
@@ -84,7 +84,9 @@ std::int64_t pair_stride(std::int64_t floats) {
   return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
 }
 
-Blocking choose_blocking(const ConvShape& shape, int points, Layout layout, int lanes) {
+Blocking choose_blocking(const ConvShape& shape, int points, Layout layout,
+                         const Context& context) {
+  const int lanes = simd_lanes(context.isa);
   Blocking b;
   b.h = choose_split(points, shape.kh, shape.oh());
   b.w = choose_split(points, shape.kw, shape.ow());
@@ -97,7 +99,8 @@ Blocking choose_blocking(const ConvShape& shape, int points, Layout layout, int 
 
   const std::int64_t tile_bytes =
       pairs(points) * (b.parts * b.v_row + b.m_row) * static_cast<std::int64_t>(sizeof(float));
-  const std::int64_t most_tiles = std::clamp(kBlockBytes / tile_bytes, kFewTiles, kManyTiles);
+  const std::int64_t most_tiles =
+      std::clamp(fft_block_bytes(context.caches) / tile_bytes, kFewTiles, kManyTiles);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, ceil_div(b.tiles, most_tiles)));
   b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
   b.v_part = b.block_tiles * b.v_row;
@@ -123,7 +126,7 @@ class FftKernel final : public Kernel {
         threads_(context.threads),
         functions_(product_functions(context.isa)),
         transforms_(transforms(context.isa, points, group_)),
-        blocking_(choose_blocking(shape_, points, layout, functions_.lanes)),
+        blocking_(choose_blocking(shape_, points, layout, context)),
         last_write_(last_write(workload.epilogue.activation)),
         activation_(workload.epilogue.activation),
         activate_(activate_function(context.isa)),
@@ -351,7 +354,7 @@ class FftPrimitive final : public Primitive {
 
  private:
   Blocking blocking(const Workload& workload, const Context& context) const {
-    return choose_blocking(workload.shape, points_, info().input_layout, simd_lanes(context.isa));
+    return choose_blocking(workload.shape, points_, info().input_layout, context);
   }
 
   int points_;

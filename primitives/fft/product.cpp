@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "primitives/fft/product.h"
+#include "primitives/own.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::fft::HWY_NAMESPACE {
@@ -161,7 +162,7 @@ void multiply(const ProductFunctions& functions, const Product& product) {
     const int groups = (product.rows + functions.rows[vectors] - 1) / functions.rows[vectors];
     tile.b = product.b + std::int64_t{2} * vector * lanes * product.k;
     for (int group = 0, row = 0; group < groups; ++group) {
-      const int next = static_cast<int>(std::int64_t{product.rows} * (group + 1) / groups);
+      const int next = static_cast<int>(part_begin(product.rows, group + 1, groups));
       tile.a = product.a + row * product.a_row_stride;
       tile.c = product.c + row * product.c_row_stride + result_offset(std::int64_t{vector} * lanes);
       // Panels follow each other, also from one product to the next: the last rows of this one

@@ -138,34 +138,47 @@ inline constexpr int kMiddleRow = 2 * kPoints + 1;
 template <int kPoints>
 inline constexpr int kMiddleVectors = (kPoints / 2 + 1) * kMiddleRow<kPoints>;
 
-// kInside: all of the window exists, and a whole vector of channels.
-template <int kPoints, bool kInside, class D>
-HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source, int count,
-                                 float* to) {
+// One column of a window that lies partly outside the image or is no whole vector of channels, as a
+// column of whole vectors without gaps.
+template <class D>
+HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, bool exists, int points,
+                            int count, float* to) {
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  for (int i = 0; i < points; ++i) {
+    auto x = hn::Zero(d);
+    if (exists && i >= tile.row_begin && i < tile.row_end) {
+      const float* const at = from + i * tile.row_stride;
+      x = count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count);
+    }
+    hn::Store(x, d, to + i * kLanes);
+  }
+}
+
+// `inside`: all of the window exists, and a whole vector of channels.
+template <int kPoints, class D>
+HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const float* source,
+                                 int count, float* to) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kHalf = kPoints / 2;
   constexpr int kRow = kMiddleRow<kPoints> * kLanes, kImaginary = kPoints * kLanes;
   HWY_ALIGN float middle[kMiddleVectors<kPoints> * kLanes];
+  HWY_ALIGN float copy[kPoints * kLanes];
   const std::int64_t stride = tile.pair_stride;
 
   for (int j = 0; j < kPoints; ++j) {
     float* const column = middle + j * kLanes;
     V x[kPoints], re[kHalf + 1], im[kHalf + 1];
     const float* from = source + j * tile.column_stride;
-    const bool empty = !kInside && (j < tile.column_begin || j >= tile.column_end);
-#pragma GCC unroll 32
-    for (int i = 0; i < kPoints; ++i) {
-      if constexpr (kInside) {
-        x[i] = hn::LoadU(d, from + i * tile.row_stride);
-      } else if (empty || i < tile.row_begin || i >= tile.row_end) {
-        x[i] = hn::Zero(d);
-      } else if (count == kLanes) {
-        x[i] = hn::LoadU(d, from + i * tile.row_stride);
-      } else {
-        x[i] = load_partial(d, from + i * tile.row_stride, count);
-      }
+    std::int64_t row_stride = tile.row_stride;
+    if (!inside) {
+      copy_column(d, tile, from, j >= tile.column_begin && j < tile.column_end, kPoints, count,
+                  copy);
+      from = copy;
+      row_stride = kLanes;
     }
+#pragma GCC unroll 32
+    for (int i = 0; i < kPoints; ++i) x[i] = hn::LoadU(d, from + i * row_stride);
     fourier_real<kPoints, 1>(d, x, re, im);
     hn::Store(re[0], d, column);
 #pragma GCC unroll 16
@@ -207,19 +220,15 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
   }
 }
 
-template <int kPoints, int kBlock>
+template <int kPoints, int kLanes>
 void input_tile(const InputTile& tile) {
-  const hn::CappedTag<float, kBlock> d;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const hn::CappedTag<float, kLanes> d;
   const bool inside = tile.row_begin == 0 && tile.row_end == kPoints && tile.column_begin == 0 &&
                       tile.column_end == kPoints;
   for (int c = 0; c < tile.channels; c += kLanes) {
     const int count = std::min(kLanes, tile.channels - c);
-    if (inside && count == kLanes) {
-      transform_window<kPoints, true>(d, tile, tile.source + c, count, tile.pairs + c);
-    } else {
-      transform_window<kPoints, false>(d, tile, tile.source + c, count, tile.pairs + c);
-    }
+    transform_window<kPoints>(d, tile, inside && count == kLanes, tile.source + c, count,
+                              tile.pairs + c);
   }
 }
 
@@ -289,7 +298,7 @@ HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, 
         value = hn::Add(value, count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count));
       }
       if (tile.clamp) {
-        value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
+        value = hn::Min(hn::Set(d, tile.high), hn::Max(hn::Set(d, tile.low), value));
       }
       float* at = to + i * tile.row_stride;
       if (count == kLanes) {
@@ -301,10 +310,9 @@ HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, 
   }
 }
 
-template <int kPoints, int kBlock>
+template <int kPoints, int kLanes>
 void output_tile(const OutputTile& tile) {
-  const hn::CappedTag<float, kBlock> d;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const hn::CappedTag<float, kLanes> d;
   for (int c = 0; c < tile.channels; c += kLanes) {
     transform_pairs<kPoints>(d, tile, tile.pairs + c, tile.bias + c, tile.destination + c,
                              tile.residual != nullptr ? tile.residual + c : nullptr,
@@ -313,9 +321,12 @@ void output_tile(const OutputTile& tile) {
 }
 
 template <int kPoints>
-Transforms functions(int channel_block) {
-  if (channel_block == 8) return {&input_tile<kPoints, 8>, &output_tile<kPoints, 8>};
-  return {&input_tile<kPoints, 16>, &output_tile<kPoints, 16>};
+Transforms functions([[maybe_unused]] int channel_block) {
+  constexpr int kLanes = static_cast<int>(HWY_LANES(float));
+  if constexpr (kLanes > 8) {
+    if (channel_block == 8) return {&input_tile<kPoints, 8>, &output_tile<kPoints, 8>};
+  }
+  return {&input_tile<kPoints, kLanes>, &output_tile<kPoints, kLanes>};
 }
 
 Transforms find_transforms(int points, int channel_block) {

@@ -136,7 +136,13 @@ void compute_tile(const Tile& tile) {
       }
     }
   } else {
-    tile.b_ends && !whole ? add_products<true>(tile, sum) : add_products<false>(tile, sum);
+    // A mask costs AVX-512 nothing, so that one loop serves both.
+    constexpr bool kOneLoop = HWY_TARGET == HWY_AVX3;
+    if (kOneLoop || (tile.b_ends && !whole)) {
+      add_products<true>(tile, sum);
+    } else if constexpr (!kOneLoop) {
+      add_products<false>(tile, sum);
+    }
   }
 
   if (tile.residual != nullptr) {
@@ -154,11 +160,12 @@ void compute_tile(const Tile& tile) {
     }
   }
   if (tile.clamp) {
+    // On x86 the second operand passes where one is NaN: the sum.
     const V low = hn::Set(d, tile.low), high = hn::Set(d, tile.high);
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) sum[r][v] = hn::Min(hn::Max(sum[r][v], low), high);
+      for (int v = 0; v < kV; ++v) sum[r][v] = hn::Min(high, hn::Max(low, sum[r][v]));
     }
   }
 #pragma GCC unroll 16
@@ -295,7 +302,7 @@ void multiply(const Kernels& kernels, const Product& product) {
     const std::int64_t groups = ceil_div(product.rows, kernels.rows[vectors]);
     std::int64_t row = 0;
     for (std::int64_t group = 0; group < groups; ++group) {
-      const std::int64_t end = product.rows * (group + 1) / groups;
+      const std::int64_t end = part_begin(product.rows, group + 1, groups);
       tile.a = product.a + row * product.a_row_stride;
       tile.c = product.c + row * product.c_row_stride + column;
       if (product.row_bias != nullptr) tile.row_bias = product.row_bias + row;

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "convopt/platform.hpp"
+#include "primitives/own.h"
 
 namespace convopt::gemm {
 
@@ -103,7 +104,7 @@ void for_each_panel(const Kernels& kernels, int columns, const Body& body) {
   const int total = (columns + kernels.lanes - 1) / kernels.lanes;
   const int panels = (total + kernels.vectors - 1) / kernels.vectors;
   for (int i = 0, first = 0; i < panels; ++i) {
-    const int next = static_cast<int>(std::int64_t{total} * (i + 1) / panels);
+    const int next = static_cast<int>(part_begin(total, i + 1, panels));
     body(first, next - first);
     first = next;
   }

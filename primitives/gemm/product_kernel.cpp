@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <utility>
+
 namespace convopt::gemm {
 
 void PackedWeights::pack(const float* weights, int taps, int block_inputs, float* to) const {
@@ -57,6 +59,19 @@ void ProductKernel::run(const RunArgs& args) const noexcept {
       compute(args, Task(sharing_, shape_.groups, index), scratch);
     }
   }
+}
+
+PrimitiveInfo product_info(PrimitiveInfo info, const Context& context, Algorithm algorithm,
+                           OutputChannels channels, std::string revision, std::string description) {
+  const Kernels& kernels = gemm::kernels(context.isa);
+  info.description = std::move(description);
+  info.revision = std::move(revision);
+  info.traits.algorithm = algorithm;
+  info.traits.tile_oc = kernels.rows[kernels.vectors];
+  info.traits.tile_pixels = kernels.panel_columns();
+  if (channels == OutputChannels::columns) std::swap(info.traits.tile_oc, info.traits.tile_pixels);
+  info.traits.strided_views = true;
+  return info;
 }
 
 void ProductKernel::copy_bias(const float* bias) {

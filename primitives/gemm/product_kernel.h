@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <string>
 
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
@@ -170,6 +171,12 @@ class ProductPrimitive : public Primitive {
         std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
   }
 };
+
+/// Which operand of the product the output channels are.
+enum class OutputChannels { rows, columns };
+/// Completes the description of such a primitive; what is special about it is added afterwards.
+PrimitiveInfo product_info(PrimitiveInfo info, const Context& context, Algorithm algorithm,
+                           OutputChannels channels, std::string revision, std::string description);
 
 /// Taps first <= tap < last of a kernel's row or column lie inside the image.
 struct TapRange {

@@ -8,17 +8,13 @@
 #include <string>
 #include <utility>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
 
 namespace convopt::im2col {
 namespace {
-
-// Reduction per cache block, and bytes of the packed patches of one block: with the other operand's
-// panel beside them they stay in a 1 MiB L2 cache.
-constexpr int kReduction = 384;
-constexpr std::int64_t kPatchBytes = 384 * 1024;
 
 bool image_is_patch_matrix(const ConvShape& shape) {
   return shape.kh == 1 && shape.kw == 1 && shape.stride_h == 1 && shape.stride_w == 1 &&
@@ -47,9 +43,11 @@ struct ColumnPlan {
 
   ColumnPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
-        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups, most_pixels(kernels),
-                kernels.lanes, kernels.rows[kernels.vectors], context.threads),
-        block_inputs(std::clamp(kReduction / (shape.kh * shape.kw), 1, shape.ic / shape.groups)),
+        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups,
+                most_pixels(kernels, context.caches), kernels.lanes, kernels.rows[kernels.vectors],
+                context.threads),
+        block_inputs(std::clamp(patch_panel_rows(context.caches) / (shape.kh * shape.kw), 1,
+                                shape.ic / shape.groups)),
         in_place(image_is_patch_matrix(shape)) {
     const int rows = static_cast<int>(
         std::min<std::int64_t>(shape.oh(), ceil_div(sharing.block_pixels - 1, shape.ow()) + 1));
@@ -57,8 +55,9 @@ struct ColumnPlan {
     padded_columns = (shape.ow() - 1) * shape.stride_w + shape.extent_w();
   }
 
-  static int most_pixels(const gemm::Kernels& kernels) {
-    const std::int64_t fit = kPatchBytes / (kReduction * std::int64_t{sizeof(float)});
+  static int most_pixels(const gemm::Kernels& kernels, const Caches& caches) {
+    const std::int64_t fit =
+        copied_block_bytes(caches) / (patch_panel_rows(caches) * std::int64_t{sizeof(float)});
     return static_cast<int>(std::max<std::int64_t>(1, fit / kernels.panel_columns()) *
                             kernels.panel_columns());
   }
@@ -236,19 +235,21 @@ struct RowPlan {
 
   RowPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
-        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups, most_pixels(kernels),
-                kernels.rows[kernels.vectors], kernels.panel_columns(), context.threads),
+        sharing(images_of(shape), pixels_of(shape), shape.oc / shape.groups,
+                most_pixels(kernels, context.caches), kernels.rows[kernels.vectors],
+                kernels.panel_columns(), context.threads),
         weights(kernels, shape, sharing),
         reduction(shape.ic / shape.groups * shape.kh * shape.kw),
         in_place(image_is_patch_matrix(shape)) {
-    const std::int64_t blocks = ceil_div(reduction, kReduction);
+    const std::int64_t blocks = ceil_div(reduction, patch_panel_rows(context.caches));
     block_reduction = in_place ? reduction : static_cast<int>(ceil_div(reduction, blocks));
   }
 
-  static int most_pixels(const gemm::Kernels& kernels) {
+  static int most_pixels(const gemm::Kernels& kernels, const Caches& caches) {
     // Half as many as im2col: the weights' panels pass through the same cache.
     const int rows = kernels.rows[kernels.vectors];
-    const std::int64_t fit = kPatchBytes / 2 / (kReduction * std::int64_t{sizeof(float)});
+    const std::int64_t fit =
+        copied_block_bytes(caches) / 2 / (patch_panel_rows(caches) * std::int64_t{sizeof(float)});
     return static_cast<int>(std::max<std::int64_t>(1, fit / rows) * rows);
   }
   std::size_t task_floats(const ConvShape&) const {
@@ -369,25 +370,17 @@ class RowKernel final : public gemm::ProductKernel {
 
 std::unique_ptr<Primitive> make_im2col(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "matrix product of the weights with patches packed from the image";
-  info.revision = "3";
-  info.traits.algorithm = Algorithm::gemm;
-  info.traits.tile_oc = kernels.rows[kernels.vectors];
-  info.traits.tile_pixels = kernels.panel_columns();
-  info.traits.strided_views = true;
+  info =
+      gemm::product_info(std::move(info), context, Algorithm::gemm, gemm::OutputChannels::rows, "3",
+                         "matrix product of the weights with patches packed from the image");
   return std::make_unique<gemm::ProductPrimitive<ColumnKernel, ColumnPlan>>(std::move(info));
 }
 
 std::unique_ptr<Primitive> make_im2row(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "matrix product of patches, or of the image itself for 1x1, with the weights";
-  info.revision = "2";
-  info.traits.algorithm = Algorithm::gemm;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
-  info.traits.strided_views = true;
+  info = gemm::product_info(
+      std::move(info), context, Algorithm::gemm, gemm::OutputChannels::columns, "2",
+      "matrix product of patches, or of the image itself for 1x1, with the weights");
   return std::make_unique<gemm::ProductPrimitive<RowKernel, RowPlan>>(std::move(info));
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
@@ -16,11 +17,6 @@
 namespace convopt::indirect {
 namespace {
 
-// Rows of the weights that a tile goes through before the next tile does: with 64 columns of four
-// bytes they stay in half of a 1 MiB L2 cache.
-constexpr int kReduction = 512;
-// Bytes of the image that a block of pixels reads, from the same cache.
-constexpr std::int64_t kImageBytes = 256 * 1024;
 constexpr int kLeastPixels = 96;
 
 struct Window {
@@ -40,20 +36,22 @@ struct Plan {
       : kernels(gemm::kernels(context.isa)),
         // All images together: pixels of several may share a tile.
         sharing(shape.groups, shape.n * shape.oh() * shape.ow(), shape.oc / shape.groups,
-                most_pixels(shape), kernels.rows[kernels.vectors], kernels.panel_columns(),
-                context.threads),
+                most_pixels(shape, context.caches), kernels.rows[kernels.vectors],
+                kernels.panel_columns(), context.threads),
         weights(kernels, shape, sharing),
         taps(shape.kh * shape.kw) {
     const std::int64_t inputs = shape.ic / shape.groups;
-    block_inputs = static_cast<int>(ceil_div(inputs, ceil_div(inputs, kReduction)));
-    block_taps = std::clamp(kReduction / block_inputs, 1, taps);
+    const int rows = panel_rows(context.caches);
+    block_inputs = static_cast<int>(ceil_div(inputs, ceil_div(inputs, rows)));
+    block_taps = std::clamp(rows / block_inputs, 1, taps);
   }
 
-  static int most_pixels(const ConvShape& shape) {
+  static int most_pixels(const ConvShape& shape, const Caches& caches) {
     const std::int64_t bytes = std::int64_t{shape.ic} / shape.groups *
                                std::min(shape.stride_h, shape.kh) *
                                std::min(shape.stride_w, shape.kw) * std::int64_t{sizeof(float)};
-    return static_cast<int>(std::clamp<std::int64_t>(kImageBytes / bytes, kLeastPixels, 1024));
+    const std::int64_t fit = image_block_bytes(caches) / bytes;
+    return static_cast<int>(std::clamp<std::int64_t>(fit, kLeastPixels, 1024));
   }
 
   // A task's scratch: pointers of its pixels, places of its results, numbers of a tile's taps.
@@ -157,7 +155,7 @@ class IndirectKernel final : public gemm::ProductKernel {
           // What the next taps, the next input channels or the next panel take.
           const float* const following = tile.b + std::int64_t{end} * tile.k * tile.b_row_stride;
           for (int group = 0, i = 0; group < groups; ++group) {
-            const int next = static_cast<int>(std::int64_t{task.pixels} * (group + 1) / groups);
+            const int next = static_cast<int>(part_begin(task.pixels, group + 1, groups));
             tile.row_pointers = pointers + i * taps_;
             tile.c_offsets = places + i;
             tile.residual_offsets = residual_places + i;
@@ -222,14 +220,9 @@ class IndirectKernel final : public gemm::ProductKernel {
 
 std::unique_ptr<Primitive> make_indirect(PrimitiveInfo info, const Context& context,
                                          std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description =
-      "matrix product with rows found through pointers, taps in the padding left out";
-  info.revision = "1";
-  info.traits.algorithm = Algorithm::indirect;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
-  info.traits.strided_views = true;
+  info = gemm::product_info(
+      std::move(info), context, Algorithm::indirect, gemm::OutputChannels::columns, "1",
+      "matrix product with rows found through pointers, taps in the padding left out");
   return std::make_unique<gemm::ProductPrimitive<IndirectKernel, Plan>>(std::move(info));
 }
 

@@ -5,17 +5,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
 
 namespace convopt::kn2row {
 namespace {
-
-// Input channels per product, whose weights stay in half of a 1 MiB L2 cache.
-constexpr int kReduction = 512;
-// Bytes of the image that a block of rows reads, from the same cache.
-constexpr std::int64_t kImageBytes = 256 * 1024;
 
 /// The tile for rows of `width` pixels: fewest loads per vector of results, which are one of B for
 /// every tile and one of A for every pixel and tile's width.
@@ -42,16 +38,17 @@ struct ColumnPlan {
   ColumnPlan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa, best_vectors(context.isa, shape.ow()))),
         sharing(std::int64_t{shape.n} * shape.groups, shape.oh(), shape.oc / shape.groups,
-                most_rows(shape), 1, kernels.panel_columns(), context.threads),
+                most_rows(shape, context.caches), 1, kernels.panel_columns(), context.threads),
         weights(kernels, shape, sharing) {
     const std::int64_t inputs = shape.ic / shape.groups;
-    block_inputs = static_cast<int>(ceil_div(inputs, ceil_div(inputs, kReduction)));
+    const std::int64_t blocks = ceil_div(inputs, panel_rows(context.caches));
+    block_inputs = static_cast<int>(ceil_div(inputs, blocks));
   }
 
-  static int most_rows(const ConvShape& shape) {
+  static int most_rows(const ConvShape& shape, const Caches& caches) {
     const std::int64_t bytes = std::int64_t{shape.ic} / shape.groups * shape.iw *
                                std::min(shape.stride_h, shape.kh) * std::int64_t{sizeof(float)};
-    return static_cast<int>(std::max<std::int64_t>(4, kImageBytes / bytes));
+    return static_cast<int>(std::max<std::int64_t>(4, image_block_bytes(caches) / bytes));
   }
   static std::size_t task_floats(const ConvShape&) { return 0; }
   std::size_t weight_floats(const ConvShape&) const {
@@ -169,13 +166,9 @@ class Kn2colPrimitive final : public gemm::ProductPrimitive<Kn2colKernel, Column
 
 std::unique_ptr<Primitive> make_kn2col(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "one matrix product per tap with the image itself, added to the result";
-  info.revision = "1";
-  info.traits.algorithm = Algorithm::kn2row;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
-  info.traits.strided_views = true;
+  info = gemm::product_info(
+      std::move(info), context, Algorithm::kn2row, gemm::OutputChannels::columns, "1",
+      "one matrix product per tap with the image itself, added to the result");
   return std::make_unique<Kn2colPrimitive>(std::move(info));
 }
 

@@ -9,16 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
+#include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
 
 namespace convopt::kn2row {
 namespace {
 
-// The padded copy and the results of one block of output channels share a 1 MiB L2 cache with the
-// weights that stream by.
-constexpr std::int64_t kImageBytes = 384 * 1024;
-constexpr std::int64_t kResultBytes = 128 * 1024;
 constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kCacheLineFloats = 16;
 
@@ -34,13 +32,15 @@ struct Blocking {
   std::int64_t image_floats = 0, task_floats = 0;
   std::int64_t tasks = 0;
 
-  Blocking(const ConvShape& shape, const gemm::Kernels& kernels, int threads) {
+  Blocking(const ConvShape& shape, const gemm::Kernels& kernels, const Context& context) {
+    const int threads = context.threads;
     inputs = shape.ic / shape.groups;
     outputs = shape.oc / shape.groups;
     width = shape.ow() - 1 + shape.extent_w();
     const std::int64_t row_bytes = std::int64_t{inputs} * width * kFloat;
     // At least one panel of columns; whole images if they fit.
-    const std::int64_t fit = kImageBytes / row_bytes - (shape.extent_h() - 1);
+    const std::int64_t fit =
+        copied_block_bytes(context.caches) / row_bytes - (shape.extent_h() - 1);
     const std::int64_t least = ceil_div(kernels.panel_columns(), width);
     const std::int64_t most_rows = std::clamp<std::int64_t>(std::max(fit, least), 1, shape.oh());
     const std::int64_t images = std::int64_t{shape.n} * shape.groups;
@@ -66,7 +66,8 @@ struct Blocking {
     const int tile_rows = kernels.rows[kernels.vectors];
     block_outputs = static_cast<int>(round_up(ceil_div(outputs, parts), tile_rows));
     output_blocks = static_cast<int>(ceil_div(outputs, block_outputs));
-    const std::int64_t fitting = kResultBytes / (result_stride * kFloat) / tile_rows * tile_rows;
+    const std::int64_t fitting =
+        result_block_bytes(context.caches) / (result_stride * kFloat) / tile_rows * tile_rows;
     chunk = static_cast<int>(std::clamp<std::int64_t>(fitting, tile_rows, block_outputs));
     image_floats = inputs * channel_stride;
     task_floats = image_floats + chunk * result_stride;
@@ -80,7 +81,7 @@ class Kn2rowKernel final : public Kernel {
       : shape_(workload.shape),
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
-        blocking_(shape_, kernels_, threads_),
+        blocking_(shape_, kernels_, context),
         residual_(workload.epilogue.residual),
         activation_(workload.epilogue.activation),
         last_write_(last_write(activation_)),
@@ -227,7 +228,7 @@ class Kn2rowPrimitive final : public Primitive {
     return Applicability::yes();
   }
   std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
-    const Blocking blocking(workload.shape, gemm::kernels(context.isa), context.threads);
+    const Blocking blocking(workload.shape, gemm::kernels(context.isa), context);
     return static_cast<std::size_t>(context.threads * blocking.task_floats * kFloat);
   }
   std::size_t packed_bytes(const Workload& workload, const Context&) const override {
@@ -244,14 +245,10 @@ class Kn2rowPrimitive final : public Primitive {
 
 std::unique_ptr<Primitive> make_kn2row(PrimitiveInfo info, const Context& context,
                                        std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "one matrix product per tap over a padded copy of the image, accumulated";
-  info.revision = "2";
-  info.traits.algorithm = Algorithm::kn2row;
-  info.traits.tile_oc = kernels.rows[kernels.vectors];
-  info.traits.tile_pixels = kernels.panel_columns();
+  info = gemm::product_info(
+      std::move(info), context, Algorithm::kn2row, gemm::OutputChannels::rows, "2",
+      "one matrix product per tap over a padded copy of the image, accumulated");
   info.traits.packed_bytes_per_input_byte = 1;
-  info.traits.strided_views = true;
   return std::make_unique<Kn2rowPrimitive>(std::move(info));
 }
 

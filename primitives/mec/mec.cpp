@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
@@ -14,14 +15,9 @@
 namespace convopt::mec {
 namespace {
 
-// Rows of the weights of one product: with 64 columns of four bytes they stay in half of a 1 MiB L2
-// cache.
-constexpr int kReduction = 512;
-// Bytes of the lowered columns of one task, from the same cache.
-constexpr std::int64_t kLoweredBytes = 256 * 1024;
-
 struct Plan {
   const gemm::Kernels& kernels;
+  std::int64_t lowered_bytes;  ///< that the lowered columns of one task may take
   int lowered_row;             ///< floats that a column takes from one row of the image
   int block_rows, row_blocks;  ///< a strip is a column of this many rows of the result
   std::int64_t strip_floats;
@@ -31,6 +27,7 @@ struct Plan {
 
   Plan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
+        lowered_bytes(image_block_bytes(context.caches)),
         lowered_row(shape.kw * (shape.ic / shape.groups)),
         block_rows(static_cast<int>(ceil_div(shape.oh(), ceil_div(shape.oh(), most_rows(shape))))),
         row_blocks(static_cast<int>(ceil_div(shape.oh(), block_rows))),
@@ -40,18 +37,18 @@ struct Plan {
                 shape.oc / shape.groups, most_strips(), 1, kernels.panel_columns(),
                 context.threads),
         weights(kernels, shape, sharing) {
-    const std::int64_t blocks = ceil_div(weights.reduction, kReduction);
+    const std::int64_t blocks = ceil_div(weights.reduction, panel_rows(context.caches));
     block_reduction = static_cast<int>(ceil_div(weights.reduction, blocks));
   }
 
   int most_rows(const ConvShape& shape) const {
-    const std::int64_t fit = kLoweredBytes / (lowered_row * std::int64_t{sizeof(float)});
+    const std::int64_t fit = lowered_bytes / (lowered_row * std::int64_t{sizeof(float)});
     const std::int64_t rows = (fit - shape.kh) / shape.stride_h + 1;
     return static_cast<int>(std::max<std::int64_t>(rows, 2 * kernels.rows[kernels.vectors]));
   }
   int most_strips() const {
     return static_cast<int>(
-        std::max<std::int64_t>(1, kLoweredBytes / (strip_floats * std::int64_t{sizeof(float)})));
+        std::max<std::int64_t>(1, lowered_bytes / (strip_floats * std::int64_t{sizeof(float)})));
   }
   std::size_t task_floats(const ConvShape&) const {
     return static_cast<std::size_t>(sharing.block_pixels * strip_floats);
@@ -171,13 +168,9 @@ class MecPrimitive final : public gemm::ProductPrimitive<MecKernel, Plan> {
 
 std::unique_ptr<Primitive> make_mec(PrimitiveInfo info, const Context& context,
                                     std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "matrix products over overlapping windows of an image lowered along its width";
-  info.revision = "1";
-  info.traits.algorithm = Algorithm::mec;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
-  info.traits.strided_views = true;
+  info = gemm::product_info(
+      std::move(info), context, Algorithm::mec, gemm::OutputChannels::columns, "1",
+      "matrix products over overlapping windows of an image lowered along its width");
   return std::make_unique<MecPrimitive>(std::move(info));
 }
 

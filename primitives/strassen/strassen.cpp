@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
@@ -15,10 +16,6 @@ namespace convopt::strassen {
 namespace {
 
 constexpr int kLine = 64 / sizeof(float);
-/// Rows of a block's half times half of the input channels: what a product reads once for every
-/// panel of weights, and what has to stay in L2 beside a panel. A first guess that was kept: other
-/// sizes were not tried.
-constexpr std::int64_t kOperandBytes = 256 * 1024;
 constexpr int kFewestRows = 8, kMostPixels = 256;
 /// Sums cost in proportion to one number of channels what they save in proportion to the other.
 /// Fewer than these were not tried; with warm weights they win from 512 on.
@@ -35,16 +32,19 @@ struct Plan {
 
   Plan(const ConvShape& shape, const Context& context)
       : kernels(gemm::kernels(context.isa)),
-        sharing(shape.n, shape.oh() * shape.ow(), shape.oc, most_pixels(shape), 2, shape.oc,
-                context.threads),
+        sharing(shape.n, shape.oh() * shape.ow(), shape.oc, most_pixels(shape, context.caches), 2,
+                shape.oc, context.threads),
         half_ic(shape.ic / 2),
         left_oc(static_cast<int>(round_up(ceil_div(shape.oc, 2), kernels.lanes))),
         right_oc(shape.oc - left_oc),
         sum_row(round_up(half_ic, kLine) + kLine),
         result_row(round_up(left_oc, kLine) + kLine) {}
 
-  static int most_pixels(const ConvShape& shape) {
-    const std::int64_t fit = kOperandBytes / (shape.ic * std::int64_t{sizeof(float)} / 2);
+  /// Half of a block's rows times half of the input channels stay in L2 beside a panel of weights.
+  /// A first guess that was kept: other shares were not tried.
+  static int most_pixels(const ConvShape& shape, const Caches& caches) {
+    const std::int64_t fit =
+        image_block_bytes(caches) / (shape.ic * std::int64_t{sizeof(float)} / 2);
     return static_cast<int>(
         std::min<std::int64_t>(2 * std::max<std::int64_t>(fit, kFewestRows), kMostPixels));
   }
@@ -250,16 +250,12 @@ class StrassenPrimitive final : public gemm::ProductPrimitive<StrassenKernel, Pl
 
 std::unique_ptr<Primitive> make_strassen(PrimitiveInfo info, const Context& context,
                                          std::initializer_list<int>) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
-  info.description = "one level of Strassen's matrix product: seven products of quarters";
-  info.revision = "1";
-  info.traits.algorithm = Algorithm::gemm;
-  info.traits.tile_oc = kernels.panel_columns();
-  info.traits.tile_pixels = kernels.rows[kernels.vectors];
+  info =
+      gemm::product_info(std::move(info), context, Algorithm::gemm, gemm::OutputChannels::columns,
+                         "1", "one level of Strassen's matrix product: seven products of quarters");
   info.traits.packed_bytes_per_input_byte = 1;  // four sums of quarters
   // Measured 0.6 to 2.4 times direct's error, 512 and 1024 channels, 1.6 in the middle.
   info.traits.error_amplification = 2;
-  info.traits.strided_views = true;
   return std::make_unique<StrassenPrimitive>(std::move(info));
 }
 

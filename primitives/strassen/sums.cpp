@@ -28,7 +28,7 @@ void add_rows(const Sum& sum) {
       for (int i = 1; i < kPlus; ++i) value = hn::Add(value, load(plus[i] + at));
 #pragma GCC unroll 2
       for (int i = 0; i < kMinus; ++i) value = hn::Sub(value, load(minus[i] + at));
-      return sum.clamp ? hn::Min(hn::Max(value, low), high) : value;
+      return sum.clamp ? hn::Min(high, hn::Max(low, value)) : value;
     };
     int at = 0;
     for (; at + kLanes <= sum.columns; at += kLanes) {

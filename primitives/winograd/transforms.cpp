@@ -94,30 +94,42 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
   }
 }
 
-// The window of one vector of channels. kInside: all of it exists.
-template <int kH, int kW, bool kInside, class D>
-HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source, int count,
-                                 float* products) {
+// One column of a window that lies partly outside the image or is no whole vector of channels, as a
+// column of whole vectors without gaps.
+template <int kH, class D>
+HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, bool exists, int count,
+                            float* to) {
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+#pragma GCC unroll 1
+  for (int i = 0; i < kH; ++i) {
+    auto x = hn::Zero(d);
+    if (exists && i >= tile.row_begin && i < tile.row_end) {
+      const float* const at = from + i * tile.row_stride;
+      x = count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count);
+    }
+    hn::Store(x, d, to + i * kLanes);
+  }
+}
+
+// The window of one vector of channels. `inside`: all of it exists.
+template <int kH, int kW, class D>
+HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const float* source,
+                                 int count, float* products) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-  const std::int64_t row_stride = tile.row_stride;
+  HWY_ALIGN float copy[kH * kLanes];
   V middle[kH][kW];
   for (int j = 0; j < kW; ++j) {
     V x[kH], y[kH];
     const float* column = source + j * tile.column_stride;
-    const bool empty = !kInside && (j < tile.column_begin || j >= tile.column_end);
-#pragma GCC unroll 16
-    for (int i = 0; i < kH; ++i) {
-      if constexpr (kInside) {
-        x[i] = hn::LoadU(d, column + i * row_stride);
-      } else if (empty || i < tile.row_begin || i >= tile.row_end) {
-        x[i] = hn::Zero(d);
-      } else if (count == kLanes) {
-        x[i] = hn::LoadU(d, column + i * row_stride);
-      } else {
-        x[i] = load_partial(d, column + i * row_stride, count);
-      }
+    std::int64_t row_stride = tile.row_stride;
+    if (!inside) {
+      copy_column<kH>(d, tile, column, j >= tile.column_begin && j < tile.column_end, count, copy);
+      column = copy;
+      row_stride = kLanes;
     }
+#pragma GCC unroll 16
+    for (int i = 0; i < kH; ++i) x[i] = hn::LoadU(d, column + i * row_stride);
     transform_input<kH>(d, x, y);
 #pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) middle[i][j] = y[i];
@@ -133,19 +145,15 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, const float* source
   }
 }
 
-template <int kH, int kW, int kBlock>
+template <int kH, int kW, int kLanes>
 void input_tile(const InputTile& tile) {
-  const hn::CappedTag<float, kBlock> d;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const hn::CappedTag<float, kLanes> d;
   const bool inside =
       tile.row_begin == 0 && tile.row_end == kH && tile.column_begin == 0 && tile.column_end == kW;
   for (int c = 0; c < tile.channels; c += kLanes) {
     const int count = std::min(kLanes, tile.channels - c);
-    if (inside && count == kLanes) {
-      transform_window<kH, kW, true>(d, tile, tile.source + c, count, tile.products + c);
-    } else {
-      transform_window<kH, kW, false>(d, tile, tile.source + c, count, tile.products + c);
-    }
+    transform_window<kH, kW>(d, tile, inside && count == kLanes, tile.source + c, count,
+                             tile.products + c);
   }
 }
 
@@ -186,7 +194,7 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
         value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
       }
       if (tile.clamp) {
-        value = hn::Min(hn::Max(value, hn::Set(d, tile.low)), hn::Set(d, tile.high));
+        value = hn::Min(hn::Set(d, tile.high), hn::Max(hn::Set(d, tile.low), value));
       }
       float* at = to + i * tile.row_stride;
       __builtin_prefetch(at + tile.next_distance);
@@ -199,10 +207,9 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
   }
 }
 
-template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kBlock>
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes>
 void output_tile(const OutputTile& tile) {
-  const hn::CappedTag<float, kBlock> d;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(d));
+  const hn::CappedTag<float, kLanes> d;
   for (int c = 0; c < tile.channels; c += kLanes) {
     transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
         d, tile, tile.products + c, tile.bias + c, tile.destination + c,
@@ -212,17 +219,17 @@ void output_tile(const OutputTile& tile) {
 }
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>
-Transforms functions(int channel_block) {
+Transforms functions([[maybe_unused]] int channel_block) {
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
-  Transforms result;
-  if (channel_block == 8) {
-    result.input = &input_tile<kH, kW, 8>;
-    result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 8>;
-  } else {
-    result.input = &input_tile<kH, kW, 16>;
-    result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 16>;
+  constexpr int kLanes = static_cast<int>(HWY_LANES(float));
+  if constexpr (kLanes > 8) {
+    if (channel_block == 8) {
+      return {&input_tile<kH, kW, 8>, &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 8>,
+              nullptr};
+    }
   }
-  return result;
+  return {&input_tile<kH, kW, kLanes>, &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes>,
+          nullptr};
 }
 
 Transforms find_transforms(const Variant& variant, int channel_block) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
 #include "primitives/winograd/transforms.h"
@@ -18,11 +19,6 @@ namespace convopt::winograd {
 namespace {
 
 constexpr int kCacheLineFloats = 16;
-
-/// Where share `index` of `count` things begins, if `shares` divide them among each other.
-constexpr std::int64_t share(std::int64_t count, std::int64_t index, std::int64_t shares) {
-  return count * index / shares;
-}
 
 /// Everything that follows from shape and context alone.
 struct Blocking {
@@ -47,20 +43,16 @@ struct Blocking {
            sizeof(float);
   }
   // Blocks are as equal as can be, so that threads are.
-  int first_tile(int block) const { return static_cast<int>(share(tiles, block, tile_blocks)); }
+  int first_tile(int block) const {
+    return static_cast<int>(part_begin(tiles, block, tile_blocks));
+  }
   int first_channel(int block) const {
     return static_cast<int>(
-        std::min(share(ceil_div(oc, unit_oc), block, oc_blocks) * unit_oc, std::int64_t{oc}));
+        std::min(part_begin(ceil_div(oc, unit_oc), block, oc_blocks) * unit_oc, std::int64_t{oc}));
   }
   int channels_of_block(int block) const { return first_channel(block + 1) - first_channel(block); }
 };
 
-// Of a block. V and M of many channels then leave an L2 cache of 1 MiB, but fewer tiles read all
-// the weights more often, and those come from L3 or memory: on Zen 5, F(6,3) of 512 channels at 32
-// x 32 takes 5.5 ms with its 36 tiles in one block and 6.6 ms in two; at 64 x 64 (121 tiles) 64
-// tiles lose 2 % to 32, 96 lose 6 and 128 lose 24 %; with 64 and 128 channels 32 to 128 differ by
-// 10 %, which is no more than two runs of the same.
-constexpr int kMostTiles = 64;
 constexpr int kBlockOutputChannels = 64;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
@@ -73,11 +65,11 @@ constexpr std::int64_t kInputWork = 8, kOutputWork = 7, kSharedOutputWork = 14;
 
 /// Of fetching `vector_bytes` of all the weights that one thread goes through. From L3 they come at
 /// 11 bytes per cycle, from memory, if two cores read, at 5; from L2 they are never waited for.
-std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes) {
-  constexpr std::int64_t kInL2 = std::int64_t{1} << 20, kInL3 = std::int64_t{16} << 20;
+std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes,
+                         const Caches& caches) {
   constexpr std::int64_t kL3BytesPerWork = 6, kMemoryBytesPerWork = 3;
-  if (weight_bytes <= kInL2) return 0;
-  return vector_bytes / (weight_bytes <= kInL3 ? kL3BytesPerWork : kMemoryBytesPerWork);
+  if (weight_bytes <= caches.l2) return 0;
+  return vector_bytes / (weight_bytes <= caches.l3 / 2 ? kL3BytesPerWork : kMemoryBytesPerWork);
 }
 
 /// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
@@ -88,7 +80,8 @@ std::int64_t product_stride(std::int64_t floats) {
 }
 
 Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layout,
-                     const gemm::Kernels& kernels, int tile_parts, int channel_parts) {
+                     const gemm::Kernels& kernels, const Caches& caches, int tile_parts,
+                     int channel_parts) {
   Blocking b;
   b.tiles_h = static_cast<int>(ceil_div(shape.oh(), variant.outputs_h));
   b.tiles_w = static_cast<int>(ceil_div(shape.ow(), variant.outputs_w));
@@ -101,7 +94,7 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
   const auto blocks = [](std::int64_t count, std::int64_t most, int parts) {
     return static_cast<int>(std::min(round_up(ceil_div(count, most), parts), count));
   };
-  b.tile_blocks = blocks(b.tiles, kMostTiles, tile_parts);
+  b.tile_blocks = blocks(b.tiles, most_winograd_tiles(caches), tile_parts);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, b.tile_blocks));
 
   b.unit_oc = std::max(kernels.lanes, channel_block(layout));
@@ -120,14 +113,15 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
 
 /// Work of the busiest thread, per product of the variant.
 std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& variant, Layout layout,
-                  int lanes) {
+                  int lanes, const Caches& caches) {
   const std::int64_t blocks = ceil_div(b.tile_blocks, b.tile_parts);
   const std::int64_t tiles = std::min(blocks * b.block_tiles, ceil_div(b.tiles, b.tile_parts));
   const std::int64_t channels = std::min<std::int64_t>(
       ceil_div(ceil_div(b.oc, b.unit_oc), b.channel_parts) * b.unit_oc, b.oc);
   const std::int64_t vectors = ceil_div(channels, lanes);
-  const std::int64_t fetch = weight_work(
-      std::int64_t{variant.products()} * shape.ic * channels * kFloatBytes, lanes * kFloatBytes);
+  const std::int64_t fetch =
+      weight_work(std::int64_t{variant.products()} * shape.ic * channels * kFloatBytes,
+                  lanes * kFloatBytes, caches);
   const bool shared_pixels = b.channel_parts > 1 && layout == Layout::nhwc;
   const std::int64_t output_work = shared_pixels ? kSharedOutputWork : kOutputWork;
   return vectors * shape.ic * std::max(tiles, blocks * fetch) +
@@ -139,13 +133,16 @@ std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& vari
 /// the tiles cost reading all weights in every thread, parts of the output channels transforming
 /// all tiles in every thread, and either may leave one thread more than the others.
 Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
-                         const gemm::Kernels& kernels, int threads) {
+                         const Context& context) {
+  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  const int threads = context.threads;
   Blocking best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (int parts = 1; parts <= threads; ++parts) {
     if (threads % parts != 0) continue;
-    const Blocking b = blocking_of(shape, variant, layout, kernels, threads / parts, parts);
-    const std::int64_t cost = work(b, shape, variant, layout, kernels.lanes);
+    const Blocking b =
+        blocking_of(shape, variant, layout, kernels, context.caches, threads / parts, parts);
+    const std::int64_t cost = work(b, shape, variant, layout, kernels.lanes, context.caches);
     if (cost < least) {
       least = cost;
       best = b;
@@ -170,7 +167,7 @@ class WinogradKernel final : public Kernel {
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
         transforms_(transforms(context.isa, variant, channel_block(layout))),
-        blocking_(choose_blocking(shape_, variant, layout, kernels_, threads_)),
+        blocking_(choose_blocking(shape_, variant, layout, context)),
         last_write_(last_write(workload.epilogue.activation)),
         activation_(workload.epilogue.activation),
         activate_(activate_function(context.isa)),
@@ -241,8 +238,8 @@ class WinogradKernel final : public Kernel {
 
   /// First and behind the last of the blocks of one part.
   static std::pair<int, int> part(int blocks, std::int64_t index, int parts) {
-    return {static_cast<int>(share(blocks, index, parts)),
-            static_cast<int>(share(blocks, index + 1, parts))};
+    return {static_cast<int>(part_begin(blocks, index, parts)),
+            static_cast<int>(part_begin(blocks, index + 1, parts))};
   }
 
   std::int64_t block_weights(int block) const {
@@ -449,8 +446,7 @@ class WinogradPrimitive final : public Primitive {
 
  private:
   Blocking blocking(const Workload& workload, const Context& context) const {
-    return choose_blocking(workload.shape, variant_, info().input_layout,
-                           gemm::kernels(context.isa), context.threads);
+    return choose_blocking(workload.shape, variant_, info().input_layout, context);
   }
 
   Variant variant_;
@@ -476,7 +472,7 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
   info.traits.transform_w = variant.window_w();
   info.traits.output_h = variant.outputs_h;
   info.traits.output_w = variant.outputs_w;
-  info.traits.block_tiles = kMostTiles;
+  info.traits.block_tiles = most_winograd_tiles(context.caches);
   info.traits.packed_bytes_per_input_byte =
       double{1} * variant.products() / (variant.outputs_h * variant.outputs_w);
   info.traits.error_amplification = amplification(variant);
