@@ -1,0 +1,49 @@
+#include "primitives/blocking.h"
+
+#include <gtest/gtest.h>
+
+#include "primitives/direct/tile.h"
+
+namespace convopt {
+namespace {
+
+TEST(BlockingTest, SizesOfZen5AreThoseThatWereMeasured) {
+  constexpr Caches kZen5{48 << 10, 1 << 20, 32 << 20};
+  EXPECT_EQ(resident_weight_bytes(kZen5), 256 << 10);
+  EXPECT_EQ(image_block_bytes(kZen5), 256 << 10);
+  EXPECT_EQ(copied_block_bytes(kZen5), 384 << 10);
+  EXPECT_EQ(result_block_bytes(kZen5), 128 << 10);
+  EXPECT_EQ(panel_rows(kZen5), 512);
+  EXPECT_EQ(patch_panel_rows(kZen5), 384);
+  EXPECT_EQ(segment_bytes(kZen5), 16 << 10);
+  EXPECT_EQ(band_bytes(kZen5), 24 << 10);
+  EXPECT_EQ(most_winograd_tiles(kZen5), 64);
+  EXPECT_EQ(fft_block_bytes(kZen5), 4 << 20);
+  EXPECT_EQ(kZen5, Caches()) << "what is assumed of unknown caches";
+}
+
+TEST(BlockingTest, WeightPartsOfDirectConvolution) {
+  for (const Isa isa : supported_isas()) {
+    EXPECT_EQ(direct::tile_set(isa).part_eighths, isa == Isa::avx512 ? 3
+                                                  : isa == Isa::neon ? 1
+                                                                     : 2)
+        << to_string(isa);
+  }
+}
+
+TEST(BlockingTest, TinyCachesLeaveBlocksOfAtLeastOne) {
+  constexpr Caches kTiny{1 << 10, 1 << 10, 2 << 10};
+  EXPECT_GE(panel_rows(kTiny), 1);
+  EXPECT_GE(patch_panel_rows(kTiny), 1);
+  EXPECT_GE(most_winograd_tiles(kTiny), 1);
+}
+
+TEST(CachesTest, ThisMachinesAreKnownOrAssumed) {
+  const Caches described = described_caches(), used = Context().caches;
+  EXPECT_EQ(used.l1d, described.l1d > 0 ? described.l1d : Caches().l1d);
+  EXPECT_EQ(used.l2, described.l2 > 0 ? described.l2 : Caches().l2);
+  EXPECT_EQ(used.l3, described.l3 > 0 ? described.l3 : Caches().l3);
+}
+
+}  // namespace
+}  // namespace convopt

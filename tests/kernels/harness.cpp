@@ -1,0 +1,631 @@
+#include "tests/kernels/harness.h"
+
+#include <unistd.h>
+#include <csignal>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include "primitives/reference/reference.h"
+
+namespace convopt::harness {
+namespace {
+
+// A quiet NaN that arithmetic does not produce: read by mistake it poisons the result, overwritten
+// by mistake it is missed.
+constexpr std::uint32_t kCanary = 0x7FC0D1E5;
+
+bool is_canary(float value) { return std::bit_cast<std::uint32_t>(value) == kCanary; }
+
+/// Floats between canaries, off every alignment but their own.
+class Guarded {
+ public:
+  explicit Guarded(std::int64_t count)
+      : count_(count),
+        values_(static_cast<std::size_t>(count + 2 * kGuard + 16), std::bit_cast<float>(kCanary)) {
+    const auto address = reinterpret_cast<std::uintptr_t>(values_.data());
+    // From a cache line boundary one float further.
+    start_ = kGuard + static_cast<std::int64_t>((64 - address % 64) % 64 / sizeof(float)) + 1;
+  }
+
+  float* data() { return values_.data() + start_; }
+  bool intact() const {
+    const auto good = [&](std::int64_t from, std::int64_t to) {
+      return std::all_of(values_.begin() + from, values_.begin() + to, is_canary);
+    };
+    return good(0, start_) && good(start_ + count_, static_cast<std::int64_t>(values_.size()));
+  }
+  const std::vector<float>& all() const { return values_; }
+
+ private:
+  static constexpr std::int64_t kGuard = 64;
+  std::int64_t count_;
+  std::int64_t start_ = 0;
+  std::vector<float> values_;
+};
+
+/// A tensor in guarded memory, on request a range of channels in the middle of a larger one.
+class GuardedTensor {
+ public:
+  GuardedTensor(const TensorShape& shape, Layout layout, bool gaps)
+      : outer_(shape), memory_(padded_elements(outer(shape, gaps), layout)) {
+    outer_ = outer(shape, gaps);
+    view_ = TensorView::dense(memory_.data(), outer_, layout);
+    if (gaps) view_ = view_.channels(kGap, shape.c);
+  }
+
+  const TensorView& view() const { return view_; }
+
+  void copy_from(const TensorView& source) {
+    for_each(view_.shape.c,
+             [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = source.at(n, c, h, w); });
+    for_each(padded(), [&](int n, int c, int h, int w) {
+      if (c >= view_.shape.c) view_.at(n, c, h, w) = 0;
+    });
+  }
+
+  /// Whether nothing but the view (and the filling of its last block) was written.
+  bool surroundings_intact() {
+    std::vector<float> kept;
+    for_each(padded(), [&](int n, int c, int h, int w) {
+      kept.push_back(std::exchange(view_.at(n, c, h, w), std::bit_cast<float>(kCanary)));
+    });
+    const bool intact = std::all_of(memory_.all().begin(), memory_.all().end(), is_canary);
+    std::size_t i = 0;
+    for_each(padded(), [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = kept[i++]; });
+    return intact;
+  }
+  std::vector<float> snapshot() const { return memory_.all(); }
+  bool equals(const std::vector<float>& snapshot) const {
+    return std::memcmp(snapshot.data(), memory_.all().data(), snapshot.size() * sizeof(float)) == 0;
+  }
+
+ private:
+  static constexpr int kGap = 16;
+  static TensorShape outer(TensorShape shape, bool gaps) {
+    if (gaps) shape.c += 3 * kGap;
+    return shape;
+  }
+  int padded() const { return static_cast<int>(padded_channels(view_.shape.c, view_.layout)); }
+  template <class Function>
+  void for_each(int channels, const Function& function) {
+    for (int n = 0; n < view_.shape.n; ++n) {
+      for (int c = 0; c < channels; ++c) {
+        for (int h = 0; h < view_.shape.h; ++h) {
+          for (int w = 0; w < view_.shape.w; ++w) function(n, c, h, w);
+        }
+      }
+    }
+  }
+
+  TensorShape outer_;
+  Guarded memory_;
+  TensorView view_;
+};
+
+std::vector<float> dense(const TensorShape& shape) {
+  return std::vector<float>(static_cast<std::size_t>(shape.elements()));
+}
+
+/// FNV-1a.
+std::uint64_t hash(std::string_view text) {
+  std::uint64_t value = 14695981039346656037U;
+  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  return value;
+}
+
+TensorView nchw(const std::vector<float>& values, const TensorShape& shape) {
+  return TensorView::dense(const_cast<float*>(values.data()), shape, Layout::nchw);
+}
+
+/// Empty if there is a NaN wherever one is expected.
+std::string lost_nan(const TensorView& found, const TensorView& expected) {
+  for (int n = 0; n < found.shape.n; ++n) {
+    for (int c = 0; c < found.shape.c; ++c) {
+      for (int h = 0; h < found.shape.h; ++h) {
+        for (int w = 0; w < found.shape.w; ++w) {
+          if (std::isnan(expected.at(n, c, h, w)) && !std::isnan(found.at(n, c, h, w))) {
+            return "a NaN was lost";
+          }
+        }
+      }
+    }
+  }
+  return {};
+}
+
+// The note is read by a signal handler.
+char crash_note[512];
+
+void report_crash(int signal) {
+  constexpr char kStart[] = "\ncrashed in ";
+  // Nothing can be done about a failed write.
+  [[maybe_unused]] ssize_t written = write(STDERR_FILENO, kStart, sizeof kStart - 1);
+  written = write(STDERR_FILENO, crash_note, strlen(crash_note));
+  written = write(STDERR_FILENO, "\n", 1);
+  raise(signal);  // by default this time, see SA_RESETHAND
+}
+
+}  // namespace
+
+CrashNote::CrashNote(const std::string& what) {
+  [[maybe_unused]] static const bool installed = [] {
+    struct sigaction action = {};
+    action.sa_handler = report_crash;
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signal, &action, nullptr);
+    return true;
+  }();
+  std::strncpy(crash_note, what.c_str(), sizeof crash_note - 1);
+}
+CrashNote::~CrashNote() { std::strcpy(crash_note, "a test that runs no kernel"); }
+
+Problem::Problem(std::string axis, const Workload& workload)
+    : axis_(std::move(axis)), workload_(workload) {}
+
+Problem Problem::with_nan() const {
+  Problem problem(axis_ + ", NaN in the sources", workload_);
+  problem.nan_ = true;
+  return problem;
+}
+
+const Problem::Data& Problem::data() const {
+  if (data_) return *data_;
+  const auto made = std::make_shared<Data>();
+  const std::uint64_t seed = hash(workload_.text());
+  std::vector<TensorView> views;
+  for (int i = 0; i < workload_.source_count(); ++i) {
+    const TensorShape shape = workload_.source(i);
+    std::vector<float>& values = made->sources.emplace_back(dense(shape));
+    reference::fill_random(nchw(values, shape), seed + static_cast<std::uint64_t>(i));
+    if (nan_) values[seed % values.size()] = std::numeric_limits<float>::quiet_NaN();
+    views.push_back(nchw(values, shape));
+  }
+  Parameters parameters;
+  if (workload_.has_weights()) {
+    made->weights.resize(static_cast<std::size_t>(workload_.shape.weight_elements()));
+    made->bias.resize(static_cast<std::size_t>(workload_.shape.oc));
+    reference::fill_random(made->weights.data(), workload_.shape.weight_elements(), seed + 100,
+                           reference::weight_scale(workload_));
+    reference::fill_random(made->bias.data(), workload_.shape.oc, seed + 101, 1);
+    parameters = {made->weights.data(), made->bias.data()};
+  }
+  if (workload_.epilogue.residual) {
+    made->residual = dense(workload_.output());
+    reference::fill_random(nchw(made->residual, workload_.output()), seed + 102);
+  }
+  made->expected = dense(workload_.output());
+  RunArgs args;
+  args.sources = views;
+  args.destination = nchw(made->expected, workload_.output());
+  args.residual = nchw(made->residual, workload_.output());
+  reference::run(workload_, parameters, args);
+  data_ = made;
+  return *data_;
+}
+
+Parameters Problem::parameters() const {
+  return workload_.has_weights() ? Parameters{data().weights.data(), data().bias.data()}
+                                 : Parameters{};
+}
+TensorView Problem::source(int index) const {
+  return nchw(data().sources[static_cast<std::size_t>(index)], workload_.source(index));
+}
+TensorView Problem::residual() const { return nchw(data().residual, workload_.output()); }
+TensorView Problem::expected() const { return nchw(data().expected, workload_.output()); }
+
+std::string check(const Primitive& primitive, const Problem& problem, const Context& context,
+                  const Setting& setting) {
+  const PrimitiveInfo& info = primitive.info();
+  const Workload& workload = problem.workload();
+
+  std::vector<GuardedTensor> sources;
+  std::vector<TensorView> views;
+  for (int i = 0; i < workload.source_count(); ++i) {
+    sources.emplace_back(workload.source(i), info.input_layout, setting.gaps);
+    sources.back().copy_from(problem.source(i));
+  }
+  // Views point into heap memory, which moving the vector's elements leaves in place.
+  for (const GuardedTensor& source : sources) views.push_back(source.view());
+  std::vector<std::vector<float>> before;
+  for (const GuardedTensor& source : sources) before.push_back(source.snapshot());
+
+  GuardedTensor destination(workload.output(), info.output_layout, setting.gaps);
+  GuardedTensor separate(workload.output(), info.output_layout, setting.gaps);
+  const bool residual = workload.epilogue.residual;
+  const bool in_place = residual && setting.residual_in_place;
+  if (residual) (in_place ? destination : separate).copy_from(problem.residual());
+
+  const CrashNote note(std::string(to_string(context.isa)) + ", " +
+                       std::to_string(context.threads) + " threads, " + info.name + ": " +
+                       problem.text());
+  auto kernel = primitive.prepare(workload, problem.parameters(), context);
+  if (!kernel) return "prepare failed: " + kernel.error().message;
+  if ((*kernel)->workspace_bytes() != primitive.workspace_bytes(workload, context)) {
+    return "the kernel's workspace is " + std::to_string((*kernel)->workspace_bytes()) +
+           " bytes, announced were " + std::to_string(primitive.workspace_bytes(workload, context));
+  }
+  if ((*kernel)->packed_bytes() != primitive.packed_bytes(workload, context)) {
+    return "the kernel's packed weights take " + std::to_string((*kernel)->packed_bytes()) +
+           " bytes, announced were " + std::to_string(primitive.packed_bytes(workload, context));
+  }
+
+  const std::size_t workspace_floats = ((*kernel)->workspace_bytes() + 3) / 4;
+  constexpr std::size_t kGuard = 64;
+  std::vector<float> workspace_memory(workspace_floats + 2 * kGuard + 16,
+                                      std::bit_cast<float>(kCanary));
+  const auto address = reinterpret_cast<std::uintptr_t>(workspace_memory.data() + kGuard);
+  const std::size_t workspace_start = kGuard + (64 - address % 64) % 64 / sizeof(float);
+
+  RunArgs args;
+  args.sources = views;
+  args.destination = destination.view();
+  if (residual) args.residual = in_place ? destination.view() : separate.view();
+  args.workspace = workspace_memory.data() + workspace_start;
+  (*kernel)->run(args);
+
+  for (std::size_t i = 0; i < workspace_memory.size(); ++i) {
+    const bool inside = i >= workspace_start && i < workspace_start + workspace_floats;
+    if (!inside && !is_canary(workspace_memory[i])) return "wrote outside the workspace";
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (!sources[i].equals(before[i])) return "wrote to a source";
+  }
+  if (problem.has_nan()) return lost_nan(destination.view(), problem.expected());
+  const double error = reference::max_relative_error(destination.view(), problem.expected());
+  const double bound = error_bound(workload, info.traits);
+  if (!(error <= bound)) {
+    return "the relative error is " + std::to_string(error * 1e6) + "e-6, the bound " +
+           std::to_string(bound * 1e6) + "e-6";
+  }
+  if (!reference::tail_is_zero(destination.view())) return "the channel tail is not zero";
+  if (!destination.surroundings_intact()) return "wrote outside the destination";
+  return {};
+}
+
+namespace {
+
+const Activation kRelu{ActivationKind::relu};
+const std::vector<Activation> kActivations = {
+    {},
+    kRelu,
+    {ActivationKind::clip, 0, 6},
+    {ActivationKind::clip, 0.1F, 6},  // moves zero
+    {ActivationKind::leaky_relu, 0.1F},
+    {ActivationKind::elu, 1},
+    {ActivationKind::sigmoid},
+    {ActivationKind::tanh},
+    {ActivationKind::swish},
+    {ActivationKind::hard_sigmoid},
+    {ActivationKind::hard_swish},
+    {ActivationKind::gelu},
+    {ActivationKind::erf},
+    {ActivationKind::exp},
+    {ActivationKind::pow, 2},
+    {ActivationKind::pow, 3},
+};
+/// Collects problems.
+struct List {
+  std::vector<Problem> problems;
+
+  void add(std::string axis, const Workload& workload) {
+    problems.emplace_back(std::move(axis), workload);
+  }
+  void conv(const char* axis, const char* text, const Epilogue& epilogue = {}) {
+    add(axis, Workload::conv(ConvShape::parse(text).value(), epilogue));
+  }
+};
+
+void add_convolutions(List& list) {
+  const auto conv = [&](const char* axis, const char* text, const Epilogue& epilogue = {}) {
+    list.conv(axis, text, epilogue);
+  };
+  conv("aligned", "n1_ic32_ih12_iw12_oc64_kh3_kw3_s1_p1");
+  conv("aligned 1x1", "n1_ic64_ih14_iw14_oc64_kh1_kw1_s1_p0");
+  conv("output channel tail", "n1_ic16_ih8_iw8_oc37_kh3_kw3_s1_p1");
+  conv("input channel tail", "n1_ic21_ih8_iw8_oc16_kh3_kw3_s1_p1");
+  conv("half block", "n1_ic8_ih8_iw8_oc24_kh3_kw3_s1_p1");
+  conv("width tail", "n1_ic16_ih9_iw29_oc16_kh3_kw3_s1_p1");
+  conv("no padding", "n1_ic16_ih10_iw11_oc16_kh3_kw3_s1_p0");
+  conv("asymmetric padding", "n1_ic16_ih9_iw8_oc16_kh3_kw3_s1_pt0_pb2_pl1_pr0");
+  conv("padding larger than kernel", "n1_ic8_ih5_iw6_oc16_kh3_kw3_s1_p4");
+  conv("padding larger than tile", "n1_ic4_ih3_iw3_oc8_kh3_kw3_s1_p17");
+  conv("stride 2", "n1_ic16_ih15_iw17_oc32_kh3_kw3_s2_p1");
+  conv("stride 2, even", "n1_ic16_ih16_iw16_oc32_kh3_kw3_s2_p1");
+  conv("stride 4", "n1_ic3_ih35_iw35_oc32_kh11_kw11_s4_p2");
+  conv("strides differ", "n1_ic16_ih15_iw15_oc16_kh3_kw5_sh1_sw3_p2");
+  conv("stride larger than kernel", "n1_ic16_ih13_iw13_oc16_kh1_kw1_s3_p0");
+  conv("1x1 with stride", "n1_ic32_ih14_iw14_oc32_kh1_kw1_s2_p0");
+  conv("1x1 with padding", "n1_ic32_ih7_iw7_oc32_kh1_kw1_s1_p1");
+  conv("dilation", "n1_ic16_ih13_iw13_oc16_kh3_kw3_s1_p2_d2");
+  conv("dilations differ", "n1_ic16_ih13_iw13_oc16_kh3_kw3_s2_p3_dh2_dw3");
+  conv("groups of blocks", "n1_ic64_ih7_iw9_oc32_kh3_kw3_s1_p1_g2");
+  conv("groups of half blocks", "n1_ic16_ih7_iw7_oc48_kh3_kw3_s1_p1_g2");
+  conv("odd groups", "n1_ic15_ih7_iw7_oc9_kh3_kw3_s1_p1_g3");
+  conv("depthwise 3x3", "n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48");
+  conv("depthwise 3x3, stride 2", "n1_ic32_ih15_iw15_oc32_kh3_kw3_s2_p1_g32");
+  conv("depthwise 5x5", "n1_ic24_ih11_iw13_oc24_kh5_kw5_s1_p2_g24");
+  conv("depthwise 5x5, stride 2", "n2_ic16_ih14_iw14_oc16_kh5_kw5_s2_p2_g16");
+  conv("depthwise 7x7", "n1_ic16_ih9_iw17_oc16_kh7_kw7_s1_p3_g16");
+  conv("depthwise 7x7, stride 2", "n1_ic16_ih18_iw16_oc16_kh7_kw7_s2_p3_g16");
+  conv("depthwise, tails", "n2_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21");
+  conv("depthwise, dilation", "n1_ic16_ih11_iw11_oc16_kh3_kw3_s1_p2_d2_g16");
+  conv("depthwise, odd kernel", "n1_ic19_ih9_iw10_oc19_kh2_kw4_sh2_sw3_pt1_pb0_pl0_pr2_g19");
+  conv("depthwise, padding larger than image", "n1_ic8_ih2_iw2_oc8_kh3_kw3_s1_p5_g8");
+  conv("depthwise, epilogue", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20", {true, kRelu});
+  conv("depthwise, sigmoid", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20",
+       {false, {ActivationKind::sigmoid}});
+  conv("depthwise, several tiles", "n1_ic28_ih5_iw33_oc28_kh3_kw3_s1_p1_g28");
+  conv("depthwise, several tiles, stride 2",
+       "n1_ic24_ih8_iw61_oc24_kh3_kw3_s2_pt0_pb1_pl0_pr1_g24");
+  conv("depthwise, several tiles, 5x5", "n1_ic16_ih7_iw39_oc16_kh5_kw5_s1_p4_g16", {true, kRelu});
+  conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
+  conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
+  conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
+  conv("depthwise, rows that reach no output", "n1_ic16_ih11_iw9_oc16_kh2_kw3_sh3_sw1_p1_g16");
+  conv("depthwise, padding above two rows", "n1_ic16_ih6_iw9_oc16_kh3_kw3_s2_pt5_pb4_pl1_pr1_g16",
+       {true, kRelu});
+  conv("groups of 4", "n2_ic24_ih9_iw17_oc24_kh3_kw3_s1_p1_g6", {true, kRelu});
+  conv("groups of 4, stride 2", "n1_ic20_ih12_iw15_oc20_kh3_kw3_s2_p1_g5");
+  conv("groups of 4, dilation", "n1_ic20_ih11_iw11_oc20_kh3_kw3_s1_p2_d2_g5");
+  conv("groups of 4, any kernel", "n1_ic12_ih8_iw9_oc12_kh2_kw5_s1_pt1_pb0_pl2_pr2_g3");
+  conv("groups of 8", "n1_ic24_ih7_iw14_oc24_kh3_kw3_s1_pt0_pb2_pl1_pr0_g3", {true, kRelu});
+  conv("groups of 8, stride 2", "n1_ic40_ih13_iw12_oc40_kh3_kw3_s2_p1_g5");
+  conv("groups of 16", "n1_ic48_ih9_iw8_oc48_kh3_kw3_s1_p1_g3", {true, kRelu});
+  conv("1x7", "n1_ic16_ih9_iw15_oc16_kh1_kw7_s1_pt0_pb0_pl3_pr3");
+  conv("7x1", "n1_ic16_ih15_iw9_oc16_kh7_kw1_s1_pt3_pb3_pl0_pr0");
+  conv("1x3", "n1_ic16_ih9_iw15_oc16_kh1_kw3_s1_pt0_pb0_pl1_pr1");
+  conv("1x5", "n1_ic19_ih9_iw14_oc21_kh1_kw5_s1_pt0_pb0_pl2_pr1");
+  conv("5x1", "n2_ic19_ih14_iw9_oc21_kh5_kw1_s1_pt2_pb1_pl0_pr0");
+  conv("5x5, tails", "n1_ic19_ih11_iw14_oc21_kh5_kw5_s1_p2", {true, kRelu});
+  conv("7x7, tails", "n1_ic19_ih11_iw14_oc21_kh7_kw7_s1_p3", {true, kRelu});
+  conv("many tiles", "n1_ic5_ih37_iw41_oc70_kh3_kw3_s1_p1", {true, kRelu});
+  conv("several blocks of the reduction", "n1_ic130_ih9_iw8_oc19_kh3_kw3_s1_p1", {true, kRelu});
+  conv("7x7", "n1_ic19_ih15_iw18_oc21_kh7_kw7_s1_p3", {true, kRelu});
+  conv("11x11", "n1_ic16_ih13_iw21_oc24_kh11_kw11_s1_p5");
+  conv("7x11, asymmetric padding", "n2_ic9_ih14_iw9_oc17_kh7_kw11_s1_pt4_pb1_pl7_pr3",
+       {true, kRelu});
+  conv("13x5", "n1_ic5_ih40_iw37_oc18_kh13_kw5_s1_pt6_pb6_pl2_pr2");
+  conv("31x31", "n1_ic6_ih38_iw35_oc8_kh31_kw31_s1_p15", {true, kRelu});
+  conv("kernel larger than image", "n1_ic17_ih4_iw5_oc19_kh9_kw11_s1_p5");
+  conv("kernel of the size of the image", "n2_ic20_ih8_iw7_oc33_kh8_kw7_s1_p0");
+  conv("3x1", "n1_ic16_ih15_iw9_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
+  conv("1x5", "n1_ic19_ih9_iw14_oc21_kh1_kw5_s1_pt0_pb0_pl2_pr2");
+  conv("5x1", "n1_ic19_ih14_iw9_oc21_kh5_kw1_s1_pt2_pb2_pl0_pr0");
+  conv("5x5", "n1_ic16_ih13_iw13_oc16_kh5_kw5_s1_p2");
+  conv("even kernel", "n1_ic16_ih9_iw9_oc16_kh2_kw4_s1_pt1_pb0_pl2_pr1");
+  conv("image smaller than tile", "n1_ic32_ih2_iw2_oc32_kh3_kw3_s1_p1");
+  conv("one pixel", "n1_ic40_ih1_iw1_oc24_kh1_kw1_s1_p0");
+  conv("one pixel under 3x3", "n1_ic16_ih1_iw1_oc16_kh3_kw3_s1_p1");
+  conv("one column", "n1_ic16_ih20_iw1_oc16_kh3_kw1_s1_pt1_pb1_pl0_pr0");
+  conv("batch 3", "n3_ic16_ih6_iw7_oc32_kh3_kw3_s1_p1");
+  conv("batch 3, 1x1", "n3_ic19_ih5_iw5_oc33_kh1_kw1_s1_p0");
+  conv("1x1, groups", "n2_ic21_ih6_iw7_oc33_kh1_kw1_s1_p0_g3", {true, kRelu});
+  conv("one channel", "n1_ic1_ih12_iw12_oc1_kh3_kw3_s1_p1");
+  conv("one input channel", "n1_ic1_ih12_iw12_oc32_kh5_kw5_s1_p2");
+  conv("three input channels", "n1_ic3_ih24_iw22_oc32_kh3_kw3_s1_p1");
+  conv("first layer", "n1_ic3_ih29_iw31_oc24_kh7_kw7_s2_p3");
+  conv("large reduction", "n1_ic512_ih4_iw4_oc16_kh3_kw3_s1_p1");
+  conv("large reduction, 1x1", "n1_ic2048_ih3_iw3_oc32_kh1_kw1_s1_p0");
+  conv("weights in several parts", "n1_ic320_ih8_iw16_oc72_kh3_kw3_s1_p1", {true, kRelu});
+  conv("tiles of seven pixels", "n1_ic24_ih6_iw14_oc64_kh3_kw3_s1_p1", {true, kRelu});
+  conv("tiles of seven pixels, 1x1", "n1_ic80_ih7_iw7_oc64_kh1_kw1_s1_p0", {true, kRelu});
+  conv("many output channels", "n1_ic16_ih4_iw4_oc272_kh1_kw1_s1_p0");
+  conv("1x1, several blocks of pixels", "n1_ic64_ih21_iw25_oc70_kh1_kw1_s1_p0", {true, kRelu});
+  conv("1x1, halves with tails", "n2_ic70_ih3_iw5_oc77_kh1_kw1_s1_p0",
+       {true, {ActivationKind::sigmoid}});
+  conv("one pixel, halves", "n3_ic64_ih1_iw1_oc64_kh1_kw1_s1_p0", {true, kRelu});
+}
+
+void add_epilogues(List& list) {
+  const auto conv = [&](const char* axis, const char* text, const Epilogue& epilogue = {}) {
+    list.conv(axis, text, epilogue);
+  };
+  for (const bool residual : {false, true}) {
+    for (const Activation& activation : kActivations) {
+      conv("epilogue, 3x3 with tails", "n1_ic12_ih6_iw7_oc20_kh3_kw3_s1_p1",
+           {residual, activation});
+    }
+    conv("epilogue, 1x1", "n2_ic32_ih7_iw7_oc64_kh1_kw1_s1_p0", {residual, kRelu});
+    conv("epilogue, stride", "n1_ic16_ih9_iw9_oc48_kh3_kw3_s2_p1", {residual, kRelu});
+    conv("epilogue, groups", "n1_ic32_ih6_iw6_oc32_kh3_kw3_s1_p1_g2", {residual, kRelu});
+    conv("epilogue, groups of 8", "n1_ic24_ih6_iw6_oc24_kh3_kw3_s1_p1_g3", {residual, kRelu});
+  }
+}
+
+void add_elementwise(List& list, const TensorShape& shape) {
+  const auto add = [&](std::string axis, const Workload& workload) {
+    list.add(std::move(axis), workload);
+  };
+  add("convert", Workload::pointwise(Op::convert, shape));
+  add("softmax", Workload::pointwise(Op::softmax, shape));
+  add("add", Workload::pointwise(Op::add, shape));
+  add("add and activate", Workload::pointwise(Op::add, shape, {false, kRelu}));
+  add("add and clip",
+      Workload::pointwise(Op::add, shape, {false, {ActivationKind::clip, 0.1F, 0.5F}}));
+  for (const Activation& activation : kActivations) {
+    if (activation.kind == ActivationKind::none) continue;
+    add("activation", Workload::pointwise(Op::activation, shape, {false, activation}));
+  }
+  add("lrn", Workload::lrn(shape, 5));
+  add("lrn, even window", Workload::lrn(shape, 4));
+  Workload steep = Workload::lrn(shape, 3);
+  steep.lrn_alpha = 2;
+  steep.lrn_beta = 0.6F;
+  add("lrn, steep", steep);
+  for (const Op op : {Op::add, Op::multiply, Op::subtract, Op::divide}) {
+    add("of equal shapes", Workload::binary(op, shape, shape));
+    add("by channel", Workload::binary(op, shape, {shape.n, shape.c, 1, 1}));
+    add("by channel, any image", Workload::binary(op, shape, {1, shape.c, 1, 1}));
+    add("by pixel", Workload::binary(op, shape, {shape.n, 1, shape.h, shape.w}));
+    add("by row", Workload::binary(op, shape, {1, shape.c, shape.h, 1}));
+    add("by column", Workload::binary(op, shape, {1, 1, 1, shape.w}));
+    add("by one number", Workload::binary(op, shape, {1, 1, 1, 1}));
+    Workload activated = Workload::binary(op, shape, {shape.n, shape.c, 1, 1});
+    activated.epilogue.activation = {ActivationKind::sigmoid};
+    add("by channel and activate", activated);
+  }
+}
+
+void add_moves(List& list, const TensorShape& shape) {
+  const auto add = [&](std::string axis, const Workload& workload) {
+    list.add(std::move(axis), workload);
+  };
+  add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c, 16), 1));
+  add("slice, inside", Workload::slice(shape, 1, shape.c - 2, 1));
+  add("slice, every second", Workload::slice(shape, 1, shape.c / 2, 2));
+  add("shuffle", Workload::shuffle(shape, shape.c % 4 == 0 ? 4 : 3));
+  add("pad", Workload::pad(shape, 1, 2, 0, 3));
+  if (shape.c % 4 == 0) add("depth to space", Workload::depth_to_space(shape, 2, 2));
+  if (shape.c % 3 == 0)
+    add("depth to space, factors differ", Workload::depth_to_space(shape, 1, 3));
+  add("transpose, channels last", Workload::transpose(shape, {0, 2, 3, 1}));
+  add("transpose, rows and columns", Workload::transpose(shape, {0, 1, 3, 2}));
+  add("transpose, images too", Workload::transpose(shape, {3, 1, 0, 2}));
+  add("layer norm", Workload::layer_norm(shape, 1e-5F));
+}
+
+void add_windows(List& list, const TensorShape& shape) {
+  const auto add = [&](std::string axis, const Workload& workload) {
+    list.add(std::move(axis), workload);
+  };
+  for (const Op op : {Op::upsample_nearest, Op::upsample_bilinear, Op::upsample_corners}) {
+    add("upsample", Workload::upsample(op, shape, 2, 2));
+    add("upsample, factors differ", Workload::upsample(op, shape, 3, 1));
+  }
+  ConvShape window{.n = shape.n,
+                   .ic = shape.c,
+                   .ih = shape.h,
+                   .iw = shape.w,
+                   .oc = shape.c,
+                   .kh = shape.h,
+                   .kw = shape.w,
+                   .groups = shape.c};
+  for (const Op op : {Op::max_pool, Op::avg_pool_include, Op::avg_pool_exclude}) {
+    add("global pooling", Workload::pool(op, window));
+    if (shape.h < 3) continue;
+    ConvShape sliding = window;
+    sliding.kh = sliding.kw = 3;
+    sliding.stride_h = sliding.stride_w = 2;
+    sliding.pad_top = sliding.pad_left = sliding.pad_right = 1;
+    add("pooling", Workload::pool(op, sliding));
+  }
+}
+
+/// Every operation on one tensor, and on a second one that is broadcast to it.
+void add_of_shape(List& list, const TensorShape& shape) {
+  add_elementwise(list, shape);
+  add_moves(list, shape);
+  add_windows(list, shape);
+}
+
+void add_concatenations_and_products(List& list) {
+  const auto add = [&](std::string axis, const Workload& workload) {
+    list.add(std::move(axis), workload);
+  };
+  add("concat, aligned", Workload::concat({1, 64, 5, 6}, {16, 48}));
+  add("concat, half blocks", Workload::concat({2, 48, 5, 6}, {8, 24, 16}));
+  add("concat, unaligned", Workload::concat({1, 40, 4, 3}, {3, 20, 17}));
+  add("concat, one", Workload::concat({1, 10, 4, 3}, {10}));
+  for (const Activation& activation : {Activation(), kRelu}) {
+    add("fully connected", Workload::fully_connected(1, 65, 37, activation));
+    add("fully connected, batch", Workload::fully_connected(3, 64, 32, activation));
+  }
+}
+
+/// Draws shapes of at most some hundred thousand multiply-adds.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+
+  int from(int least, int most) {
+    return least + static_cast<int>(engine_() % static_cast<std::uint64_t>(most - least + 1));
+  }
+  bool one_in(int count) { return from(1, count) == 1; }
+  template <class List>
+  auto of(const List& list) {
+    return *(std::begin(list) + from(0, static_cast<int>(std::size(list)) - 1));
+  }
+
+  TensorShape tensor() { return {from(1, 3), from(3, 50), from(1, 12), from(1, 20)}; }
+
+  ConvShape conv() {
+    ConvShape s;
+    s.n = one_in(4) ? from(2, 3) : 1;
+    switch (from(0, 3)) {
+      case 0:  // depthwise
+        s.ic = s.oc = s.groups = from(2, 50);
+        break;
+      case 1:  // grouped, mostly by whole blocks
+        s.groups = from(2, 4);
+        s.ic = s.groups * of(std::array{4, 8, 16, 16, 3});
+        s.oc = one_in(2) ? s.ic : s.groups * of(std::array{8, 16, 5});
+        break;
+      default:
+        s.ic = from(1, 100);
+        s.oc = from(1, 100);
+    }
+    s.kh = of(std::array{1, 1, 2, 3, 3, 3, 3, 5, 7, 9});
+    s.kw = one_in(4) ? of(std::array{1, 3, 5, 7}) : s.kh;
+    if (s.kh == s.kw && one_in(3)) s.stride_h = s.stride_w = 2;
+    if (one_in(8)) s.stride_w = from(1, 3);
+    if (one_in(6)) s.dilation_h = s.dilation_w = 2;
+    if (one_in(8)) s.dilation_h = from(1, 3);
+    s.pad_top = from(0, s.kh - 1);
+    s.pad_left = from(0, s.kw - 1);
+    s.pad_bottom = one_in(2) ? s.pad_top : from(0, s.kh);
+    s.pad_right = one_in(2) ? s.pad_left : from(0, s.kw);
+    s.ih = std::max(from(1, 30), s.extent_h() - s.pad_top - s.pad_bottom);
+    s.iw = std::max(from(1, 40), s.extent_w() - s.pad_left - s.pad_right);
+    return s;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+}  // namespace
+
+std::vector<Problem> problems() {
+  List list;
+  add_convolutions(list);
+  add_epilogues(list);
+  for (const TensorShape& shape : {TensorShape{2, 32, 7, 8}, TensorShape{1, 21, 5, 7},
+                                   TensorShape{3, 3, 1, 1}, TensorShape{1, 40, 9, 17}}) {
+    add_of_shape(list, shape);
+  }
+  add_concatenations_and_products(list);
+  return std::move(list.problems);
+}
+
+std::vector<Problem> random_problems(std::uint64_t seed) {
+  Random random(seed);
+  List list;
+  for (int i = 0; i < 40; ++i) {
+    const ConvShape shape = random.conv();
+    Epilogue epilogue;
+    epilogue.residual = random.one_in(3);
+    if (random.one_in(2)) epilogue.activation = random.of(kActivations);
+    list.add("random", Workload::conv(shape, epilogue));
+  }
+  for (int i = 0; i < 3; ++i) add_of_shape(list, random.tensor());
+  for (int i = 0; i < 4; ++i) {
+    const TensorShape image = random.tensor();
+    std::vector<int> parts(static_cast<std::size_t>(random.from(1, 4)));
+    int channels = 0;
+    for (int& part : parts) channels += part = random.from(1, 40);
+    list.add("random", Workload::concat({image.n, channels, image.h, image.w}, parts));
+    list.add("random", Workload::fully_connected(random.from(1, 5), random.from(1, 300),
+                                                 random.from(1, 100), random.of(kActivations)));
+  }
+  return std::move(list.problems);
+}
+
+}  // namespace convopt::harness

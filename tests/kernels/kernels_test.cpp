@@ -1,0 +1,177 @@
+// Every own primitive at every ISA level of this processor on every problem it applies to, a test
+// for each: --gtest_filter='*avx2_winograd*'. New lines of primitives.inc are tested without a
+// change here. Besides the fixed problems there are random ones; CONVOPT_SEED=N repeats those of
+// another run, which failures name.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "primitives/own.h"
+#include "tests/kernels/harness.h"
+
+namespace convopt {
+namespace {
+
+using harness::Problem;
+using harness::Setting;
+
+/// Blocks of a few channels and pixels: small shapes cross every border.
+constexpr Caches kTinyCaches{1 << 10, 8 << 10, 16 << 10};
+
+std::uint64_t seed() {
+  static const std::uint64_t value = [] {
+    const char* const given = std::getenv("CONVOPT_SEED");
+    return given != nullptr
+               ? std::strtoull(given, nullptr, 10)
+               : static_cast<std::uint64_t>(testing::UnitTest::GetInstance()->random_seed());
+  }();
+  return value;
+}
+
+struct Case {
+  Isa isa;
+  std::string primitive;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << to_string(c.isa) << ' ' << c.primitive;
+  }
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> list;
+  for (const Isa isa : supported_isas()) {
+    for (const auto& primitive : own_primitives({isa, 1})) {
+      list.push_back({isa, std::string(primitive->name())});
+    }
+  }
+  return list;
+}
+
+class Kernels : public testing::TestWithParam<Case> {
+ protected:
+  static const std::vector<Problem>& fixed() {
+    static const std::vector<Problem> list = harness::problems();
+    return list;
+  }
+  static const std::vector<Problem>& random() {
+    static const std::vector<Problem> list = harness::random_problems(seed());
+    return list;
+  }
+
+  /// The tested primitive as one context has it.
+  static std::unique_ptr<Primitive> make(const Context& context) {
+    for (auto& primitive : own_primitives(context)) {
+      if (primitive->name() == GetParam().primitive) return std::move(primitive);
+    }
+    return nullptr;
+  }
+
+  /// Checks one problem if it applies; returns whether it does.
+  static bool check(const Primitive& primitive, const Context& context, const Setting& setting,
+                    const Problem& problem) {
+    const Workload& workload = problem.workload();
+    const Traits& traits = primitive.info().traits;
+    if (workload.op != primitive.info().op) return false;
+    if (setting.gaps && !traits.strided_views) return false;
+    if (setting.residual_in_place && !workload.epilogue.residual) return false;
+    if (traits.overwrites_residual && !setting.residual_in_place && workload.epilogue.residual) {
+      return false;
+    }
+    if (!primitive.applicability(workload, context)) return false;
+    EXPECT_EQ(harness::check(primitive, problem, context, setting), "")
+        << context.threads << " threads" << (setting.gaps ? ", with gaps" : "")
+        << (setting.residual_in_place ? ", residual in place" : "")
+        << (context.caches == kTinyCaches ? ", tiny caches" : "") << ": " << problem.text();
+    return true;
+  }
+
+  /// Checks all that applies; returns how many did.
+  static int check_all(const Context& context, const Setting& setting = {}) {
+    const auto primitive = make(context);
+    int count = 0;
+    for (const Problem& problem : fixed()) count += check(*primitive, context, setting, problem);
+    return count;
+  }
+};
+
+TEST_P(Kernels, ComputeWhatTheReferenceDoes) {
+  const Isa isa = GetParam().isa;
+  EXPECT_GT(check_all({isa, 1}), 0) << "it applies to no problem of the harness";
+  check_all({isa, 1}, {.gaps = true});
+  check_all({isa, 1}, {.residual_in_place = true});
+}
+
+TEST_P(Kernels, OnSeveralThreads) {
+  const Isa isa = GetParam().isa;
+  check_all({isa, 2}, {.gaps = true, .residual_in_place = true});
+  check_all({isa, 3});
+  check_all({isa, 4});  // threads that may form a grid
+}
+
+TEST_P(Kernels, CrossEveryBorderOfBlocks) {
+  check_all({GetParam().isa, 1, SIZE_MAX, kTinyCaches});
+  check_all({GetParam().isa, 3, SIZE_MAX, kTinyCaches}, {.gaps = true});
+}
+
+TEST_P(Kernels, TakeAnyShape) {
+  SCOPED_TRACE("CONVOPT_SEED=" + std::to_string(seed()));
+  int number = 0;
+  for (const Problem& problem : random()) {
+    // Settings alternate, each with its own period.
+    Context context{GetParam().isa, 1 + number % 4};
+    if (number % 3 == 0) context.caches = kTinyCaches;
+    const Setting setting = {number % 2 == 0,
+                             problem.workload().epilogue.residual && number % 5 < 2};
+    check(*make(context), context, setting, problem);
+    ++number;
+  }
+}
+
+TEST_P(Kernels, KeepNaN) {
+  static const std::vector<Problem> list = [] {
+    std::vector<Problem> made;
+    for (const Problem& problem : fixed()) {
+      const bool activates = problem.workload().epilogue.activation.kind != ActivationKind::none;
+      if (activates) made.push_back(problem.with_nan());
+    }
+    return made;
+  }();
+  const Context context{GetParam().isa, 1};
+  const auto primitive = make(context);
+  for (const Problem& problem : list) check(*primitive, context, {}, problem);
+}
+
+INSTANTIATE_TEST_SUITE_P(Own, Kernels, testing::ValuesIn(cases()), [](const auto& test) {
+  return std::string(to_string(test.param.isa)) + "_" + test.param.primitive;
+});
+
+class Levels : public testing::TestWithParam<Isa> {};
+
+TEST_P(Levels, AreDispatchedToAsAsked) {
+  EXPECT_EQ(simd_lanes(GetParam()), vector_floats(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, Levels, testing::ValuesIn(supported_isas()),
+                         [](const auto& test) { return std::string(to_string(test.param)); });
+
+TEST(CrashNoteDeathTest, NamesWhatCrashed) {
+  EXPECT_DEATH(
+      {
+        const harness::CrashNote note("avx2, 3 threads, direct_nhwc: n1_ic3");
+        raise(SIGILL);
+      },
+      "crashed in avx2, 3 threads, direct_nhwc: n1_ic3");
+}
+
+TEST(ProblemTest, DataFollowFromTheWorkloadAlone) {
+  const Workload workload = Workload::fully_connected(1, 5, 3, {});
+  const Problem one("a", workload), other("b", workload);
+  EXPECT_EQ(one.source(0).at(0, 2, 0, 0), other.source(0).at(0, 2, 0, 0));
+  EXPECT_EQ(harness::random_problems(3).front().text(), harness::random_problems(3).front().text());
+  EXPECT_NE(harness::random_problems(3).front().text(), harness::random_problems(4).front().text());
+}
+
+}  // namespace
+}  // namespace convopt
