@@ -3,6 +3,7 @@
 # tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   ./test.sh            both
 #   ./test.sh release    one preset; further arguments go to ctest
+#   ./test.sh neon       own kernels for 64-bit Arm, cross-compiled, in an emulator (QEMU)
 #   ./test.sh tsan       own kernels on several threads under ThreadSanitizer, with clang
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
@@ -13,13 +14,18 @@ if [ $# -gt 0 ]; then
   presets=("$1")
   shift
 fi
+if [ "${presets[0]}" = neon ]; then
+  ensure_packages g++-aarch64-linux-gnu qemu-user googletest
+  build neon test_kernels
+  exec ctest --test-dir build/neon --output-on-failure --no-tests=error -j "$(nproc)" -R '^kernels' "$@"
+fi
 if [ "${presets[0]}" = tsan ]; then
   ensure_packages clang libomp-dev
-  build tsan test_primitives
+  build tsan test_kernels
   # Archer tells the sanitizer what OpenMP's barriers order; oneDNN is not instrumented.
   OMP_TOOL_LIBRARIES=$(find /usr/lib/llvm-* -name libarcher.so | tail -n 1)
   export OMP_TOOL_LIBRARIES TSAN_OPTIONS=ignore_noninstrumented_modules=1
-  exec ctest --test-dir build/tsan --output-on-failure --no-tests=error -R 'Threads|InPlace' "$@"
+  exec ctest --test-dir build/tsan --output-on-failure --no-tests=error -R '^kernels.threads' "$@"
 fi
 for preset in "${presets[@]}"; do
   echo "== $preset" >&2
