@@ -1,25 +1,60 @@
 // Names of the small enumerations.
-#include <array>
-
 #include "convopt/measurement.hpp"
 #include "convopt/primitive.hpp"
 
 namespace convopt {
 
+// No default: the compiler names a value that has none.
 std::string_view to_string(Algorithm algorithm) {
-  constexpr std::array<std::string_view, 9> kNames = {
-      "unknown", "direct", "gemm", "indirect", "kn2row", "winograd", "fft", "copy", "mec"};
-  return kNames[static_cast<std::size_t>(algorithm)];
+  switch (algorithm) {
+    case Algorithm::unknown:
+      return "unknown";
+    case Algorithm::direct:
+      return "direct";
+    case Algorithm::gemm:
+      return "gemm";
+    case Algorithm::indirect:
+      return "indirect";
+    case Algorithm::kn2row:
+      return "kn2row";
+    case Algorithm::winograd:
+      return "winograd";
+    case Algorithm::fft:
+      return "fft";
+    case Algorithm::copy:
+      return "copy";
+    case Algorithm::mec:
+      return "mec";
+  }
+  return {};
 }
 
 std::string_view to_string(MeasurementStatus status) {
-  constexpr std::array<std::string_view, 6> kNames = {"ok",     "censored", "inapplicable",
-                                                      "failed", "timeout",  "crashed"};
-  return kNames[static_cast<std::size_t>(status)];
+  switch (status) {
+    case MeasurementStatus::ok:
+      return "ok";
+    case MeasurementStatus::censored:
+      return "censored";
+    case MeasurementStatus::inapplicable:
+      return "inapplicable";
+    case MeasurementStatus::failed:
+      return "failed";
+    case MeasurementStatus::timeout:
+      return "timeout";
+    case MeasurementStatus::crashed:
+      return "crashed";
+  }
+  return {};
 }
 
 std::string_view to_string(TimingMode mode) {
-  return mode == TimingMode::warm ? "warm" : "cold_weights";
+  switch (mode) {
+    case TimingMode::warm:
+      return "warm";
+    case TimingMode::cold_weights:
+      return "cold_weights";
+  }
+  return {};
 }
 
 const RunHeader* Profile::header(std::string_view run) const {

@@ -1,6 +1,5 @@
 #include "core/json.h"
 
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -12,10 +11,6 @@ namespace {
 constexpr std::string_view kProfileSchema = "convopt.profile/1";
 
 using Reader = JsonReader;
-
-constexpr int kLayoutCount = static_cast<int>(kLayouts.size());
-constexpr int kIsaCount = 5, kAlgorithmCount = static_cast<int>(Algorithm::mec) + 1,
-              kStatusCount = 6, kTimingModeCount = 2;
 
 /// One decimal is a tenth of a nanosecond: more digits are noise and triple the file.
 double tenth(double ns) { return std::round(ns * 10) / 10; }
@@ -142,7 +137,7 @@ Result<Platform> platform_from_json(const Json& json) {
   Reader reader(json, "platform");
   Platform platform;
   platform.machine = std::move(*machine);
-  reader.name("isa", platform.isa, kIsaCount, true);
+  reader.name("isa", platform.isa, true);
   reader.number("threads", platform.threads, true);
   if (reader.ok() && platform.threads < 1) reader.fail("has a thread count below 1");
   if (!reader.ok()) return reader.error();
@@ -155,14 +150,14 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
   reader.text("name", info.name, true);
   reader.text("family", info.family);
   reader.text("description", info.description);
-  reader.name("op", info.op, kOpCount);
-  reader.name("input_layout", info.input_layout, kLayoutCount);
-  reader.name("output_layout", info.output_layout, kLayoutCount);
+  reader.name("op", info.op);
+  reader.name("input_layout", info.input_layout);
+  reader.name("output_layout", info.output_layout);
   reader.text("revision", info.revision);
   if (const Json* traits = reader.find("traits", false); traits != nullptr) {
     Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");
     Traits& t = info.traits;
-    fields.name("algorithm", t.algorithm, kAlgorithmCount);
+    fields.name("algorithm", t.algorithm);
     fields.number("tile_oc", t.tile_oc);
     fields.number("tile_pixels", t.tile_pixels);
     fields.number("transform_h", t.transform_h);
@@ -190,7 +185,7 @@ Result<RunHeader> run_header_from_json(const Json& json) {
                 std::string(kProfileSchema) + "'");
   }
   reader.text("run", header.run, true);
-  reader.name("timing_mode", header.timing_mode, kTimingModeCount);
+  reader.name("timing_mode", header.timing_mode);
   reader.number("seed", header.seed);
   reader.text("started", header.started);
   if (const Json* platform = reader.find("platform", true); platform != nullptr) {
@@ -224,9 +219,9 @@ Result<Measurement> measurement_from_json(const Json& json) {
   reader.text("workload", workload, true);
   reader.text("primitive", m.primitive, true);
   reader.text("revision", m.revision);
-  reader.name("isa", m.isa, kIsaCount, true);
+  reader.name("isa", m.isa, true);
   reader.number("threads", m.threads, true);
-  reader.name("status", m.status, kStatusCount, true);
+  reader.name("status", m.status, true);
   reader.text("reason", m.reason);
   reader.number("median_ns", m.median_ns);
   reader.number("mad_ns", m.mad_ns);

@@ -8,6 +8,7 @@
 
 #include "convopt/error.hpp"
 #include "core/json.h"
+#include "core/names.h"
 
 namespace convopt {
 
@@ -49,17 +50,15 @@ class JsonReader {
     out = field->get<bool>();
   }
 
-  /// An enumeration value by its name among the first `count` values.
+  /// An enumeration value by its name.
   template <class E>
-  void name(const char* key, E& out, int count, bool required = false) {
+  void name(const char* key, E& out, bool required = false) {
     std::string text_value;
     text(key, text_value, required);
     if (text_value.empty()) return;
-    for (int i = 0; i < count; ++i) {
-      if (to_string(static_cast<E>(i)) == text_value) {
-        out = static_cast<E>(i);
-        return;
-      }
+    if (const auto value = value_named<E>(text_value)) {
+      out = *value;
+      return;
     }
     fail(std::string("field '") + key + "' has the unknown value '" + text_value.substr(0, 60) +
          "'");

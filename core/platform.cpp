@@ -12,6 +12,8 @@
 #include <sstream>
 #include <utility>
 
+#include "core/names.h"
+
 namespace convopt {
 namespace {
 
@@ -96,7 +98,7 @@ const Caches& machine_caches() {
   return caches;
 }
 
-std::string_view to_string(Isa isa) { return kIsaNames[static_cast<std::size_t>(isa)]; }
+std::string_view to_string(Isa isa) { return name_in(kIsaNames, isa); }
 
 std::optional<Isa> parse_isa(std::string_view text) {
   const auto known = std::ranges::find(kIsaNames, text);

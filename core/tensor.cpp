@@ -1,12 +1,14 @@
 #include "convopt/tensor.hpp"
 
+#include "core/names.h"
+
 namespace convopt {
 namespace {
 constexpr std::array<std::string_view, kLayouts.size()> kLayoutNames = {"nchw", "nhwc", "nChw8c",
                                                                         "nChw16c"};
 }  // namespace
 
-std::string_view to_string(Layout layout) { return kLayoutNames[static_cast<std::size_t>(layout)]; }
+std::string_view to_string(Layout layout) { return name_in(kLayoutNames, layout); }
 
 std::optional<Layout> parse_layout(std::string_view text) {
   for (const Layout layout : kLayouts) {

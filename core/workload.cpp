@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/names.h"
 #include "core/text.h"
 
 namespace convopt {
@@ -37,9 +38,9 @@ constexpr std::array<std::string_view, kOpCount> kOpNames = {"conv",
                                                              "transpose",
                                                              "layer_norm"};
 
-constexpr std::array<std::string_view, 14> kActivationNames = {
-    "",      "relu",         "clip",       "leaky_relu", "elu", "sigmoid", "tanh",
-    "swish", "hard_sigmoid", "hard_swish", "gelu",       "erf", "exp",     "pow"};
+constexpr auto kActivationNames = std::to_array<std::string_view>(
+    {"", "relu", "clip", "leaky_relu", "elu", "sigmoid", "tanh", "swish", "hard_sigmoid",
+     "hard_swish", "gelu", "erf", "exp", "pow"});
 
 int parameter_count(ActivationKind kind) {
   switch (kind) {
@@ -311,7 +312,11 @@ Result<void> ConvShape::validate() const {
   return {};
 }
 
-std::string_view to_string(Op op) { return kOpNames[static_cast<std::size_t>(op)]; }
+std::string_view to_string(Op op) { return name_in(kOpNames, op); }
+
+std::string_view to_string(ActivationKind kind) {
+  return kind == ActivationKind::none ? "none" : name_in(kActivationNames, kind);
+}
 
 float Activation::operator()(float x) const {
   const auto hard_sigmoid = [](float v) { return std::clamp(v / 6.0F + 0.5F, 0.0F, 1.0F); };

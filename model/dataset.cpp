@@ -83,8 +83,10 @@ std::vector<std::size_t> Dataset::all_rows() const {
   return rows;
 }
 
-Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<TimingMode> mode) {
+Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<TimingMode> mode,
+                             const CategoryCodes& codes) {
   Dataset data;
+  data.codes = codes;
   data.features.columns = feature_names().size();
   Interner<Platform> platforms(data.platforms);
   Interner<Workload> workloads(data.workloads);
@@ -149,6 +151,7 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
     input.primitive = &data.primitives[sample.primitive];
     input.platform = &data.platforms[sample.platform];
     input.machine = &machines[sample.platform];
+    input.codes = &data.codes;
     input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
     input.time = analytic_time(input.work, *input.machine, data.timing_mode);
     sample.log_analytic = std::log(input.time.ns);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convopt/measurement.hpp"
+#include "model/categories.h"
 #include "model/law.h"
 #include "model/matrix.h"
 
@@ -33,6 +34,7 @@ struct Dataset {
   std::vector<std::string> groups;        ///< workloads without epilogue
   Libraries libraries;
   std::vector<Sample> samples;
+  CategoryCodes codes = CategoryCodes::current();  ///< of the features
   FeatureMatrix features;   ///< row i belongs to sample i; the effect column is not filled in
   std::size_t skipped = 0;  ///< records with a time but without a known primitive or a usable value
 
@@ -43,9 +45,11 @@ struct Dataset {
 std::string shape_group(const Workload& workload);
 
 /// Inapplicable and failed records are dropped. Without `mode`, all runs must share one; with it,
-/// others are left out. Fails if nothing remains.
+/// others are left out. Fails if nothing remains. `codes` are those of the model that reads the
+/// features.
 Result<Dataset> make_dataset(std::span<const Profile> profiles,
-                             std::optional<TimingMode> mode = std::nullopt);
+                             std::optional<TimingMode> mode = std::nullopt,
+                             const CategoryCodes& codes = CategoryCodes::current());
 
 /// Fold of each group: a seeded shuffle dealt out evenly.
 std::vector<int> fold_of_group(const Dataset& data, int folds, std::uint64_t seed);

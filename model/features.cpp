@@ -14,14 +14,6 @@ float fill(double size, double unit) {
   return static_cast<float>(size / (std::ceil(size / unit) * unit));
 }
 
-float vendor_number(const std::string& vendor) {
-  if (vendor == "AuthenticAMD") return 1;
-  if (vendor == "GenuineIntel") return 2;
-  if (vendor.find("ARM") != std::string::npos) return 3;
-  if (vendor.find("Apple") != std::string::npos) return 4;
-  return 0;
-}
-
 // One walk names the columns and fills them, so that the two cannot disagree: `put` is called with
 // a name and a function that computes the value from the input.
 template <class Put>
@@ -31,7 +23,7 @@ void for_each_feature(Put&& put) {
   const auto traits = [](In in) -> const Traits& { return in.primitive->traits; };
 
   // What is computed.
-  put("op", [](In in) { return float(in.workload->op); });
+  put("op", [](In in) { return in.codes->of(in.workload->op); });
   put("log_n", [=](In in) { return log2_of(shape(in).n); });
   put("log_ic", [=](In in) { return log2_of(shape(in).ic); });
   put("log_oc", [=](In in) { return log2_of(in.workload->output().c); });
@@ -50,13 +42,13 @@ void for_each_feature(Put&& put) {
   put("log_groups", [=](In in) { return log2_of(shape(in).groups); });
   put("depthwise", [=](In in) { return shape(in).is_depthwise() ? 1.0F : 0.0F; });
   put("residual", [](In in) { return in.workload->epilogue.residual ? 1.0F : 0.0F; });
-  put("activation", [](In in) { return float(in.workload->epilogue.activation.kind); });
+  put("activation", [](In in) { return in.codes->of(in.workload->epilogue.activation.kind); });
   put("sources", [](In in) { return float(in.workload->source_count()); });
 
   // How it is computed.
-  put("algorithm", [=](In in) { return float(traits(in).algorithm); });
-  put("input_layout", [](In in) { return float(in.primitive->input_layout); });
-  put("output_layout", [](In in) { return float(in.primitive->output_layout); });
+  put("algorithm", [=](In in) { return in.codes->of(traits(in).algorithm); });
+  put("input_layout", [](In in) { return in.codes->of(in.primitive->input_layout); });
+  put("output_layout", [](In in) { return in.codes->of(in.primitive->output_layout); });
   put("tile_oc", [=](In in) { return float(traits(in).tile_oc); });
   put("tile_pixels", [=](In in) { return float(traits(in).tile_pixels); });
   put("transform", [=](In in) { return float(traits(in).transform_h); });
@@ -111,7 +103,7 @@ void for_each_feature(Put&& put) {
   });
 
   // Where it is computed.
-  put("vendor", [](In in) { return vendor_number(in.platform->machine.vendor); });
+  put("vendor", [](In in) { return in.codes->of_vendor(in.platform->machine.vendor); });
   put("vector", [](In in) { return float(in.machine->vector); });
   put("threads", [](In in) { return float(in.machine->threads); });
   put("log_peak", [](In in) { return log2_of(in.machine->flops_per_ns); });

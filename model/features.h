@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/categories.h"
 #include "model/law.h"
 
 namespace convopt {
@@ -23,6 +24,7 @@ struct FeatureInput {
   const PrimitiveInfo* primitive = nullptr;
   const Platform* platform = nullptr;
   const Capabilities* machine = nullptr;  ///< of `platform`
+  const CategoryCodes* codes = nullptr;   ///< of the model that the row is for
   WorkEstimate work;
   AnalyticTime time;
 };

@@ -145,6 +145,7 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
 
   ModelParts parts;
   parts.info = describe(data, options.seed);
+  parts.codes = data.codes;
   const int folds = std::min<int>(options.folds, static_cast<int>(data.groups.size()));
   std::vector<double> errors;
   if (folds >= 2) {

@@ -5,9 +5,9 @@
 #include <set>
 #include <unordered_map>
 
-#include "model/features.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "model/features.h"
 
 namespace convopt {
 namespace {
@@ -131,6 +131,7 @@ Json content_of(const ModelParts& parts) {
   Json json;
   json["schema"] = kSchema;
   json["features"] = feature_names();
+  json["category_codes"] = parts.codes.tables();
   json["method"] = parts.method;
   json["timing_mode"] = to_string(parts.info.timing_mode);
   json["seed"] = parts.info.seed;
@@ -190,6 +191,12 @@ Result<ModelParts> parts_of(const Json& json, const std::string& what) {
       return bad("was trained on other features than this version computes; train it again");
     }
     ModelParts parts;
+    parts.codes = CategoryCodes::frozen();
+    if (const auto tables = json.find("category_codes"); tables != json.end()) {
+      auto codes = CategoryCodes::create(tables->get<CategoryCodes::Tables>());
+      if (!codes) return bad(codes.error().message);
+      parts.codes = std::move(*codes);
+    }
     parts.method = json.at("method").get<std::string>();
     const std::string mode = json.at("timing_mode").get<std::string>();
     bool known = false;
@@ -422,6 +429,7 @@ Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queri
     input.primitive = queries[i].primitive;
     input.platform = &platform;
     input.machine = &machine;
+    input.codes = &parts_.codes;
     input.work = estimate_work(*input.workload, *input.primitive, machine.vector);
     input.time = analytic_time(input.work, machine, parts_.info.timing_mode);
     log_analytic[i] = std::log(input.time.ns);

@@ -33,6 +33,7 @@ struct HoldoutScores {
 
 struct ModelParts {
   ModelInfo info;
+  CategoryCodes codes = CategoryCodes::current();
   std::vector<Platform> platforms;
   Background background;
   Blend blend;                  ///< how predictions are put together

@@ -177,6 +177,9 @@ std::string_view to_string(TransferMethod method) {
 
 Result<Adapter> Adapter::create(const TrainedModel& source, const Dataset& data,
                                 std::uint64_t seed) {
+  if (data.codes != source.parts().codes) {
+    return make_error(ErrorCode::internal, "the samples' categories are coded for another model");
+  }
   Adapter adapter(source, data, seed);
   const std::vector<std::size_t> rows = data.all_rows();
   auto ratios = source.log_ratios(data, rows);
@@ -585,7 +588,7 @@ Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
     return make_error(ErrorCode::usage, "no way to adapt the model was asked for");
   }
   const TimingMode mode = source.info().timing_mode;
-  const auto data = make_dataset(std::span(&target, 1), mode);
+  const auto data = make_dataset(std::span(&target, 1), mode, source.parts().codes);
   if (!data) {
     return make_error(data.error().code, "the profile holds no times in the model's timing mode, " +
                                              std::string(to_string(mode)));
@@ -600,6 +603,7 @@ Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
 
   ModelParts parts;
   parts.info = describe(*data, options.seed);
+  parts.codes = data->codes;
   parts.platforms = data->platforms;
   parts.method = std::string(to_string(learnt->method)) + " from " + source.info().id;
   parts.intervals = source.parts().intervals;

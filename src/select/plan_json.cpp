@@ -48,7 +48,7 @@ Json to_json(const PlanInPlace& in_place) {
 }
 
 void read_layout(JsonReader& reader, const char* key, Layout& out) {
-  reader.name(key, out, static_cast<int>(kLayouts.size()), true);
+  reader.name(key, out, true);
 }
 
 void read_time(JsonReader& reader, const char* key, double& out, bool required) {

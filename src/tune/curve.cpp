@@ -180,7 +180,8 @@ CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores&
 
 Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
                              const CurveOptions& options) {
-  const auto data = make_dataset(std::span(&target, 1), source.info().timing_mode);
+  const auto data =
+      make_dataset(std::span(&target, 1), source.info().timing_mode, source.parts().codes);
   if (!data) return data.error();
   if (data->platforms.size() != 1) {
     return make_error(ErrorCode::bad_input, "a transfer curve is of one platform");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/names.h"
+
 namespace convopt {
 namespace {
 
@@ -82,12 +84,12 @@ TEST(Json, HeaderSurvives) {
 TEST(Json, EveryAlgorithmIsRead) {
   RunHeader header;
   header.run = "r1";
-  for (int i = 0; i <= static_cast<int>(Algorithm::mec); ++i) {
+  for_each_value<Algorithm>([&](Algorithm algorithm) {
     PrimitiveInfo info;
-    info.name = "p" + std::to_string(i);
-    info.traits.algorithm = static_cast<Algorithm>(i);
+    info.name = to_string(algorithm);
+    info.traits.algorithm = algorithm;
     header.primitives.push_back(info);
-  }
+  });
   const auto parsed = run_header_from_json(to_json(header));
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   ASSERT_EQ(parsed->primitives.size(), header.primitives.size());

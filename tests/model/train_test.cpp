@@ -215,7 +215,8 @@ TEST(Analytic, IsPositiveAndFiniteForEverythingAndForUnknownMachines) {
       for (PrimitiveInfo primitive : synthetic::primitives()) {
         primitive.op = workload.op;
         for (const TimingMode mode : {TimingMode::warm, TimingMode::cold_weights}) {
-          FeatureInput input{&workload, &primitive, &where, &machine, {}, {}};
+          FeatureInput input{&workload, &primitive, &where, &machine, &CategoryCodes::current(),
+                             {},        {}};
           input.work = estimate_work(workload, primitive, machine.vector);
           input.time = analytic_time(input.work, machine, mode);
           EXPECT_GT(input.time.ns, 0) << workload.text();
@@ -270,7 +271,6 @@ TEST(Statistics, MedianQuantileAndRankCorrelation) {
   EXPECT_DOUBLE_EQ(statistics::spearman(a, d), 0);
 }
 
-}  // namespace
 TEST(IntervalsTest, APrimitiveThatErrsMoreHasWiderOnes) {
   const Profile profile =
       synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 80});
@@ -298,4 +298,5 @@ TEST(IntervalsTest, APrimitiveThatErrsMoreHasWiderOnes) {
   EXPECT_LT(width(unseen), width(synthetic::primitives()[1]));
 }
 
+}  // namespace
 }  // namespace convopt
