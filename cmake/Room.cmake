@@ -2,10 +2,10 @@
 # the test include_rule; the compiler alone would not notice, since every room sees the whole source
 # tree and Debian keeps the libraries' headers in /usr/include.
 #
-#   convopt_room(NAME [EXCLUDE regex] [PUBLIC targets…] [PRIVATE targets…])
+#   convopt_room(NAME [ONLY regex] [EXCLUDE regex] [PUBLIC targets…] [PRIVATE targets…])
 #
 # makes the static library convopt_NAME, alias convopt::NAME, from every .cpp below the folder whose
-# path does not match EXCLUDE.
+# path matches ONLY and does not match EXCLUDE.
 
 add_library(convopt_flags INTERFACE)
 target_compile_features(convopt_flags INTERFACE cxx_std_20)
@@ -23,8 +23,11 @@ if(CONVOPT_SANITIZE)
 endif()
 
 function(convopt_room name)
-  cmake_parse_arguments(ROOM "" "EXCLUDE" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "" "ONLY;EXCLUDE" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ROOM_ONLY)
+    list(FILTER sources INCLUDE REGEX "${ROOM_ONLY}")
+  endif()
   if(ROOM_EXCLUDE)
     list(FILTER sources EXCLUDE REGEX "${ROOM_EXCLUDE}")
   endif()

@@ -15,6 +15,28 @@ using Reader = JsonReader;
 /// One decimal is a tenth of a nanosecond: more digits are noise and triple the file.
 double tenth(double ns) { return std::round(ns * 10) / 10; }
 
+/// Cost structure of a description written before descriptions named it.
+std::string_view former_cost(const PrimitiveInfo& info) {
+  if (info.op == Op::fully_connected) return "gemm";
+  if (info.op != Op::conv) return "pointwise";
+  if (info.family == "strassen") return "strassen";
+  switch (info.traits.algorithm) {
+    case Algorithm::gemm:
+      return "im2col";
+    case Algorithm::indirect:
+    case Algorithm::kn2row:
+    case Algorithm::winograd:
+    case Algorithm::fft:
+    case Algorithm::mec:
+      return to_string(info.traits.algorithm);
+    case Algorithm::unknown:
+    case Algorithm::direct:
+    case Algorithm::copy:
+      return "direct";
+  }
+  return "direct";
+}
+
 }  // namespace
 
 Json to_json(const Machine& m) {
@@ -56,6 +78,7 @@ Json to_json(const PrimitiveInfo& info) {
           {"revision", info.revision},
           {"traits",
            {{"algorithm", to_string(t.algorithm)},
+            {"cost", t.cost},
             {"tile_oc", t.tile_oc},
             {"tile_pixels", t.tile_pixels},
             {"transform_h", t.transform_h},
@@ -158,6 +181,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");
     Traits& t = info.traits;
     fields.name("algorithm", t.algorithm);
+    fields.text("cost", t.cost);
     fields.number("tile_oc", t.tile_oc);
     fields.number("tile_pixels", t.tile_pixels);
     fields.number("transform_h", t.transform_h);
@@ -172,6 +196,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     if (!fields.ok()) return fields.error();
   }
   if (!reader.ok()) return reader.error();
+  if (info.traits.cost.empty()) info.traits.cost = former_cost(info);
   return info;
 }
 

@@ -6,6 +6,7 @@
 #include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
 #include "convopt/workload.hpp"
+#include "core/work.h"
 
 namespace convopt {
 
@@ -19,27 +20,6 @@ struct Capabilities {
 
   static Capabilities of(const Platform& platform);
 };
-
-/// One kernel as a matrix product or a stream: the quantities that its time is made of.
-struct WorkEstimate {
-  double flops = 0;            ///< inner product, tiles and channels padded as the kernel pads them
-  double nominal_flops = 0;    ///< without any padding, as direct convolution would have it
-  double transform_flops = 0;  ///< Winograd and Fourier transforms; element-wise arithmetic
-  double m = 1, n = 1, k = 1;  ///< the product: pixels, output channels, reduction, of one group
-  double tiles = 0;            ///< register tiles, or transformed image tiles
-  double pixel_tiles = 1;      ///< times that all weights pass by
-  double channel_tiles = 1;    ///< times that the whole image passes by
-  double border = 0;           ///< results in tiles that are not full
-  double fill = 1;             ///< useful share of the work in register and image tiles
-  double input_bytes = 0, output_bytes = 0, residual_bytes = 0;
-  double weight_bytes = 0;  ///< packed, transformed where the algorithm does so
-  double packed_bytes = 0;  ///< patch matrices and transformed images made while running
-
-  double tensor_bytes() const { return input_bytes + output_bytes + residual_bytes; }
-  double traffic() const;  ///< all bytes moved at least once
-};
-
-WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primitive, int vector);
 
 struct AnalyticTime {
   double compute_ns = 0, transform_ns = 0, memory_ns = 0;

@@ -17,9 +17,10 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
                                         std::initializer_list<int> variant) {
     list.push_back(factory(std::move(info), context, variant));
   };
-#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...)                \
-  add(family::factory,                                                                  \
-      PrimitiveInfo{#name, #family, {}, Op::op, Layout::input, Layout::output, {}, {}}, \
+#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...)                           \
+  add(family::factory,                                                                             \
+      PrimitiveInfo{                                                                               \
+          #name, #family, {}, Op::op, Layout::input, Layout::output, {}, Traits{.cost = #family}}, \
       {__VA_ARGS__});
 #include "primitives/primitives.inc"
   return list;

@@ -129,6 +129,7 @@ PrimitiveInfo primitive_of(const Row& row) {
                      std::to_string(row.nr);
   info.revision = "1";
   info.traits.algorithm = Algorithm::gemm;
+  info.traits.cost = "im2col";
   info.traits.tile_oc = row.mr;
   info.traits.tile_pixels = row.nr;
   return info;

@@ -33,6 +33,7 @@ std::string_view to_string(Algorithm algorithm);
 /// therefore say something sensible about a primitive it has never seen. Zero means "not known".
 struct Traits {
   Algorithm algorithm = Algorithm::unknown;
+  std::string cost;                      ///< name of its cost structure (primitives/primitives.inc)
   int tile_oc = 0, tile_pixels = 0;      ///< register tile of its inner product, in values
   int transform_h = 0, transform_w = 0;  ///< Winograd or FFT: points per transformed tile
   /// Winograd: outputs per tile. Zero for FFT, where they follow from points and kernel.

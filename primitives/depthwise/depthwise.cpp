@@ -214,6 +214,7 @@ class GroupedPrimitive final : public BandPrimitive {
 template <class PrimitiveType>
 std::unique_ptr<Primitive> make(PrimitiveInfo info, int tile_channels) {
   info.traits.algorithm = Algorithm::direct;
+  info.traits.cost = "direct";
   info.traits.tile_oc = tile_channels;
   info.traits.tile_pixels = 14;
   info.traits.strided_views = true;

@@ -16,31 +16,12 @@
 
 #include "primitives/blocking.h"
 #include "primitives/fft/product.h"
+#include "primitives/fft/split.h"
 #include "primitives/fft/transforms.h"
 #include "primitives/own.h"
 
 namespace convopt::fft {
 namespace {
-
-/// One direction of the image.
-struct Split {
-  int taps = 1;   ///< of a part of the kernel
-  int parts = 1;  ///< of the kernel
-  int step = 1;   ///< outputs per tile
-  int tiles = 1;
-};
-
-/// The split with the fewest products.
-Split choose_split(int points, int taps, int outputs) {
-  const auto split = [&](int part_taps, int step) {
-    return Split{part_taps, static_cast<int>(ceil_div(taps, part_taps)), step,
-                 static_cast<int>(ceil_div(outputs, step))};
-  };
-  const Split parts = split(points / 2, points / 2 + 1);
-  if (taps > points) return parts;
-  const Split whole = split(taps, points - taps + 1);
-  return whole.tiles <= parts.tiles * parts.parts ? whole : parts;
-}
 
 /// Most parts of a kernel per direction. Every part is as much work as a whole kernel of half a
 /// tile, so with more of them larger tiles win.

@@ -193,6 +193,7 @@ std::unique_ptr<Primitive> make_convert(PrimitiveInfo info, const Context&,
                      std::string(to_string(info.output_layout)) + " row by row";
   info.revision = "1";
   info.traits.algorithm = Algorithm::copy;
+  info.traits.cost = "pointwise";
   info.traits.strided_views = true;
   return std::make_unique<WeightlessPrimitive<ConvertKernel>>(std::move(info));
 }

@@ -94,6 +94,7 @@ Traits traits_of(const Identity& identity) {
     if (identity.is_winograd()) {
       const auto [outputs, taps] = winograd_size(implementation);
       traits.algorithm = Algorithm::winograd;
+      traits.cost = "winograd";
       if (outputs > 0) {
         traits.output_h = traits.output_w = outputs;
         traits.transform_h = traits.transform_w = outputs + taps - 1;
@@ -103,14 +104,18 @@ Traits traits_of(const Identity& identity) {
     } else if (implementation.find("gemm") != std::string::npos ||
                implementation.find("1x1") != std::string::npos) {
       traits.algorithm = Algorithm::gemm;
+      traits.cost = "im2col";
     } else {
       traits.algorithm = Algorithm::direct;
+      traits.cost = "direct";
     }
   } else if (identity.op == Op::fully_connected) {
     traits.algorithm = Algorithm::gemm;
+    traits.cost = "gemm";
     traits.overwrites_residual = true;
   } else {
     traits.algorithm = Algorithm::copy;
+    traits.cost = "pointwise";
     // Coordinates are rounded to single precision: measured 5 at 80 source columns times five, 18
     // at 512; factors of two are exact.
     if (identity.op == Op::upsample_bilinear) traits.error_amplification = 32;

@@ -13,6 +13,7 @@
 #include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
+#include "primitives/winograd/tiles.h"
 #include "primitives/winograd/transforms.h"
 
 namespace convopt::winograd {
@@ -83,9 +84,10 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
                      const gemm::Kernels& kernels, const Caches& caches, int tile_parts,
                      int channel_parts) {
   Blocking b;
-  b.tiles_h = static_cast<int>(ceil_div(shape.oh(), variant.outputs_h));
-  b.tiles_w = static_cast<int>(ceil_div(shape.ow(), variant.outputs_w));
-  b.tiles = shape.n * b.tiles_h * b.tiles_w;
+  const TileGrid grid = TileGrid::of(shape, variant.outputs_h, variant.outputs_w);
+  b.tiles_h = static_cast<int>(grid.h);
+  b.tiles_w = static_cast<int>(grid.w);
+  b.tiles = static_cast<int>(grid.tiles);
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
   b.tile_parts = tile_parts;
   b.channel_parts = channel_parts;

@@ -66,6 +66,7 @@ TEST(Json, HeaderSurvives) {
   info.name = "winograd_f4x4_k3_nhwc";
   info.input_layout = info.output_layout = Layout::nhwc;
   info.traits.algorithm = Algorithm::winograd;
+  info.traits.cost = "winograd";
   info.traits.transform_h = 6;
   header.primitives.push_back(info);
 
@@ -88,6 +89,7 @@ TEST(Json, EveryAlgorithmIsRead) {
     PrimitiveInfo info;
     info.name = to_string(algorithm);
     info.traits.algorithm = algorithm;
+    info.traits.cost = "a cost";
     header.primitives.push_back(info);
   });
   const auto parsed = run_header_from_json(to_json(header));
@@ -96,6 +98,26 @@ TEST(Json, EveryAlgorithmIsRead) {
   for (std::size_t i = 0; i < header.primitives.size(); ++i) {
     EXPECT_EQ(parsed->primitives[i].traits, header.primitives[i].traits);
   }
+}
+
+TEST(Json, DescriptionsOfOlderProfilesGetTheCostStructureOfTheirAlgorithm) {
+  const auto cost_of = [](const char* family, Op op, Algorithm algorithm) {
+    PrimitiveInfo info;
+    info.name = "p";
+    info.family = family;
+    info.op = op;
+    info.traits.algorithm = algorithm;
+    Json json = to_json(info);
+    json["traits"].erase("cost");
+    return primitive_info_from_json(json)->traits.cost;
+  };
+  EXPECT_EQ(cost_of("onednn", Op::conv, Algorithm::gemm), "im2col");
+  EXPECT_EQ(cost_of("strassen", Op::conv, Algorithm::gemm), "strassen");
+  EXPECT_EQ(cost_of("depthwise", Op::conv, Algorithm::direct), "direct");
+  EXPECT_EQ(cost_of("winograd", Op::conv, Algorithm::winograd), "winograd");
+  EXPECT_EQ(cost_of("onednn", Op::conv, Algorithm::unknown), "direct");
+  EXPECT_EQ(cost_of("onednn", Op::fully_connected, Algorithm::gemm), "gemm");
+  EXPECT_EQ(cost_of("layout", Op::convert, Algorithm::copy), "pointwise");
 }
 
 TEST(Json, OtherSchemasAreRefused) {

@@ -101,7 +101,7 @@ TEST(Categories, FilesWithoutTablesKeepTheirMeaning) {
     for (const auto& [name, code] : table) text += ' ' + name + std::to_string(code);
     text += '\n';
   }
-  EXPECT_EQ(hex16(hash64(text)), "0123456789abcdef") << text;
+  EXPECT_EQ(hex16(hash64(text)), "0ba697e416e2fcdf") << text;
 }
 
 TEST(Categories, NewModelsHaveACodeForEverything) {

@@ -66,6 +66,9 @@ inline PrimitiveInfo primitive(const std::string& name, Algorithm algorithm, Lay
   info.input_layout = info.output_layout = layout;
   info.revision = "1";
   info.traits.algorithm = algorithm;
+  info.traits.cost = algorithm == Algorithm::gemm   ? "im2col"
+                     : algorithm == Algorithm::copy ? "pointwise"
+                                                    : to_string(algorithm);
   info.traits.tile_oc = tile_oc;
   info.traits.tile_pixels = tile_pixels;
   return info;

@@ -1,9 +1,11 @@
 // The list of primitives, its names, and what creating it refuses.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
+#include "primitives/cost.h"
 #include "primitives/own.h"
 
 namespace convopt {
@@ -28,6 +30,15 @@ TEST(OwnPrimitives, SayWhatTheyAre) {
       layouts = "_" + std::string(to_string(info.input_layout)) + layouts;
     }
     EXPECT_TRUE(info.name.ends_with(layouts)) << info.name;
+  }
+}
+
+TEST(Primitives, NameACostStructure) {
+  const auto all = registry();
+  ASSERT_NE(all, nullptr);
+  for (const Primitive* primitive : all->primitives()) {
+    EXPECT_EQ(std::ranges::count(cost_names(), std::string_view(primitive->info().traits.cost)), 1)
+        << primitive->name();
   }
 }
 

@@ -1,0 +1,141 @@
+#include "primitives/cost.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "primitives/cost_parts.h"
+
+namespace convopt {
+
+#define CONVOPT_COST(name)   \
+  namespace name {           \
+  extern CostStructure cost; \
+  }
+#include "primitives/primitives.inc"
+
+namespace {
+
+constexpr std::string_view kNames[] = {
+#define CONVOPT_COST(name) #name,
+#include "primitives/primitives.inc"
+};
+constexpr CostStructure* kStructures[] = {
+#define CONVOPT_COST(name) name::cost,
+#include "primitives/primitives.inc"
+};
+
+CostStructure* structure_of(const PrimitiveInfo& primitive) {
+  const auto named = std::ranges::find(kNames, std::string_view(primitive.traits.cost));
+  if (named != std::end(kNames)) return kStructures[named - std::begin(kNames)];
+  if (primitive.op == Op::conv) return direct::cost;
+  return primitive.op == Op::fully_connected ? gemm::cost : pointwise::cost;
+}
+
+double bytes_of(const TensorShape& shape, Layout layout) {
+  return kFloatBytes * static_cast<double>(padded_elements(shape, layout));
+}
+
+// Arithmetic per element, in multiply-adds' worth: exponentials cost a polynomial.
+double activation_flops(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::none:
+      return 0;
+    case ActivationKind::relu:
+    case ActivationKind::clip:
+      return 1;
+    case ActivationKind::leaky_relu:
+    case ActivationKind::hard_sigmoid:
+    case ActivationKind::hard_swish:
+      return 4;
+    case ActivationKind::elu:
+    case ActivationKind::sigmoid:
+    case ActivationKind::tanh:
+    case ActivationKind::swish:
+      return 24;
+    case ActivationKind::gelu:
+    case ActivationKind::erf:
+    case ActivationKind::exp:
+    case ActivationKind::pow:
+      return 40;
+  }
+  return 1;
+}
+
+}  // namespace
+
+std::span<const std::string_view> cost_names() { return kNames; }
+
+WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primitive, int vector) {
+  WorkEstimate work;
+  const TensorShape output = workload.output();
+  for (int i = 0; i < workload.source_count(); ++i) {
+    work.input_bytes += bytes_of(workload.source(i), primitive.input_layout);
+  }
+  work.output_bytes = bytes_of(output, primitive.output_layout);
+  if (workload.epilogue.residual) work.residual_bytes = work.output_bytes;
+  work.m = double(output.n) * output.h * output.w;
+  work.n = output.c;
+  work.transform_flops =
+      static_cast<double>(output.elements()) *
+      (activation_flops(workload.epilogue.activation.kind) + (workload.epilogue.residual ? 1 : 0));
+  structure_of(primitive)(workload, primitive, vector, work);
+  return work;
+}
+
+void count_product(const Workload& workload, const PrimitiveInfo& primitive, int vector,
+                   PixelRuns runs, WorkEstimate& work) {
+  const ConvShape& s = workload.shape;
+  const double taps = taps_of(s), rows = double(s.n) * s.oh(), row = s.ow();
+  work.nominal_flops = s.flops();
+  work.packed_bytes = primitive.traits.packed_bytes_per_input_byte * work.input_bytes;
+  work.m = rows * row;
+  work.n = double(s.oc) / s.groups;
+  if (s.is_depthwise()) {
+    const double channels =
+        round_up_to(s.oc, std::max<double>(vector, channel_block(primitive.output_layout)));
+    work.n = s.oc;
+    work.k = taps;
+    work.flops = 2 * work.m * channels * taps;
+    work.fill = s.oc / channels;
+    work.tiles = work.m * channels / vector;
+    work.weight_bytes = kFloatBytes * channels * taps;
+    return;
+  }
+  const RegisterTile tile = RegisterTile::of(primitive, vector);
+  const bool across = runs == PixelRuns::across_rows;
+  const double pixels =
+      across ? round_up_to(work.m, tile.pixels) : rows * round_up_to(row, tile.pixels);
+  const double whole_pixels = across ? std::floor(work.m / tile.pixels) * tile.pixels
+                                     : rows * std::floor(row / tile.pixels) * tile.pixels;
+  const double oc = round_up_to(work.n, tile.channels);
+  const double whole_channels = std::floor(work.n / tile.channels) * tile.channels;
+  // Blocked inputs carry zeros that are multiplied like everything else.
+  const double ic = s.groups == 1
+                        ? static_cast<double>(padded_channels(s.ic, primitive.input_layout))
+                        : double(s.ic) / s.groups;
+  work.k = double(s.ic) / s.groups * taps;
+  work.flops = 2 * pixels * oc * ic * taps * s.groups;
+  work.fill = work.m * work.n / (pixels * oc);
+  work.pixel_tiles = pixels / tile.pixels;
+  work.channel_tiles = oc / tile.channels;
+  work.tiles = work.pixel_tiles * work.channel_tiles * s.groups;
+  work.border = (work.m * work.n - whole_pixels * whole_channels) * s.groups;
+  work.weight_bytes = kFloatBytes * oc * ic * taps * s.groups;
+}
+
+double count_transformed(const Workload& workload, const PrimitiveInfo& primitive, int vector,
+                         const TransformedTiles& tiles, WorkEstimate& work) {
+  const ConvShape& s = workload.shape;
+  const double oc =
+      round_up_to(double(s.oc) / s.groups, RegisterTile::of(primitive, vector).channels);
+  const double useful = double(s.n) * s.oh() * s.ow();
+  work.nominal_flops = s.flops();
+  work.tiles = tiles.tiles;
+  work.m = tiles.tiles;
+  work.n = double(s.oc) / s.groups;
+  work.k = tiles.parts * (s.ic / s.groups);
+  work.fill = useful / (tiles.tiles * tiles.outputs_per_tile) * work.n / oc;
+  return oc;
+}
+
+}  // namespace convopt

@@ -1,0 +1,114 @@
+// Counts of work, held to a table: models in use were trained on them.
+#include "core/work.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <sstream>
+
+#include "core/json.h"
+#include "primitives/cost.h"
+
+namespace convopt {
+namespace {
+
+// First descriptions of primitives as profiles hold them, written before descriptions named their
+// cost structure; then lines of primitive, workload, vector width and figures in the order of
+// figures_of(). Lines beginning with # say what the line below was before the parts of FFT's
+// kernels were counted as the kernel cuts them.
+constexpr const char* kTable =
+#include "tests/model/work_figures.inc"
+    ;
+
+std::vector<double> figures_of(const WorkEstimate& work) {
+  return {work.flops,
+          work.nominal_flops,
+          work.transform_flops,
+          work.m,
+          work.n,
+          work.k,
+          work.tiles,
+          work.pixel_tiles,
+          work.channel_tiles,
+          work.border,
+          work.fill,
+          work.input_bytes,
+          work.output_bytes,
+          work.residual_bytes,
+          work.weight_bytes,
+          work.packed_bytes};
+}
+
+TEST(Work, CountsAreThoseThatModelsWereTrainedOn) {
+  std::map<std::string, PrimitiveInfo> primitives;
+  std::istringstream table(kTable);
+  std::size_t rows = 0;
+  for (std::string line; std::getline(table, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    if (line[0] == '{') {
+      const auto json = parse_json(line, "table");
+      ASSERT_TRUE(json.ok());
+      const auto info = primitive_info_from_json(*json);
+      ASSERT_TRUE(info.ok()) << info.error().message;
+      primitives[info->name] = *info;
+      continue;
+    }
+    std::istringstream row(line);
+    std::string name, text;
+    int vector = 0;
+    row >> name >> text >> vector;
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << line;
+    ASSERT_TRUE(primitives.contains(name)) << line;
+    for (const double figure : figures_of(estimate_work(*workload, primitives[name], vector))) {
+      double expected = -1;
+      ASSERT_TRUE(row >> expected) << line;
+      EXPECT_NEAR(figure, expected, 1e-11 * expected) << line;
+    }
+    ++rows;
+  }
+  EXPECT_EQ(rows, 264U);
+}
+
+TEST(Work, EveryCostStructureCanBeNamedAndAnUnknownNameCountsByOperation) {
+  ConvShape shape;
+  shape.ic = shape.oc = 32;
+  shape.ih = shape.iw = 20;
+  shape.kh = shape.kw = 3;
+  PrimitiveInfo info;
+  info.traits.transform_h = info.traits.transform_w = 8;
+  info.traits.output_h = info.traits.output_w = 6;
+  const auto flops = [&](std::string_view cost) {
+    info.traits.cost = cost;
+    return estimate_work(Workload::conv(shape), info, 8).flops;
+  };
+  for (const std::string_view name : cost_names()) {
+    EXPECT_EQ(flops(name) > 0, name != "pointwise") << name;
+  }
+  EXPECT_EQ(flops("of tomorrow"), flops("direct"));
+  EXPECT_NE(flops("winograd"), flops("direct"));
+}
+
+// A profile's header is input: sizes of tiles that no kernel has must not end the program.
+TEST(Work, OddTraitsGiveFiniteCounts) {
+  ConvShape shape;
+  shape.ic = shape.oc = 16;
+  shape.ih = shape.iw = 9;
+  shape.kh = shape.kw = 3;
+  for (const std::string_view name : cost_names()) {
+    for (const int size : {-1, 0, 1, 2, 3, 1 << 30}) {
+      PrimitiveInfo info;
+      info.traits.cost = name;
+      info.traits.transform_h = info.traits.transform_w = size;
+      info.traits.output_h = info.traits.output_w = size;
+      info.traits.tile_oc = info.traits.tile_pixels = info.traits.block_tiles = size;
+      for (const double figure : figures_of(estimate_work(Workload::conv(shape), info, 8))) {
+        EXPECT_TRUE(std::isfinite(figure)) << name << " " << size;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace convopt
