@@ -69,15 +69,16 @@ Json to_json(const Platform& platform) {
 
 Json to_json(const PrimitiveInfo& info) {
   const Traits& t = info.traits;
-  return {{"name", info.name},
-          {"family", info.family},
-          {"description", info.description},
-          {"op", to_string(info.op)},
-          {"input_layout", to_string(info.input_layout)},
-          {"output_layout", to_string(info.output_layout)},
-          {"revision", info.revision},
-          {"traits",
-           {{"algorithm", to_string(t.algorithm)},
+  Json json = {{"name", info.name},
+               {"family", info.family},
+               {"description", info.description},
+               {"op", to_string(info.op)},
+               {"input_layout", to_string(info.input_layout)},
+               {"output_layout", to_string(info.output_layout)}};
+  if (info.input_type != DataType::f32) json["input_type"] = to_string(info.input_type);
+  if (info.output_type != DataType::f32) json["output_type"] = to_string(info.output_type);
+  json["revision"] = info.revision;
+  json["traits"] = {{"algorithm", to_string(t.algorithm)},
             {"cost", t.cost},
             {"tile_oc", t.tile_oc},
             {"tile_pixels", t.tile_pixels},
@@ -89,7 +90,8 @@ Json to_json(const PrimitiveInfo& info) {
             {"packed_bytes_per_input_byte", t.packed_bytes_per_input_byte},
             {"error_amplification", t.error_amplification},
             {"overwrites_residual", t.overwrites_residual},
-            {"strided_views", t.strided_views}}}};
+            {"strided_views", t.strided_views}};
+  return json;
 }
 
 Json to_json(const RunHeader& header) {
@@ -176,6 +178,8 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
   reader.name("op", info.op);
   reader.name("input_layout", info.input_layout);
   reader.name("output_layout", info.output_layout);
+  reader.name("input_type", info.input_type);
+  reader.name("output_type", info.output_type);
   reader.text("revision", info.revision);
   if (const Json* traits = reader.find("traits", false); traits != nullptr) {
     Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");

@@ -9,7 +9,7 @@ namespace convopt {
 /// trait `strided_views` may be given them: of a single image, the stride between images is never
 /// used.
 constexpr bool channels_are_dense(const TensorShape& whole, Layout layout) {
-  return whole.n == 1 && layout != Layout::nhwc;
+  return whole.n() == 1 && layout != Layout::nhwc;
 }
 
 }  // namespace convopt

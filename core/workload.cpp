@@ -412,10 +412,10 @@ Workload Workload::fully_connected(int n, int ic, int oc, const Activation& acti
 
 Workload Workload::pointwise(Op op, const TensorShape& shape, const Epilogue& epilogue) {
   Workload workload{op, {}, epilogue, {}};
-  workload.shape.n = shape.n;
-  workload.shape.ic = workload.shape.oc = shape.c;
-  workload.shape.ih = shape.h;
-  workload.shape.iw = shape.w;
+  workload.shape.n = shape.n();
+  workload.shape.ic = workload.shape.oc = shape.c();
+  workload.shape.ih = shape.h();
+  workload.shape.iw = shape.w();
   return workload;
 }
 
@@ -440,7 +440,7 @@ Workload Workload::upsample(Op op, const TensorShape& shape, int factor_h, int f
 
 Workload Workload::binary(Op op, const TensorShape& first, const TensorShape& second) {
   Workload workload = pointwise(op, first);
-  if (second != first) workload.parts = {second.n, second.c, second.h, second.w};
+  if (second != first) workload.parts = {second.n(), second.c(), second.h(), second.w()};
   return workload;
 }
 
@@ -470,7 +470,7 @@ Workload Workload::depth_to_space(const TensorShape& shape, int factor_h, int fa
   Workload workload = pointwise(Op::depth_to_space, shape);
   workload.shape.stride_h = factor_h;
   workload.shape.stride_w = factor_w;
-  workload.shape.oc = shape.c / factor_h / factor_w;
+  workload.shape.oc = shape.c() / factor_h / factor_w;
   return workload;
 }
 
@@ -482,8 +482,14 @@ Workload Workload::transpose(const TensorShape& shape, const std::array<int, 4>&
 
 Workload Workload::layer_norm(const TensorShape& shape, float epsilon) {
   Workload workload = pointwise(Op::layer_norm, shape);
-  workload.shape.groups = shape.c;
+  workload.shape.groups = shape.c();
   workload.epsilon = epsilon;
+  return workload;
+}
+
+Workload Workload::of_type(DataType type) const {
+  Workload workload = *this;
+  workload.input_type = workload.output_type = type;
   return workload;
 }
 
@@ -496,7 +502,7 @@ int Workload::source_count() const {
 
 TensorShape Workload::source(int index) const {
   TensorShape result = shape.input();
-  if (op == Op::concat) result.c = parts[static_cast<std::size_t>(index)];
+  if (op == Op::concat) result.c() = parts[static_cast<std::size_t>(index)];
   if (is_binary(op) && index == 1 && !parts.empty())
     return {parts[0], parts[1], parts[2], parts[3]};
   return result;
@@ -576,6 +582,10 @@ std::string Workload::text() const {
       body = head + "_c" + std::to_string(s.ic) + plane + parts_text(op, parts);
       break;
   }
+  if (input_type != output_type || input_type != DataType::f32) {
+    body += "_" + std::string(to_string(input_type));
+  }
+  if (input_type != output_type) body += "_" + std::string(to_string(output_type));
   std::string tail = epilogue.residual ? "add" : "";
   if (const std::string activation = epilogue.activation.text(); !activation.empty()) {
     tail += (tail.empty() ? "" : "+") + activation;
@@ -583,16 +593,14 @@ std::string Workload::text() const {
   return std::string(to_string(op)) + ":" + body + (tail.empty() ? "" : ":" + tail);
 }
 
-Result<Workload> Workload::parse(std::string_view text) {
-  constexpr std::string_view kWhat = "workload such as conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
-  const auto parts = split(text, ':');
-  if (parts.size() < 2 || parts.size() > 3) return bad_text(kWhat, text);
-  const auto known = std::ranges::find(kOpNames, parts[0]);
-  if (known == kOpNames.end()) return bad_text(kWhat, text);
+namespace {
 
+constexpr std::string_view kWhat = "workload such as conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
+
+/// The workload whose shape, without types, is `body`.
+Result<Workload> parse_untyped(Op op, std::string body, std::string_view text) {
   Workload workload;
-  workload.op = static_cast<Op>(known - kOpNames.begin());
-  std::string body(parts[1]);
+  workload.op = op;
   if (workload.op == Op::concat) {
     // c64+128+32: read the parts, leave their sum.
     const auto from = body.find("_c"),
@@ -652,23 +660,68 @@ Result<Workload> Workload::parse(std::string_view text) {
       workload.shape.stride_w < 1 || !parts_fit(workload)) {
     return bad_text(kWhat, text);
   }
+  return workload;
+}
 
+/// Types at the end of a shape: none, `_bf16` for both or `_u8_s32`.
+struct TypedShape {
+  std::string_view shape;
+  DataType input_type, output_type;
+};
+
+/// The ways to read a shape's text, fewest types first. There are several because `_s8` may be a
+/// stride or a type; one of them at most is canonical.
+std::vector<TypedShape> readings(std::string_view text) {
+  std::vector<TypedShape> result = {{text, DataType::f32, DataType::f32}};
+  const auto cut = [](std::string_view& shape) -> std::optional<DataType> {
+    const auto at = shape.rfind('_');
+    if (at == std::string_view::npos) return std::nullopt;
+    const auto type = parse_data_type(shape.substr(at + 1));
+    if (type) shape = shape.substr(0, at);
+    return type;
+  };
+  const auto last = cut(text);
+  if (!last) return result;
+  result.push_back({text, *last, *last});
+  if (const auto first = cut(text)) result.push_back({text, *first, *last});
+  return result;
+}
+
+}  // namespace
+
+Result<Workload> Workload::parse(std::string_view text) {
+  const auto parts = split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3) return bad_text(kWhat, text);
+  const auto known = std::ranges::find(kOpNames, parts[0]);
+  if (known == kOpNames.end()) return bad_text(kWhat, text);
+  Epilogue epilogue;
   if (parts.size() == 3) {
     std::string_view rest = parts[2];
     if (rest == "add" || rest.starts_with("add+")) {
-      workload.epilogue.residual = true;
+      epilogue.residual = true;
       rest.remove_prefix(std::min<std::size_t>(rest.size(), 4));
       if (rest.empty() && parts[2] != "add") return bad_text(kWhat, text);
     }
     if (!rest.empty()) {
       auto activation = Activation::parse(rest);
       if (!activation) return activation.error();
-      workload.epilogue.activation = *activation;
+      epilogue.activation = *activation;
     }
   }
   // One text per workload: anything that is not canonical is refused.
-  if (workload.text() != text) return bad_text(kWhat, text);
-  return workload;
+  std::optional<Error> problem;
+  for (const auto& [shape, input_type, output_type] : readings(parts[1])) {
+    auto workload =
+        parse_untyped(static_cast<Op>(known - kOpNames.begin()), std::string(shape), text);
+    if (workload) {
+      workload->epilogue = epilogue;
+      workload->input_type = input_type;
+      workload->output_type = output_type;
+      if (workload->text() == text) return workload;
+    }
+    if (!problem) problem = workload ? bad_text(kWhat, text) : workload.error();
+  }
+  return *problem;
 }
 
 }  // namespace convopt

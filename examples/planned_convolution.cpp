@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   // Every weight 1 and every input 1: an inner result is the number of weights that meet in it.
   const std::vector<float> weights(static_cast<std::size_t>(shape->weight_elements()), 1.0F);
   const auto kernel =
-      primitive->prepare(workload, {weights.data(), nullptr}, planner->registry().context());
+      primitive->prepare(workload, {std::span(weights), {}}, planner->registry().context());
   if (!kernel) return fail(kernel.error());
 
   // A tensor in a blocked layout is filled up with zeros to whole blocks of channels.

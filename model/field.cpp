@@ -275,7 +275,7 @@ FieldPoint field_point(const Workload& workload) {
   const TensorShape output = workload.output();
   const auto log = [](double value) { return std::log2(std::max(1.0, value)); };
   constexpr double kOctaves = 3;
-  return {log(double(output.n) * output.h * output.w) / kOctaves, log(output.c) / kOctaves,
+  return {log(double(output.n()) * output.h() * output.w()) / kOctaves, log(output.c()) / kOctaves,
           log(double(s.ic) / s.groups) / kOctaves, log(double(s.kh) * s.kw) / 2,
           log(std::max(s.stride_h, s.stride_w))};
 }

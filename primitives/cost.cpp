@@ -73,8 +73,8 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
   }
   work.output_bytes = bytes_of(output, primitive.output_layout);
   if (workload.epilogue.residual) work.residual_bytes = work.output_bytes;
-  work.m = double(output.n) * output.h * output.w;
-  work.n = output.c;
+  work.m = double(output.n()) * output.h() * output.w();
+  work.n = output.c();
   work.transform_flops =
       static_cast<double>(output.elements()) *
       (activation_flops(workload.epilogue.activation.kind) + (workload.epilogue.residual ? 1 : 0));

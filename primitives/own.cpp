@@ -1,7 +1,10 @@
 #include "primitives/own.h"
 
 #include <cmath>
+#include <string>
 #include <utility>
+
+#include "core/try.h"
 
 namespace convopt {
 
@@ -20,7 +23,7 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
 #define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...)                           \
   add(family::factory,                                                                             \
       PrimitiveInfo{                                                                               \
-          #name, #family, {}, Op::op, Layout::input, Layout::output, {}, Traits{.cost = #family}}, \
+          #name, #family, {}, Op::op, Layout::input, Layout::output, DataType::f32, DataType::f32, {}, Traits{.cost = #family}}, \
       {__VA_ARGS__});
 #include "primitives/primitives.inc"
   return list;
@@ -66,7 +69,28 @@ double reduction_length(const Workload& workload) {
   return 1;
 }
 
+Result<void> check(std::string_view what, const ParameterView& given, std::int64_t wanted,
+                   const Workload& workload) {
+  if (given.data != nullptr && given.type == DataType::f32 && given.count == wanted) return {};
+  return make_error(ErrorCode::usage,
+                    workload.text() + " needs " + std::to_string(wanted) + " " + std::string(what) +
+                        " of f32, " + std::to_string(given.data == nullptr ? 0 : given.count) +
+                        " of " + std::string(to_string(given.type)) + " are given");
+}
+
 }  // namespace
+
+Result<std::unique_ptr<Kernel>> Primitive::prepare(const Workload& workload,
+                                                   const Parameters& parameters,
+                                                   const Context& context) const {
+  if (workload.has_weights()) {
+    CONVOPT_CHECK(check("weights", parameters.weights, workload.weight_elements(), workload));
+    if (parameters.bias.data != nullptr) {
+      CONVOPT_CHECK(check("bias values", parameters.bias, workload.bias_elements(), workload));
+    }
+  }
+  return make_kernel(workload, parameters, context);
+}
 
 double error_bound(const Workload& workload, const Traits& traits) {
   constexpr double kUnitRoundoff = 0x1p-24;

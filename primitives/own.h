@@ -104,8 +104,8 @@ class WeightlessPrimitive final : public Primitive {
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters&,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload, const Parameters&,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(std::make_unique<KernelType>(info(), workload, context));
   }
 };

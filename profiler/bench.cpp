@@ -380,13 +380,13 @@ void Bench::flush_caches() const {
 /// Brings the tensors to where the neighbouring layers of a network would have left them.
 void Bench::touch(const RunArgs& args) const {
   const auto read = [this](const TensorView& view) {
-    if (view.data == nullptr) return;
+    if (view.as<float>() == nullptr) return;
     constexpr std::int64_t kLine = 16;
     const std::int64_t count = padded_elements(view.shape, view.layout);
     float sum = 0;
 #pragma omp parallel for num_threads(context_.threads) schedule(static) reduction(+ : sum) \
     if (context_.threads > 1)
-    for (std::int64_t i = 0; i < count; i += kLine) sum += view.data[i];
+    for (std::int64_t i = 0; i < count; i += kLine) sum += view.as<float>()[i];
     [[maybe_unused]] volatile float sink = sum;
   };
   read(args.destination);

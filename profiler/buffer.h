@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <span>
 
 namespace convopt {
 
@@ -16,6 +17,7 @@ class Buffer {
 
   float* data() const { return data_.get(); }
   std::size_t count() const { return count_; }
+  std::span<const float> values() const { return {data(), count_}; }
   bool empty() const { return count_ == 0; }
 
  private:

@@ -45,10 +45,10 @@ Instance::Instance(Workload workload, std::uint64_t seed)
   }
   destination_ = Buffer(static_cast<std::size_t>(largest));
   if (!workload_.has_weights()) return;
-  weights_ = Buffer(static_cast<std::size_t>(workload_.shape.weight_elements()));
+  weights_ = Buffer(static_cast<std::size_t>(workload_.weight_elements()));
   bias_ = Buffer(static_cast<std::size_t>(workload_.shape.oc));
-  reference::fill_random(weights_.data(), workload_.shape.weight_elements(),
-                         stream(seed_, kWeights), reference::weight_scale(workload_));
+  reference::fill_random(weights_.data(), workload_.weight_elements(), stream(seed_, kWeights),
+                         reference::weight_scale(workload_));
   reference::fill_random(bias_.data(), workload_.shape.oc, stream(seed_, kBias), 1.0F);
 }
 
@@ -108,7 +108,7 @@ std::size_t Instance::tensor_bytes(const Workload& workload, const PrimitiveInfo
 
 double Instance::error(const RunArgs& args) {
   const TensorView& result = args.destination;
-  if (!all_finite(result.data, padded_elements(result.shape, result.layout)) ||
+  if (!all_finite(result.as<float>(), padded_elements(result.shape, result.layout)) ||
       !reference::tail_is_zero(result)) {
     return std::numeric_limits<double>::infinity();
   }
@@ -133,8 +133,8 @@ void Instance::choose_points() {
   const TensorShape shape = workload_.output();
   Random random(stream(seed_, kPoints));
   for (int i = 0; i < kCount; ++i) {
-    Point point{random.below(shape.n), draw_coordinate(random, shape.c),
-                draw_coordinate(random, shape.h), draw_coordinate(random, shape.w), 0};
+    Point point{random.below(shape.n()), draw_coordinate(random, shape.c()),
+                draw_coordinate(random, shape.h()), draw_coordinate(random, shape.w()), 0};
     point.expected = expected_at(point);
     points_.push_back(point);
   }

@@ -16,7 +16,7 @@ class Instance {
   Instance(Workload workload, std::uint64_t seed);
 
   const Workload& workload() const { return workload_; }
-  Parameters parameters() const { return {weights_.data(), bias_.data()}; }
+  Parameters parameters() const { return {weights_.values(), bias_.values()}; }
   /// Buffers that are not needed yet are made here. The destination is shared by all primitives.
   /// Valid as long as the instance.
   RunArgs args(const PrimitiveInfo& primitive, void* workspace);

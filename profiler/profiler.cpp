@@ -15,11 +15,11 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/files.h"
+#include "core/json.h"
 #include "profiler/machine.h"
 #include "profiler/store.h"
 #include "profiler/worker_process.h"
-#include "core/files.h"
-#include "core/json.h"
 
 namespace convopt {
 namespace {
@@ -86,7 +86,7 @@ double expected_seconds(const Workload& workload, const Platform& platform) {
   double work = 0;
   if (workload.has_weights()) {
     work = workload.shape.flops();
-    elements += workload.shape.weight_elements();
+    elements += workload.weight_elements();
   }
   const double gflops = std::max(1.0, platform.machine.peak_gflops) * kShareOfPeak;
   const double gbps = std::max(1.0, platform.machine.memory_gbps) / 2;
@@ -274,7 +274,7 @@ class Session {
       Task task{&workload, {}};
       const std::string text = workload.text();
       for (const PrimitiveInfo& info : header_.primitives) {
-        if (info.op != workload.op || (options_.filter && !options_.filter(workload, info)))
+        if (!info.computes(workload) || (options_.filter && !options_.filter(workload, info)))
           continue;
         if (done.contains(measurement_key(header_, text, info.name, info.revision))) {
           ++summary_.already_done;

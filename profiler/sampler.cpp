@@ -231,8 +231,8 @@ TensorShape draw_tensor(Random& random, int batch) {
 Workload draw_concat(Random& random, int batch) {
   TensorShape shape = draw_tensor(random, batch);
   std::vector<int> parts(static_cast<std::size_t>(2 + random.below(3)));
-  shape.c = 0;
-  for (int& part : parts) shape.c += part = draw_channels(random);
+  shape.c() = 0;
+  for (int& part : parts) shape.c() += part = draw_channels(random);
   return Workload::concat(shape, std::move(parts));
 }
 
@@ -277,7 +277,7 @@ Workload draw(Random& random, Op op, int batch) {
       return Workload::upsample(op, draw_tensor(random, batch), 2, 2);
     case Op::softmax: {
       TensorShape shape = draw_tensor(random, batch);
-      if (random.chance(0.7)) shape.h = shape.w = 1;
+      if (random.chance(0.7)) shape.h() = shape.w() = 1;
       return Workload::pointwise(op, shape);
     }
     case Op::activation: {
@@ -295,19 +295,19 @@ Workload draw(Random& random, Op op, int batch) {
       const TensorShape first = draw_tensor(random, batch);
       TensorShape second = first;
       // A factor per channel, as squeeze-and-excitation has it.
-      if (random.chance(0.6)) second.h = second.w = 1;
+      if (random.chance(0.6)) second.h() = second.w() = 1;
       return Workload::binary(op, first, second);
     }
     case Op::slice: {
       const TensorShape shape = draw_tensor(random, batch);
-      const int half = shape.c / 2;
+      const int half = shape.c() / 2;
       return Workload::slice(shape, random.chance(0.5) ? half : 0, std::max(1, half), 1);
     }
     case Op::shuffle: {
       constexpr int kGroups[] = {2, 2, 3, 4, 8};
       const int groups = random.pick<int>(kGroups);
       TensorShape shape = draw_tensor(random, batch);
-      shape.c = std::max(1, shape.c / groups) * groups;
+      shape.c() = std::max(1, shape.c() / groups) * groups;
       return Workload::shuffle(shape, groups);
     }
     case Op::pad: {
@@ -316,7 +316,7 @@ Workload draw(Random& random, Op op, int batch) {
     }
     case Op::depth_to_space: {
       TensorShape shape = draw_tensor(random, batch);
-      shape.c = std::max(1, shape.c / 4) * 4;
+      shape.c() = std::max(1, shape.c() / 4) * 4;
       return Workload::depth_to_space(shape, 2, 2);
     }
     case Op::transpose:
@@ -336,7 +336,7 @@ bool within(const SampleLimits& limits, const Workload& workload) {
   if (workload.has_weights()) {
     const double flops = workload.shape.flops();
     if (flops < limits.min_flops || flops > limits.max_flops) return false;
-    elements += workload.shape.weight_elements();
+    elements += workload.weight_elements();
   } else if (elements > kMaxElements) {
     return false;
   }

@@ -25,6 +25,7 @@ using TensorId = int;  ///< index into Network::tensors
 struct Tensor {
   std::string name;
   TensorShape shape;
+  DataType type = DataType::f32;
 };
 
 /// Parameters that a file brings along: weights [oc][ic / groups][kh][kw] and bias [oc].

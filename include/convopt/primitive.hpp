@@ -58,8 +58,16 @@ struct PrimitiveInfo {
   Op op = Op::conv;
   Layout input_layout = Layout::nchw;
   Layout output_layout = Layout::nchw;
-  std::string revision;  ///< changes whenever older timings stop being valid
+  DataType input_type = DataType::f32;   ///< of the sources
+  DataType output_type = DataType::f32;  ///< of the destination and a residual
+  std::string revision;                  ///< changes whenever older timings stop being valid
   Traits traits;
+
+  /// Whether operation and types are the workload's; the primitive itself says more.
+  bool computes(const Workload& workload) const {
+    return op == workload.op && input_type == workload.input_type &&
+           output_type == workload.output_type;
+  }
 };
 
 /// Yes, or one sentence that says why not.
@@ -70,11 +78,30 @@ struct Applicability {
   static Applicability no(std::string reason) { return {std::move(reason)}; }
 };
 
+/// Values of one type that somebody else owns; none where `data` is null.
+struct ParameterView {
+  const void* data = nullptr;
+  DataType type = DataType::f32;
+  std::int64_t count = 0;
+
+  ParameterView() = default;
+  ParameterView(std::span<const float> values) {  // NOLINT(google-explicit-constructor)
+    if (values.empty()) return;
+    data = values.data();
+    count = static_cast<std::int64_t>(values.size());
+  }
+
+  /// Null where there are none.
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
+};
+
 /// Weights [oc][ic / groups][kh][kw] and bias [oc] of a convolution or fully connected layer. They
-/// are copied by `prepare` and need not outlive it. A null bias means zeros.
+/// are copied by `prepare` and need not outlive it. No bias means zeros.
 struct Parameters {
-  const float* weights = nullptr;
-  const float* bias = nullptr;
+  ParameterView weights, bias;
 };
 
 /// Sources and destination have the shapes of the workload and the layouts of the primitive.
@@ -109,17 +136,21 @@ class Primitive {
   const PrimitiveInfo& info() const { return info_; }
   std::string_view name() const { return info_.name; }
 
-  /// A pure function of its arguments. The workload's op is the primitive's.
+  /// A pure function of its arguments, for workloads that info().computes().
   virtual Applicability applicability(const Workload& workload, const Context& context) const = 0;
   /// Exactly what a kernel will ask for. Only for applicable workloads.
   virtual std::size_t workspace_bytes(const Workload& workload, const Context& context) const = 0;
   /// Bytes of packed weights of such a kernel, without packing them.
   virtual std::size_t packed_bytes(const Workload& workload, const Context& context) const = 0;
-  virtual Result<std::unique_ptr<Kernel>> prepare(const Workload& workload,
-                                                  const Parameters& parameters,
-                                                  const Context& context) const = 0;
+  /// Fails if weights or bias are of another type or number than the workload's.
+  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
+                                          const Context& context) const;
 
  private:
+  virtual Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                                      const Parameters& parameters,
+                                                      const Context& context) const = 0;
+
   PrimitiveInfo info_;
 };
 

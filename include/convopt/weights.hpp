@@ -27,9 +27,7 @@ struct Weights {
   std::span<const float> all_bias() const {
     return lent_weights.empty() ? std::span(bias) : lent_bias;
   }
-  Parameters parameters() const {
-    return {all_weights().data(), all_bias().empty() ? nullptr : all_bias().data()};
-  }
+  Parameters parameters() const { return {all_weights(), all_bias()}; }
 };
 
 /// Asked once per operator with weights when a network is prepared, and again by a verification.

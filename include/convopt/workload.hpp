@@ -116,7 +116,7 @@ struct Epilogue {
   bool operator==(const Epilogue&) const = default;
 };
 
-/// Anything that takes time in a network and can be timed alone, single precision.
+/// Anything that takes time in a network and can be timed alone.
 ///
 /// `shape` is a full convolution for conv; elsewhere the fields not named stay at their defaults:
 ///   pooling           n, ic = oc = groups, ih, iw, kh, kw, strides, paddings (a ceiling mode shows
@@ -139,7 +139,9 @@ struct Workload {
   Op op = Op::conv;
   ConvShape shape;
   Epilogue epilogue;
-  std::vector<int> parts;  ///< concat: channels of each source; others: see above
+  std::vector<int> parts;                ///< concat: channels of each source; others: see above
+  DataType input_type = DataType::f32;   ///< of all sources
+  DataType output_type = DataType::f32;  ///< of the result and a residual
   // What changes no time is not part of the text.
   float lrn_alpha = 1e-4F, lrn_beta = 0.75F, lrn_k = 1.0F;
   float epsilon = 1e-5F;  ///< layer_norm: added to the variance
@@ -160,6 +162,8 @@ struct Workload {
   static Workload depth_to_space(const TensorShape& shape, int factor_h, int factor_w);
   static Workload transpose(const TensorShape& shape, const std::array<int, 4>& order);
   static Workload layer_norm(const TensorShape& shape, float epsilon);
+  /// The same operation on data of another type.
+  Workload of_type(DataType type) const;
 
   TensorShape input() const;  ///< of the first source; for concat of the first part
   TensorShape output() const;
@@ -170,6 +174,9 @@ struct Workload {
     return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm;
   }
 
+  std::int64_t weight_elements() const { return has_weights() ? shape.weight_elements() : 0; }
+  std::int64_t bias_elements() const { return has_weights() ? shape.oc : 0; }
+
   /// Canonical text, the key of every store: `op:shape[:epilogue]`, for example
   ///   conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:add+relu
   ///   max_pool:n1_c64_ih112_iw112_kh3_kw3_s2_p1      convert:n1_c64_h56_w56
@@ -177,6 +184,8 @@ struct Workload {
   ///   lrn:n1_c64_h27_w27_k5                          upsample_nearest:n1_c64_h28_w28_s2
   ///   multiply:n1_c96_h28_w28_by1x96x1x1             slice:n1_ic116_oc58_h28_w28_from58
   ///   shuffle:n1_c116_h28_w28_g2                     transpose:n1_c255_h20_w20_order0231
+  /// Types other than f32 end the shape: `convert:n1_c64_h56_w56_bf16` reads and writes bf16,
+  /// `convert:n1_c64_h56_w56_u8_s32` reads u8 and writes s32.
   std::string text() const;
   static Result<Workload> parse(std::string_view text);
 

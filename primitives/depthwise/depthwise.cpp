@@ -46,7 +46,7 @@ class DepthwiseKernel final : public Kernel {
     std::fill_n(weights_.data(), weights_.size(), 0.0F);
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
     const int group = group_of(shape_);
-    const float* from = parameters.weights;
+    const float* from = parameters.weights.as<float>();
     for (int c = 0; c < shape_.oc; ++c) {
       for (int i = 0; i < group; ++i) {
         for (int y = 0; y < shape_.kh; ++y) {
@@ -56,7 +56,7 @@ class DepthwiseKernel final : public Kernel {
           }
         }
       }
-      if (parameters.bias != nullptr) bias_.data()[c] = parameters.bias[c];
+      if (parameters.bias.as<float>() != nullptr) bias_.data()[c] = parameters.bias.as<float>()[c];
     }
     for (int i = 0; i < group; ++i) {
       for (int lane = 0; lane < kUnit; ++lane) spread_[i * kUnit + lane] = lane / group * group + i;
@@ -105,9 +105,9 @@ class DepthwiseKernel final : public Kernel {
     const TensorView& out = args.destination;
 
     Band band;
-    band.input = in.data + in.offset(n, channel, 0, 0);
-    band.input_row_step = in.row_stride;
-    band.input_column_step = in.column_stride;
+    band.input = in.as<float>() + in.offset(n, channel, 0, 0);
+    band.input_row_step = in.row_stride();
+    band.input_column_step = in.column_stride();
     band.input_rows = s.ih;
     band.input_columns = s.iw;
     band.weights =
@@ -123,13 +123,13 @@ class DepthwiseKernel final : public Kernel {
     band.column_dilation = s.dilation_w;
     band.top_padding = s.pad_top;
     band.left_padding = s.pad_left;
-    band.output = out.data + out.offset(n, channel, 0, 0);
-    band.output_row_step = out.row_stride;
-    band.output_column_step = out.column_stride;
+    band.output = out.as<float>() + out.offset(n, channel, 0, 0);
+    band.output_row_step = out.row_stride();
+    band.output_column_step = out.column_stride();
     if (has_residual_) {
-      band.residual = args.residual.data + args.residual.offset(n, channel, 0, 0);
-      band.residual_row_step = args.residual.row_stride;
-      band.residual_column_step = args.residual.column_stride;
+      band.residual = args.residual.as<float>() + args.residual.offset(n, channel, 0, 0);
+      band.residual_row_step = args.residual.row_stride();
+      band.residual_column_step = args.residual.column_stride();
     }
     band.first_row = first_row;
     band.last_row = last_row;
@@ -143,12 +143,12 @@ class DepthwiseKernel final : public Kernel {
     for (int row = first_row; row < last_row; ++row) {
       float* values = band.output + row * band.output_row_step;
       // The filling of the last block is left out and stays zero.
-      if (existing == out.column_stride) {
+      if (existing == out.column_stride()) {
         activate_(activation_, values, Index{s.ow()} * existing);
         continue;
       }
       for (int w = 0; w < s.ow(); ++w)
-        activate_(activation_, values + w * out.column_stride, existing);
+        activate_(activation_, values + w * out.column_stride(), existing);
     }
   }
 
@@ -176,8 +176,9 @@ class BandPrimitive : public Primitive {
     const ConvShape& shape = workload.shape;
     return units(shape) * (unit_weights(shape) + kUnit) * sizeof(float);
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<DepthwiseKernel>(info(), workload, parameters, context));
   }

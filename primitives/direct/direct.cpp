@@ -197,9 +197,10 @@ class DirectKernel final : public Kernel {
     const ConvShape& s = shape_;
     const int lanes = cut_.tiles.lanes;
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (parameters.bias != nullptr) {
+    if (parameters.bias.as<float>() != nullptr) {
       for (int oc = 0; oc < s.oc; ++oc) {
-        bias_.data()[oc / cut_.oc * cut_.vectors * lanes + oc % cut_.oc] = parameters.bias[oc];
+        bias_.data()[oc / cut_.oc * cut_.vectors * lanes + oc % cut_.oc] =
+            parameters.bias.as<float>()[oc];
       }
     }
     // [group][tile][run][kh][kw][channel of the run][output channel of the tile]
@@ -213,9 +214,10 @@ class DirectKernel final : public Kernel {
             for (int ic = run * cut_.run; ic < (run + 1) * cut_.run; ++ic) {
               for (int oc = first; oc < first + width; ++oc) {
                 const Index row = Index{group} * cut_.oc + oc;
-                *to++ = oc < cut_.oc && ic < cut_.ic
-                            ? parameters.weights[(row * cut_.ic + ic) * s.kh * s.kw + tap]
-                            : 0.0F;
+                *to++ =
+                    oc < cut_.oc && ic < cut_.ic
+                        ? parameters.weights.as<float>()[(row * cut_.ic + ic) * s.kh * s.kw + tap]
+                        : 0.0F;
               }
             }
           }
@@ -284,7 +286,7 @@ class DirectKernel final : public Kernel {
   Geometry geometry(const RunArgs& args) const {
     const ConvShape& s = shape_;
     const auto rows_join = [](const TensorView& view) {
-      return view.row_stride == view.shape.w * view.column_stride;
+      return view.row_stride() == view.shape.w() * view.column_stride();
     };
     Geometry g;
     g.flat = s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.oh() == s.ih &&
@@ -327,7 +329,7 @@ class DirectKernel final : public Kernel {
   Index channel_offset(const TensorView& view, int first, int c) const {
     const int block = cut_.output_block;
     const int in_block = first % block;
-    return (in_block + c) / block * view.channel_stride + (in_block + c) % block - in_block;
+    return (in_block + c) / block * view.channel_stride() + (in_block + c) % block - in_block;
   }
 
   void compute(const RunArgs& args, const Geometry& geometry, const Stretch& stretch) const {
@@ -347,16 +349,17 @@ class DirectKernel final : public Kernel {
         channels == width && (out.layout == Layout::nhwc || cut_.output_block % lanes == 0);
 
     Tile call;
-    call.pixel_step = s.stride_w * in.column_stride;
-    call.run_step = channel_block(in.layout) > 1 ? in.channel_stride : cut_.run * in.channel_stride;
-    call.row_step = s.dilation_h * in.row_stride;
-    call.column_step = s.dilation_w * in.column_stride;
-    call.channel_step = in.layout == Layout::nchw ? in.channel_stride : 1;
+    call.pixel_step = s.stride_w * in.column_stride();
+    call.run_step =
+        channel_block(in.layout) > 1 ? in.channel_stride() : cut_.run * in.channel_stride();
+    call.row_step = s.dilation_h * in.row_stride();
+    call.column_step = s.dilation_w * in.column_stride();
+    call.channel_step = in.layout == Layout::nchw ? in.channel_stride() : 1;
     call.weight_column_step = Index{cut_.run} * width;
     call.weight_row_step = s.kw * call.weight_column_step;
     call.weight_run_step = s.kh * call.weight_row_step;
     call.prefetch = s.kh * s.kw == 1 && channel_block(in.layout) > 1;
-    call.output_pixel_step = direct ? out.column_stride : width;
+    call.output_pixel_step = direct ? out.column_stride() : width;
     for (int v = 0; v < vectors; ++v) {
       call.output_vector[v] = direct ? channel_offset(out, first_channel, v * lanes) : v * lanes;
     }
@@ -389,10 +392,10 @@ class DirectKernel final : public Kernel {
                        first_kh * tile.weight_row_step +
                        step.kernel_columns.first * tile.weight_column_step;
         tile.input =
-            in.data + in.offset(stretch.n, stretch.group * cut_.ic, 0, 0) +
-            runs.first * tile.run_step + (top + Index{first_kh} * s.dilation_h) * in.row_stride +
+            in.as<float>() + in.offset(stretch.n, stretch.group * cut_.ic, 0, 0) +
+            runs.first * tile.run_step + (top + Index{first_kh} * s.dilation_h) * in.row_stride() +
             step.first * tile.pixel_step +
-            (Index{step.kernel_columns.first} * s.dilation_w - s.pad_left) * in.column_stride;
+            (Index{step.kernel_columns.first} * s.dilation_w - s.pad_left) * in.column_stride();
       }
       tile.channels = cut_.run;
       tile.last_channels = runs.last == cut_.runs ? cut_.ic - (cut_.runs - 1) * cut_.run : cut_.run;
@@ -404,20 +407,20 @@ class DirectKernel final : public Kernel {
       tile.high = ends ? last_write_.high : kInfinity;
       tile.bias = starts ? bias : zeros();
 
-      float* const place =
-          out.data + out.offset(stretch.n, first_channel, row, 0) + step.first * out.column_stride;
-      const float* const addend = starts && has_residual_
-                                      ? add.data + add.offset(stretch.n, first_channel, row, 0) +
-                                            step.first * add.column_stride
-                                  : starts ? nullptr
-                                           : place;
+      float* const place = out.as<float>() + out.offset(stretch.n, first_channel, row, 0) +
+                           step.first * out.column_stride();
+      const float* const addend =
+          starts && has_residual_ ? add.as<float>() + add.offset(stretch.n, first_channel, row, 0) +
+                                        step.first * add.column_stride()
+          : starts ? nullptr
+                   : place;
       const TensorView& added = starts ? add : out;
       const TileFunction function = cut_.tiles.function[vectors][step.pixels];
       if (direct) {
         tile.output = place;
         if (addend != nullptr) {
           tile.addend = addend;
-          tile.addend_pixel_step = added.column_stride;
+          tile.addend_pixel_step = added.column_stride();
           for (int v = 0; v < vectors; ++v) {
             tile.addend_vector[v] = channel_offset(added, first_channel, v * lanes);
           }
@@ -431,15 +434,15 @@ class DirectKernel final : public Kernel {
       for (int i = 0; i < step.repeat; ++i) {
         const Index pixel = Index{i} * step.pixels;
         if (addend != nullptr) {
-          gather(added, addend + pixel * added.column_stride, step.pixels, first_channel, channels,
-                 width, buffer);
+          gather(added, addend + pixel * added.column_stride(), step.pixels, first_channel,
+                 channels, width, buffer);
           tile.addend = buffer;
           tile.addend_pixel_step = width;
           std::copy_n(tile.output_vector, kMaxVectors, tile.addend_vector);
         }
         function(tile);
-        scatter(out, place + pixel * out.column_stride, step.pixels, first_channel, channels, width,
-                buffer);
+        scatter(out, place + pixel * out.column_stride(), step.pixels, first_channel, channels,
+                width, buffer);
         tile.input += step.pixels * tile.pixel_step;
       }
     };
@@ -532,7 +535,7 @@ class DirectKernel final : public Kernel {
     for_each_stretch(first_channel, channels, [&](int c, int count) {
       const Index offset = channel_offset(view, first_channel, c);
       for (int p = 0; p < pixels; ++p) {
-        const Index from = offset + p * view.column_stride;
+        const Index from = offset + p * view.column_stride();
         const Index to = Index{p} * width + c;
         if (count == 1) {
           body(from, to, 1);
@@ -567,14 +570,14 @@ class DirectKernel final : public Kernel {
       const int first = first_channel + c;
       // Filling stays zero.
       const int used = std::clamp(shape_.oc - first, 0, count);
-      float* values = out.data + out.offset(stretch.n, first, row, 0);
-      if (out.column_stride == used) {
+      float* values = out.as<float>() + out.offset(stretch.n, first, row, 0);
+      if (out.column_stride() == used) {
         activate_(activation_, values + Index{stretch.columns.first} * used,
                   Index{stretch.columns.last - stretch.columns.first} * used);
         return;
       }
       for (int w = stretch.columns.first; w < stretch.columns.last && used > 0; ++w) {
-        activate_(activation_, values + w * out.column_stride, used);
+        activate_(activation_, values + w * out.column_stride(), used);
       }
     });
   }
@@ -619,8 +622,9 @@ class DirectPrimitive final : public Primitive {
     return DirectKernel::packed_bytes(workload.shape, Cut(workload.shape, info(), context));
   }
 
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<DirectKernel>(info(), workload, parameters, context));
   }

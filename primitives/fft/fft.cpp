@@ -115,8 +115,9 @@ class FftKernel final : public Kernel {
         weights_(static_cast<std::size_t>(blocking_.weight_floats)),
         bias_(static_cast<std::size_t>(blocking_.bias_floats())) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
-    pack_weights(parameters.weights, context.isa);
+    if (parameters.bias.as<float>() != nullptr)
+      std::copy_n(parameters.bias.as<float>(), shape_.oc, bias_.data());
+    pack_weights(parameters.weights.as<float>(), context.isa);
   }
 
   std::size_t workspace_bytes() const override { return blocking_.workspace_bytes(); }
@@ -218,10 +219,10 @@ class FftKernel final : public Kernel {
     const int left = column + part % blocking_.w.parts * blocking_.w.taps - shape_.pad_left;
     const int channel = group * group_;
     InputTile input;
-    input.row_stride = source.row_stride;
-    input.column_stride = source.column_stride;
-    input.source = source.data + source.offset(image, channel, 0, 0) + top * source.row_stride +
-                   left * source.column_stride;
+    input.row_stride = source.row_stride();
+    input.column_stride = source.column_stride();
+    input.source = source.as<float>() + source.offset(image, channel, 0, 0) +
+                   top * source.row_stride() + left * source.column_stride();
     input.channels = std::min(group_, shape_.ic - channel);
     input.row_begin = std::clamp(-top, 0, points_);
     input.row_end = std::clamp(shape_.ih - top, input.row_begin, points_);
@@ -257,13 +258,14 @@ class FftKernel final : public Kernel {
     output.pair_stride = blocking_.m_pair;
     output.bias = bias_.data() + channel;
     const TensorView& destination = args.destination;
-    output.destination = destination.data + destination.offset(image, channel, row, column);
-    output.row_stride = destination.row_stride;
-    output.column_stride = destination.column_stride;
+    output.destination = destination.as<float>() + destination.offset(image, channel, row, column);
+    output.row_stride = destination.row_stride();
+    output.column_stride = destination.column_stride();
     if (residual_) {
-      output.residual = args.residual.data + args.residual.offset(image, channel, row, column);
-      output.residual_row_stride = args.residual.row_stride;
-      output.residual_column_stride = args.residual.column_stride;
+      output.residual =
+          args.residual.as<float>() + args.residual.offset(image, channel, row, column);
+      output.residual_row_stride = args.residual.row_stride();
+      output.residual_column_stride = args.residual.column_stride();
     }
     output.channels = std::min(group_, blocking_.oc - channel);
     output.rows = std::min(blocking_.h.step, shape_.oh() - row);
@@ -327,8 +329,9 @@ class FftPrimitive final : public Primitive {
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
     return blocking(workload, context).packed_bytes();
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<FftKernel>(workload, parameters, context, points_, info().input_layout));
   }

@@ -165,8 +165,9 @@ class ProductPrimitive : public Primitive {
     return sizeof(float) * (Plan(workload.shape, context).weight_floats(workload.shape) +
                             ProductKernel::bias_floats(workload.shape, gemm::kernels(context.isa)));
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
   }

@@ -82,15 +82,17 @@ class ColumnKernel final : public gemm::ProductKernel {
       : gemm::ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
                             ColumnPlan::weight_floats(workload.shape)),
         plan_(plan) {
-    std::copy_n(parameters.weights, weights_.size(), weights_.data());
-    copy_bias(parameters.bias);
+    std::copy_n(parameters.weights.as<float>(), weights_.size(), weights_.data());
+    copy_bias(parameters.bias.as<float>());
   }
 
  private:
   void compute(const RunArgs& args, const Task& task, float* scratch) const override {
     const TensorView& source = args.sources[0];
     const TensorView& destination = args.destination;
-    const auto rows_touch = [](const TensorView& view) { return view.row_stride == view.shape.w; };
+    const auto rows_touch = [](const TensorView& view) {
+      return view.row_stride() == view.shape.w();
+    };
     if (rows_touch(destination) && (!residual_ || rows_touch(args.residual)) &&
         (!plan_.in_place || rows_touch(source))) {
       compute_pixels(args, task, task.pixel, task.pixels, scratch);
@@ -116,21 +118,23 @@ class ColumnKernel final : public gemm::ProductKernel {
     product.rows = task.channels;
     product.columns = pixels;
     product.a_row_stride = reduction;
-    product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
-    product.c_row_stride = args.destination.channel_stride;
+    product.c =
+        args.destination.as<float>() + args.destination.offset(task.image, channel, row, column);
+    product.c_row_stride = args.destination.channel_stride();
     product.row_bias = bias_.data() + channel;
-    product.residual_row_stride = args.residual.channel_stride;
-    const float* residual =
-        residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
-                  : nullptr;
+    product.residual_row_stride = args.residual.channel_stride();
+    const float* residual = residual_ ? args.residual.as<float>() +
+                                            args.residual.offset(task.image, channel, row, column)
+                                      : nullptr;
     const float* const weights = weights_.data() + channel * reduction;
-    const float* image = source.data + source.offset(task.image, task.group * in_channels_, 0, 0);
+    const float* image =
+        source.as<float>() + source.offset(task.image, task.group * in_channels_, 0, 0);
 
     if (plan_.in_place) {
       product.k = in_channels_;
       product.a = weights;
-      product.b = image + row * source.row_stride + column;
-      product.b_row_stride = source.channel_stride;
+      product.b = image + row * source.row_stride() + column;
+      product.b_row_stride = source.channel_stride();
       product.b_ends = true;
       set_epilogue(product, true, true, residual);
       gemm::multiply(kernels_, product);
@@ -140,13 +144,15 @@ class ColumnKernel final : public gemm::ProductKernel {
         const int inputs = std::min(plan_.block_inputs, in_channels_ - first);
         product.k = inputs * taps_;
         product.a = weights + std::int64_t{first} * taps_;
-        pack_patches(image + first * source.channel_stride, source, inputs, pixel, pixels, scratch);
+        pack_patches(image + first * source.channel_stride(), source, inputs, pixel, pixels,
+                     scratch);
         set_epilogue(product, first == 0, first + inputs == in_channels_, residual);
         gemm::multiply(kernels_, product);
       }
     }
-    activate_rows(args.destination.data + args.destination.offset(task.image, channel, row, column),
-                  args.destination.channel_stride, task.channels, pixels);
+    activate_rows(
+        args.destination.as<float>() + args.destination.offset(task.image, channel, row, column),
+        args.destination.channel_stride(), task.channels, pixels);
   }
 
   // Patches of `pixels` pixels as packed columns, channel by channel over a padded copy of the rows
@@ -160,7 +166,7 @@ class ColumnKernel final : public gemm::ProductKernel {
     const int padded_rows = (rows - 1) * shape_.stride_h + shape_.extent_h();
     const int reduction = inputs * taps_;
     for (int c = 0; c < inputs; ++c) {
-      pad_image(image + c * source.channel_stride, source.row_stride,
+      pad_image(image + c * source.channel_stride(), source.row_stride(),
                 first_row * shape_.stride_h - shape_.pad_top, padded_rows, padded);
       gemm::for_each_panel(kernels_, pixels, [&](int first_vector, int vectors) {
         const int panel = first_vector * kernels_.lanes, columns = vectors * kernels_.lanes;
@@ -269,15 +275,15 @@ class RowKernel final : public gemm::ProductKernel {
       : gemm::ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
                             plan.weight_floats(workload.shape)),
         plan_(plan) {
-    copy_bias(parameters.bias);
-    plan_.weights.pack(parameters.weights, taps_, in_channels_, weights_.data());
+    copy_bias(parameters.bias.as<float>());
+    plan_.weights.pack(parameters.weights.as<float>(), taps_, in_channels_, weights_.data());
   }
 
  private:
   void compute(const RunArgs& args, const Task& task, float* scratch) const override {
     const TensorView& destination = args.destination;
     const auto pixels_evenly_spaced = [](const TensorView& view) {
-      return view.row_stride == view.shape.w * view.column_stride;
+      return view.row_stride() == view.shape.w() * view.column_stride();
     };
     const bool even = pixels_evenly_spaced(destination) &&
                       (!residual_ || pixels_evenly_spaced(args.residual)) &&
@@ -300,25 +306,27 @@ class RowKernel final : public gemm::ProductKernel {
     const TensorView& source = args.sources[0];
     const int channel = task.group * sharing_.channels + task.channel;
     const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
-    const float* image = source.data + source.offset(task.image, task.group * in_channels_, 0, 0);
+    const float* image =
+        source.as<float>() + source.offset(task.image, task.group * in_channels_, 0, 0);
     gemm::Product product;
     product.rows = pixels;
     product.columns = task.channels;
-    product.c = args.destination.data + args.destination.offset(task.image, channel, row, column);
-    product.c_row_stride = args.destination.column_stride;
+    product.c =
+        args.destination.as<float>() + args.destination.offset(task.image, channel, row, column);
+    product.c_row_stride = args.destination.column_stride();
     product.column_bias = bias_.data() + channel;
     product.b = weights_.data() + plan_.weights.offset(task.group, task.channel);
     product.packed_k = plan_.reduction;
-    product.residual_row_stride = args.residual.column_stride;
-    const float* residual =
-        residual_ ? args.residual.data + args.residual.offset(task.image, channel, row, column)
-                  : nullptr;
+    product.residual_row_stride = args.residual.column_stride();
+    const float* residual = residual_ ? args.residual.as<float>() +
+                                            args.residual.offset(task.image, channel, row, column)
+                                      : nullptr;
     for (int k = 0; k < plan_.reduction; k += plan_.block_reduction) {
       product.k = std::min(plan_.block_reduction, plan_.reduction - k);
       product.first_k = k;
       if (plan_.in_place) {
-        product.a = image + row * source.row_stride + column * source.column_stride;
-        product.a_row_stride = source.column_stride;
+        product.a = image + row * source.row_stride() + column * source.column_stride();
+        product.a_row_stride = source.column_stride();
       } else {
         pack_rows(image, source, pixel, pixels, k, product.k, scratch);
         product.a = scratch;
@@ -334,7 +342,7 @@ class RowKernel final : public gemm::ProductKernel {
   void pack_rows(const float* image, const TensorView& source, int pixel, int pixels, int k,
                  int count, float* to) const {
     // Where taps of one row lie side by side in memory they are copied in one go.
-    const bool taps_touch = shape_.dilation_w == 1 && source.column_stride == in_channels_;
+    const bool taps_touch = shape_.dilation_w == 1 && source.column_stride() == in_channels_;
     for (int i = 0; i < pixels; ++i) {
       const int top = (pixel + i) / shape_.ow() * shape_.stride_h - shape_.pad_top;
       const int left = (pixel + i) % shape_.ow() * shape_.stride_w - shape_.pad_left;
@@ -352,7 +360,7 @@ class RowKernel final : public gemm::ProductKernel {
         }
         const int run = std::min(end - at, taps * in_channels_ - channel);
         if (inside) {
-          std::copy_n(image + row * source.row_stride + column * source.column_stride + channel,
+          std::copy_n(image + row * source.row_stride() + column * source.column_stride() + channel,
                       run, to);
         } else {
           std::fill_n(to, run, 0.0F);

@@ -80,9 +80,9 @@ class IndirectKernel final : public gemm::ProductKernel {
                       plan.weight_floats(workload.shape)),
         plan_(plan),
         zeros_(weights_.data() + plan.weights.floats()) {
-    plan_.weights.pack(parameters.weights, taps_, plan_.block_inputs, weights_.data());
+    plan_.weights.pack(parameters.weights.as<float>(), taps_, plan_.block_inputs, weights_.data());
     std::fill_n(weights_.data() + plan.weights.floats(), in_channels_, 0.0F);
-    copy_bias(parameters.bias);
+    copy_bias(parameters.bias.as<float>());
     for (int row = 0; row < shape_.oh(); ++row) {
       tap_rows_.push_back(gemm::taps_inside(row, shape_.stride_h, shape_.pad_top, shape_.dilation_h,
                                             shape_.kh, shape_.ih));
@@ -132,7 +132,7 @@ class IndirectKernel final : public gemm::ProductKernel {
 
     gemm::Tile tile;
     tile.pointers_per_row = taps_;
-    tile.c = destination.data;
+    tile.c = destination.as<float>();
     tile.segment_numbers = numbers;
     const int vectors_in_all = static_cast<int>(ceil_div(task.channels, kernels_.lanes));
     const float* const weights = weights_.data() + plan_.weights.offset(task.group, task.channel);
@@ -141,7 +141,7 @@ class IndirectKernel final : public gemm::ProductKernel {
       const bool last_panel = first + vectors == vectors_in_all;
       tile.last_columns = last_panel ? (task.channels - 1) % kernels_.lanes + 1 : kernels_.lanes;
       tile.column_bias = bias_.data() + channel + column;
-      tile.c = destination.data + column;
+      tile.c = destination.as<float>() + column;
       tile.b_row_stride = std::int64_t{vectors} * kernels_.lanes;
       tile.b = weights + std::int64_t{column} * plan_.weights.reduction;
       const int groups = static_cast<int>(ceil_div(task.pixels, kernels_.rows[vectors]));
@@ -151,7 +151,7 @@ class IndirectKernel final : public gemm::ProductKernel {
         for (int tap = 0; tap < taps_; tap += plan_.block_taps) {
           const int end = std::min(tap + plan_.block_taps, taps_);
           set_epilogue(tile, input == 0 && tap == 0, input + tile.k == in_channels_ && end == taps_,
-                       residual_ ? args.residual.data + column : nullptr);
+                       residual_ ? args.residual.as<float>() + column : nullptr);
           // What the next taps, the next input channels or the next panel take.
           const float* const following = tile.b + std::int64_t{end} * tile.k * tile.b_row_stride;
           for (int group = 0, i = 0; group < groups; ++group) {
@@ -170,7 +170,7 @@ class IndirectKernel final : public gemm::ProductKernel {
       }
     });
     for (int i = 0; i < task.pixels; ++i) {
-      activate_rows(destination.data + places[i], 0, 1, task.channels);
+      activate_rows(destination.as<float>() + places[i], 0, 1, task.channels);
     }
   }
 
@@ -178,7 +178,7 @@ class IndirectKernel final : public gemm::ProductKernel {
   void point(const TensorView& source, int channel, const Pixel& at, const float** pointers) const {
     const int top = at.row * shape_.stride_h - shape_.pad_top;
     const int left = at.column * shape_.stride_w - shape_.pad_left;
-    const float* const image = source.data + source.offset(at.image, channel, 0, 0);
+    const float* const image = source.as<float>() + source.offset(at.image, channel, 0, 0);
     for (int i = 0; i < shape_.kh; ++i) {
       const int row = top + i * shape_.dilation_h;
       const bool row_exists = row >= 0 && row < shape_.ih;
@@ -186,7 +186,7 @@ class IndirectKernel final : public gemm::ProductKernel {
         const int column = left + j * shape_.dilation_w;
         const bool exists = row_exists && column >= 0 && column < shape_.iw;
         *pointers++ =
-            exists ? image + row * source.row_stride + column * source.column_stride : zeros_;
+            exists ? image + row * source.row_stride() + column * source.column_stride() : zeros_;
       }
     }
   }

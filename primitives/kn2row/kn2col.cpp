@@ -62,8 +62,8 @@ class Kn2colKernel final : public gemm::ProductKernel {
                const ColumnPlan& plan)
       : ProductKernel(workload, context, plan.sharing, 0, plan.weight_floats(workload.shape)),
         plan_(plan) {
-    plan_.weights.pack(parameters.weights, taps_, plan_.block_inputs, weights_.data());
-    copy_bias(parameters.bias);
+    plan_.weights.pack(parameters.weights.as<float>(), taps_, plan_.block_inputs, weights_.data());
+    copy_bias(parameters.bias.as<float>());
     for (int tap = 0; tap < taps_ && first_tap_ < 0; ++tap) {
       const bool all_rows = outputs(tap / shape_.kw, true) == gemm::TapRange{0, shape_.oh()};
       const bool all_columns = outputs(tap % shape_.kw, false) == gemm::TapRange{0, shape_.ow()};
@@ -86,9 +86,9 @@ class Kn2colKernel final : public gemm::ProductKernel {
     const int channel = task.group * sharing_.channels + task.channel;
     const float* const weights = weights_.data() + plan_.weights.offset(task.group, task.channel);
     gemm::Product product;
-    product.a_row_stride = args.sources[0].column_stride * shape_.stride_w;
-    product.c_row_stride = destination.column_stride;
-    product.residual_row_stride = args.residual.column_stride;
+    product.a_row_stride = args.sources[0].column_stride() * shape_.stride_w;
+    product.c_row_stride = destination.column_stride();
+    product.residual_row_stride = args.residual.column_stride();
     product.packed_k = plan_.weights.reduction;
     gemm::for_each_panel(plan_.kernels, task.channels, [&](int first, int vectors) {
       const int lanes = plan_.kernels.lanes, column = first * lanes;
@@ -110,9 +110,9 @@ class Kn2colKernel final : public gemm::ProductKernel {
     });
     if (activation_.kind == ActivationKind::none) return;
     for (int row = task.pixel; row < task.pixel + task.pixels; ++row) {
-      float* const to = destination.data + destination.offset(task.image, channel, row, 0);
+      float* const to = destination.as<float>() + destination.offset(task.image, channel, row, 0);
       for (int i = 0; i < shape_.ow(); ++i) {
-        activate_(activation_, to + i * destination.column_stride, task.channels);
+        activate_(activation_, to + i * destination.column_stride(), task.channels);
       }
     }
   }
@@ -134,14 +134,16 @@ class Kn2colKernel final : public gemm::ProductKernel {
     for (int row = std::max(top, task.pixel); row < std::min(bottom, task.pixel + task.pixels);
          ++row) {
       if (inputs > 0) {
-        product.a = source.data + source.offset(task.image, task.group * in_channels_ + input,
-                                                row * shape_.stride_h + row_offset, column);
+        product.a =
+            source.as<float>() + source.offset(task.image, task.group * in_channels_ + input,
+                                               row * shape_.stride_h + row_offset, column);
       }
-      product.c = args.destination.data + args.destination.offset(task.image, channel, row, left);
+      product.c =
+          args.destination.as<float>() + args.destination.offset(task.image, channel, row, left);
       set_epilogue(product, first, false,
-                   residual_
-                       ? args.residual.data + args.residual.offset(task.image, channel, row, left)
-                       : nullptr);
+                   residual_ ? args.residual.as<float>() +
+                                   args.residual.offset(task.image, channel, row, left)
+                             : nullptr);
       gemm::multiply(plan_.kernels, product);
     }
   }

@@ -89,10 +89,11 @@ class Kn2rowKernel final : public Kernel {
         weights_(static_cast<std::size_t>(shape_.weight_elements())),
         bias_(static_cast<std::size_t>(shape_.oc)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
+    if (parameters.bias.as<float>() != nullptr)
+      std::copy_n(parameters.bias.as<float>(), shape_.oc, bias_.data());
     // [output channel][tap][input channel]
     const int taps = shape_.kh * shape_.kw;
-    const float* from = parameters.weights;
+    const float* from = parameters.weights.as<float>();
     for (int oc = 0; oc < shape_.oc; ++oc) {
       float* to = weights_.data() + std::int64_t{oc} * taps * blocking_.inputs;
       for (int ic = 0; ic < blocking_.inputs; ++ic) {
@@ -165,7 +166,7 @@ class Kn2rowKernel final : public Kernel {
     const int width = blocking_.width;
     const int left = std::min(shape_.pad_left, width);
     const int inside = std::clamp(width - left, 0, shape_.iw);
-    const float* const from = source.data + source.offset(image, channel, 0, 0);
+    const float* const from = source.as<float>() + source.offset(image, channel, 0, 0);
     for (int i = 0; i < blocking_.padded_rows; ++i, to += width) {
       const int row = first_row + i - shape_.pad_top;
       if (row < 0 || row >= shape_.ih) {
@@ -173,7 +174,7 @@ class Kn2rowKernel final : public Kernel {
         continue;
       }
       std::fill_n(to, left, 0.0F);
-      std::copy_n(from + row * source.row_stride, inside, to + left);
+      std::copy_n(from + row * source.row_stride(), inside, to + left);
       std::fill_n(to + left + inside, width - left - inside, 0.0F);
     }
   }
@@ -184,10 +185,11 @@ class Kn2rowKernel final : public Kernel {
     const float low = last_write_.low, high = last_write_.high;
     for (int i = 0; i < rows; ++i, from += blocking_.width) {
       float* const to =
-          args.destination.data + args.destination.offset(image, channel, first_row + i, 0);
+          args.destination.as<float>() + args.destination.offset(image, channel, first_row + i, 0);
       const float* const add =
-          residual_ ? args.residual.data + args.residual.offset(image, channel, first_row + i, 0)
-                    : nullptr;
+          residual_
+              ? args.residual.as<float>() + args.residual.offset(image, channel, first_row + i, 0)
+              : nullptr;
       for (int j = 0; j < columns; ++j) {
         const float value = add != nullptr ? from[j] + add[j] : from[j];
         to[j] = std::min(std::max(value, low), high);
@@ -232,11 +234,11 @@ class Kn2rowPrimitive final : public Primitive {
     return static_cast<std::size_t>(context.threads * blocking.task_floats * kFloat);
   }
   std::size_t packed_bytes(const Workload& workload, const Context&) const override {
-    return static_cast<std::size_t>((workload.shape.weight_elements() + workload.shape.oc) *
-                                    kFloat);
+    return static_cast<std::size_t>((workload.weight_elements() + workload.shape.oc) * kFloat);
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(std::make_unique<Kn2rowKernel>(workload, parameters, context));
   }
 };

@@ -144,7 +144,7 @@ namespace {
 
 /// Distance between neighbouring channels of one chunk.
 std::int64_t channel_step(const TensorView& view) {
-  return channel_block(view.layout) > 1 ? 1 : view.channel_stride;
+  return channel_block(view.layout) > 1 ? 1 : view.channel_stride();
 }
 
 class ConvertKernel final : public WeightlessKernel {
@@ -159,21 +159,22 @@ class ConvertKernel final : public WeightlessKernel {
     const TensorView& source = args.sources[0];
     const TensorView& destination = args.destination;
     const TensorShape& shape = destination.shape;
-    const std::int64_t padded = padded_channels(shape.c, destination.layout);
+    const std::int64_t padded = padded_channels(shape.c(), destination.layout);
     const std::int64_t chunks = ceil_div(padded, chunk_);
-    parallel_for(threads_, shape.n * chunks * shape.h, [&](std::int64_t index) {
-      const int h = static_cast<int>(index % shape.h);
-      const int first = static_cast<int>(index / shape.h % chunks) * chunk_;
-      const int n = static_cast<int>(index / shape.h / chunks);
+    parallel_for(threads_, shape.n() * chunks * shape.h(), [&](std::int64_t index) {
+      const int h = static_cast<int>(index % shape.h());
+      const int first = static_cast<int>(index / shape.h() % chunks) * chunk_;
+      const int n = static_cast<int>(index / shape.h() / chunks);
       Piece piece;
-      piece.channels = std::clamp(shape.c - first, 0, chunk_);
+      piece.channels = std::clamp(shape.c() - first, 0, chunk_);
       piece.filling = std::min(chunk_, static_cast<int>(padded) - first) - piece.channels;
-      piece.source = piece.channels > 0 ? source.data + source.offset(n, first, h, 0) : nullptr;
-      piece.destination = destination.data + destination.offset(n, first, h, 0);
-      piece.pixels = shape.w;
-      piece.source_pixel = source.column_stride;
+      piece.source =
+          piece.channels > 0 ? source.as<float>() + source.offset(n, first, h, 0) : nullptr;
+      piece.destination = destination.as<float>() + destination.offset(n, first, h, 0);
+      piece.pixels = shape.w();
+      piece.source_pixel = source.column_stride();
       piece.source_channel = channel_step(source);
-      piece.destination_pixel = destination.column_stride;
+      piece.destination_pixel = destination.column_stride();
       piece.destination_channel = channel_step(destination);
       convert_(piece);
     });

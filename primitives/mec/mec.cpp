@@ -65,8 +65,8 @@ class MecKernel final : public gemm::ProductKernel {
       : ProductKernel(workload, context, plan.sharing, plan.task_floats(workload.shape),
                       plan.weight_floats(workload.shape)),
         plan_(plan) {
-    plan_.weights.pack(parameters.weights, taps_, in_channels_, weights_.data());
-    copy_bias(parameters.bias);
+    plan_.weights.pack(parameters.weights.as<float>(), taps_, in_channels_, weights_.data());
+    copy_bias(parameters.bias.as<float>());
   }
 
  private:
@@ -88,8 +88,8 @@ class MecKernel final : public gemm::ProductKernel {
     const float* const weights = weights_.data() + plan_.weights.offset(task.group, task.channel);
     gemm::Product product;
     product.a_row_stride = std::int64_t{shape_.stride_h} * plan_.lowered_row;
-    product.c_row_stride = destination.row_stride;
-    product.residual_row_stride = args.residual.row_stride;
+    product.c_row_stride = destination.row_stride();
+    product.residual_row_stride = args.residual.row_stride();
     product.packed_k = plan_.weights.reduction;
     gemm::for_each_panel(kernels_, task.channels, [&](int first, int vectors) {
       const int column = first * kernels_.lanes;
@@ -103,9 +103,10 @@ class MecKernel final : public gemm::ProductKernel {
           const auto [row, rows, at] = strip(task.pixel + i);
           product.rows = rows;
           product.a = scratch + i * plan_.strip_floats + k;
-          product.c = destination.data + destination.offset(task.image, channel + column, row, at);
+          product.c =
+              destination.as<float>() + destination.offset(task.image, channel + column, row, at);
           set_epilogue(product, k == 0, k + product.k == plan_.weights.reduction,
-                       residual_ ? args.residual.data +
+                       residual_ ? args.residual.as<float>() +
                                        args.residual.offset(task.image, channel + column, row, at)
                                  : nullptr);
           gemm::multiply(kernels_, product);
@@ -114,8 +115,8 @@ class MecKernel final : public gemm::ProductKernel {
     });
     for (int i = 0; i < task.pixels; ++i) {
       const auto [row, rows, at] = strip(task.pixel + i);
-      activate_rows(destination.data + destination.offset(task.image, channel, row, at),
-                    destination.row_stride, rows, task.channels);
+      activate_rows(destination.as<float>() + destination.offset(task.image, channel, row, at),
+                    destination.row_stride(), rows, task.channels);
     }
   }
 
@@ -125,7 +126,7 @@ class MecKernel final : public gemm::ProductKernel {
     const int top = strip.row * shape_.stride_h - shape_.pad_top;
     const int rows = (strip.rows - 1) * shape_.stride_h + shape_.kh;
     // Pixels of a row that lie side by side in memory are copied in one go.
-    const bool touch = shape_.dilation_w == 1 && source.column_stride == in_channels_;
+    const bool touch = shape_.dilation_w == 1 && source.column_stride() == in_channels_;
     const auto [first, last] = gemm::taps_inside(strip.column, shape_.stride_w, shape_.pad_left,
                                                  shape_.dilation_w, shape_.kw, shape_.iw);
     for (int i = 0; i < rows; ++i, to += plan_.lowered_row) {
@@ -134,12 +135,12 @@ class MecKernel final : public gemm::ProductKernel {
         std::fill_n(to, plan_.lowered_row, 0.0F);
         continue;
       }
-      const float* const from = source.data + source.offset(image, channel, row, 0);
+      const float* const from = source.as<float>() + source.offset(image, channel, row, 0);
       std::fill_n(to, first * in_channels_, 0.0F);
       for (int tap = first; tap < last; tap += touch ? last - first : 1) {
         const int column = left + tap * shape_.dilation_w;
-        std::copy_n(from + column * source.column_stride, (touch ? last - first : 1) * in_channels_,
-                    to + tap * in_channels_);
+        std::copy_n(from + column * source.column_stride(),
+                    (touch ? last - first : 1) * in_channels_, to + tap * in_channels_);
       }
       std::fill_n(to + last * in_channels_, (shape_.kw - last) * in_channels_, 0.0F);
     }

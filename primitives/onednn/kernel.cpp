@@ -72,14 +72,15 @@ class OneDnnKernel final : public Kernel {
                                         dnnl::memory::format_tag::oihw);
     dnnl::stream stream(cpu_);
     // Only read, although the interface cannot say so.
-    dnnl::memory source(plain, cpu_, const_cast<float*>(parameters.weights));
+    dnnl::memory source(plain, cpu_, const_cast<float*>(parameters.weights.as<float>()));
     weights_ = dnnl::memory(descriptor.weights_desc(0), cpu_);
     dnnl::reorder(source, weights_).execute(stream, source, weights_);
     stream.wait();
 
     bias_ = dnnl::memory(Desc({shape.oc}, kFloat, dnnl::memory::format_tag::x), cpu_);
     auto* const bias = static_cast<float*>(bias_.get_data_handle());
-    for (int i = 0; i < shape.oc; ++i) bias[i] = parameters.bias ? parameters.bias[i] : 0.0F;
+    for (int i = 0; i < shape.oc; ++i)
+      bias[i] = parameters.bias.as<float>() ? parameters.bias.as<float>()[i] : 0.0F;
   }
 
   /// oneDNN writes zeros into the padding of a memory whenever that gets an address. Sources are
@@ -88,16 +89,16 @@ class OneDnnKernel final : public Kernel {
   Desc source_desc(int index) const {
     TensorShape shape = workload_.source(index);
     if (workload_.op == Op::fully_connected) {
-      return Desc({shape.n, shape.c}, kFloat, dnnl::memory::format_tag::nc);
+      return Desc({shape.n(), shape.c()}, kFloat, dnnl::memory::format_tag::nc);
     }
-    shape.c = static_cast<int>(padded_channels(shape.c, input_));
+    shape.c() = static_cast<int>(padded_channels(shape.c(), input_));
     return tensor_desc(shape, input_);
   }
 
   Desc destination_desc() const {
     const TensorShape shape = workload_.output();
     return workload_.op == Op::fully_connected
-               ? Desc({shape.n, shape.c}, kFloat, dnnl::memory::format_tag::nc)
+               ? Desc({shape.n(), shape.c()}, kFloat, dnnl::memory::format_tag::nc)
                : tensor_desc(shape, output_);
   }
 
@@ -125,9 +126,9 @@ class OneDnnKernel final : public Kernel {
   }
 
   void execute(const RunArgs& args) const {
-    if (workload_.epilogue.residual && args.residual.data != args.destination.data) {
+    if (workload_.epilogue.residual && args.residual.as<float>() != args.destination.as<float>()) {
       // The library's sum reads its second operand from the destination.
-      std::copy_n(args.residual.data, destination_elements(), args.destination.data);
+      std::copy_n(args.residual.as<float>(), destination_elements(), args.destination.as<float>());
     }
     std::unique_ptr<Arguments> arguments = acquire();
     const bool done = bind(*arguments, args) &&
@@ -138,14 +139,14 @@ class OneDnnKernel final : public Kernel {
     release(std::move(arguments));
     // There is nobody to tell, but no check of the result will overlook this.
     if (!done) {
-      std::fill_n(args.destination.data, destination_elements(),
+      std::fill_n(args.destination.as<float>(), destination_elements(),
                   std::numeric_limits<float>::quiet_NaN());
     }
   }
 
   bool is_aligned(const RunArgs& args) const {
     const auto fits = [this](const TensorView& view) {
-      return reinterpret_cast<std::uintptr_t>(view.data) % alignment_ == 0;
+      return reinterpret_cast<std::uintptr_t>(view.as<float>()) % alignment_ == 0;
     };
     return fits(args.destination) && std::all_of(args.sources.begin(), args.sources.end(), fits);
   }
@@ -157,7 +158,7 @@ class OneDnnKernel final : public Kernel {
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const auto elements = static_cast<std::size_t>(padded_elements(sources[i].shape, input_));
       copies.emplace_back(elements);
-      std::copy_n(sources[i].data, elements, copies.back().data());
+      std::copy_n(sources[i].as<float>(), elements, copies.back().data());
       sources[i].data = copies.back().data();
     }
     AlignedFloats result(destination_elements());
@@ -165,14 +166,14 @@ class OneDnnKernel final : public Kernel {
     moved.sources = sources;
     moved.destination.data = result.data();
     execute(moved);
-    std::copy_n(result.data(), destination_elements(), args.destination.data);
+    std::copy_n(result.data(), destination_elements(), args.destination.as<float>());
   }
 
   bool bind(Arguments& arguments, const RunArgs& args) const {
     const auto sources = static_cast<std::size_t>(workload_.source_count());
     for (std::size_t i = 0; i < arguments.bound.size(); ++i) {
-      void* const address = i < sources    ? args.sources[i].data
-                            : i == sources ? args.destination.data
+      void* const address = i < sources    ? args.sources[i].as<float>()
+                            : i == sources ? args.destination.as<float>()
                                            : args.workspace;
       if (address == arguments.bound[i]) continue;
       if (dnnl_memory_set_data_handle(arguments.memories[i].get(), address) != dnnl_success) {
@@ -219,7 +220,7 @@ class OneDnnKernel final : public Kernel {
 Result<std::unique_ptr<Kernel>> make_kernel(const dnnl::engine& cpu, const Request& request,
                                             const std::string& implementation,
                                             const Parameters& parameters) {
-  if (request.workload.has_weights() && parameters.weights == nullptr) {
+  if (request.workload.has_weights() && parameters.weights.as<float>() == nullptr) {
     return make_error(ErrorCode::usage, request.workload.text() + " needs weights");
   }
   try {

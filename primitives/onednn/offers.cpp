@@ -30,7 +30,7 @@ Tag tag_of(Layout layout) {
   return Tag::undef;
 }
 
-Dims dims_of(const TensorShape& shape) { return {shape.n, shape.c, shape.h, shape.w}; }
+Dims dims_of(const TensorShape& shape) { return {shape.n(), shape.c(), shape.h(), shape.w()}; }
 
 /// With one channel or one pixel several layouts are the same; then it is the preferred one.
 std::optional<Layout> layout_of(const Desc& desc, const TensorShape& shape, Layout preferred) {
@@ -208,7 +208,7 @@ void visit_descriptors(const dnnl::engine& cpu, const Request& request, Visit&& 
 bool is_defective(const Offer& offer, const Workload& workload) {
   const ConvShape& shape = workload.shape;
   const auto has_tail = [](const TensorShape& tensor, int multiple) {
-    return tensor.c % multiple != 0;
+    return tensor.c() % multiple != 0;
   };
   // Pixels of such a tensor do not lie on 16 bytes, whatever its first one does.
   if (tensor_alignment(workload.op, offer.implementation) == 16 && offer.output == Layout::nhwc &&

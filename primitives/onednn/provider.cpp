@@ -75,13 +75,14 @@ class OneDnnPrimitive final : public Primitive {
     return offer == nullptr ? 0 : offer->packed_bytes;
   }
 
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     if (const Applicability applies = applicability(workload, context); !applies) {
       return make_error(ErrorCode::usage, info().name + " does not compute " + workload.text() +
                                               ": " + applies.reason);
     }
-    return make_kernel(session_->catalogue.cpu(), request(workload, context),
+    return onednn::make_kernel(session_->catalogue.cpu(), request(workload, context),
                        identity_.implementation, parameters);
   }
 

@@ -16,10 +16,10 @@ namespace {
 /// last `filling` of which are the zeros of a channel tail.
 struct Rows {
   explicit Rows(const TensorView& view)
-      : block(view.layout == Layout::nhwc ? view.shape.c : channel_block(view.layout)),
-        blocks(static_cast<int>(ceil_div(view.shape.c, block))),
-        rows(view.shape.h),
-        count(std::int64_t{view.shape.n} * blocks * rows) {}
+      : block(view.layout == Layout::nhwc ? view.shape.c() : channel_block(view.layout)),
+        blocks(static_cast<int>(ceil_div(view.shape.c(), block))),
+        rows(view.shape.h()),
+        count(std::int64_t{view.shape.n()} * blocks * rows) {}
 
   /// The three indices behind a number in [0, count).
   struct Index {
@@ -30,7 +30,7 @@ struct Rows {
             static_cast<int>(i % rows)};
   }
   float* row(const TensorView& view, const Index& i) const {
-    return view.data + view.offset(i.n, i.block * block, i.row, 0);
+    return view.as<float>() + view.offset(i.n, i.block * block, i.row, 0);
   }
 
   int block;  ///< neighbouring values per pixel
@@ -51,10 +51,11 @@ void for_each_row(int threads, const TensorView& view, const Body& body) {
 
 /// Writes the zeros of a channel tail again after a function that does not keep them.
 void clear_tail(const TensorView& view, const Rows::Index& i, const Rows& rows, float* row) {
-  const int used = view.shape.c - i.block * rows.block;
+  const int used = view.shape.c() - i.block * rows.block;
   if (used >= rows.block) return;
-  for (int w = 0; w < view.shape.w; ++w) {
-    std::fill(row + w * view.column_stride + used, row + w * view.column_stride + rows.block, 0.0F);
+  for (int w = 0; w < view.shape.w(); ++w) {
+    std::fill(row + w * view.column_stride() + used, row + w * view.column_stride() + rows.block,
+              0.0F);
   }
 }
 
@@ -62,11 +63,11 @@ void clear_tail(const TensorView& view, const Rows::Index& i, const Rows& rows, 
 void finish_row(ActivateFunction activate, const Activation& activation, const TensorView& view,
                 const Rows::Index& i, const Rows& rows, float* row) {
   if (activation.kind == ActivationKind::none) return;
-  if (view.column_stride == rows.block) {
-    activate(activation, row, std::int64_t{view.shape.w} * rows.block);
+  if (view.column_stride() == rows.block) {
+    activate(activation, row, std::int64_t{view.shape.w()} * rows.block);
   } else {
-    for (int w = 0; w < view.shape.w; ++w)
-      activate(activation, row + w * view.column_stride, rows.block);
+    for (int w = 0; w < view.shape.w(); ++w)
+      activate(activation, row + w * view.column_stride(), rows.block);
   }
   clear_tail(view, i, rows, row);
 }
@@ -109,39 +110,40 @@ class ElementwiseKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& a = args.sources[0];
     const int block = Rows(out).block;
-    const bool gapless = out.column_stride == block && a.column_stride == block;
-    const std::int64_t row_width = std::int64_t{out.shape.w} * block;
+    const bool gapless = out.column_stride() == block && a.column_stride() == block;
+    const std::int64_t row_width = std::int64_t{out.shape.w()} * block;
     if (op_ == Op::activation) {
       for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
         const float* const from = rows.row(a, i);
         // Without gaps between pixels a row is one stretch.
-        for (int w = 0; w < (gapless ? 1 : out.shape.w); ++w) {
-          std::copy_n(from + w * a.column_stride, gapless ? row_width : rows.block,
-                      to + w * out.column_stride);
+        for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
+          std::copy_n(from + w * a.column_stride(), gapless ? row_width : rows.block,
+                      to + w * out.column_stride());
         }
         finish_row(activate_, activation_, out, i, rows, to);
       });
       return;
     }
     const TensorView& b = args.sources[1];
-    const bool repeats_channels = b.shape.c == 1 && out.shape.c > 1;
-    const bool repeats_columns = b.shape.w == 1 && out.shape.w > 1;
+    const bool repeats_channels = b.shape.c() == 1 && out.shape.c() > 1;
+    const bool repeats_columns = b.shape.w() == 1 && out.shape.w() > 1;
     // With one channel per block, pixels are what lies next to each other.
     const bool one_value_per_row = repeats_columns && block == 1 && gapless;
     const bool whole_rows =
-        one_value_per_row || (gapless && b.column_stride == block && !repeats_columns &&
+        one_value_per_row || (gapless && b.column_stride() == block && !repeats_columns &&
                               (block == 1 || !repeats_channels));
     const bool one_value = one_value_per_row || (repeats_channels && block > 1);
     const std::int64_t width = whole_rows ? row_width : block;
-    const std::int64_t step_b = repeats_columns ? 0 : b.column_stride;
+    const std::int64_t step_b = repeats_columns ? 0 : b.column_stride();
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const float* const from_a = rows.row(a, i);
       const float* const from_b =
-          b.data + b.offset(b.shape.n == 1 ? 0 : i.n, repeats_channels ? 0 : i.block * rows.block,
-                            b.shape.h == 1 ? 0 : i.row, 0);
-      for (int w = 0; w < (whole_rows ? 1 : out.shape.w); ++w) {
-        float* const result = to + w * out.column_stride;
-        const float* const x = from_a + w * a.column_stride;
+          b.as<float>() + b.offset(b.shape.n() == 1 ? 0 : i.n,
+                                   repeats_channels ? 0 : i.block * rows.block,
+                                   b.shape.h() == 1 ? 0 : i.row, 0);
+      for (int w = 0; w < (whole_rows ? 1 : out.shape.w()); ++w) {
+        float* const result = to + w * out.column_stride();
+        const float* const x = from_a + w * a.column_stride();
         const float* const y = from_b + w * step_b;
         if (one_value) {
           combine<true>(op_, x, y, result, width);
@@ -187,25 +189,26 @@ class ConcatKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const auto pieces = static_cast<std::int64_t>(pieces_.size());
-    parallel_for(threads_, pieces * out.shape.n * out.shape.h, [&](std::int64_t number) {
-      const int h = static_cast<int>(number % out.shape.h);
-      const int n = static_cast<int>(number / out.shape.h % out.shape.n);
-      const Piece& piece = pieces_[static_cast<std::size_t>(number / out.shape.h / out.shape.n)];
-      float* to = out.data + out.offset(n, piece.to, h, 0);
+    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+      const int h = static_cast<int>(number % out.shape.h());
+      const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
+      const Piece& piece =
+          pieces_[static_cast<std::size_t>(number / out.shape.h() / out.shape.n())];
+      float* to = out.as<float>() + out.offset(n, piece.to, h, 0);
       if (piece.source < 0) {
-        for (int w = 0; w < out.shape.w; ++w) {
-          std::fill_n(to + w * out.column_stride, piece.count, 0.0F);
+        for (int w = 0; w < out.shape.w(); ++w) {
+          std::fill_n(to + w * out.column_stride(), piece.count, 0.0F);
         }
         return;
       }
       const TensorView& in = args.sources[static_cast<std::size_t>(piece.source)];
-      const float* from = in.data + in.offset(n, piece.from, h, 0);
-      if (in.column_stride == piece.count && out.column_stride == piece.count) {
-        std::copy_n(from, std::int64_t{piece.count} * out.shape.w, to);
+      const float* from = in.as<float>() + in.offset(n, piece.from, h, 0);
+      if (in.column_stride() == piece.count && out.column_stride() == piece.count) {
+        std::copy_n(from, std::int64_t{piece.count} * out.shape.w(), to);
         return;
       }
-      for (int w = 0; w < out.shape.w; ++w) {
-        std::copy_n(from + w * in.column_stride, piece.count, to + w * out.column_stride);
+      for (int w = 0; w < out.shape.w(); ++w) {
+        std::copy_n(from + w * in.column_stride(), piece.count, to + w * out.column_stride());
       }
     });
   }
@@ -229,9 +232,9 @@ class NearestKernel final : public WeightlessKernel {
     const TensorView& in = args.sources[0];
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const float* from =
-          in.data + in.offset(i.n, i.block * rows.block, i.row / shape_.stride_h, 0);
-      for (int w = 0; w < in.shape.w; ++w, from += in.column_stride) {
-        for (int copy = 0; copy < shape_.stride_w; ++copy, to += out.column_stride) {
+          in.as<float>() + in.offset(i.n, i.block * rows.block, i.row / shape_.stride_h, 0);
+      for (int w = 0; w < in.shape.w(); ++w, from += in.column_stride()) {
+        for (int copy = 0; copy < shape_.stride_w; ++copy, to += out.column_stride()) {
           std::copy_n(from, rows.block, to);
         }
       }
@@ -255,13 +258,14 @@ class BilinearKernel final : public WeightlessKernel {
     const TensorView& in = args.sources[0];
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const Place y = place(i.row, shape_.stride_h, shape_.ih);
-      const float* const top = in.data + in.offset(i.n, i.block * rows.block, y.first, 0);
-      const float* const bottom = in.data + in.offset(i.n, i.block * rows.block, y.second, 0);
-      for (int w = 0; w < out.shape.w; ++w) {
+      const float* const top = in.as<float>() + in.offset(i.n, i.block * rows.block, y.first, 0);
+      const float* const bottom =
+          in.as<float>() + in.offset(i.n, i.block * rows.block, y.second, 0);
+      for (int w = 0; w < out.shape.w(); ++w) {
         const Place x = place(w, shape_.stride_w, shape_.iw);
-        const std::int64_t left = x.first * in.column_stride;
-        const std::int64_t right = x.second * in.column_stride;
-        float* const result = to + w * out.column_stride;
+        const std::int64_t left = x.first * in.column_stride();
+        const std::int64_t right = x.second * in.column_stride();
+        float* const result = to + w * out.column_stride();
         for (int c = 0; c < rows.block; ++c) {
           const float above = top[left + c] + x.weight * (top[right + c] - top[left + c]);
           const float below = bottom[left + c] + x.weight * (bottom[right + c] - bottom[left + c]);
@@ -341,21 +345,22 @@ class ChannelKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
     const auto pieces = static_cast<std::int64_t>(pieces_.size());
-    parallel_for(threads_, pieces * out.shape.n * out.shape.h, [&](std::int64_t number) {
-      const int h = static_cast<int>(number % out.shape.h);
-      const int n = static_cast<int>(number / out.shape.h % out.shape.n);
-      const Piece& piece = pieces_[static_cast<std::size_t>(number / out.shape.h / out.shape.n)];
-      const float* from = in.data + in.offset(n, piece.from, h, 0);
-      float* to = out.data + out.offset(n, piece.to, h, 0);
-      const bool gapless = in.column_stride == piece.count && out.column_stride == piece.count;
-      const std::int64_t count = gapless ? std::int64_t{piece.count} * out.shape.w : piece.count;
-      for (int w = 0; w < (gapless ? 1 : out.shape.w); ++w) {
-        std::copy_n(from + w * in.column_stride, count, to + w * out.column_stride);
+    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+      const int h = static_cast<int>(number % out.shape.h());
+      const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
+      const Piece& piece =
+          pieces_[static_cast<std::size_t>(number / out.shape.h() / out.shape.n())];
+      const float* from = in.as<float>() + in.offset(n, piece.from, h, 0);
+      float* to = out.as<float>() + out.offset(n, piece.to, h, 0);
+      const bool gapless = in.column_stride() == piece.count && out.column_stride() == piece.count;
+      const std::int64_t count = gapless ? std::int64_t{piece.count} * out.shape.w() : piece.count;
+      for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
+        std::copy_n(from + w * in.column_stride(), count, to + w * out.column_stride());
       }
-      if (piece.to + piece.count < out.shape.c) return;
-      const auto padded = static_cast<int>(padded_channels(out.shape.c, out.layout));
-      for (int w = 0; w < out.shape.w; ++w) {
-        for (int c = out.shape.c; c < padded; ++c) out.at(n, c, h, w) = 0;
+      if (piece.to + piece.count < out.shape.c()) return;
+      const auto padded = static_cast<int>(padded_channels(out.shape.c(), out.layout));
+      for (int w = 0; w < out.shape.w(); ++w) {
+        for (int c = out.shape.c(); c < padded; ++c) out.at(n, c, h, w) = 0;
       }
     });
   }
@@ -366,12 +371,13 @@ class ChannelKernel final : public WeightlessKernel {
     const int block = channel_block(in.layout);
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int first = i.block * rows.block;
-      const int count = std::min(rows.block, out.shape.c - first);
-      const float* from = in.data + in.offset(i.n, 0, i.row, 0);
-      for (int w = 0; w < out.shape.w; ++w, to += out.column_stride, from += in.column_stride) {
+      const int count = std::min(rows.block, out.shape.c() - first);
+      const float* from = in.as<float>() + in.offset(i.n, 0, i.row, 0);
+      for (int w = 0; w < out.shape.w();
+           ++w, to += out.column_stride(), from += in.column_stride()) {
         for (int c = 0; c < count; ++c) {
           const int source = from_[static_cast<std::size_t>(first + c)];
-          to[c] = from[source / block * in.channel_stride + source % block];
+          to[c] = from[source / block * in.channel_stride() + source % block];
         }
         std::fill(to + count, to + rows.block, 0.0F);
       }
@@ -397,13 +403,14 @@ class PadKernel final : public WeightlessKernel {
     const TensorView& in = args.sources[0];
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int row = i.row - shape_.pad_top;
-      const bool inside = row >= 0 && row < in.shape.h;
-      const float* from = inside ? in.data + in.offset(i.n, i.block * rows.block, row, 0) : nullptr;
-      for (int w = 0; w < out.shape.w; ++w) {
+      const bool inside = row >= 0 && row < in.shape.h();
+      const float* from =
+          inside ? in.as<float>() + in.offset(i.n, i.block * rows.block, row, 0) : nullptr;
+      for (int w = 0; w < out.shape.w(); ++w) {
         const int column = w - shape_.pad_left;
-        float* const pixel = to + w * out.column_stride;
-        if (inside && column >= 0 && column < in.shape.w) {
-          std::copy_n(from + column * in.column_stride, rows.block, pixel);
+        float* const pixel = to + w * out.column_stride();
+        if (inside && column >= 0 && column < in.shape.w()) {
+          std::copy_n(from + column * in.column_stride(), rows.block, pixel);
         } else {
           std::fill_n(pixel, rows.block, 0.0F);
         }
@@ -428,13 +435,13 @@ class DepthToSpaceKernel final : public WeightlessKernel {
     const int fw = shape_.stride_w;
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int first = i.block * rows.block;
-      const int count = std::min(rows.block, out.shape.c - first);
+      const int count = std::min(rows.block, out.shape.c() - first);
       for (int x = 0; x < fw; ++x) {
         for (int c = 0; c < count; ++c) {
           const int channel = ((first + c) * fh + i.row % fh) * fw + x;
-          const float* from = in.data + in.offset(i.n, channel, i.row / fh, 0);
-          for (int w = 0; w < in.shape.w; ++w) {
-            to[(w * fw + x) * out.column_stride + c] = from[w * in.column_stride];
+          const float* from = in.as<float>() + in.offset(i.n, channel, i.row / fh, 0);
+          for (int w = 0; w < in.shape.w(); ++w) {
+            to[(w * fw + x) * out.column_stride() + c] = from[w * in.column_stride()];
           }
         }
       }
@@ -456,25 +463,25 @@ class TransposeKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const std::int64_t strides[4] = {in.batch_stride, in.channel_stride, in.row_stride,
-                                     in.column_stride};
+    const std::int64_t strides[4] = {in.batch_stride(), in.channel_stride(), in.row_stride(),
+                                     in.column_stride()};
     const auto stride = [&](std::size_t i) { return strides[order_[i]]; };
     const TensorShape& shape = out.shape;
     // Tiles of rows and columns, so that lines of either side are used up while they are cached.
     constexpr int kTile = 16;
-    const std::int64_t tiles = ceil_div(shape.h, kTile);
-    parallel_for(threads_, std::int64_t{shape.n} * shape.c * tiles, [&](std::int64_t number) {
+    const std::int64_t tiles = ceil_div(shape.h(), kTile);
+    parallel_for(threads_, std::int64_t{shape.n()} * shape.c() * tiles, [&](std::int64_t number) {
       const int first = static_cast<int>(number % tiles) * kTile;
-      const int last = std::min(first + kTile, shape.h);
-      const int c = static_cast<int>(number / tiles % shape.c);
-      const int n = static_cast<int>(number / tiles / shape.c);
-      const float* const from = in.data + n * stride(0) + c * stride(1);
-      for (int left = 0; left < shape.w; left += kTile) {
-        const int right = std::min(left + kTile, shape.w);
+      const int last = std::min(first + kTile, shape.h());
+      const int c = static_cast<int>(number / tiles % shape.c());
+      const int n = static_cast<int>(number / tiles / shape.c());
+      const float* const from = in.as<float>() + n * stride(0) + c * stride(1);
+      for (int left = 0; left < shape.w(); left += kTile) {
+        const int right = std::min(left + kTile, shape.w());
         for (int h = first; h < last; ++h) {
-          float* const to = out.data + out.offset(n, c, h, 0);
+          float* const to = out.as<float>() + out.offset(n, c, h, 0);
           const float* const row = from + h * stride(2);
-          for (int w = left; w < right; ++w) to[w * out.column_stride] = row[w * stride(3)];
+          for (int w = left; w < right; ++w) to[w * out.column_stride()] = row[w * stride(3)];
         }
       }
     });
@@ -490,19 +497,19 @@ class TransposeKernel final : public WeightlessKernel {
 constexpr int kStretch = 16;
 template <class Body>
 void for_pixel_stretches(int threads, const TensorShape& shape, const Body& body) {
-  const std::int64_t stretches = ceil_div(shape.w, kStretch);
-  parallel_for(threads, std::int64_t{shape.n} * shape.h * stretches, [&](std::int64_t number) {
+  const std::int64_t stretches = ceil_div(shape.w(), kStretch);
+  parallel_for(threads, std::int64_t{shape.n()} * shape.h() * stretches, [&](std::int64_t number) {
     const int w = static_cast<int>(number % stretches) * kStretch;
-    const int h = static_cast<int>(number / stretches % shape.h);
-    const int n = static_cast<int>(number / stretches / shape.h);
-    body(n, h, w, std::min(w + kStretch, shape.w));
+    const int h = static_cast<int>(number / stretches % shape.h());
+    const int n = static_cast<int>(number / stretches / shape.h());
+    body(n, h, w, std::min(w + kStretch, shape.w()));
   });
 }
 
 void clear_tail_pixels(const TensorView& view, int n, int h, int first, int last) {
-  const auto padded = static_cast<int>(padded_channels(view.shape.c, view.layout));
+  const auto padded = static_cast<int>(padded_channels(view.shape.c(), view.layout));
   for (int w = first; w < last; ++w) {
-    for (int c = view.shape.c; c < padded; ++c) view.at(n, c, h, w) = 0;
+    for (int c = view.shape.c(); c < padded; ++c) view.at(n, c, h, w) = 0;
   }
 }
 
@@ -514,7 +521,7 @@ class SoftmaxKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const int channels = out.shape.c;
+    const int channels = out.shape.c();
     for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
       for (int w = first; w < last; ++w) {
         float maximum = -std::numeric_limits<float>::infinity();
@@ -544,7 +551,7 @@ class LrnKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const int channels = out.shape.c;
+    const int channels = out.shape.c();
     const int window = workload_.shape.kh;
     const float scale = workload_.lrn_alpha / static_cast<float>(window);
     for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
@@ -579,9 +586,10 @@ class LayerNormKernel final : public Kernel {
         epsilon_(workload.epsilon),
         threads_(context.threads),
         scale_shift_(2 * static_cast<std::size_t>(channels_)) {
-    std::copy_n(parameters.weights, channels_, scale_shift_.data());
+    std::copy_n(parameters.weights.as<float>(), channels_, scale_shift_.data());
     float* const shift = scale_shift_.data() + channels_;
-    for (int c = 0; c < channels_; ++c) shift[c] = parameters.bias ? parameters.bias[c] : 0.0F;
+    for (int c = 0; c < channels_; ++c)
+      shift[c] = parameters.bias.as<float>() ? parameters.bias.as<float>()[c] : 0.0F;
   }
 
   void run(const RunArgs& args) const noexcept override {
@@ -594,10 +602,10 @@ class LayerNormKernel final : public Kernel {
       float factors[kStretch] = {};
       const auto for_each_channel = [&](const auto& body) {
         for (int c = 0; c < channels_; ++c) {
-          const float* const from = in.data + in.offset(n, c, h, first);
-          float* const to = out.data + out.offset(n, c, h, first);
+          const float* const from = in.as<float>() + in.offset(n, c, h, first);
+          float* const to = out.as<float>() + out.offset(n, c, h, first);
           for (int i = 0; i < last - first; ++i) {
-            body(c, i, from[i * in.column_stride], to[i * out.column_stride]);
+            body(c, i, from[i * in.column_stride()], to[i * out.column_stride()]);
           }
         }
       };
@@ -636,8 +644,9 @@ class LayerNormPrimitive final : public Primitive {
   std::size_t packed_bytes(const Workload& workload, const Context&) const override {
     return 2 * sizeof(float) * static_cast<std::size_t>(workload.shape.ic);
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<LayerNormKernel>(workload, parameters, context));
   }

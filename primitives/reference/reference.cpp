@@ -15,7 +15,7 @@ struct Plain {
   explicit Plain(const TensorShape& s) : shape(s), values(static_cast<std::size_t>(s.elements())) {}
 
   double* row(int n, int c, int h) {
-    return values.data() + ((std::int64_t{n} * shape.c + c) * shape.h + h) * shape.w;
+    return values.data() + ((std::int64_t{n} * shape.c() + c) * shape.h() + h) * shape.w();
   }
   const double* row(int n, int c, int h) const { return const_cast<Plain*>(this)->row(n, c, h); }
   double& at(int n, int c, int h, int w) { return row(n, c, h)[w]; }
@@ -27,10 +27,10 @@ struct Plain {
 
 template <class Function>
 void for_each(const TensorShape& shape, const Function& function) {
-  for (int n = 0; n < shape.n; ++n) {
-    for (int c = 0; c < shape.c; ++c) {
-      for (int h = 0; h < shape.h; ++h) {
-        for (int w = 0; w < shape.w; ++w) function(n, c, h, w);
+  for (int n = 0; n < shape.n(); ++n) {
+    for (int c = 0; c < shape.c(); ++c) {
+      for (int h = 0; h < shape.h(); ++h) {
+        for (int w = 0; w < shape.w(); ++w) function(n, c, h, w);
       }
     }
   }
@@ -47,8 +47,8 @@ Plain read(const TensorView& view) {
 template <class Function>
 void for_each_in_tail(const TensorView& view, const Function& function) {
   TensorShape shape = view.shape;
-  const int first = shape.c;
-  shape.c = static_cast<int>(padded_channels(first, view.layout)) - first;
+  const int first = shape.c();
+  shape.c() = static_cast<int>(padded_channels(first, view.layout)) - first;
   for_each(shape, [&](int n, int c, int h, int w) { function(n, first + c, h, w); });
 }
 
@@ -97,13 +97,13 @@ void convolve(const ConvShape& s, const Parameters& parameters, const Plain& in,
     const int n = static_cast<int>(index / s.oc);
     const int oc = static_cast<int>(index % s.oc);
     const int first_ic = oc / oc_per_group * ic_per_group;
-    const double bias = parameters.bias ? parameters.bias[oc] : 0;
+    const double bias = parameters.bias.as<float>() ? parameters.bias.as<float>()[oc] : 0;
     std::fill_n(out.row(n, oc, 0), std::int64_t{s.oh()} * s.ow(), bias);
     for (int ic = 0; ic < ic_per_group; ++ic) {
       for (int kh = 0; kh < s.kh; ++kh) {
         for (int kw = 0; kw < s.kw; ++kw) {
           const std::int64_t weight_row = (std::int64_t{oc} * ic_per_group + ic) * s.kh + kh;
-          const double weight = parameters.weights[weight_row * s.kw + kw];
+          const double weight = parameters.weights.as<float>()[weight_row * s.kw + kw];
           const std::int64_t shift = std::int64_t{kw} * s.dilation_w - s.pad_left;
           // Outputs whose tap at kw lies inside the row: 0 <= ow * stride + shift < iw.
           const auto first = static_cast<int>(std::clamp<std::int64_t>(
@@ -158,8 +158,8 @@ void fully_connected(const ConvShape& s, const Parameters& parameters, const Pla
                      Plain& out) {
   parallel_for(default_threads(), s.oc, [&](std::int64_t oc) {
     for (int n = 0; n < s.n; ++n) {
-      double sum = parameters.bias ? parameters.bias[oc] : 0;
-      const float* weights = parameters.weights + oc * s.ic;
+      double sum = parameters.bias.as<float>() ? parameters.bias.as<float>()[oc] : 0;
+      const float* weights = parameters.weights.as<float>() + oc * s.ic;
       // Channels and pixels of the source together are the inputs, in the order of nchw.
       for (int i = 0; i < s.ic; ++i) {
         sum += double{weights[i]} * in.values[static_cast<std::size_t>(std::int64_t{n} * s.ic + i)];
@@ -171,16 +171,16 @@ void fully_connected(const ConvShape& s, const Parameters& parameters, const Pla
 
 void softmax(const Plain& in, Plain& out) {
   TensorShape pixels = in.shape;
-  pixels.c = 1;
+  pixels.c() = 1;
   for_each(pixels, [&](int n, int, int h, int w) {
     double maximum = -std::numeric_limits<double>::infinity();
-    for (int c = 0; c < in.shape.c; ++c) maximum = std::max(maximum, in.at(n, c, h, w));
+    for (int c = 0; c < in.shape.c(); ++c) maximum = std::max(maximum, in.at(n, c, h, w));
     double sum = 0;
-    for (int c = 0; c < in.shape.c; ++c) {
+    for (int c = 0; c < in.shape.c(); ++c) {
       out.at(n, c, h, w) = std::exp(in.at(n, c, h, w) - maximum);
       sum += out.at(n, c, h, w);
     }
-    for (int c = 0; c < in.shape.c; ++c) out.at(n, c, h, w) /= sum;
+    for (int c = 0; c < in.shape.c(); ++c) out.at(n, c, h, w) /= sum;
   });
 }
 
@@ -188,7 +188,7 @@ void lrn(const Workload& workload, const Plain& in, Plain& out) {
   const int window = workload.shape.kh;
   for_each(in.shape, [&](int n, int c, int h, int w) {
     const int first = std::max(0, c - (window - 1) / 2);
-    const int last = std::min(in.shape.c - 1, c + window / 2);
+    const int last = std::min(in.shape.c() - 1, c + window / 2);
     double squares = 0;
     for (int i = first; i <= last; ++i) squares += in.at(n, i, h, w) * in.at(n, i, h, w);
     const double base = workload.lrn_k + double{workload.lrn_alpha} / window * squares;
@@ -223,7 +223,7 @@ void upsample_bilinear(const ConvShape& s, const Plain& in, Plain& out) {
 /// Which element of the second source belongs to one of the first: sizes of 1 are repeated.
 double repeated(const Plain& other, int n, int c, int h, int w) {
   const TensorShape& s = other.shape;
-  return other.at(s.n == 1 ? 0 : n, s.c == 1 ? 0 : c, s.h == 1 ? 0 : h, s.w == 1 ? 0 : w);
+  return other.at(s.n() == 1 ? 0 : n, s.c() == 1 ? 0 : c, s.h() == 1 ? 0 : h, s.w() == 1 ? 0 : w);
 }
 
 double combine(Op op, double a, double b) {
@@ -244,12 +244,12 @@ void upsample_corners(const Plain& in, Plain& out) {
     return to > 1 ? double{1} * i * (from - 1) / (to - 1) : 0.0;
   };
   for_each(out.shape, [&](int n, int c, int h, int w) {
-    const double y = place(h, in.shape.h, out.shape.h);
-    const double x = place(w, in.shape.w, out.shape.w);
+    const double y = place(h, in.shape.h(), out.shape.h());
+    const double x = place(w, in.shape.w(), out.shape.w());
     const int y0 = static_cast<int>(y);
     const int x0 = static_cast<int>(x);
-    const int y1 = std::min(y0 + 1, in.shape.h - 1);
-    const int x1 = std::min(x0 + 1, in.shape.w - 1);
+    const int y1 = std::min(y0 + 1, in.shape.h() - 1);
+    const int x1 = std::min(x0 + 1, in.shape.w() - 1);
     const double top = std::lerp(in.at(n, c, y0, x0), in.at(n, c, y0, x1), x - x0);
     const double bottom = std::lerp(in.at(n, c, y1, x0), in.at(n, c, y1, x1), x - x0);
     out.at(n, c, h, w) = std::lerp(top, bottom, y - y0);
@@ -259,8 +259,8 @@ void upsample_corners(const Plain& in, Plain& out) {
 void layer_norm(const Workload& workload, const Parameters& parameters, const Plain& in,
                 Plain& out) {
   TensorShape pixels = in.shape;
-  pixels.c = 1;
-  const int channels = in.shape.c;
+  pixels.c() = 1;
+  const int channels = in.shape.c();
   for_each(pixels, [&](int n, int, int h, int w) {
     double sum = 0;
     for (int c = 0; c < channels; ++c) sum += in.at(n, c, h, w);
@@ -272,8 +272,9 @@ void layer_norm(const Workload& workload, const Parameters& parameters, const Pl
     }
     const double scale = 1 / std::sqrt(squares / channels + workload.epsilon);
     for (int c = 0; c < channels; ++c) {
-      const double bias = parameters.bias ? parameters.bias[c] : 0;
-      out.at(n, c, h, w) = (in.at(n, c, h, w) - mean) * scale * parameters.weights[c] + bias;
+      const double bias = parameters.bias.as<float>() ? parameters.bias.as<float>()[c] : 0;
+      out.at(n, c, h, w) =
+          (in.at(n, c, h, w) - mean) * scale * parameters.weights.as<float>()[c] + bias;
     }
   });
 }
@@ -373,7 +374,7 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
         for_each(source.shape, [&](int n, int c, int h, int w) {
           out.at(n, first + c, h, w) = source.at(n, c, h, w);
         });
-        first += source.shape.c;
+        first += source.shape.c();
       }
       break;
     }
@@ -421,8 +422,7 @@ void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scal
 
 float weight_scale(const Workload& workload) {
   // The variance of U(-s, s) is s^2 / 3; He's rule asks for 2 / reduction.
-  const double reduction =
-      static_cast<double>(workload.shape.weight_elements()) / workload.shape.oc;
+  const double reduction = static_cast<double>(workload.weight_elements()) / workload.shape.oc;
   return static_cast<float>(std::sqrt(6 / reduction));
 }
 

@@ -68,8 +68,8 @@ class StrassenKernel final : public gemm::ProductKernel {
                             plan.weight_floats(workload.shape)),
         plan_(plan),
         add_up_(sum_function(context.isa)) {
-    copy_bias(parameters.bias);
-    pack(parameters.weights);
+    copy_bias(parameters.bias.as<float>());
+    pack(parameters.weights.as<float>());
   }
 
  private:
@@ -101,7 +101,7 @@ class StrassenKernel final : public gemm::ProductKernel {
 
   void compute(const RunArgs& args, const gemm::Task& task, float* scratch) const override {
     const auto evenly_spaced = [](const TensorView& view) {
-      return view.row_stride == view.shape.w * view.column_stride;
+      return view.row_stride() == view.shape.w() * view.column_stride();
     };
     const bool even = evenly_spaced(args.sources[0]) && evenly_spaced(args.destination) &&
                       (!residual_ || evenly_spaced(args.residual));
@@ -118,8 +118,8 @@ class StrassenKernel final : public gemm::ProductKernel {
     const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
     const int half = static_cast<int>(ceil_div(pixels, 2)), lower = pixels - half;
     const TensorView& source = args.sources[0];
-    const std::int64_t a_stride = source.column_stride;
-    const float* const a = source.data + source.offset(image, 0, row, column);
+    const std::int64_t a_stride = source.column_stride();
+    const float* const a = source.as<float>() + source.offset(image, 0, row, column);
     const Term a11{a, a_stride}, a12{a + plan_.half_ic, a_stride};
     const Term a21{a + lower * a_stride, a_stride};
     const Term a22{a21.data + plan_.half_ic, a_stride};
@@ -154,10 +154,11 @@ class StrassenKernel final : public gemm::ProductKernel {
       const int channel = right ? plan_.left_oc : 0;
       const int columns = right ? plan_.right_oc : plan_.left_oc;
       const auto corner = [&](const TensorView& view) {
-        return view.data + view.offset(image, channel, row, column) + first * view.column_stride;
+        return view.as<float>() + view.offset(image, channel, row, column) +
+               first * view.column_stride();
       };
       float* const to = corner(args.destination);
-      const std::int64_t stride = args.destination.column_stride;
+      const std::int64_t stride = args.destination.column_stride();
       const std::int64_t skip = skipped * plan_.result_row;
       const bool clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
       Sum of;
@@ -188,7 +189,7 @@ class StrassenKernel final : public gemm::ProductKernel {
         of.plus[of.plus_count++] = {bias_.data() + channel, 0};
       }
       if (residual_) {
-        of.plus[of.plus_count++] = {corner(args.residual), args.residual.column_stride};
+        of.plus[of.plus_count++] = {corner(args.residual), args.residual.column_stride()};
       }
       if (residual_ || operand.data == nullptr) add_up_(of);
       activate_rows(to, stride, rows, columns);

@@ -155,7 +155,7 @@ Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout 
 
 /// Channels that lie one after the other.
 int channels_together(const TensorView& view) {
-  return view.layout == Layout::nhwc ? view.shape.c : channel_block(view.layout);
+  return view.layout == Layout::nhwc ? view.shape.c() : channel_block(view.layout);
 }
 
 class WinogradKernel final : public Kernel {
@@ -177,9 +177,10 @@ class WinogradKernel final : public Kernel {
         weights_(weight_floats(shape_, variant, blocking_, kernels_)),
         bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (parameters.bias != nullptr) std::copy_n(parameters.bias, shape_.oc, bias_.data());
+    if (parameters.bias.as<float>() != nullptr)
+      std::copy_n(parameters.bias.as<float>(), shape_.oc, bias_.data());
     parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
-      pack_weights(parameters.weights, static_cast<int>(block));
+      pack_weights(parameters.weights.as<float>(), static_cast<int>(block));
     });
   }
 
@@ -235,7 +236,8 @@ class WinogradKernel final : public Kernel {
     ++at.image;
   }
   static std::int64_t place(const TensorView& view, const Position& at) {
-    return at.image * view.batch_stride + at.row * view.row_stride + at.column * view.column_stride;
+    return at.image * view.batch_stride() + at.row * view.row_stride() +
+           at.column * view.column_stride();
   }
 
   /// First and behind the last of the blocks of one part.
@@ -282,13 +284,13 @@ class WinogradKernel final : public Kernel {
     const TensorView& source = args.sources[0];
     const int step = channels_together(source);
     InputTile input;
-    input.row_stride = source.row_stride;
-    input.column_stride = source.column_stride;
+    input.row_stride = source.row_stride();
+    input.column_stride = source.column_stride();
     input.product_stride = blocking_.v_product;
     const Position start = position(first);
     for (int channel = 0; channel < shape_.ic; channel += step) {
       const float* const corner =
-          source.data + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
+          source.as<float>() + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
       input.channels = std::min(step, shape_.ic - channel);
       input.products = v + channel;
       Position at = start;
@@ -332,17 +334,17 @@ class WinogradKernel final : public Kernel {
   void store_tiles(const RunArgs& args, int first, int count, int channel, int channels,
                    const float* m) const {
     const TensorView& destination = args.destination;
-    float* const to = destination.data + destination.offset(0, channel, 0, 0);
+    float* const to = destination.as<float>() + destination.offset(0, channel, 0, 0);
     const float* const add =
-        residual_ ? args.residual.data + args.residual.offset(0, channel, 0, 0) : nullptr;
+        residual_ ? args.residual.as<float>() + args.residual.offset(0, channel, 0, 0) : nullptr;
     OutputTile output;
     output.products = m;
     output.product_stride = blocking_.m_product;
     output.bias = bias_.data() + channel;
-    output.row_stride = destination.row_stride;
-    output.column_stride = destination.column_stride;
-    output.residual_row_stride = args.residual.row_stride;
-    output.residual_column_stride = args.residual.column_stride;
+    output.row_stride = destination.row_stride();
+    output.column_stride = destination.column_stride();
+    output.residual_row_stride = args.residual.row_stride();
+    output.residual_column_stride = args.residual.column_stride();
     output.channels = channels;
     output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
     output.low = last_write_.low;
@@ -440,8 +442,9 @@ class WinogradPrimitive final : public Primitive {
             WinogradKernel::weight_floats(workload.shape, variant_, b, gemm::kernels(context.isa)));
   }
 
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context& context) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
     return std::unique_ptr<Kernel>(std::make_unique<WinogradKernel>(workload, parameters, context,
                                                                     variant_, info().input_layout));
   }

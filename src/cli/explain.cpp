@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "src/cli/planning.h"
-#include "src/cli/table.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "src/cli/planning.h"
+#include "src/cli/table.h"
 
 namespace convopt::cli {
 namespace {
@@ -74,13 +74,16 @@ std::string arrow(const Option& option) {
   return from == to ? from : from + " > " + to;
 }
 
+std::string header(const Network& network, int op, const Workload& workload) {
+  return network.operators[op].name + " of " + network.name + ", " + workload.text() + "\n\n";
+}
+
 std::string text_of(const Planning& planning, int op, const Selection& selection,
                     const Explanation& explanation) {
   using Align = Table::Align;
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
-  std::string text = network.operators[op].name + " of " + network.name + ", " +
-                     problem.workloads[problem.ways[op][0].workload].text() + "\n\n";
+  std::string text = header(network, op, problem.workloads[problem.ways[op][0].workload]);
   Table table({{""},
                {"primitive"},
                {"layout"},
@@ -154,11 +157,30 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
           {"absent", std::move(absent)}};
 }
 
+/// Of an operator that has no primitive at all.
+Json json_of(const Planning& planning, int op, const std::string& lack) {
+  const Operator& layer = planning.network().operators[op];
+  return {{"schema", "convopt.explanation/1"},
+          {"network", planning.network().name},
+          {"platform", planning.platform().id()},
+          {"layer", layer.name},
+          {"workload", layer.workload.text()},
+          {"candidates", Json::array()},
+          {"absent", {{{"primitive", nullptr}, {"reason", lack}}}}};
+}
+
 Result<void> explain_action(const Request& request) {
   const auto planning = Planning::load(request.planning);
   if (!planning) return planning.error();
   const auto op = find_operator((*planning)->network(), request.layer);
   if (!op) return op.error();
+  const Network& network = (*planning)->network();
+  const Workload& workload = network.operators[*op].workload;
+  if (const std::string lack = lack_of_primitives((*planning)->registry(), workload);
+      !lack.empty()) {
+    return write_output("", request.json ? json_of(**planning, *op, lack).dump(1) + "\n"
+                                         : header(network, *op, workload) + lack + "\n");
+  }
   const auto selection = (*planning)->select();
   if (!selection) return selection.error();
   const Explanation explanation =

@@ -10,14 +10,14 @@
 #include "convopt/network.hpp"
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
+#include "core/files.h"
+#include "core/json.h"
 #include "primitives/reference/reference.h"
 #include "profiler/affinity.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
-#include "core/files.h"
-#include "core/json.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
@@ -155,7 +155,7 @@ Tensors tensors_for(const Network& network, const std::vector<TensorId>& ids) {
 }
 
 std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
-  return {shape.n, shape.c, shape.h, shape.w};
+  return {shape.n(), shape.c(), shape.h(), shape.w()};
 }
 
 Result<Tensors> make_inputs(const Request& request, const Network& network) {
@@ -180,8 +180,8 @@ Result<Tensors> make_inputs(const Request& request, const Network& network) {
       const TensorShape& s = tensor.shape;
       return make_error(ErrorCode::bad_input,
                         request.inputs[i] + " has not the shape of the input '" + tensor.name +
-                            "', (" + std::to_string(s.n) + ", " + std::to_string(s.c) + ", " +
-                            std::to_string(s.h) + ", " + std::to_string(s.w) + ")");
+                            "', (" + std::to_string(s.n()) + ", " + std::to_string(s.c()) + ", " +
+                            std::to_string(s.h()) + ", " + std::to_string(s.w()) + ")");
     }
     inputs[i] = std::move(array->values);
   }

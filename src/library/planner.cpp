@@ -48,7 +48,7 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
     std::vector<Query> queries;
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {
-      if (primitive->info().op != workload.op) continue;
+      if (!primitive->info().computes(workload)) continue;
       if (!primitive->applicability(workload, registry().context())) continue;
       applicable.push_back(primitive);
       queries.push_back({&workload, &primitive->info()});

@@ -33,7 +33,7 @@ std::string by(std::int64_t h, std::int64_t w) {
 }
 
 std::string text_of(const TensorShape& shape) {
-  return by(shape.n, shape.c) + "x" + by(shape.h, shape.w);
+  return by(shape.n(), shape.c()) + "x" + by(shape.h(), shape.w());
 }
 
 /// One dimension of a sliding window, in 64 bits because nothing has been checked yet.
@@ -70,8 +70,8 @@ struct Window {
 
   Window(const TensorShape& input, const Pair& kernel, const Pair& stride, const Pair& dilation,
          const Padding& padding)
-      : rows{input.h, kernel.h, stride.h, dilation.h, padding.top, padding.bottom},
-        columns{input.w, kernel.w, stride.w, dilation.w, padding.left, padding.right},
+      : rows{input.h(), kernel.h, stride.h, dilation.h, padding.top, padding.bottom},
+        columns{input.w(), kernel.w, stride.w, dilation.w, padding.left, padding.right},
         mode_(padding.mode) {}
 
   /// Fixes the paddings; the answer is empty or says what is wrong.
@@ -103,10 +103,10 @@ struct Window {
   ConvShape on(const TensorShape& input) const {
     const auto narrow = [](std::int64_t value) { return static_cast<int>(value); };
     ConvShape shape;
-    shape.n = input.n;
-    shape.ic = shape.oc = shape.groups = input.c;
-    shape.ih = input.h;
-    shape.iw = input.w;
+    shape.n = input.n();
+    shape.ic = shape.oc = shape.groups = input.c();
+    shape.ih = input.h();
+    shape.iw = input.w();
     shape.kh = narrow(rows.kernel);
     shape.kw = narrow(columns.kernel);
     shape.stride_h = narrow(rows.stride);
@@ -132,26 +132,34 @@ GraphBuilder::GraphBuilder(std::string name, std::string source) {
 }
 
 Result<TensorId> GraphBuilder::add_tensor(std::string_view owner, const std::string& name,
-                                          const TensorShape& shape) {
+                                          const TensorShape& shape, DataType type) {
   const auto bad = [&](const std::string& why) {
     return make_error(ErrorCode::bad_input,
                       std::string(owner) + " " + in_quotes(name) + ": " + why);
   };
   if (!names_.insert(name).second) return bad("its name is used twice");
-  if (std::min({shape.n, shape.c, shape.h, shape.w}) < 1)
+  if (std::min({shape.n(), shape.c(), shape.h(), shape.w()}) < 1)
     return bad("the shape " + text_of(shape) + " has a size that is not positive");
-  if (std::max({shape.n, shape.c, shape.h, shape.w}) > kMaxSize ||
-      capped_product({shape.n, shape.c, shape.h, shape.w}) > kMaxElements)
+  if (std::max({shape.n(), shape.c(), shape.h(), shape.w()}) > kMaxSize ||
+      capped_product({shape.n(), shape.c(), shape.h(), shape.w()}) > kMaxElements)
     return bad("the shape " + text_of(shape) +
                " has more than 2^31 - 1 elements or a size larger than 2^24");
-  network_.tensors.push_back({name, shape});
+  network_.tensors.push_back({name, shape, type});
   return static_cast<TensorId>(network_.tensors.size()) - 1;
 }
 
 Result<TensorId> GraphBuilder::add_operator(OperatorKind kind, Label label,
                                             std::span<const TensorId> inputs, Workload workload,
                                             const TensorShape& shape) {
-  Result<TensorId> output = add_tensor("operator", label.name, shape);
+  const DataType type = network_.tensors[inputs[0]].type;
+  for (const TensorId input : inputs) {
+    const DataType other = network_.tensors[input].type;
+    if (other == type) continue;
+    return bad_operator(label.name, "its inputs are of the types " + std::string(to_string(type)) +
+                                        " and " + std::string(to_string(other)));
+  }
+  workload = workload.of_type(type);
+  Result<TensorId> output = add_tensor("operator", label.name, shape, type);
   if (!output) return output;
   network_.operators.push_back({std::move(label.name),
                                 std::move(label.type),
@@ -170,8 +178,8 @@ Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId
     const auto fits = [](const std::vector<float>& values, std::int64_t wanted) {
       return std::ssize(values) == wanted;
     };
-    if (!fits(weights->weights, workload.shape.weight_elements()) ||
-        !(weights->bias.empty() || fits(weights->bias, workload.shape.oc)))
+    if (!fits(weights->weights, workload.weight_elements()) ||
+        !(weights->bias.empty() || fits(weights->bias, workload.bias_elements())))
       return bad_operator(label.name, "it has " + std::to_string(weights->weights.size()) +
                                           " weights and " + std::to_string(weights->bias.size()) +
                                           " biases, which is not what its shape needs");
@@ -182,8 +190,9 @@ Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId
   return output;
 }
 
-Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorShape& shape) {
-  Result<TensorId> tensor = add_tensor("input", name, shape);
+Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorShape& shape,
+                                         DataType type) {
+  Result<TensorId> tensor = add_tensor("input", name, shape, type);
   if (tensor) network_.inputs.push_back(*tensor);
   return tensor;
 }
@@ -193,14 +202,14 @@ Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
   const TensorShape& in = shape(input);
   if (attributes.oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   if (attributes.groups < 1) return bad_operator(label.name, "it needs at least one group");
-  if (in.c % attributes.groups != 0 || attributes.oc % attributes.groups != 0)
+  if (in.c() % attributes.groups != 0 || attributes.oc % attributes.groups != 0)
     return bad_operator(label.name, std::to_string(attributes.groups) + " groups do not divide " +
-                                        std::to_string(in.c) + " input and " +
+                                        std::to_string(in.c()) + " input and " +
                                         std::to_string(attributes.oc) + " output channels");
   Window window(in, attributes.kernel, attributes.stride, attributes.dilation, attributes.padding);
   if (const std::string fault = window.settle(false); !fault.empty())
     return bad_operator(label.name, fault);
-  if (capped_product({attributes.oc, in.c / attributes.groups, attributes.kernel.h,
+  if (capped_product({attributes.oc, in.c() / attributes.groups, attributes.kernel.h,
                       attributes.kernel.w}) > kMaxElements)
     return bad_operator(label.name, "it has more than 2^31 - 1 weights");
   ConvShape conv = window.on(in);
@@ -238,7 +247,7 @@ Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId inp
 
 Result<TensorId> GraphBuilder::add_global_pool(Label label, PoolKind kind, TensorId input) {
   PoolAttributes attributes;
-  attributes.kernel = {shape(input).h, shape(input).w};
+  attributes.kernel = {shape(input).h(), shape(input).w()};
   return add_pool(std::move(label), kind, input, attributes);
 }
 
@@ -246,14 +255,14 @@ Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, 
                                                    WeightsPointer weights) {
   if (oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   const TensorShape in = shape(input);
-  const int ic = static_cast<int>(in.elements() / in.n);
+  const int ic = static_cast<int>(in.elements() / in.n());
   if (ic > kMaxSize) return bad_operator(label.name, "it has more than 2^24 inputs");
   if (capped_product({ic, oc}) > kMaxElements)
     return bad_operator(label.name, "it has more than 2^31 - 1 weights");
   Result<TensorId> flat =
-      add_reshape({label.name + "/flatten", "flatten"}, input, {in.n, ic, 1, 1});
+      add_reshape({label.name + "/flatten", "flatten"}, input, {in.n(), ic, 1, 1});
   if (!flat) return flat;
-  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n, ic, oc),
+  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n(), ic, oc),
                      std::move(weights));
 }
 
@@ -268,8 +277,8 @@ Result<TensorId> GraphBuilder::add_activation(Label label, TensorId input,
 Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, TensorId right) {
   const auto fits = [](const TensorShape& whole, const TensorShape& repeated) {
     const auto size_fits = [](int size, int other) { return other == 1 || other == size; };
-    return size_fits(whole.n, repeated.n) && size_fits(whole.c, repeated.c) &&
-           size_fits(whole.h, repeated.h) && size_fits(whole.w, repeated.w);
+    return size_fits(whole.n(), repeated.n()) && size_fits(whole.c(), repeated.c()) &&
+           size_fits(whole.h(), repeated.h()) && size_fits(whole.w(), repeated.w());
   };
   const bool commutes = op == Op::add || op == Op::multiply;
   if (!fits(shape(left), shape(right)) && commutes && fits(shape(right), shape(left)))
@@ -284,7 +293,7 @@ Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, Ten
 
 Result<TensorId> GraphBuilder::add_scale_shift(Label label, TensorId input, StoredWeights weights) {
   ConvAttributes attributes;
-  attributes.oc = attributes.groups = shape(input).c;
+  attributes.oc = attributes.groups = shape(input).c();
   auto output = add_conv(std::move(label), input, attributes,
                          std::make_shared<const StoredWeights>(std::move(weights)));
   if (output) scale_shifts_.insert(*output);
@@ -301,19 +310,19 @@ Result<TensorId> GraphBuilder::add_layer_norm(Label label, TensorId input, float
 Result<TensorId> GraphBuilder::add_slice(Label label, TensorId input, int first, int count,
                                          int step) {
   const TensorShape& in = shape(input);
-  if (first < 0 || count < 1 || step < 1 || first + (std::int64_t{count} - 1) * step >= in.c)
-    return bad_operator(label.name,
-                        "it does not lie within its input's " + std::to_string(in.c) + " channels");
-  if (count == in.c) return input;
+  if (first < 0 || count < 1 || step < 1 || first + (std::int64_t{count} - 1) * step >= in.c())
+    return bad_operator(
+        label.name, "it does not lie within its input's " + std::to_string(in.c()) + " channels");
+  if (count == in.c()) return input;
   return add_compute(std::move(label), std::array{input}, Workload::slice(in, first, count, step));
 }
 
 Result<TensorId> GraphBuilder::add_shuffle(Label label, TensorId input, int groups) {
   const TensorShape& in = shape(input);
-  if (groups < 1 || in.c % groups != 0)
+  if (groups < 1 || in.c() % groups != 0)
     return bad_operator(label.name, std::to_string(groups) + " groups do not divide " +
-                                        std::to_string(in.c) + " channels");
-  if (groups == 1 || groups == in.c) return input;
+                                        std::to_string(in.c()) + " channels");
+  if (groups == 1 || groups == in.c()) return input;
   return add_compute(std::move(label), std::array{input}, Workload::shuffle(in, groups));
 }
 
@@ -332,9 +341,9 @@ Result<TensorId> GraphBuilder::add_pad(Label label, TensorId input, const Paddin
 Result<TensorId> GraphBuilder::add_depth_to_space(Label label, TensorId input, const Pair& factor) {
   const TensorShape& in = shape(input);
   const std::int64_t pixels = std::int64_t{factor.h} * factor.w;
-  if (factor.h < 1 || factor.w < 1 || in.c % pixels != 0)
+  if (factor.h < 1 || factor.w < 1 || in.c() % pixels != 0)
     return bad_operator(label.name, "its factors " + by(factor.h, factor.w) + " do not divide " +
-                                        std::to_string(in.c) + " channels");
+                                        std::to_string(in.c()) + " channels");
   if (pixels == 1) return input;
   return add_compute(std::move(label), std::array{input},
                      Workload::depth_to_space(in, factor.h, factor.w));
@@ -364,15 +373,15 @@ Result<TensorId> GraphBuilder::add_concat(Label label, std::span<const TensorId>
   std::int64_t channels = 0;
   for (const TensorId input : inputs) {
     const TensorShape& part = shape(input);
-    if (part.n != first.n || part.h != first.h || part.w != first.w)
+    if (part.n() != first.n() || part.h() != first.h() || part.w() != first.w())
       return bad_operator(label.name, "its inputs have the shapes " + text_of(first) + " and " +
                                           text_of(part) + ", which may differ in channels only");
-    parts.push_back(part.c);
-    channels += part.c;
+    parts.push_back(part.c());
+    channels += part.c();
   }
   if (channels > kMaxSize)
     return bad_operator(label.name, "its result would have more than 2^24 channels");
-  const TensorShape result{first.n, static_cast<int>(channels), first.h, first.w};
+  const TensorShape result{first.n(), static_cast<int>(channels), first.h(), first.w()};
   return add_compute(std::move(label), inputs, Workload::concat(result, std::move(parts)));
 }
 
@@ -399,7 +408,7 @@ Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
   if (factor == Pair{1, 1}) return input;
   const TensorShape& in = shape(input);
   // The sizes are multiplied in 64 bits before the workload does it in 32.
-  if (capped_product({in.n, in.c, in.h, factor.h, in.w, factor.w}) > kMaxElements)
+  if (capped_product({in.n(), in.c(), in.h(), factor.h, in.w(), factor.w}) > kMaxElements)
     return bad_operator(label.name, "its result would have more than 2^31 - 1 elements");
   return add_compute(std::move(label), std::array{input},
                      Workload::upsample(op, in, factor.h, factor.w));
@@ -408,8 +417,8 @@ Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
 Result<TensorId> GraphBuilder::add_reshape(Label label, TensorId input, const TensorShape& result) {
   const TensorShape& in = shape(input);
   if (result == in) return input;
-  if (std::min({result.n, result.c, result.h, result.w}) < 1 ||
-      capped_product({result.n, result.c, result.h, result.w}) != in.elements())
+  if (std::min({result.n(), result.c(), result.h(), result.w()}) < 1 ||
+      capped_product({result.n(), result.c(), result.h(), result.w()}) != in.elements())
     return bad_operator(label.name, "it cannot make the shape " + text_of(result) + " out of " +
                                         text_of(in) + ", which has " +
                                         std::to_string(in.elements()) + " elements");

@@ -71,7 +71,8 @@ class GraphBuilder {
  public:
   GraphBuilder(std::string name, std::string source);
 
-  Result<TensorId> add_input(const std::string& name, const TensorShape& shape);
+  Result<TensorId> add_input(const std::string& name, const TensorShape& shape,
+                             DataType type = DataType::f32);
 
   /// Of operators with weights those may be given, if the file has them; their number must be
   /// right.
@@ -129,7 +130,7 @@ class GraphBuilder {
 
  private:
   Result<TensorId> add_tensor(std::string_view owner, const std::string& name,
-                              const TensorShape& shape);
+                              const TensorShape& shape, DataType type);
   Result<TensorId> add_operator(OperatorKind kind, Label label, std::span<const TensorId> inputs,
                                 Workload workload, const TensorShape& shape);
   Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload,

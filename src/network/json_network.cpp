@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "src/network/graph_builder.h"
 #include "src/network/json_operators.h"
 #include "src/network/messages.h"
@@ -71,6 +72,7 @@ Result<std::vector<std::string>> read_names(const Json& json, const std::string&
 struct Input {
   std::string name;
   TensorShape shape;
+  DataType type = DataType::f32;
 };
 
 /// An operator as it stands in the file.
@@ -148,7 +150,7 @@ Result<void> NetworkFile::read_inputs(const Json& root) {
 }
 
 Result<void> NetworkFile::read_input(const Json& json, const std::string& what) {
-  if (auto ok = check_keys(json, what, {"name", "shape"}); !ok) return ok;
+  if (auto ok = check_keys(json, what, {"name", "shape", "type"}); !ok) return ok;
   Input input{"input", {}};
   if (json.contains("name")) {
     auto name = read_string(json, what, "name");
@@ -162,6 +164,12 @@ Result<void> NetworkFile::read_input(const Json& json, const std::string& what) 
   if (sizes == nullptr || sizes->size() != 4 || std::ranges::count(*sizes, -1) > 0)
     return bad(what + ": 'shape' must be [n, c, h, w] of integers from 1");
   input.shape = {(*sizes)[0], (*sizes)[1], (*sizes)[2], (*sizes)[3]};
+  if (json.contains("type")) {
+    CONVOPT_TRY(const std::string name, read_string(json, what, "type"));
+    const auto type = parse_data_type(name);
+    if (!type) return bad(what + ": 'type' is " + in_quotes(name) + ", which is no data type");
+    input.type = *type;
+  }
   inputs_.push_back(std::move(input));
   return {};
 }
@@ -177,7 +185,7 @@ Result<void> NetworkFile::replace_shapes() {
     input->shape = {sizes[0], sizes[1], sizes[2], sizes[3]};
   }
   for (Input& input : inputs_)
-    if (batch_ > 0) input.shape.n = batch_;
+    if (batch_ > 0) input.shape.n() = batch_;
   return {};
 }
 
@@ -323,7 +331,7 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
                                    const std::vector<int>& order) const {
   std::vector<TensorId> tensors(ids_.size(), -1);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    const auto tensor = graph.add_input(inputs_[i].name, inputs_[i].shape);
+    const auto tensor = graph.add_input(inputs_[i].name, inputs_[i].shape, inputs_[i].type);
     if (!tensor) return tensor.error();
     tensors[i] = *tensor;
   }

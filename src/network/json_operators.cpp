@@ -147,7 +147,7 @@ Result<TensorId> add_upsample(GraphBuilder& graph, Label label, Inputs inputs,
 Result<TensorId> add_flatten(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
   const TensorShape& in = graph.shape(inputs[0]);
   return graph.add_reshape(std::move(label), inputs[0],
-                           {in.n, static_cast<int>(in.elements() / in.n), 1, 1});
+                           {in.n(), static_cast<int>(in.elements() / in.n()), 1, 1});
 }
 
 Result<TensorId> add_reshape(GraphBuilder& graph, Label label, Inputs inputs,
@@ -382,7 +382,7 @@ Result<Attributes::Value> read_attribute(const Json& json,
 Result<TensorShape> resolve_shape(const std::vector<int>& sizes, const TensorShape& input) {
   const auto bad = [](std::string why) { return make_error(ErrorCode::bad_input, std::move(why)); };
   std::vector<int> all = sizes;
-  if (all.size() == 3) all.insert(all.begin(), input.n);
+  if (all.size() == 3) all.insert(all.begin(), input.n());
   // Sizes are at most 2^31, so two of them fit into 64 bits; a third is checked before it is used.
   std::int64_t known = 1;
   for (const int size : all) {

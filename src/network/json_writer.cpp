@@ -19,7 +19,7 @@ double short_number(float value) {
   return number;
 }
 
-Json sizes(const TensorShape& shape) { return {shape.n, shape.c, shape.h, shape.w}; }
+Json sizes(const TensorShape& shape) { return Json(shape.sizes()); }
 
 Json padding(const ConvShape& s) { return {s.pad_top, s.pad_bottom, s.pad_left, s.pad_right}; }
 
@@ -134,7 +134,11 @@ std::string to_json(const Network& network) {
   Json inputs = Json::array();
   for (const TensorId id : network.inputs) {
     names[id] = network.tensors[id].name;
-    inputs.push_back({{"name", names[id]}, {"shape", sizes(network.tensors[id].shape)}});
+    Json input = {{"name", names[id]}, {"shape", sizes(network.tensors[id].shape)}};
+    if (const DataType type = network.tensors[id].type; type != DataType::f32) {
+      input["type"] = to_string(type);
+    }
+    inputs.push_back(std::move(input));
   }
   json["inputs"] = std::move(inputs);
   Json operators = Json::array();

@@ -24,9 +24,10 @@ std::string Network::hash() const {
     text += mark;
     for (const TensorId id : ids) text += std::to_string(id) + ",";
   };
-  for (const Tensor& tensor : tensors)
-    for (const int size : {tensor.shape.n, tensor.shape.c, tensor.shape.h, tensor.shape.w})
-      text += "," + std::to_string(size);
+  for (const Tensor& tensor : tensors) {
+    for (const int size : tensor.shape.sizes()) text += "," + std::to_string(size);
+    if (tensor.type != DataType::f32) text += "," + std::string(to_string(tensor.type));
+  }
   add_ids('<', inputs);
   add_ids('>', outputs);
   for (const Operator& op : operators) {

@@ -23,7 +23,6 @@ ArenaLayout lay_out(const Schedule& schedule) {
 }
 
 Result<void> check_sizes(const Operator& op, const Weights& given) {
-  const ConvShape& shape = op.workload.shape;
   const auto check = [&](std::string_view what, std::size_t got, std::size_t want) -> Result<void> {
     if (got == want) return {};
     return make_error(ErrorCode::bad_input, "operator '" + op.name + "' is given " +
@@ -31,9 +30,10 @@ Result<void> check_sizes(const Operator& op, const Weights& given) {
                                                 ", but has " + std::to_string(want));
   };
   auto fits = check("weights", given.all_weights().size(),
-                    static_cast<std::size_t>(shape.weight_elements()));
+                    static_cast<std::size_t>(op.workload.weight_elements()));
   if (!fits || given.all_bias().empty()) return fits;
-  return check("bias values", given.all_bias().size(), static_cast<std::size_t>(shape.oc));
+  return check("bias values", given.all_bias().size(),
+               static_cast<std::size_t>(op.workload.bias_elements()));
 }
 
 Error out_of_memory(std::size_t bytes) {
@@ -140,10 +140,11 @@ TensorView Executor::view_of(int index, const Network& network) const {
   if (value.part_of == kNone) {
     return TensorView::dense(storage_data_[value.storage], shape, value.layout);
   }
-  const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c);
+  const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c());
   // Of a single image, only the stride between images tells the part from a dense tensor.
-  return channels_are_dense(shape, value.layout) ? TensorView::dense(part.data, shape, value.layout)
-                                                 : part;
+  return channels_are_dense(shape, value.layout)
+             ? TensorView::dense(part.as<float>(), shape, value.layout)
+             : part;
 }
 
 void Executor::make_views(const Network& network) {
@@ -152,7 +153,7 @@ void Executor::make_views(const Network& network) {
     const Storage& storage = schedule_.storages[number];
     view = view_of(index, network);
     if (storage.input != kNone || storage.output != kNone) {
-      bindings_.push_back({&view, number, view.data - storage_data_[number]});
+      bindings_.push_back({&view, number, view.as<float>() - storage_data_[number]});
     }
   };
   for (std::size_t s = 0; s < calls_.size(); ++s) {
@@ -214,7 +215,8 @@ Result<void> Executor::run(std::span<const std::span<const float>> inputs,
   for (std::size_t s = 0; s < calls_.size(); ++s) {
     const Call& call = calls_[s];
     if (call.copy_bytes > 0) {
-      std::memcpy(call.args.destination.data, call.copied_residual.data, call.copy_bytes);
+      std::memcpy(call.args.destination.as<float>(), call.copied_residual.as<float>(),
+                  call.copy_bytes);
     }
     call.kernel->run(call.args);
     if (observer != nullptr) observer->after_step(s, call.args.destination);

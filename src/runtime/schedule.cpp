@@ -196,8 +196,9 @@ class Scheduler {
       return make_error(ErrorCode::environment, where() + ", which does not exist here");
     }
     const PrimitiveInfo& info = step.primitive->info();
-    if (info.op != step.workload.op || info.input_layout != input || info.output_layout != output) {
-      return bad_plan(where() + ", which is for other layouts or another operation");
+    if (!info.computes(step.workload) || info.input_layout != input ||
+        info.output_layout != output) {
+      return bad_plan(where() + ", which is for other layouts, types or another operation");
     }
     if (const auto applies = step.primitive->applicability(step.workload, registry_.context());
         !applies) {

@@ -1,7 +1,7 @@
 #include "src/runtime/weights.h"
 
-#include "primitives/reference/reference.h"
 #include "core/files.h"
+#include "primitives/reference/reference.h"
 
 namespace convopt {
 
@@ -24,7 +24,7 @@ Result<Weights> RandomWeights::weights(const Operator& op) const {
   const float scale = reference::weight_scale(workload) *
                       (summands_.contains(op.outputs.front()) ? kSummandScale : 1.0F);
   Weights result;
-  result.weights.resize(static_cast<std::size_t>(workload.shape.weight_elements()));
+  result.weights.resize(static_cast<std::size_t>(workload.weight_elements()));
   result.bias.resize(static_cast<std::size_t>(workload.shape.oc));
   const std::uint64_t stream = hash64(op.name, seed_);
   reference::fill_random(result.weights.data(), std::ssize(result.weights), stream, scale);

@@ -102,8 +102,18 @@ class Builder {
       }
     }
     for (const Tensor& tensor : network().tensors) {
-      convert_workloads_.push_back(intern(Workload::pointwise(Op::convert, tensor.shape)));
+      convert_workloads_.push_back(
+          intern(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type)));
     }
+  }
+
+  std::vector<const Primitive*> primitives_for(const Workload& workload) const {
+    const auto of_operation = by_op_.find(workload.op);
+    if (of_operation == by_op_.end()) return {};
+    std::vector<const Primitive*> result;
+    std::ranges::copy_if(of_operation->second, std::back_inserter(result),
+                         [&](const Primitive* p) { return p->info().computes(workload); });
+    return result;
   }
 
   /// The index of the candidate, made on first use.
@@ -162,10 +172,13 @@ class Builder {
       const std::vector<Problem::Way>& ways = problem_.ways[op];
       if (ways.empty()) continue;
       const Workload& plain = problem_.workloads[ways[0].workload];
-      std::vector<const Primitive*> primitives = by_op_[plain.op];
+      std::vector<const Primitive*> primitives = primitives_for(plain);
       if (plain.op == Op::conv) {
         const auto [known, is_new] = asked.try_emplace(ways[0].workload, nullptr);
-        if (is_new) known->second = problem_.registry->library_default(plain);
+        if (is_new) {
+          const Primitive* choice = problem_.registry->library_default(plain);
+          if (choice != nullptr && choice->info().computes(plain)) known->second = choice;
+        }
         problem_.library_default[op] = known->second;
         if (known->second != nullptr) {
           for (const Problem::Way& way : ways) defaults_[way.workload] = known->second;
@@ -183,7 +196,9 @@ class Builder {
       }
     }
     for (const int workload : convert_workloads_) {
-      for (const Primitive* primitive : by_op_[Op::convert]) candidate(workload, primitive);
+      for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
+        candidate(workload, primitive);
+      }
     }
   }
 
@@ -295,6 +310,10 @@ class Builder {
   Error nothing_left(int op) const {
     const int id = problem_.ways[op][0].workload;
     const Workload& workload = problem_.workloads[id];
+    if (const std::string lack = lack_of_primitives(*problem_.registry, workload); !lack.empty()) {
+      return make_error(ErrorCode::environment, "operator '" + network().operators[op].name +
+                                                    "' cannot be planned: " + lack);
+    }
     const std::string sentence = "no primitive is left for operator '" +
                                  network().operators[op].name + "' (" + workload.text() + ")";
     Error error = make_error(ErrorCode::environment, sentence + ": there is none for it here");
@@ -316,7 +335,7 @@ class Builder {
     for (const int workload : convert_workloads_) {
       Problem::Conversions fastest;
       for (auto& row : fastest) row.fill(-1);
-      for (const Primitive* primitive : by_op_[Op::convert]) {
+      for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
         const int id = candidate_ids_[workload].at(primitive);
         const Candidate& c = problem_.candidates[id];
         if (!c.present()) continue;
@@ -386,6 +405,18 @@ double Problem::state_ns(std::size_t tensor, const TensorState& state) const {
   for_each_conversion(tensor, state,
                       [&](int id, Layout) { sum += candidates[id].cost.estimate.ns; });
   return sum;
+}
+
+std::string lack_of_primitives(const Registry& registry, const Workload& workload) {
+  if (std::ranges::any_of(registry.primitives(),
+                          [&](const Primitive* p) { return p->info().computes(workload); })) {
+    return {};
+  }
+  std::string types(to_string(workload.input_type));
+  if (workload.output_type != workload.input_type) {
+    types += " to " + std::string(to_string(workload.output_type));
+  }
+  return "no primitive computes " + std::string(to_string(workload.op)) + " of " + types;
 }
 
 Result<Problem> build_problem(const Network& network, const Registry& registry,

@@ -119,6 +119,9 @@ struct Problem {
   }
 };
 
+/// Which operation and types no primitive of the registry is for, in words; empty if there is one.
+std::string lack_of_primitives(const Registry& registry, const Workload& workload);
+
 /// Asks the registry what applies and the source, once, what it costs. Network and registry outlive
 /// the problem. Fails if some operator is left without any option.
 Result<Problem> build_problem(const Network& network, const Registry& registry,

@@ -20,8 +20,8 @@ std::vector<Workload> network_workloads(const Network& network) {
     add(ways.front().workload);
     add(ways.back().workload);
   }
-  for (std::size_t t = 0; t < network.tensors.size(); ++t) {
-    add(Workload::pointwise(Op::convert, network.tensors[t].shape));
+  for (const Tensor& tensor : network.tensors) {
+    add(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type));
   }
   return result;
 }

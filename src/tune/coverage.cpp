@@ -22,11 +22,11 @@ Point point_of(const Workload& workload) {
   const TensorShape output = workload.output();
   const auto log4 = [](double value) { return std::log2(std::max(1.0, value)) / 2; };
   if (!workload.has_weights() && workload.op != Op::max_pool) {
-    return {log4(output.c), log4(double(output.h) * output.w)};
+    return {log4(output.c()), log4(double(output.h()) * output.w())};
   }
   const bool depthwise = s.groups > 1 && s.groups == s.ic;
   return {log4(double(s.ic) / s.groups), log4(double(s.oc) / s.groups),
-          log4(double(output.h) * output.w),
+          log4(double(output.h()) * output.w()),
           // One by one, three by three, five by five: each is a case of its own.
           2 * log4(double(s.kh) * s.kw) + (s.kh == s.kw ? 0.0 : 1.0),
           double(std::max(s.stride_h, s.stride_w) - 1),

@@ -27,8 +27,8 @@ class RecordedPrimitive final : public Primitive {
     const Record* record = find(workload);
     return record == nullptr ? 0 : record->packed_bytes;
   }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload&, const Parameters&,
-                                          const Context&) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload&, const Parameters&,
+                                              const Context&) const override {
     return make_error(ErrorCode::environment,
                       "primitive " + info().name + " is known from a profile only");
   }

@@ -164,6 +164,27 @@ TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {
   EXPECT_EQ(run("explain " + by_model() + " r1"), 0) << err();
 }
 
+TEST_F(SelectVerb, AnotherTypeThanF32IsExplainedAndRefused) {
+  std::string text = kTinyNetwork;
+  const auto at = text.find("\"shape\":");
+  ASSERT_NE(at, std::string::npos);
+  text.insert(at, "\"type\": \"bf16\", ");
+  shell_->write("bf16.json", text);
+  const std::string with = file("bf16.json") + " --threads 1 --model " + file("model.ubj") + " ";
+  for (const char* verb : {"select ", "run "}) {
+    EXPECT_EQ(run(verb + with), 4) << err();
+    EXPECT_NE(err().find("'c1' cannot be planned: no primitive computes conv of bf16"),
+              std::string::npos)
+        << err();
+  }
+  EXPECT_EQ(run("explain " + with + "c2"), 0) << err();
+  EXPECT_NE(out().find("no primitive computes conv of bf16"), std::string::npos) << out();
+  ASSERT_EQ(run("explain --json " + with + "c2"), 0) << err();
+  const json explanation = out_json();
+  EXPECT_TRUE(explanation["candidates"].empty());
+  EXPECT_EQ(explanation["absent"][0]["reason"], "no primitive computes conv of bf16");
+}
+
 TEST_F(SelectVerb, ListsPrimitives) {
   ASSERT_EQ(run("list --json"), 0) << err();
   const json list = out_json();

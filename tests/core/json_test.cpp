@@ -120,6 +120,32 @@ TEST(Json, DescriptionsOfOlderProfilesGetTheCostStructureOfTheirAlgorithm) {
   EXPECT_EQ(cost_of("layout", Op::convert, Algorithm::copy), "pointwise");
 }
 
+TEST(Json, TypesOfPrimitivesAreWrittenWhereTheyAreNotF32) {
+  PrimitiveInfo info;
+  info.name = "quantise";
+  EXPECT_FALSE(to_json(info).contains("input_type"));
+  info.output_type = DataType::u8;
+  const Json json = to_json(info);
+  EXPECT_FALSE(json.contains("input_type"));
+  EXPECT_EQ(json["output_type"], "u8");
+  const auto parsed = primitive_info_from_json(json);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->input_type, DataType::f32);
+  EXPECT_EQ(parsed->output_type, DataType::u8);
+  Json bad = json;
+  bad["output_type"] = "u7";
+  EXPECT_FALSE(primitive_info_from_json(bad).ok());
+}
+
+TEST(Json, AMeasurementIsKeyedByItsTypes) {
+  Measurement m = sample_measurement();
+  m.workload = m.workload.of_type(DataType::bf16);
+  const auto parsed = measurement_from_json(to_json(m));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->workload, m.workload);
+  EXPECT_NE(parsed->workload, sample_measurement().workload);
+}
+
 TEST(Json, OtherSchemasAreRefused) {
   RunHeader header;
   header.run = "r1";

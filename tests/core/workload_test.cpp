@@ -141,5 +141,36 @@ TEST(Activation, ComputesItsDefinition) {
   EXPECT_NEAR(value("swish", 2), 2 / (1 + std::exp(-2.0)), 1e-6);
 }
 
+TEST(Workload, TypesAreWrittenWhereTheyAreNotF32) {
+  const auto conv = *Workload::parse("conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:relu");
+  EXPECT_EQ(conv.of_type(DataType::bf16).text(),
+            "conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1_bf16:relu");
+  for (const char* text :
+       {"convert:n1_c64_h56_w56_u8_s32", "convert:n1_c64_h56_w56_f32_bf16",
+        "activation:n1_c8_h2_w2_bool:relu", "concat:n1_c64+32_h28_w28_s8",
+        "upsample_nearest:n1_c64_h28_w28_s2_s8", "upsample_nearest:n1_c64_h28_w28_s8_s8",
+        "upsample_nearest:n1_c64_h28_w28_s32_s8_s32", "shuffle:n1_c116_h28_w28_g2_f16",
+        "transpose:n1_c255_h20_w20_order0231_s64", "fully_connected:n1_ic512_oc1000_u8_s32"}) {
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << workload.error().message;
+    EXPECT_EQ(workload->text(), text);
+  }
+  const auto mixed = *Workload::parse("convert:n1_c64_h56_w56_u8_s32");
+  EXPECT_EQ(mixed.input_type, DataType::u8);
+  EXPECT_EQ(mixed.output_type, DataType::s32);
+  const auto strided = *Workload::parse("upsample_nearest:n1_c64_h28_w28_s8");
+  EXPECT_EQ(strided.output(), (TensorShape{1, 64, 224, 224}));
+  EXPECT_EQ(strided.input_type, DataType::f32);
+  EXPECT_NE(conv, conv.of_type(DataType::bf16));
+}
+
+TEST(Workload, TypesHaveOneSpelling) {
+  for (const char* text : {"convert:n1_c64_h56_w56_f32", "convert:n1_c64_h56_w56_bf16_bf16",
+                           "convert:n1_c64_h56_w56_f32_f32", "convert:n1_c64_h56_w56_float",
+                           "convert:n1_c64_bf16_h56_w56", "convert:n1_c64_h56_w56_bf16_u8_s8"}) {
+    EXPECT_FALSE(Workload::parse(text).ok()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace convopt

@@ -59,16 +59,16 @@ class GuardedTensor {
       : outer_(shape), memory_(padded_elements(outer(shape, gaps), layout)) {
     outer_ = outer(shape, gaps);
     view_ = TensorView::dense(memory_.data(), outer_, layout);
-    if (gaps) view_ = view_.channels(kGap, shape.c);
+    if (gaps) view_ = view_.channels(kGap, shape.c());
   }
 
   const TensorView& view() const { return view_; }
 
   void copy_from(const TensorView& source) {
-    for_each(view_.shape.c,
+    for_each(view_.shape.c(),
              [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = source.at(n, c, h, w); });
     for_each(padded(), [&](int n, int c, int h, int w) {
-      if (c >= view_.shape.c) view_.at(n, c, h, w) = 0;
+      if (c >= view_.shape.c()) view_.at(n, c, h, w) = 0;
     });
   }
 
@@ -91,16 +91,16 @@ class GuardedTensor {
  private:
   static constexpr int kGap = 16;
   static TensorShape outer(TensorShape shape, bool gaps) {
-    if (gaps) shape.c += 3 * kGap;
+    if (gaps) shape.c() += 3 * kGap;
     return shape;
   }
-  int padded() const { return static_cast<int>(padded_channels(view_.shape.c, view_.layout)); }
+  int padded() const { return static_cast<int>(padded_channels(view_.shape.c(), view_.layout)); }
   template <class Function>
   void for_each(int channels, const Function& function) {
-    for (int n = 0; n < view_.shape.n; ++n) {
+    for (int n = 0; n < view_.shape.n(); ++n) {
       for (int c = 0; c < channels; ++c) {
-        for (int h = 0; h < view_.shape.h; ++h) {
-          for (int w = 0; w < view_.shape.w; ++w) function(n, c, h, w);
+        for (int h = 0; h < view_.shape.h(); ++h) {
+          for (int w = 0; w < view_.shape.w(); ++w) function(n, c, h, w);
         }
       }
     }
@@ -128,10 +128,10 @@ TensorView nchw(const std::vector<float>& values, const TensorShape& shape) {
 
 /// Empty if there is a NaN wherever one is expected.
 std::string lost_nan(const TensorView& found, const TensorView& expected) {
-  for (int n = 0; n < found.shape.n; ++n) {
-    for (int c = 0; c < found.shape.c; ++c) {
-      for (int h = 0; h < found.shape.h; ++h) {
-        for (int w = 0; w < found.shape.w; ++w) {
+  for (int n = 0; n < found.shape.n(); ++n) {
+    for (int c = 0; c < found.shape.c(); ++c) {
+      for (int h = 0; h < found.shape.h(); ++h) {
+        for (int w = 0; w < found.shape.w(); ++w) {
           if (std::isnan(expected.at(n, c, h, w)) && !std::isnan(found.at(n, c, h, w))) {
             return "a NaN was lost";
           }
@@ -191,12 +191,12 @@ const Problem::Data& Problem::data() const {
   }
   Parameters parameters;
   if (workload_.has_weights()) {
-    made->weights.resize(static_cast<std::size_t>(workload_.shape.weight_elements()));
-    made->bias.resize(static_cast<std::size_t>(workload_.shape.oc));
-    reference::fill_random(made->weights.data(), workload_.shape.weight_elements(), seed + 100,
+    made->weights.resize(static_cast<std::size_t>(workload_.weight_elements()));
+    made->bias.resize(static_cast<std::size_t>(workload_.bias_elements()));
+    reference::fill_random(made->weights.data(), workload_.weight_elements(), seed + 100,
                            reference::weight_scale(workload_));
-    reference::fill_random(made->bias.data(), workload_.shape.oc, seed + 101, 1);
-    parameters = {made->weights.data(), made->bias.data()};
+    reference::fill_random(made->bias.data(), workload_.bias_elements(), seed + 101, 1);
+    parameters = {std::span<const float>(made->weights), std::span<const float>(made->bias)};
   }
   if (workload_.epilogue.residual) {
     made->residual = dense(workload_.output());
@@ -213,7 +213,7 @@ const Problem::Data& Problem::data() const {
 }
 
 Parameters Problem::parameters() const {
-  return workload_.has_weights() ? Parameters{data().weights.data(), data().bias.data()}
+  return workload_.has_weights() ? Parameters{std::span<const float>(data().weights), std::span<const float>(data().bias)}
                                  : Parameters{};
 }
 TensorView Problem::source(int index) const {
@@ -463,13 +463,13 @@ void add_elementwise(List& list, const TensorShape& shape) {
   add("lrn, steep", steep);
   for (const Op op : {Op::add, Op::multiply, Op::subtract, Op::divide}) {
     add("of equal shapes", Workload::binary(op, shape, shape));
-    add("by channel", Workload::binary(op, shape, {shape.n, shape.c, 1, 1}));
-    add("by channel, any image", Workload::binary(op, shape, {1, shape.c, 1, 1}));
-    add("by pixel", Workload::binary(op, shape, {shape.n, 1, shape.h, shape.w}));
-    add("by row", Workload::binary(op, shape, {1, shape.c, shape.h, 1}));
-    add("by column", Workload::binary(op, shape, {1, 1, 1, shape.w}));
+    add("by channel", Workload::binary(op, shape, {shape.n(), shape.c(), 1, 1}));
+    add("by channel, any image", Workload::binary(op, shape, {1, shape.c(), 1, 1}));
+    add("by pixel", Workload::binary(op, shape, {shape.n(), 1, shape.h(), shape.w()}));
+    add("by row", Workload::binary(op, shape, {1, shape.c(), shape.h(), 1}));
+    add("by column", Workload::binary(op, shape, {1, 1, 1, shape.w()}));
     add("by one number", Workload::binary(op, shape, {1, 1, 1, 1}));
-    Workload activated = Workload::binary(op, shape, {shape.n, shape.c, 1, 1});
+    Workload activated = Workload::binary(op, shape, {shape.n(), shape.c(), 1, 1});
     activated.epilogue.activation = {ActivationKind::sigmoid};
     add("by channel and activate", activated);
   }
@@ -479,13 +479,13 @@ void add_moves(List& list, const TensorShape& shape) {
   const auto add = [&](std::string axis, const Workload& workload) {
     list.add(std::move(axis), workload);
   };
-  add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c, 16), 1));
-  add("slice, inside", Workload::slice(shape, 1, shape.c - 2, 1));
-  add("slice, every second", Workload::slice(shape, 1, shape.c / 2, 2));
-  add("shuffle", Workload::shuffle(shape, shape.c % 4 == 0 ? 4 : 3));
+  add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c(), 16), 1));
+  add("slice, inside", Workload::slice(shape, 1, shape.c() - 2, 1));
+  add("slice, every second", Workload::slice(shape, 1, shape.c() / 2, 2));
+  add("shuffle", Workload::shuffle(shape, shape.c() % 4 == 0 ? 4 : 3));
   add("pad", Workload::pad(shape, 1, 2, 0, 3));
-  if (shape.c % 4 == 0) add("depth to space", Workload::depth_to_space(shape, 2, 2));
-  if (shape.c % 3 == 0)
+  if (shape.c() % 4 == 0) add("depth to space", Workload::depth_to_space(shape, 2, 2));
+  if (shape.c() % 3 == 0)
     add("depth to space, factors differ", Workload::depth_to_space(shape, 1, 3));
   add("transpose, channels last", Workload::transpose(shape, {0, 2, 3, 1}));
   add("transpose, rows and columns", Workload::transpose(shape, {0, 1, 3, 2}));
@@ -501,17 +501,17 @@ void add_windows(List& list, const TensorShape& shape) {
     add("upsample", Workload::upsample(op, shape, 2, 2));
     add("upsample, factors differ", Workload::upsample(op, shape, 3, 1));
   }
-  ConvShape window{.n = shape.n,
-                   .ic = shape.c,
-                   .ih = shape.h,
-                   .iw = shape.w,
-                   .oc = shape.c,
-                   .kh = shape.h,
-                   .kw = shape.w,
-                   .groups = shape.c};
+  ConvShape window{.n = shape.n(),
+                   .ic = shape.c(),
+                   .ih = shape.h(),
+                   .iw = shape.w(),
+                   .oc = shape.c(),
+                   .kh = shape.h(),
+                   .kw = shape.w(),
+                   .groups = shape.c()};
   for (const Op op : {Op::max_pool, Op::avg_pool_include, Op::avg_pool_exclude}) {
     add("global pooling", Workload::pool(op, window));
-    if (shape.h < 3) continue;
+    if (shape.h() < 3) continue;
     ConvShape sliding = window;
     sliding.kh = sliding.kw = 3;
     sliding.stride_h = sliding.stride_w = 2;

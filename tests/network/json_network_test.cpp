@@ -138,8 +138,8 @@ TEST(JsonNetwork, CeilModeFollowsPyTorch) {
                   R"(, "stride": )" + size(c.stride) + R"(, "padding": )" + size(c.padding) + "}",
               R"("input": {"shape": [1, 1, )" + size(c.in) + "," + size(c.in) + "]}");
     ASSERT_TRUE(network) << network.error().message;
-    EXPECT_EQ(network->operators[0].workload.output().h, c.out) << c.in << " " << c.kernel;
-    EXPECT_EQ(network->tensors[1].shape.w, c.out);
+    EXPECT_EQ(network->operators[0].workload.output().h(), c.out) << c.in << " " << c.kernel;
+    EXPECT_EQ(network->tensors[1].shape.w(), c.out);
   }
 }
 
@@ -206,6 +206,30 @@ TEST(JsonNetwork, TakesSeveralInputsAndOutputs) {
   EXPECT_EQ(network->tensors[network->inputs[1]].name, "y");
   ASSERT_EQ(network->outputs.size(), 2U);
   EXPECT_EQ(network->tensors[network->outputs[1]].name, "a");
+}
+
+TEST(JsonNetwork, DataTypesGoFromInputsToAllThatFollows) {
+  const std::string input = R"("input": {"shape": [1, 3, 32, 32], "type": "bf16"})";
+  const auto network = parse(R"({"name": "c", "op": "conv", "oc": 4, "kernel": 3},
+                                {"name": "r", "op": "relu"})",
+                             input);
+  ASSERT_TRUE(network) << network.error().message;
+  for (const Tensor& tensor : network->tensors) EXPECT_EQ(tensor.type, DataType::bf16);
+  EXPECT_EQ(texts(network)[0], "conv:n1_ic3_ih32_iw32_oc4_kh3_kw3_s1_p0_bf16");
+  EXPECT_NE(network->hash(), parse(R"({"name": "c", "op": "conv", "oc": 4, "kernel": 3},
+                                      {"name": "r", "op": "relu"})")
+                                 ->hash());
+  const auto again = parse_network(to_json(*network), "again");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->hash(), network->hash());
+
+  EXPECT_TRUE(refused(parse(R"({"name": "r", "op": "relu"})",
+                            R"("input": {"shape": [1, 3, 32, 32], "type": "float"})"),
+                      {"'float'", "data type"}));
+  EXPECT_TRUE(refused(parse(R"({"name": "sum", "op": "add", "inputs": ["a", "b"]})",
+                            R"("inputs": [{"name": "a", "shape": [1, 3, 4, 4], "type": "s8"},
+                                          {"name": "b", "shape": [1, 3, 4, 4]}])"),
+                      {"'sum'", "s8 and f32"}));
 }
 
 TEST(JsonNetwork, OverridesTheBatch) {

@@ -771,7 +771,7 @@ TEST(OnnxOperators, ShapesChangeAndElementsStay) {
     const TensorShape& got = computed.network.tensors[computed.network.outputs[0]].shape;
     Dims four = shape;
     four.resize(4, 1);
-    EXPECT_EQ((Dims{got.n, got.c, got.h, got.w}), four);
+    EXPECT_EQ((Dims{got.n(), got.c(), got.h(), got.w()}), four);
   };
   check(unary(7, in, "Reshape", {}, {"to"}).integers("to", {0, -1}), {2, 12});
   check(unary(14, in, "Reshape", {}, {"to"}).integers("to", {4, 3, 2}), {4, 3, 2});
@@ -1075,7 +1075,7 @@ TEST(OnnxConstants, AreComputedWhileReading) {
   const auto network = model.read();
   ASSERT_TRUE(network.ok()) << network.error().message;
   const TensorShape& shape = network->tensors[network->outputs[0]].shape;
-  EXPECT_EQ((Dims{shape.n, shape.c, shape.h, shape.w}), (Dims{2, 12, 1, 1}));
+  EXPECT_EQ((Dims{shape.n(), shape.c(), shape.h(), shape.w()}), (Dims{2, 12, 1, 1}));
   ASSERT_FALSE(network->clean_up.empty());
   EXPECT_NE(network->clean_up[0].find("computed while reading"), std::string::npos);
 }

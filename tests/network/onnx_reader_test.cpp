@@ -47,7 +47,7 @@ TEST(OnnxInputs, OpenDimensionsAreBound) {
   expect_refused(model, {"'other'"}, {{"other", {1, 3, 8, 8}}}, ErrorCode::usage);
   const auto several = model.read({{"x", {1, 3, 8, 10}}}, {}, 5);
   ASSERT_TRUE(several.ok());
-  EXPECT_EQ(shape_of(*several, several->outputs[0]).n, 5);
+  EXPECT_EQ(shape_of(*several, several->outputs[0]).n(), 5);
 }
 
 TEST(OnnxInputs, AnOpenBatchIsOne) {
@@ -55,7 +55,7 @@ TEST(OnnxInputs, AnOpenBatchIsOne) {
   model.input("x", {-1, 3, 4, 4}).node("Relu", {"x"}, {"y"}).output("y");
   const auto network = model.read();
   ASSERT_TRUE(network.ok());
-  EXPECT_EQ(shape_of(*network, network->inputs[0]).n, 1);
+  EXPECT_EQ(shape_of(*network, network->inputs[0]).n(), 1);
 }
 
 TEST(OnnxInputs, SeveralInputsAndOutputs) {

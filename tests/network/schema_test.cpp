@@ -126,6 +126,10 @@ TEST(NetworkSchema, RefusesWhatTheReaderRefusesWithoutKnowingShapes) {
     EXPECT_FALSE(schema.accepts(bad)) << bad.dump();
   }
   EXPECT_TRUE(schema.accepts(with("/operators/0/op", "unknown")));
+  EXPECT_FALSE(schema.accepts(with("/input/type", "float")));
+  for (const DataType type : kDataTypes) {
+    EXPECT_TRUE(schema.accepts(with("/input/type", to_string(type)))) << to_string(type);
+  }
 }
 
 TEST(NetworkFormatPage, NamesEveryOperatorAndAttribute) {

@@ -103,7 +103,7 @@ TEST_P(ShippedNetwork, IsAGraphThatCanBeExecuted) {
     for (const TensorId input : op.inputs) EXPECT_TRUE(known.contains(input)) << op.name;
     for (const TensorId output : op.outputs) {
       EXPECT_TRUE(known.insert(output).second) << op.name;
-      EXPECT_EQ(network->tensors[output].shape.n, 2) << op.name;
+      EXPECT_EQ(network->tensors[output].shape.n(), 2) << op.name;
     }
     if (op.kind != OperatorKind::compute) continue;
     ASSERT_EQ(op.workload.source_count(), static_cast<int>(op.inputs.size())) << op.name;

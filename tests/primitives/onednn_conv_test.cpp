@@ -317,6 +317,17 @@ TEST(OneDnnConvolution, ReasonsSayWhatIsWrong) {
   auto without_weights = gemm->prepare(plain, {}, context);
   ASSERT_FALSE(without_weights.ok());
   EXPECT_NE(without_weights.error().message.find("weights"), std::string::npos);
+
+  Problem problem(plain, Layout::nchw, Layout::nchw);
+  Parameters parameters = problem.parameters();
+  ASSERT_TRUE(gemm->prepare(plain, parameters, context).ok());
+  parameters.bias.count += 1;
+  EXPECT_FALSE(gemm->prepare(plain, parameters, context).ok());
+  parameters = problem.parameters();
+  parameters.weights.type = DataType::bf16;
+  auto other_type = gemm->prepare(plain, parameters, context);
+  ASSERT_FALSE(other_type.ok());
+  EXPECT_NE(other_type.error().message.find("bf16"), std::string::npos);
 }
 
 TEST(OneDnnConvolution, MissingBiasMeansZero) {

@@ -78,7 +78,7 @@ struct Problem {
   }
 
   Parameters parameters() const {
-    return {weights.empty() ? nullptr : weights.data(), bias.empty() ? nullptr : bias.data()};
+    return {std::span<const float>(weights), std::span<const float>(bias)};
   }
   RunArgs args(void* workspace) const {
     return {source_views, destination.view(),
@@ -117,9 +117,9 @@ inline std::string check(const Primitive& primitive, const Workload& workload,
   for (int round = 0; round < 2; ++round) {
     // The second round finds its buffers bound, and NaN in every place that it has to write.
     Buffer fresh(workload.output(), primitive.info().output_layout);
-    std::copy_n(fresh.view().data,
+    std::copy_n(fresh.view().as<float>(),
                 padded_elements(workload.output(), primitive.info().output_layout),
-                problem.destination.view().data);
+                problem.destination.view().as<float>());
     (*kernel)->run(problem.args(workspace.data()));
     const double error = problem.error();
     if (!(error <= bound)) {

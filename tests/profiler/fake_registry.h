@@ -30,9 +30,9 @@ class FakeKernel final : public Kernel {
     if (name_ == "fatal") kill(getpid(), SIGKILL);
     const auto count = args.destination.shape.elements() - (name_ == "incomplete" ? 1 : 0);
     for (std::int64_t i = 0; i < count; ++i) {
-      args.destination.data[i] = activation_(args.sources[0].data[i]);
+      args.destination.as<float>()[i] = activation_(args.sources[0].as<float>()[i]);
     }
-    if (name_ == "wrong") args.destination.data[0] += 0.25F;
+    if (name_ == "wrong") args.destination.as<float>()[0] += 0.25F;
     spend(name_ == "slow" ? 4e6 : name_ == "lagging" ? 4e5 : 2e5);
   }
   std::size_t workspace_bytes() const override { return 0; }
@@ -62,8 +62,8 @@ class FakePrimitive final : public Primitive {
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters&,
-                                          const Context&) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload, const Parameters&,
+                                              const Context&) const override {
     return std::unique_ptr<Kernel>(
         std::make_unique<FakeKernel>(info().name, workload.epilogue.activation));
   }

@@ -41,7 +41,7 @@ TEST(Sampler, NoDuplicatesAllValidAllWithinLimits) {
     std::int64_t elements = workload.output().elements();
     for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
     if (workload.has_weights()) {
-      elements += workload.shape.weight_elements();
+      elements += workload.weight_elements();
       EXPECT_GE(workload.shape.flops(), limits.min_flops) << workload.text();
       EXPECT_LE(workload.shape.flops(), limits.max_flops) << workload.text();
     }

@@ -182,12 +182,13 @@ class QuietPrimitive final : public Primitive {
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload&, const Parameters&,
-                                          const Context&) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload&, const Parameters&,
+                                              const Context&) const override {
     class Quiet final : public Kernel {
       void run(const RunArgs& args) const noexcept override {
         const TensorView& out = args.destination;
-        std::fill_n(out.data, padded_elements(out.shape, out.layout), args.sources[0].data[0]);
+        std::fill_n(out.as<float>(), padded_elements(out.shape, out.layout),
+                    args.sources[0].as<float>()[0]);
       }
       std::size_t workspace_bytes() const override { return 0; }
       std::size_t packed_bytes() const override { return 0; }

@@ -16,10 +16,11 @@ class FakeKernel final : public Kernel {
   FakeKernel(const Workload& workload, const Parameters& parameters, FakeOptions options)
       : workload_(workload), options_(options) {
     if (!workload.has_weights()) return;
-    const float* weights = parameters.weights;
-    weights_.weights.assign(weights, weights + workload.shape.weight_elements());
-    if (parameters.bias != nullptr) {
-      weights_.bias.assign(parameters.bias, parameters.bias + workload.shape.oc);
+    const float* weights = parameters.weights.as<float>();
+    weights_.weights.assign(weights, weights + workload.weight_elements());
+    if (parameters.bias.as<float>() != nullptr) {
+      weights_.bias.assign(parameters.bias.as<float>(),
+                           parameters.bias.as<float>() + workload.shape.oc);
     }
   }
 
@@ -29,8 +30,8 @@ class FakeKernel final : public Kernel {
     reference::run(workload_, weights_.parameters(), args);
     const TensorView& out = args.destination;
     if (options_.overwrites_residual && workload_.epilogue.residual &&
-        args.residual.data != out.data) {
-      out.data[0] = kNaN;  // what must not happen
+        args.residual.as<float>() != out.as<float>()) {
+      out.as<float>()[0] = kNaN;  // what must not happen
     }
     switch (options_.defect) {
       case Defect::none:
@@ -38,16 +39,16 @@ class FakeKernel final : public Kernel {
       case Defect::wrong_value: {
         float largest = 0;
         for (std::int64_t i = 0; i < padded_elements(out.shape, out.layout); ++i) {
-          largest = std::max(largest, std::abs(out.data[i]));
+          largest = std::max(largest, std::abs(out.as<float>()[i]));
         }
-        out.at(0, out.shape.c - 1, out.shape.h - 1, 0) += 1e-3F * largest;
+        out.at(0, out.shape.c() - 1, out.shape.h() - 1, 0) += 1e-3F * largest;
         break;
       }
       case Defect::not_a_number:
-        out.at(0, 0, out.shape.h - 1, 0) = kNaN;
+        out.at(0, 0, out.shape.h() - 1, 0) = kNaN;
         break;
       case Defect::dirty_tail:
-        out.data[padded_elements(out.shape, out.layout) - 1] = 1;
+        out.as<float>()[padded_elements(out.shape, out.layout) - 1] = 1;
         break;
     }
   }
@@ -75,8 +76,9 @@ class FakePrimitive final : public Primitive {
     return FakeKernel(workload, {}, options_).workspace_bytes();
   }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload& workload, const Parameters& parameters,
-                                          const Context&) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context&) const override {
     return std::unique_ptr<Kernel>(std::make_unique<FakeKernel>(workload, parameters, options_));
   }
 

@@ -27,8 +27,8 @@ class FakePrimitive final : public Primitive {
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return workspace; }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return packed; }
-  Result<std::unique_ptr<Kernel>> prepare(const Workload&, const Parameters&,
-                                          const Context&) const override {
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload&, const Parameters&,
+                                              const Context&) const override {
     return make_error(ErrorCode::internal, "a fake computes nothing");
   }
 

@@ -103,7 +103,7 @@ class Enumeration {
       }
     }
     for (const Primitive* p : registry_.primitives()) {
-      if (p->info().op != o.workload.op) continue;
+      if (!p->info().computes(o.workload)) continue;
       state = {p, p->info().input_layout, p->info().output_layout, -1, -1};
       Workload workload = o.workload;
       choose(op + 1, so_far + time(workload, p));
@@ -589,6 +589,22 @@ TEST(Select, UnknownNamesGetASuggestion) {
   EXPECT_NE(typo.error().message.find("'own_nhwc'"), std::string::npos) << typo.error().message;
   EXPECT_FALSE(check_names(registry, {"lib_add_nchw"}).ok());
   EXPECT_TRUE(check_names(registry, {"lib", "own", "own_nchw_nhwc"}).ok());
+}
+
+TEST(Select, RefusesTypesThatNoPrimitiveComputes) {
+  NetworkBuilder b;
+  Network network = b.build({b.conv("c1", b.input())});
+  for (Tensor& tensor : network.tensors) tensor.type = DataType::bf16;
+  for (Operator& op : network.operators) op.workload = op.workload.of_type(DataType::bf16);
+  const FakeRegistry registry = two_layouts();
+  const auto refused = select(network, registry, FakeCosts::random(1), platform());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "operator 'c1' cannot be planned: no primitive computes conv of bf16");
+  Workload mixed = network.operators[0].workload;
+  mixed.output_type = DataType::f32;
+  EXPECT_EQ(lack_of_primitives(registry, mixed), "no primitive computes conv of bf16 to f32");
+  EXPECT_EQ(lack_of_primitives(registry, mixed.of_type(DataType::f32)), "");
 }
 
 TEST(Select, MissingTimesAreNeverInvented) {

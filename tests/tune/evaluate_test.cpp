@@ -77,7 +77,7 @@ Profile profile_of(const Network& network) {
   }
   for (const Workload& workload : workloads) {
     for (const PrimitiveInfo& info : header.primitives) {
-      if (info.op != workload.op) continue;
+      if (!info.computes(workload)) continue;
       Measurement m;
       m.run = header.run;
       m.workload = workload;

@@ -149,7 +149,7 @@ Result<TensorId> Import::image(const Node& node, const Value& value) {
 Result<TensorId> Import::with_channels(const Node& node, const Value& value) {
   CONVOPT_TRY(const Value* source, plain(node.name(), value));
   const TensorShape now = graph_.shape(source->tensor);
-  if (now.n == value.dims[0] && now.c == value.dims[1]) return source->tensor;
+  if (now.n() == value.dims[0] && now.c() == value.dims[1]) return source->tensor;
   return shaped(node.name(), *source, natural_shape(value.dims));
 }
 

@@ -97,11 +97,11 @@ Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const
     tensor = source->tensor;
     const TensorShape wanted = shape_around(x.dims, first, last);
     const TensorShape now = model.graph().shape(tensor);
-    if (now.n != wanted.n || now.c != wanted.c) {
+    if (now.n() != wanted.n() || now.c() != wanted.c()) {
       CONVOPT_TRY(tensor, model.shaped(node.name(), *source, wanted));
     }
   }
-  const auto channels = static_cast<std::size_t>(model.graph().shape(tensor).c);
+  const auto channels = static_cast<std::size_t>(model.graph().shape(tensor).c());
   const auto values = [&](const Constant* constant, float fallback) {
     if (constant == nullptr) return std::vector<float>(channels, fallback);
     if (is_scalar) return std::vector<float>(channels, static_cast<float>(constant->at(0)));
@@ -160,7 +160,7 @@ Result<Value> binary(Import& model, const Node& node, Op op, const Value& left,
     const bool same_tail =
         std::equal(sizes->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*sizes)), sizes->end(),
                    dims->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*dims)));
-    if (dims->size() > 4 && !same_tail && natural_shape(*sizes).w != 1)
+    if (dims->size() > 4 && !same_tail && natural_shape(*sizes).w() != 1)
       return node.unsupported("repeating some of more than four dimensions");
   }
   CONVOPT_TRY(const auto first, model.shaped(node.name(), *a, natural_shape(a_dims)));

@@ -22,7 +22,7 @@ Result<Value> linear(Import& model, const Node& node, const Value& x, WeightsPoi
                 std::move(dims), true);
   }
   const TensorShape rows = shape_around(x.dims, x.dims.size() - 1, x.dims.size());
-  CONVOPT_TRY(const auto tensor, model.shaped(node.name(), x, {rows.n, rows.c, 1, 1}));
+  CONVOPT_TRY(const auto tensor, model.shaped(node.name(), x, {rows.n(), rows.c(), 1, 1}));
   return made(model.graph().add_fully_connected(model.label(node), tensor,
                                                 static_cast<int>(outputs), std::move(weights)),
               std::move(dims));

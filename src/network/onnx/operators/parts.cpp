@@ -55,7 +55,7 @@ Result<WindowAttributes> window_of(const Node& node, std::size_t rank, const Int
 }
 
 Dims dims_of(const TensorShape& shape, std::size_t rank) {
-  const Dims all = {shape.n, shape.c, shape.h, shape.w};
+  const Dims all = {shape.n(), shape.c(), shape.h(), shape.w()};
   return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(rank)};
 }
 

@@ -51,10 +51,10 @@ Result<Value> reduced(Import& model, const Node& node, const Value& x,
   }
   const TensorShape around = shape_around(x.dims, first, last);
   const bool is_natural = first == 1 && last == 2 && rank <= 4;
-  const int pixels = is_natural ? around.h * around.w : around.h;
-  CONVOPT_TRY(const auto tensor, model.shaped(node.name(), x, {1, around.n, around.c, pixels}));
+  const int pixels = is_natural ? around.h() * around.w() : around.h();
+  CONVOPT_TRY(const auto tensor, model.shaped(node.name(), x, {1, around.n(), around.c(), pixels}));
   PoolAttributes attributes;
-  attributes.kernel = {around.c, 1};
+  attributes.kernel = {around.c(), 1};
   return made(model.graph().add_pool(model.label(node), kind, tensor, attributes), std::move(dims));
 }
 

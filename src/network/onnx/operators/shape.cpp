@@ -49,7 +49,7 @@ Result<Value> transposed_tensor(Import& model, const Node& node, const Value& va
     const int groups = sizes[several_images ? 1 : 0];
     const int channels = groups * sizes[several_images ? 2 : 1];
     const TensorShape now = model.graph().shape(x->tensor);
-    const bool fits = now.n == images && now.c == channels;
+    const bool fits = now.n() == images && now.c() == channels;
     CONVOPT_TRY(const auto tensor,
                 fits ? Result<TensorId>(x->tensor)
                      : model.shaped(node.name(), *x, {images, channels, sizes.back(), 1}));
