@@ -15,11 +15,11 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/files.h"
+#include "core/json.h"
 #include "profiler/machine.h"
 #include "profiler/store.h"
 #include "profiler/worker_process.h"
-#include "core/files.h"
-#include "core/json.h"
 
 namespace convopt {
 namespace {
@@ -211,8 +211,9 @@ class Session {
     if (!hello) return hello.error();
     if (hello->contains("error")) {
       const Json& error = (*hello)["error"];
-      return make_error(static_cast<ErrorCode>(error.value("code", 1)),
-                        error.value("message", "the measuring process gave no reason"));
+      return make_error(
+          static_cast<ErrorCode>(error.value("code", static_cast<int>(ErrorCode::internal))),
+          error.value("message", "the measuring process gave no reason"));
     }
     sentinel_ns_ = hello->value("sentinel_ns", 0.0);
     if (!header_.primitives.empty()) return {};

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "profiler/profiler.h"
 #include "core/files.h"
+#include "profiler/profiler.h"
 
 namespace convopt::cli {
 namespace {
@@ -30,6 +30,26 @@ std::string scaled(double value, const std::array<Unit, N>& units) {
 }
 
 }  // namespace
+
+int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::internal:
+      return 1;
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::bad_input:
+      return 3;
+    case ErrorCode::environment:
+      return 4;
+    case ErrorCode::partial:
+      return 5;
+    case ErrorCode::verification_failed:
+      return 6;
+    case ErrorCode::interrupted:
+      return 130;
+  }
+  return 1;
+}
 
 void ContextOptions::add_to(CLI::App& verb) {
   verb.add_option("--isa", isa,

@@ -11,7 +11,10 @@
 
 namespace convopt::cli {
 
-/// What the chosen verb does, run after all options are parsed.
+/// The process's exit code for an error, as README.md lists them.
+int exit_code(ErrorCode code);
+
+/// The chosen verb's work, run after all options are parsed.
 using Action = std::function<Result<void>()>;
 
 /// Options that every verb that computes shares.

@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/text.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/text.h"
 
 namespace {
 
@@ -27,7 +27,7 @@ convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
 
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "convopt: %s\n", error.message.c_str());
-  return static_cast<int>(error.code);
+  return convopt::cli::exit_code(error.code);
 }
 
 int run(int argc, char** argv) {
@@ -55,7 +55,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // The parser's own codes mean nothing to callers; help and version are no errors.
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorCode::usage);
+    return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
   const auto result = action();
   // Whoever reads our output must learn that it is incomplete.
@@ -75,5 +75,5 @@ int main(int argc, char** argv) {
   } catch (...) {
     std::fprintf(stderr, "convopt: internal error\n");
   }
-  return static_cast<int>(convopt::ErrorCode::internal);
+  return convopt::cli::exit_code(convopt::ErrorCode::internal);
 }

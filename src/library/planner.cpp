@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "src/library/guard.h"
 #include "src/library/registries.h"
@@ -10,6 +11,19 @@
 #include "src/select/select.h"
 
 namespace convopt {
+
+namespace {
+
+Result<Platform> platform_for(const PlannerOptions& options) {
+  if (options.model.empty()) return Platform{machine_facts(), options.isa, options.threads};
+  if (options.measure_machine) return cached_platform(options.isa, options.threads);
+  if (auto stored = stored_platform(options.isa, options.threads)) return std::move(*stored);
+  return make_error(ErrorCode::environment,
+                    "this machine's peak and bandwidths are not known, which predictions need: set "
+                    "PlannerOptions::measure_machine, or call `convopt select` once");
+}
+
+}  // namespace
 
 struct Planner::State {
   std::shared_ptr<const Registry> registry;
@@ -25,16 +39,10 @@ Planner::~Planner() = default;
 Result<Planner> Planner::create(const PlannerOptions& options) {
   return guarded([&]() -> Result<Planner> {
     auto state = std::make_unique<State>();
-    auto registry = shared_registry({options.isa, options.threads});
-    if (!registry) return registry.error();
-    state->registry = std::move(*registry);
-    auto platform = cached_platform(options.isa, options.threads);
-    if (!platform) return platform.error();
-    state->platform = std::move(*platform);
-    auto times = Times::load({options.model, options.profile, nullptr}, state->platform,
-                             state->registry->libraries());
-    if (!times) return times.error();
-    state->times = std::move(*times);
+    CONVOPT_TRY(state->platform, platform_for(options));
+    CONVOPT_TRY(state->registry, shared_registry({options.isa, options.threads}));
+    CONVOPT_TRY(state->times, Times::load({options.model, options.profile, nullptr},
+                                          state->platform, state->registry->libraries()));
     return Planner(std::move(state));
   });
 }

@@ -30,10 +30,10 @@ Result<void> check_sizes(const Operator& op, const Weights& given) {
                                                 std::to_string(got) + " " + std::string(what) +
                                                 ", but has " + std::to_string(want));
   };
-  auto fits = check("weights", given.all_weights().size(),
+  auto fits = check("weights", given.weights.values().size(),
                     static_cast<std::size_t>(shape.weight_elements()));
-  if (!fits || given.all_bias().empty()) return fits;
-  return check("bias values", given.all_bias().size(), static_cast<std::size_t>(shape.oc));
+  if (!fits || given.bias.values().empty()) return fits;
+  return check("bias values", given.bias.values().size(), static_cast<std::size_t>(shape.oc));
 }
 
 Error out_of_memory(std::size_t bytes) {
