@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "core/json.h"
+#include "core/text.h"
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
@@ -19,7 +21,7 @@
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
-#include "core/json.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 namespace {
@@ -30,7 +32,8 @@ struct Request {
   ContextOptions context;
   std::vector<std::string> networks, shapes;
   PrimitiveFilter filter;
-  std::string time = "150ms", timing_mode = "warm", output;
+  std::string timing_mode = "warm", output;
+  double time = 0.15;  ///< seconds
   int batch = 0;
   std::uint64_t seed = 1;
   bool all = false, json = false, quiet = false;
@@ -179,12 +182,8 @@ Json to_json(const std::vector<LayerResult>& results, const Context& context,
           {"failed", std::move(failures)}};
 }
 
-std::string number(double value, const char* format) {
-  if (std::isnan(value)) return "-";
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
+/// A dash where there is nothing to compare with.
+std::string ratio_text(double ratio) { return std::isnan(ratio) ? "-" : fixed(ratio, 3); }
 
 /// Per layer the fastest primitive of every family, or all of them.
 std::string to_text(const std::vector<LayerResult>& results, bool all) {
@@ -204,11 +203,11 @@ std::string to_text(const std::vector<LayerResult>& results, bool all) {
       if (!all && std::ranges::find(shown, row.family) != shown.end()) continue;
       shown.push_back(row.family);
       const Measurement& m = row.measurement;
-      table.add_row(
-          {first ? result.layer.name : "", m.primitive, format_time(m.median_ns),
-           number(result.gflops(row), "%.1f"), number(result.percent_of_peak(row), "%.1f %%"),
-           number(result.ratio_to_onednn_best(row), "%.3f"), number(m.max_relative_error, "%.1e"),
-           format_bytes(static_cast<double>(m.packed_bytes)), format_time(m.prepare_ns)});
+      table.add_row({first ? result.layer.name : "", m.primitive, format_time(m.median_ns),
+                     fixed(result.gflops(row), 1), fixed(result.percent_of_peak(row), 1) + " %",
+                     ratio_text(result.ratio_to_onednn_best(row)),
+                     scientific(m.max_relative_error, 1),
+                     format_bytes(static_cast<double>(m.packed_bytes)), format_time(m.prepare_ns)});
       first = false;
     }
   }
@@ -235,16 +234,14 @@ std::string summary(const std::vector<LayerResult>& results) {
   }
   if (count == 0) return "";
   return "\nbest own primitive over oneDNN's best, " + std::to_string(count) +
-         " layers: " + number(std::exp(log_sum / count), "%.3f") + " in the geometric mean, " +
-         number(worst, "%.3f") + " at worst (" + worst_layer + "), above 1 on " +
-         std::to_string(slower) + "\n";
+         " layers: " + fixed(std::exp(log_sum / count), 3) + " in the geometric mean, " +
+         fixed(worst, 3) + " at worst (" + worst_layer + "), above 1 on " + std::to_string(slower) +
+         "\n";
 }
 
 Result<void> bench_action(const Request& request) {
   const auto context = request.context.context();
   if (!context) return context.error();
-  const auto seconds = parse_time("--time", request.time);
-  if (!seconds) return seconds.error();
   const auto layers = gather_layers(request);
   if (!layers) return layers.error();
   const auto registry = Registry::create(*context);
@@ -261,7 +258,7 @@ Result<void> bench_action(const Request& request) {
 
   BenchOptions options;
   options.seed = request.seed;
-  options.max_seconds = *seconds;
+  options.max_seconds = request.time;
   // Winograd beats direct convolution by more than the profiler's factor of 4, and the direct time
   // is what it is compared with. Nothing but reference implementations is that much slower.
   options.censor_factor = 30;
@@ -315,17 +312,15 @@ void add_bench(CLI::App& app, Action& action) {
   request->filter.add_allow(
       *verb, "--family", "Only these families or primitives, beside oneDNN's, e.g. winograd,fft.");
   request->context.add_to(*verb);
-  verb->add_option("--batch", request->batch,
-                   "Images per batch. Default: the network's or shape's own.")
-      ->check(CLI::Range(1, 1024));
-  verb->add_option("--time", request->time, "Timed runs per primitive and layer, at most.")
-      ->capture_default_str();
+  add_batch(*verb, request->batch, "Images per batch. Default: the network's or shape's own.");
+  add_duration(*verb, "--time", request->time,
+               "Longest time for the runs of one primitive on one layer.");
   verb->add_option("--timing-mode", request->timing_mode,
                    "warm: the same data over and over; cold_weights: packed weights come from "
                    "memory, as inside a large network.")
       ->check(CLI::IsMember({"warm", "cold_weights"}))
       ->capture_default_str();
-  verb->add_option("--seed", request->seed, "Seed of data and order. Default: 1.");
+  add_seed(*verb, request->seed, "Seed of data and order.");
   verb->add_flag("--all", request->all, "Shows every primitive, not the fastest of each family.");
   verb->add_option("-o,--output", request->output, "Writes the result to this file.");
   verb->add_flag("--json", request->json, "Writes one JSON document.");

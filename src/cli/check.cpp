@@ -5,10 +5,11 @@
 #include <memory>
 #include <string>
 
+#include "core/json.h"
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/progress.h"
-#include "core/json.h"
+#include "src/cli/values.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
@@ -117,9 +118,7 @@ void add_check(CLI::App& app, Action& action) {
                    "Model to judge as well. Default: this machine's own, if there is one.");
   verb->add_option("--profile", request->profile,
                    "Profile to compare with. Default: this machine's own.");
-  verb->add_option("--points", request->points, "How many points.")
-      ->check(CLI::Range(3, 1000))
-      ->capture_default_str();
+  add_count(*verb, "--points", request->points, "Number of points. Default: 10.", 3, 1000);
   request->context.add_to(*verb);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->add_flag("--quiet", request->quiet, "No progress.");

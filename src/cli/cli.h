@@ -43,9 +43,6 @@ void add_bench(CLI::App& app, Action& action);
 /// Writes to `path`, or to standard output if it is empty or "-".
 Result<void> write_output(const std::string& path, const std::string& content);
 
-/// Seconds of "500ms", "30s", "5m" or "1h", more than none; the error names the option.
-Result<double> parse_time(const std::string& option, const std::string& text);
-
 /// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
 std::string format_time(double ns);
 std::string format_bytes(double bytes);

@@ -10,11 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/files.h"
+#include "core/json.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/files.h"
-#include "core/json.h"
+#include "src/cli/values.h"
 #include "src/tune/curve.h"
 #include "src/tune/recorded_model.h"
 #include "src/tune/transfer.h"
@@ -26,7 +27,8 @@ struct Request {
   std::filesystem::path model;
   std::vector<std::filesystem::path> profiles;
   std::vector<std::filesystem::path> networks;
-  std::string platform, refine;
+  std::string platform;
+  double refine = 0;  ///< seconds
   bool json = false;
   bool curve = false, by_coverage = false;
   int draws = 10;
@@ -370,12 +372,6 @@ Result<void> evaluate_action(const Request& request) {
   if (request.profiles.size() != 1) {
     return make_error(ErrorCode::usage, "a model is judged by one profile");
   }
-  double refine_seconds = 0;
-  if (!request.refine.empty()) {
-    const auto seconds = parse_time("--refine", request.refine);
-    if (!seconds) return seconds.error();
-    refine_seconds = *seconds;
-  }
   auto loaded = load_profile(request.profiles.front());
   if (!loaded) return loaded.error();
   warn(loaded->warnings);
@@ -385,7 +381,7 @@ Result<void> evaluate_action(const Request& request) {
   if (!platform) return platform.error();
   const auto networks = networks_of(request);
   if (!networks) return networks.error();
-  const auto evaluation = evaluate(**model, loaded->profile, *platform, *networks, refine_seconds);
+  const auto evaluation = evaluate(**model, loaded->profile, *platform, *networks, request.refine);
   if (!evaluation) return evaluation.error();
   if (!request.networks.empty() && !evaluation->skipped.empty()) {
     return make_error(ErrorCode::bad_input,
@@ -417,17 +413,18 @@ void add_evaluate(CLI::App& app, Action& action) {
                    "Default: those shipped of which that is true.");
   verb->add_option("--platform", request->platform,
                    "Which platform of the profile. Default: the one with the most times.");
-  CLI::Option* refine = verb->add_option(
-      "--refine", request->refine,
+  CLI::Option* refine = add_duration(
+      *verb, "--refine", request->refine,
       "Also refines the plans for so long, as select --refine would, with the profile's times.");
   CLI::Option* curve = verb->add_flag(
       "--transfer-curve", request->curve,
       "How good are the ways to adapt to a platform that was never seen, by numbers of shapes?");
   curve->excludes(refine);
-  verb->add_option("--draws", request->draws, "Random choices of shapes per number. Default: 10.")
-      ->check(CLI::Range(1, 1000))
+  add_count(*verb, "--draws", request->draws, "Random choices of shapes per number. Default: 10.",
+            1, 1000)
       ->needs(curve);
-  verb->add_option("--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.")
+  add_count(*verb, "--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.", 0,
+            1000000)
       ->delimiter(',')
       ->needs(curve);
   verb->add_flag("--by-coverage", request->by_coverage,
@@ -437,8 +434,7 @@ void add_evaluate(CLI::App& app, Action& action) {
   verb->add_option("--method", request->methods, "Only this way. Repeatable. Default: all.")
       ->needs(curve);
   verb->add_option("--svg", request->svg, "Draws the curves into this file.")->needs(curve);
-  verb->add_option("--seed", request->seed, "Seed of draws, folds and trees. Default: 1.")
-      ->needs(curve);
+  add_seed(*verb, request->seed, "Seed of draws, folds and trees.")->needs(curve);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the tables.");
   verb->callback([&action, request] { action = [request] { return evaluate_action(*request); }; });
 }

@@ -1,11 +1,14 @@
 #include "src/select/explain.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 
-#include "src/cli/planning.h"
-#include "src/cli/table.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "src/cli/planning.h"
+#include "src/cli/table.h"
 
 namespace convopt::cli {
 namespace {
@@ -13,7 +16,7 @@ namespace {
 struct Request {
   PlanningOptions planning;
   std::string layer;
-  bool json = false;
+  bool json = false, all = false;
 };
 
 Result<int> find_operator(const Network& network, const std::string& name) {
@@ -74,8 +77,32 @@ std::string arrow(const Option& option) {
   return from == to ? from : from + " > " + to;
 }
 
+/// Every primitive that is left out, or how many for each reason.
+std::string absent_text(const std::vector<Explanation::Absent>& absent, bool all) {
+  if (absent.empty()) return {};
+  if (all) {
+    Table table({{"not available"}, {"because"}});
+    for (const Explanation::Absent& a : absent) table.add_row({name_of(a.primitive), a.reason});
+    return "\n" + table.text();
+  }
+  std::map<std::string, std::size_t> counts;
+  for (const Explanation::Absent& a : absent) ++counts[a.reason];
+  std::vector<std::pair<std::size_t, std::string>> order;
+  for (const auto& [reason, count] : counts) order.emplace_back(count, reason);
+  std::ranges::stable_sort(order, std::greater(), &std::pair<std::size_t, std::string>::first);
+  constexpr std::size_t kShown = 5;
+  Table table({{"not available", Table::Align::right}, {"because"}});
+  for (std::size_t i = 0; i < std::min(kShown, order.size()); ++i) {
+    table.add_row({std::to_string(order[i].first), order[i].second});
+  }
+  std::size_t others = 0;
+  for (std::size_t i = kShown; i < order.size(); ++i) others += order[i].first;
+  if (others > 0) table.add_row({std::to_string(others), "of other reasons"});
+  return "\n" + table.text() + "--all names them.\n";
+}
+
 std::string text_of(const Planning& planning, int op, const Selection& selection,
-                    const Explanation& explanation) {
+                    const Explanation& explanation, bool all) {
   using Align = Table::Align;
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
@@ -108,12 +135,7 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
   const std::string folded = list_text(network.operators[op].folded);
   if (!folded.empty()) text += "\npart of it in the file: " + folded + "\n";
   for (const std::string& sentence : network.clean_up) text += "reading: " + sentence + "\n";
-  if (explanation.absent.empty()) return text;
-  Table absent({{"not available"}, {"because"}});
-  for (const Explanation::Absent& a : explanation.absent) {
-    absent.add_row({name_of(a.primitive), a.reason});
-  }
-  return text + "\n" + absent.text();
+  return text + absent_text(explanation.absent, all);
 }
 
 Json json_of(const Planning& planning, int op, const Selection& selection,
@@ -165,7 +187,7 @@ Result<void> explain_action(const Request& request) {
       explain(selection->problem, selection->solution, *op, (*planning)->options().time_limit);
   return write_output("", request.json
                               ? json_of(**planning, *op, *selection, explanation).dump(1) + "\n"
-                              : text_of(**planning, *op, *selection, explanation));
+                              : text_of(**planning, *op, *selection, explanation, request.all));
 }
 
 }  // namespace
@@ -176,6 +198,7 @@ void add_explain(CLI::App& app, Action& action) {
       "explain", "Shows what every choice for one layer would cost, and why some are absent.");
   request->planning.add_to(*verb);
   verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
+  verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");
   verb->add_flag("--json", request->json, "Prints one JSON document.");
   verb->callback([&action, request] { action = [request] { return explain_action(*request); }; });
 }

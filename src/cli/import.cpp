@@ -4,6 +4,7 @@
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 
@@ -19,8 +20,7 @@ void add_import(CLI::App& app, Action& action) {
   verb->add_option("model", request->model, "The model, or any network.")->required();
   verb->add_option("-o,--output", request->output, "The file to write. Default: standard output.");
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  verb->add_option("--batch", request->batch, "Batch size. Default: the model's.")
-      ->check(CLI::Range(1, 65536));
+  add_batch(*verb, request->batch, "Images per batch. Default: the model's own.");
   verb->callback([&action, request] {
     action = [request]() -> Result<void> {
       const auto shapes = parse_shapes(request->shapes);

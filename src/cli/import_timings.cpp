@@ -3,10 +3,11 @@
 #include <memory>
 #include <string>
 
+#include "core/files.h"
 #include "profiler/timings.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/files.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 namespace {
@@ -51,8 +52,8 @@ void add_import_timings(CLI::App& app, Action& action) {
                    "Name of the processor. Default: the name of the file.");
   verb->add_option("--isa", request->isa,
                    "Instruction-set level. Default: the highest that a kernel's name speaks of.");
-  verb->add_option("--threads", request->options.threads, "Threads that computed. Default: 1.")
-      ->check(CLI::Range(1, 1024));
+  add_count(*verb, "--threads", request->options.threads, "Threads that computed. Default: 1.", 1,
+            4096);
   verb->add_option("--timing-mode", request->timing_mode, "How it was timed.")
       ->check(CLI::IsMember({"warm", "cold_weights"}))
       ->capture_default_str();

@@ -1,6 +1,6 @@
+#include "core/json.h"
 #include "src/cli/cli.h"
 #include "src/cli/table.h"
-#include "core/json.h"
 
 namespace convopt::cli {
 namespace {

@@ -10,7 +10,7 @@
 
 namespace {
 
-/// A word in the verb's place that is none, with the one that was probably meant.
+/// Refuses a first word that is no verb and suggests the nearest one.
 convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   std::vector<std::string_view> names;
@@ -39,7 +39,9 @@ int run(int argc, char** argv) {
   app.name("convopt");
   app.set_version_flag("--version", "convopt " CONVOPT_VERSION);
   app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return "convopt: " + std::string(error.what()) + "\n";
+  });
 
   cli::Action action;
   for (const auto add :
@@ -58,7 +60,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
   const auto result = action();
-  // Whoever reads our output must learn that it is incomplete.
+  // A reader of the output must learn that it is incomplete.
   if (result.ok() && std::fflush(stdout) != 0) {
     return fail(make_error(ErrorCode::environment, "cannot write to standard output"));
   }

@@ -12,6 +12,7 @@
 #include "profiler/store.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
+#include "src/cli/values.h"
 #include "src/select/workloads.h"
 #include "src/tune/fit.h"
 #include "src/tune/places.h"
@@ -45,8 +46,7 @@ void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("--profile", profile,
                   "Times measured on this machine; they count before predictions. Default: this "
                   "machine's own profile, if there is one.");
-  verb.add_option("--batch", batch, "Batch size. Default: the network's.")
-      ->check(CLI::Range(1, 65536));
+  add_batch(verb, batch, "Images per batch. Default: the network's own.");
   verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
   context.add_to(verb);
   verb.add_option("--allow", select.limits.allow,
@@ -57,29 +57,22 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "None of these primitives or families for convolutions.")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb.add_option("--max-workspace", select.limits.max_workspace,
-                  "Most scratch memory of an operator, e.g. 64MB.")
-      ->transform(CLI::AsSizeValue(false));
+  add_bytes(verb, "--max-workspace", select.limits.max_workspace,
+            "Most scratch memory of an operator, e.g. 64MB.");
   verb.add_option("--max-error", select.limits.max_error,
                   "Largest admissible error of a convolution, relative to its largest result, "
                   "e.g. 1e-5.")
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--time-limit", time_limit,
-                  "Time for proving that no plan is better, e.g. 500ms. Default: 5s.");
+      ->check(positive_number())
+      ->type_name("NUMBER");
+  add_duration(verb, "--time-limit", time_limit,
+               "Time for proving that no plan is better, e.g. 500ms.", /*may_be_zero=*/true);
 }
 
 Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Planning> planning(new Planning);
   planning->options_ = options.select;
-  if (!options.time_limit.empty()) {
-    const auto limit = parse_duration(options.time_limit);
-    if (!limit) {
-      return make_error(ErrorCode::usage,
-                        "--time-limit '" + options.time_limit + "' is not a time like 500ms or 5s");
-    }
-    planning->options_.time_limit = std::chrono::duration<double>(*limit);
-  }
+  planning->options_.time_limit = std::chrono::duration<double>(options.time_limit);
   Result<Context> context = options.context.context();
   if (!context) return context.error();
   const auto shapes = parse_shapes(options.shapes);

@@ -25,7 +25,7 @@ struct PlanningOptions {
   int batch = 0;
   std::vector<std::string> shapes;
   SelectOptions select;
-  std::string time_limit;
+  double time_limit = 5;  ///< seconds
 
   void add_to(CLI::App& verb);
 };

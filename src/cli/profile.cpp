@@ -3,7 +3,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "convopt/network.hpp"
@@ -16,6 +15,7 @@
 #include "src/cli/planning.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
+#include "src/cli/values.h"
 #include "src/select/workloads.h"
 
 namespace convopt::cli {
@@ -25,7 +25,9 @@ constexpr std::size_t kDefaultConfigs = 300;
 
 struct Request {
   ContextOptions context;
-  std::string output, budget, shard, timing_mode = "cold_weights", timeout;
+  std::string output, shard, timing_mode = "cold_weights";
+  double budget = 0;   ///< seconds; 0: none
+  double timeout = 0;  ///< seconds; 0: the profiler's own
   std::vector<std::string> networks, ops;
   PrimitiveFilter filter;
   std::optional<std::size_t> configs;
@@ -135,14 +137,8 @@ Result<void> profile_action(const Request& request) {
                             : TimingMode::cold_weights;
   options.seed = request.seed;
   options.again = request.again;
-  for (const auto& [option, text, seconds] :
-       {std::tuple{"--budget", &request.budget, &options.budget_seconds},
-        std::tuple{"--timeout", &request.timeout, &options.timeout_seconds}}) {
-    if (text->empty()) continue;
-    const auto parsed = parse_time(option, *text);
-    if (!parsed) return parsed.error();
-    *seconds = *parsed;
-  }
+  options.budget_seconds = request.budget;
+  options.timeout_seconds = request.timeout;
   options.output = !request.output.empty()
                        ? std::filesystem::path(request.output)
                        : local_profile_path({machine_facts(), context->isa, context->threads});
@@ -181,23 +177,22 @@ void add_profile(CLI::App& app, Action& action) {
       "profile", "Times primitives on this machine and keeps the results; resumes where it ended.");
   verb->add_option("-o,--output", request->output,
                    "Profile to append to (JSON Lines). Default: this machine's own place.");
-  verb->add_option("--configs", request->configs,
-                   "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
-                   "--network.")
-      ->check(CLI::Range(0, 1000000));
+  add_count(*verb, "--configs", request->configs,
+            "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
+            "--network.",
+            0, 1000000);
   verb->add_option("--network", request->networks,
                    "Times everything that a plan for this network may consist of. Repeatable.");
   verb->add_option("--ops", request->ops, "Only these operations, e.g. conv,convert.")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb->add_option("--budget", request->budget,
-                   "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
+  add_duration(*verb, "--budget", request->budget,
+               "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
   request->context.add_to(*verb);
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  verb->add_option("--batch", request->batch,
-                   "Images per batch. Default: 1 for samples, the file's own for networks.")
-      ->check(CLI::Range(1, 1024));
-  verb->add_option("--seed", request->seed, "Seed of the samples and of the order. Default: 1.");
+  add_batch(*verb, request->batch,
+            "Images per batch. Default: 1 for samples, the file's own for networks.");
+  add_seed(*verb, request->seed, "Seed of the samples and of the order.");
   verb->add_option("--shard", request->shard,
                    "Part i of n of the workloads, e.g. 2/8; `convopt merge` joins them.");
   verb->add_option("--timing-mode", request->timing_mode,
@@ -207,8 +202,8 @@ void add_profile(CLI::App& app, Action& action) {
       ->capture_default_str();
   request->filter.add_allow(*verb, "--allow", "Only these primitives or families.");
   request->filter.add_exclude(*verb, "--exclude", "Not these primitives or families.");
-  verb->add_option("--timeout", request->timeout,
-                   "A primitive that does not come back for so long has hung. Default: 20s.");
+  add_duration(*verb, "--timeout", request->timeout,
+               "Time after which a primitive counts as hung and is ended. Default: 20s.");
   verb->add_flag("--again", request->again, "Times again what the profile already holds.");
   verb->add_flag("--dry-run", request->dry_run, "Says what would be timed and how long it takes.");
   verb->add_flag("--quiet", request->quiet, "No progress and no summary.");

@@ -9,6 +9,7 @@
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
+#include "src/cli/values.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
@@ -90,7 +91,7 @@ void add_train(CLI::App& app, Action& action) {
   verb->add_option("--timing-mode", request->timing_mode,
                    "Only times in this mode; needed if the profiles hold both.")
       ->check(CLI::IsMember({"warm", "cold_weights"}));
-  verb->add_option("--seed", request->seed, "Seed of the folds and of the trees. Default: 1.");
+  add_seed(*verb, request->seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->callback([&action, request] { action = [request] { return train_action(*request); }; });
 }

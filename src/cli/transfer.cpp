@@ -11,6 +11,7 @@
 #include "src/cli/models.h"
 #include "src/cli/planning.h"
 #include "src/cli/progress.h"
+#include "src/cli/values.h"
 #include "src/tune/places.h"
 
 namespace convopt::cli {
@@ -20,7 +21,7 @@ struct Request {
   ContextOptions context;
   std::filesystem::path from, profile, output;
   std::vector<std::filesystem::path> networks;
-  std::string budget = "30s";
+  double budget = 30;  ///< seconds
   std::uint64_t seed = 1;
   bool json = false, quiet = false;
 };
@@ -89,8 +90,6 @@ Result<void> time_contested(const Request& request, const std::filesystem::path&
 Result<void> transfer_action(const Request& request) {
   const auto context = request.context.context();
   if (!context) return context.error();
-  const auto budget = parse_time("--budget", request.budget);
-  if (!budget) return budget.error();
   const auto source =
       TrainedModel::load(request.from.empty() ? default_model_path() : request.from);
   if (!source) return source.error();
@@ -102,7 +101,7 @@ Result<void> transfer_action(const Request& request) {
   TransferRequest what;
   what.context = *context;
   // As much for shapes that stand for all others as for what these networks' plans hang on.
-  what.budget_seconds = request.networks.empty() ? *budget : *budget / 2;
+  what.budget_seconds = request.networks.empty() ? request.budget : request.budget / 2;
   what.seed = request.seed;
   what.profile = request.profile;
   what.stop = &stop_on_signal();
@@ -117,7 +116,7 @@ Result<void> transfer_action(const Request& request) {
   if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
   if (!request.networks.empty()) {
     const auto start = std::chrono::steady_clock::now();
-    if (auto timed = time_contested(request, output, *budget / 2); !timed) return timed;
+    if (auto timed = time_contested(request, output, request.budget / 2); !timed) return timed;
     const std::chrono::duration<double> contested = std::chrono::steady_clock::now() - start;
     const double seconds = outcome->profile_seconds + contested.count();
     what.profile = outcome->profile;
@@ -142,8 +141,7 @@ void add_transfer(CLI::App& app, Action& action) {
   verb->add_option("--from", request->from, "Model to start from. Default: the shipped one.");
   CLI::Option* profile =
       verb->add_option("--profile", request->profile, "Uses these times; profiles nothing.");
-  verb->add_option("--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
-      ->capture_default_str()
+  add_duration(*verb, "--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
       ->excludes(profile);
   verb->add_option("--network", request->networks,
                    "Half of the time goes to what the plan of this network hangs on. Repeatable.")
@@ -152,7 +150,7 @@ void add_transfer(CLI::App& app, Action& action) {
   verb->add_option("-o,--output", request->output,
                    "The model to write (.ubj). Default: this machine's own place.");
   request->context.add_to(*verb);
-  verb->add_option("--seed", request->seed, "Seed of samples, folds and trees. Default: 1.");
+  add_seed(*verb, request->seed, "Seed of samples, folds and trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->add_flag("--quiet", request->quiet, "No progress.");
   verb->callback([&action, request] { action = [request] { return transfer_action(*request); }; });

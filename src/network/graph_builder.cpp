@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "src/network/messages.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

@@ -41,6 +41,12 @@ struct Limits {
   double max_error = 0;  ///< convolutions whose error_bound() is larger are left out; 0: no limit
 };
 
+/// Reason why the limits leave out a primitive for its name or its error; empty if they do not.
+std::string excluded_by(const Limits& limits, const Workload& workload, const PrimitiveInfo& info);
+/// Reason why the limits leave out a primitive for its workspace, if it applies; else empty.
+std::string over_workspace(const Limits& limits, const Workload& workload,
+                           const Primitive& primitive, const Context& context);
+
 /// A primitive for a workload, whether it may be used or not.
 struct Candidate {
   enum class Absence : std::uint8_t { none, inapplicable, limits, no_cost };

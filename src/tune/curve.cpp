@@ -1,4 +1,5 @@
 #include "src/tune/curve.h"
+#include "core/text.h"
 
 #include <algorithm>
 #include <array>
@@ -267,15 +268,9 @@ constexpr std::array kStyles = {
     Style{"scratch", "#d93025", 1.5},          Style{"zero-shot", "#5f6368", 1.5},
     Style{"source-and-field", "#00897b", 1.5}, Style{kAutomatic, "#1a73e8", 3.0}};
 
-std::string number(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "middle",
                     const char* more = "") {
-  return "<text x=\"" + number(x, 1) + "\" y=\"" + number(y, 1) + "\" text-anchor=\"" + anchor +
+  return "<text x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y, 1) + "\" text-anchor=\"" + anchor +
          "\"" + more + ">" + text + "</text>\n";
 }
 
@@ -307,8 +302,8 @@ std::string panel_svg(const Curve& curve, Panel panel, const std::string& title,
   std::string svg =
       text_at(panel.x + panel.width / 2, panel.y - 12, title, "middle", " font-weight=\"bold\"");
   for (const double tick : ticks) {
-    const std::string y = number(panel.at_value(tick), 1);
-    svg += "<line x1=\"" + number(panel.x, 1) + "\" x2=\"" + number(panel.x + panel.width, 1) +
+    const std::string y = fixed(panel.at_value(tick), 1);
+    svg += "<line x1=\"" + fixed(panel.x, 1) + "\" x2=\"" + fixed(panel.x + panel.width, 1) +
            "\" y1=\"" + y + "\" y2=\"" + y + "\" stroke=\"#dadce0\"/>\n";
     svg += text_at(panel.x - 6, panel.at_value(tick) + 4, label(tick), "end");
   }
@@ -320,15 +315,15 @@ std::string panel_svg(const Curve& curve, Panel panel, const std::string& title,
     std::string points, marks;
     for (const CurvePoint& p : curve.points) {
       if (p.method != style.method) continue;
-      const std::string x = number(panel.at_size(p.shapes), 1);
-      const std::string y = number(panel.at_value(of(p)), 1);
+      const std::string x = fixed(panel.at_size(p.shapes), 1);
+      const std::string y = fixed(panel.at_value(of(p)), 1);
       points += (points.empty() ? "" : " ") + x + "," + y;
-      marks += "<circle cx=\"" + x + "\" cy=\"" + y + "\" r=\"" + number(style.width, 1) +
+      marks += "<circle cx=\"" + x + "\" cy=\"" + y + "\" r=\"" + fixed(style.width, 1) +
                "\" fill=\"" + style.colour + "\"/>\n";
     }
     if (points.empty()) return;
     svg += "<polyline points=\"" + points + "\" fill=\"none\" stroke=\"" +
-           std::string(style.colour) + "\" stroke-width=\"" + number(style.width, 1) + "\"" + dash +
+           std::string(style.colour) + "\" stroke-width=\"" + fixed(style.width, 1) + "\"" + dash +
            "/>\n" + marks;
   };
   for (const Style& style : kStyles) line(style, value, "");
@@ -349,8 +344,8 @@ std::string escaped(const std::string& text) {
 std::string curve_svg(std::span<const Curve> curves) {
   constexpr double kWidth = 1020, kRow = 330, kLegend = 40;
   const double height = kRow * double(curves.size()) + kLegend;
-  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth, 0) +
-                    " " + number(height, 0) +
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + fixed(kWidth, 0) +
+                    " " + fixed(height, 0) +
                     "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#202124\">\n"
                     "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   constexpr std::array kErrors = {0.02, 0.05, 0.1, 0.2, 0.5, 1.0};
@@ -374,7 +369,7 @@ std::string curve_svg(std::span<const Curve> curves) {
         curve, {70, top + 70, 370, 200, 0, 1, sizes}, "median relative error",
         [](const CurvePoint& p) { return p.error; },
         [](const CurvePoint& p) { return p.worst_error; }, kErrors,
-        [](double value) { return number(100 * value, 0) + " %"; });
+        [](double value) { return fixed(100 * value, 0) + " %"; });
     const bool networks = curve.networks > 0;
     svg += panel_svg(
         curve, {540, top + 70, 370, 200, 0, 1, sizes},
@@ -383,12 +378,12 @@ std::string curve_svg(std::span<const Curve> curves) {
         [&](const CurvePoint& p) {
           return (networks ? p.worst_draw_network_regret : p.worst_regret) - 1;
         },
-        kRegrets, [](double value) { return number(1 + value, value < 0.01 ? 3 : 2); });
+        kRegrets, [](double value) { return fixed(1 + value, value < 0.01 ? 3 : 2); });
   }
   double x = 40;
   for (const Style& style : kStyles) {
     const double y = kRow * double(curves.size()) + 16;
-    svg += "<rect x=\"" + number(x, 1) + "\" y=\"" + number(y - 8, 1) +
+    svg += "<rect x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y - 8, 1) +
            "\" width=\"14\" height=\"6\" fill=\"" + style.colour + "\"/>\n";
     svg += text_at(x + 20, y, style.method, "start");
     x += 50 + 7.0 * double(std::string_view(style.method).size());

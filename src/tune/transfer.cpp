@@ -1,8 +1,11 @@
 #include "src/tune/transfer.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/sampler.h"
 #include "profiler/store.h"
@@ -14,6 +17,12 @@ namespace {
 
 // More than any budget lets through; the profiler stops when time is up.
 constexpr std::size_t kMostWorkloads = 2000;
+
+bool holds_times(const Profile& profile, const Platform& platform, TimingMode mode) {
+  return std::ranges::any_of(measured_platforms(profile, mode), [&](const Platform& measured) {
+    return measured.id() == platform.id();
+  });
+}
 
 }  // namespace
 
@@ -49,12 +58,18 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
     options.progress = request.progress;
     options.stop = request.stop;
     const auto pool = order_by_coverage(sample_workloads(kMostWorkloads, request.seed));
-    const auto summary = profile(pool, options);
-    if (!summary) return summary.error();
-    outcome.profile_seconds = summary->seconds;
-    outcome.warnings = summary->warnings;
+    CONVOPT_TRY(const ProfileSummary summary, request.measure(pool, options));
+    outcome.profile_seconds = summary.seconds;
+    outcome.warnings = summary.warnings;
   }
   auto loaded = load_profile(outcome.profile);
+  if (request.profile.empty() &&
+      !(loaded && holds_times(loaded->profile, outcome.platform, mode))) {
+    return make_error(ErrorCode::partial,
+                      "no primitive was timed within " + significant(request.budget_seconds, 3) +
+                          " s: the budget is too short for a machine as busy as this one, and the "
+                          "model stays as it was");
+  }
   if (!loaded) return loaded.error();
   outcome.warnings.insert(outcome.warnings.end(), loaded->warnings.begin(), loaded->warnings.end());
   if (!request.profile.empty()) {
