@@ -50,7 +50,8 @@ struct MemoryUse {
 };
 
 struct PlanBaselines {
-  double onednn_default_ms = 0;  ///< 0: the baseline is impossible here
+  double library_default_ms = 0;  ///< 0: the baseline is impossible here
+  std::string library;            ///< whose default that is, such as `onednn`
   double best_single_primitive_ms = 0;
   std::string best_single_primitive;
   double greedy_ms = 0;

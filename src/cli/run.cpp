@@ -53,6 +53,7 @@ struct Contestant {
 using Tensors = std::vector<std::vector<float>>;
 
 bool is_baseline(std::string_view name) {
+  name = baseline_name(name);
   return name == kDefaultName || name == kSingleName || name == kGreedyName;
 }
 
@@ -425,7 +426,7 @@ void add_run(CLI::App& app, Action& action) {
                    "select` does with these options.");
   verb->add_option("--compare", request->compare,
                    "More plans for the same network, timed in turns with the first: files, or "
-                   "onednn_default, best_single_primitive, greedy.");
+                   "library_default, best_single_primitive, greedy.");
   add_duration(*verb, "--time", request->time,
                "Time for running, e.g. 500ms or 10s, all plans together.");
   add_count(*verb, "--repeat", request->repeats, "Number of timed runs of each plan, not a time.",

@@ -102,7 +102,7 @@ std::string baselines_text(const Plan& plan) {
                          : std::vector<std::string>{name, "unknown"});
   };
   const PlanBaselines& b = plan.baselines;
-  add("oneDNN's default everywhere", b.onednn_default_ms);
+  add("default of the library" + (b.library.empty() ? "" : ", " + b.library), b.library_default_ms);
   add(b.best_single_primitive.empty() ? "best single primitive"
                                       : "best single primitive, " + b.best_single_primitive,
       b.best_single_primitive_ms);
@@ -182,10 +182,10 @@ void add_select(CLI::App& app, Action& action) {
   add_bytes(*verb, "--max-memory", request->max_memory,
             "Most memory for packed weights, tensors and workspace when the plan is executed, e.g. "
             "100MB: the fastest plan that needs no more.");
-  CLI::Option* confirms = verb->add_flag(
-      "--confirm", request->confirms,
-      "Runs the plan, oneDNN's default and the best single primitive on this machine, and takes "
-      "the fastest.");
+  CLI::Option* confirms = verb->add_flag("--confirm", request->confirms,
+                                         "Runs the plan, the library's default and the best single "
+                                         "primitive on this machine, and takes "
+                                         "the fastest.");
   add_duration(*verb, "--confirm-time", request->confirm_time, "Time for these runs, all together.")
       ->needs(confirms);
   verb->add_option("--export-problem", request->export_file,

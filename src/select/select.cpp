@@ -135,7 +135,8 @@ Result<Selection> select(const Network& network, const Registry& registry, const
     return baseline ? baseline->ns / 1e6 : 0.0;
   };
   PlanBaselines& baselines = selection.plan.baselines;
-  baselines.onednn_default_ms = ms(selection.baselines.library_default);
+  baselines.library_default_ms = ms(selection.baselines.library_default);
+  baselines.library = selection.baselines.library;
   baselines.best_single_primitive_ms = ms(selection.baselines.best_single);
   baselines.best_single_primitive = selection.baselines.best_single_primitive;
   baselines.greedy_ms = ms(selection.baselines.greedy);

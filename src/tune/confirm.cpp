@@ -9,8 +9,13 @@
 
 namespace convopt {
 
+std::string_view baseline_name(std::string_view name) {
+  return name == "onednn_default" ? kDefaultName : name;
+}
+
 const Solution* baseline(const Selection& selection, std::string_view name) {
   const Baselines& all = selection.baselines;
+  name = baseline_name(name);
   const std::optional<Solution>* found = name == kDefaultName  ? &all.library_default
                                          : name == kSingleName ? &all.best_single
                                          : name == kGreedyName ? &all.greedy

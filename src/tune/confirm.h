@@ -10,11 +10,13 @@
 
 namespace convopt {
 
-/// What run and select call the baselines.
-inline constexpr std::string_view kDefaultName = "onednn_default";
+/// Names of the baselines on the command line.
+inline constexpr std::string_view kDefaultName = "library_default";
 inline constexpr std::string_view kSingleName = "best_single_primitive";
 inline constexpr std::string_view kGreedyName = "greedy";
 
+/// The name as this version writes it: `onednn_default` was that of the library's default.
+std::string_view baseline_name(std::string_view name);
 /// The solution of the baseline of that name; null if it is impossible, or there is no such name.
 const Solution* baseline(const Selection& selection, std::string_view name);
 

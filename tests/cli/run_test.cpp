@@ -103,16 +103,17 @@ TEST_F(RunVerb, ConfirmedPlansWereRunBeforeTheyAreWritten) {
   EXPECT_NE(err().find("measured: plan takes"), std::string::npos) << err();
   EXPECT_EQ(run("--plan " + file("confirmed.json") + " --verify"), 0) << err();
   const json plan = json::parse(text("confirmed.json"), nullptr, false);
-  EXPECT_FALSE(plan["baselines"]["onednn_default_ms"].is_null());
+  EXPECT_FALSE(plan["baselines"]["library_default_ms"].is_null());
   EXPECT_EQ(call(select + "--confirm --confirm-time soon"), 2);
   EXPECT_EQ(call(select + "--confirm-time 1s"), 2);
 }
 
 TEST_F(RunVerb, SelectsWhereNoPlanIsGiven) {
   ASSERT_EQ(run("--threads 1 --profile " + file("p.jsonl") +
-                " --compare onednn_default best_single_primitive greedy"),
+                " --compare library_default onednn_default best_single_primitive greedy"),
             0)
       << err();
+  EXPECT_NE(out().find("library_default"), std::string::npos) << out();
   EXPECT_NE(out().find("onednn_default"), std::string::npos) << out();
 }
 
