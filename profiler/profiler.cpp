@@ -94,9 +94,9 @@ double expected_seconds(const Workload& workload, const Platform& platform) {
   return kPrepareAndCheck + 2 * run + std::min(kLongest, kRuns * run + 1e-3);
 }
 
-class Session {
+class ProfilingRun {
  public:
-  Session(const std::vector<Workload>& workloads, const ProfileOptions& options)
+  ProfilingRun(const std::vector<Workload>& workloads, const ProfileOptions& options)
       : options_(options), workloads_(take_turns(workloads)) {
     summary_.workloads_total = workloads_.size();
   }
@@ -456,14 +456,14 @@ Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options) {
   // An output that cannot be written to is better known before anything is measured.
   if (auto writable = ProfileWriter::open(options.output); !writable) return writable.error();
-  Session session(workloads, options);
+  ProfilingRun session(workloads, options);
   if (auto opened = session.open(); !opened) return opened.error();
   return session.run();
 }
 
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
                                          const ProfileOptions& options) {
-  Session session(workloads, options);
+  ProfilingRun session(workloads, options);
   if (auto opened = session.open(); !opened) return opened.error();
   return session.estimate();
 }

@@ -12,6 +12,7 @@
 #include "convopt/network.hpp"
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
@@ -92,11 +93,10 @@ Result<std::vector<Layer>> gather_layers(const Request& request) {
     if (!known) layers.push_back({std::move(name), shape});
   };
   for (const std::string& path : request.networks) {
-    auto network = load_network(path, request.batch);
-    if (!network) return network.error();
-    for (const Operator& op : network->operators) {
+    CONVOPT_TRY(auto network, load_network(path, request.batch));
+    for (const Operator& op : network.operators) {
       if (op.kind != OperatorKind::compute || op.workload.op != Op::conv) continue;
-      add(network->name + "/" + op.name, op.workload.shape);
+      add(network.name + "/" + op.name, op.workload.shape);
     }
   }
   for (const std::string& text : request.shapes) {
@@ -254,17 +254,14 @@ std::string summary(const std::vector<LayerResult>& results, const Libraries& li
 }
 
 Result<void> bench_action(const Request& request) {
-  const auto context = request.context.context();
-  if (!context) return context.error();
-  const auto layers = gather_layers(request);
-  if (!layers) return layers.error();
-  const auto registry = Registry::create(*context);
-  if (!registry) return registry.error();
-  if (auto known = request.filter.check(**registry); !known) return known.error();
+  CONVOPT_TRY(const auto context, request.context.context());
+  CONVOPT_TRY(const auto layers, gather_layers(request));
+  CONVOPT_TRY(const auto registry, Registry::create(context));
+  CONVOPT_CHECK(request.filter.check(*registry));
   // Libraries are always timed, since the others are compared with them.
-  const Libraries& libraries = (*registry)->libraries();
+  const Libraries& libraries = registry->libraries();
   std::vector<const Primitive*> primitives;
-  for (const Primitive* primitive : (*registry)->primitives()) {
+  for (const Primitive* primitive : registry->primitives()) {
     const PrimitiveInfo& info = primitive->info();
     if (info.op == Op::conv && (libraries.contains(info.family) || request.filter(info))) {
       primitives.push_back(primitive);
@@ -280,15 +277,15 @@ Result<void> bench_action(const Request& request) {
   options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
                             ? TimingMode::warm
                             : TimingMode::cold_weights;
-  bind_threads(context->threads);
-  Bench bench(*context, options);
+  bind_threads(context.threads);
+  Bench bench(context, options);
   std::vector<LayerResult> results;
   bool failed = false;
-  double peak = measured_peak_gflops(context->isa, context->threads);
-  for (const Layer& layer : *layers) {
+  double peak = measured_peak_gflops(context.isa, context.threads);
+  for (const Layer& layer : layers) {
     if (stop_on_signal()) break;
     results.push_back(time_layer(bench, layer, primitives));
-    const double next = measured_peak_gflops(context->isa, context->threads);
+    const double next = measured_peak_gflops(context.isa, context.threads);
     results.back().peak_gflops = (peak + next) / 2;
     peak = next;
     for (const Measurement& m : results.back().failures) {
@@ -296,21 +293,21 @@ Result<void> bench_action(const Request& request) {
       warn(layer.name + ", " + m.primitive + ": " + m.reason);
     }
     if (!request.quiet && isatty(STDERR_FILENO) != 0) {
-      std::fprintf(stderr, "%zu of %zu layers\r", results.size(), layers->size());
+      std::fprintf(stderr, "%zu of %zu layers\r", results.size(), layers.size());
     }
   }
   std::string text;
   if (request.json) {
-    text = to_json(results, libraries, *context, request).dump(1) + "\n";
+    text = to_json(results, libraries, context, request).dump(1) + "\n";
   } else {
     text = to_text(results, libraries, request.all);
     for (const auto& [library, version] : libraries) text += summary(results, libraries, library);
   }
-  if (auto written = write_output(request.output, text); !written) return written.error();
-  if (results.size() < layers->size()) {
+  CONVOPT_CHECK(write_output(request.output, text));
+  if (results.size() < layers.size()) {
     return make_error(ErrorCode::interrupted, "interrupted after " +
                                                   std::to_string(results.size()) + " of " +
-                                                  std::to_string(layers->size()) + " layers");
+                                                  std::to_string(layers.size()) + " layers");
   }
   if (failed) {
     return make_error(ErrorCode::verification_failed,
@@ -327,9 +324,10 @@ void add_bench(CLI::App& app, Action& action) {
       "bench",
       "Times primitives on convolution layers beside the libraries' and checks their results.");
   verb->add_option("--network", request->networks,
-                   "The distinct convolutions of this network. Repeatable.");
-  verb->add_option("--shape", request->shapes,
-                   "A convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1. Repeatable.");
+                   "Times the distinct convolutions of this network. Repeatable.");
+  verb->add_option(
+      "--shape", request->shapes,
+      "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1. Repeatable.");
   request->filter.add_allow(
       *verb, "--family",
       "Only these families or primitives, beside the libraries', e.g. winograd,fft.");
@@ -343,10 +341,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"warm", "cold_weights"}))
       ->capture_default_str();
   add_seed(*verb, request->seed, "Seed of data and order.");
-  verb->add_flag("--all", request->all, "Shows every primitive, not the fastest of each family.");
+  verb->add_flag("--all", request->all,
+                 "Shows every primitive, not only the fastest of each family.");
   verb->add_option("-o,--output", request->output, "Writes the result to this file.");
   verb->add_flag("--json", request->json, "Writes one JSON document.");
-  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return bench_action(*request); }; });
 }
 

@@ -1,4 +1,4 @@
-// What did the user ask? One file per verb; the only room that prints or exits.
+// The command line: one file per verb. The only room that prints or exits.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -17,7 +17,7 @@ int exit_code(ErrorCode code);
 /// The chosen verb's work, run after all options are parsed.
 using Action = std::function<Result<void>()>;
 
-/// Options that every verb that computes shares.
+/// Options that all computing verbs share.
 struct ContextOptions {
   std::string isa;  ///< empty: default_isa()
   int threads = 0;  ///< 0: default_threads()
@@ -25,7 +25,7 @@ struct ContextOptions {
   Result<Context> context() const;
 };
 
-// Each adds its verb to `app` and sets `action` when that verb is the one called.
+// Each function adds its verb to `app` and sets `action` when that verb is the one called.
 void add_list(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);

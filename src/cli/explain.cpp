@@ -7,6 +7,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 
@@ -66,7 +67,7 @@ std::string source_of(const Cost& cost) {
   }
 }
 
-/// With a sign, in the unit of `format_time`.
+/// A signed time, in the unit of `format_time`.
 std::string difference(double ns) {
   if (std::abs(ns) < 0.5) return "0";
   return (ns < 0 ? "-" : "+") + format_time(std::abs(ns));
@@ -177,17 +178,14 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
 }
 
 Result<void> explain_action(const Request& request) {
-  const auto planning = Planning::load(request.planning);
-  if (!planning) return planning.error();
-  const auto op = find_operator((*planning)->network(), request.layer);
-  if (!op) return op.error();
-  const auto selection = (*planning)->select();
-  if (!selection) return selection.error();
+  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
+  CONVOPT_TRY(const auto op, find_operator(planning->network(), request.layer));
+  CONVOPT_TRY(const auto selection, planning->select());
   const Explanation explanation =
-      explain(selection->problem, selection->solution, *op, (*planning)->options().time_limit);
+      explain(selection.problem, selection.solution, op, planning->options().time_limit);
   return write_output("", request.json
-                              ? json_of(**planning, *op, *selection, explanation).dump(1) + "\n"
-                              : text_of(**planning, *op, *selection, explanation, request.all));
+                              ? json_of(*planning, op, selection, explanation).dump(1) + "\n"
+                              : text_of(*planning, op, selection, explanation, request.all));
 }
 
 }  // namespace
@@ -195,7 +193,8 @@ Result<void> explain_action(const Request& request) {
 void add_explain(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "explain", "Shows what every choice for one layer would cost, and why some are absent.");
+      "explain",
+      "Shows the cost of every choice for one layer, and why other primitives are not available.");
   request->planning.add_to(*verb);
   verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
   verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "convopt/network.hpp"
+#include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
@@ -23,13 +24,11 @@ void add_import(CLI::App& app, Action& action) {
   add_batch(*verb, request->batch, "Images per batch. Default: the model's own.");
   verb->callback([&action, request] {
     action = [request]() -> Result<void> {
-      const auto shapes = parse_shapes(request->shapes);
-      if (!shapes) return shapes.error();
-      const auto network = load_network(request->model, request->batch, *shapes);
-      if (!network) return network.error();
-      warn(network->warnings);
-      for (const std::string& sentence : network->clean_up) note(sentence);
-      return write_output(request->output, to_json(*network));
+      CONVOPT_TRY(const auto shapes, parse_shapes(request->shapes));
+      CONVOPT_TRY(const auto network, load_network(request->model, request->batch, shapes));
+      warn(network.warnings);
+      for (const std::string& sentence : network.clean_up) note(sentence);
+      return write_output(request->output, to_json(network));
     };
   });
 }

@@ -41,7 +41,7 @@ struct Request {
   bool verify = false, layers = false, json = false;
 };
 
-/// A plan ready to run.
+/// A plan that is ready to run.
 struct Contestant {
   std::string label;
   Plan plan;
@@ -57,7 +57,7 @@ bool is_baseline(std::string_view name) {
   return name == kDefaultName || name == kSingleName || name == kGreedyName;
 }
 
-/// The plans to run, and what they run with.
+/// The plans to run, with their network and registry.
 struct Setup {
   std::unique_ptr<Planning> planning;  ///< only where plans are made here
   Network loaded_network;
@@ -114,7 +114,7 @@ Result<Setup> set_up(const Request& request) {
   if (!request.plan.empty()) {
     CONVOPT_TRY(given, load_plan(request.plan));
     CONVOPT_CHECK(check_threads(request, *given));
-    // Where the options leave it open, the plan decides.
+    // The plan decides what the options leave open.
     if (options.context.isa.empty()) options.context.isa = to_string(given->platform.isa);
     if (options.context.threads == 0) options.context.threads = given->platform.threads;
   }
@@ -422,7 +422,7 @@ void add_run(CLI::App& app, Action& action) {
                                       "on this machine.");
   request->planning.add_to(*verb);
   verb->add_option("--plan", request->plan,
-                   "Plan file, as `convopt select -o` writes it. Default: selects as `convopt "
+                   "Plan file, as `convopt select -o` writes it. Default: makes a plan as `convopt "
                    "select` does with these options.");
   verb->add_option("--compare", request->compare,
                    "More plans for the same network, timed in turns with the first: files, or "
@@ -435,14 +435,15 @@ void add_run(CLI::App& app, Action& action) {
             "Most memory for packed weights, tensors and workspace, e.g. 100MB: the plan is "
             "selected to fit; a given plan that needs more is refused.");
   verb->add_flag("--verify", request->verify,
-                 "Compare every tensor that the plan makes with a reference computation in double "
+                 "Compares every tensor that the plan makes with a reference computation in double "
                  "precision; exit code 6 if one differs by more than its bound.");
-  verb->add_flag("--layers", request->layers, "Show predicted and measured time of every layer.");
+  verb->add_flag("--layers", request->layers, "Shows predicted and measured time of every layer.");
   verb->add_option("--input", request->inputs,
                    "Input as float32 .npy file, once per input. Default: random.");
-  verb->add_option("--output", request->outputs, "Write the output to this .npy file.");
+  verb->add_option("--output", request->outputs,
+                   "Writes the output to this .npy file, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
-  verb->add_flag("--json", request->json, "One JSON document, schema convopt.run/1.");
+  verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/text.h"
+#include "core/try.h"
 #include "profiler/affinity.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
@@ -115,53 +116,49 @@ std::string plan_text(const Plan& plan) {
          conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
 }
 
-/// Runs what the plan is compared with, says what was seen, and keeps the fastest.
+/// Runs the plan and its baselines, reports their times, and keeps the fastest.
 Result<void> confirm_here(const Request& request, const Planning& planning, Selection& selection) {
   TimingOptions timing;
   timing.time = std::chrono::duration<double>(request.confirm_time);
   bind_threads(planning.platform().threads);
   const NetworkWeights weights(planning.network(), 1);
-  const auto confirmed =
-      confirm(selection, planning.platform(), weights, timing, request.max_memory);
-  if (!confirmed) return confirmed.error();
-  for (const Confirmation::Contestant& contestant : confirmed->contestants) {
+  CONVOPT_TRY(const auto confirmed,
+              confirm(selection, planning.platform(), weights, timing, request.max_memory));
+  for (const Confirmation::Contestant& contestant : confirmed.contestants) {
     note("measured: " + contestant.name + " takes " + format_time(contestant.times.median_ns()) +
          " (median), " + format_time(contestant.times.min_ns()) + " (min)");
   }
-  if (confirmed->winner != 0) {
-    note(confirmed->contestants[confirmed->winner].name +
+  if (confirmed.winner != 0) {
+    note(confirmed.contestants[confirmed.winner].name +
          " is faster here than the plan, so it is the plan now");
   }
   return {};
 }
 
 Result<void> select_action(const Request& request) {
-  const auto planning = Planning::load(request.planning);
-  if (!planning) return planning.error();
+  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
   if (request.refine > 0) {
-    const auto refined = (*planning)->refine(request.refine);
-    if (!refined) return refined.error();
-    note("timed " + std::to_string(refined->timed) + " of " + std::to_string(refined->asked) +
-         " primitives that the plan hangs on; " +
-         (refined->settled ? "no other could make it faster, as far as predictions can be trusted"
-                           : "more time would settle more of them"));
+    CONVOPT_TRY(const auto refined, planning->refine(request.refine));
+    note("timed " + std::to_string(refined.timed) + " of " + std::to_string(refined.asked) +
+         " primitives that could change the plan; " +
+         (refined.settled ? "no other could make it faster, within the intervals of the predictions"
+                          : "more time would measure more of them"));
   }
-  auto selection = (*planning)->select(request.max_memory);
-  if (!selection) return selection.error();
+  CONVOPT_TRY(auto selection, planning->select(request.max_memory));
   if (request.confirms) {
-    if (auto ran = confirm_here(request, **planning, *selection); !ran) return ran;
+    CONVOPT_CHECK(confirm_here(request, *planning, selection));
   }
   if (!request.export_file.empty()) {
-    const std::string problem = export_problem(selection->problem, selection->solution);
-    if (auto written = write_output(request.export_file, problem); !written) return written;
+    const std::string problem = export_problem(selection.problem, selection.solution);
+    CONVOPT_CHECK(write_output(request.export_file, problem));
   }
-  const std::string json = to_json(selection->plan);
+  const std::string json = to_json(selection.plan);
   if (!request.output.empty()) {
-    if (auto written = write_output(request.output, json); !written) return written;
+    CONVOPT_CHECK(write_output(request.output, json));
   }
   // Standard output holds one document.
   if (request.output == "-" || request.export_file == "-") return {};
-  return write_output("", request.json ? json : plan_text(selection->plan));
+  return write_output("", request.json ? json : plan_text(selection.plan));
 }
 
 }  // namespace

@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "core/try.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/values.h"
-#include "src/tune/places.h"
+#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 namespace {
@@ -42,10 +43,9 @@ void print(const TrainedModel& model, const std::filesystem::path& output) {
 Result<void> train_action(const Request& request) {
   std::vector<Profile> profiles;
   for (const auto& path : request.profiles) {
-    auto loaded = load_profile(path);
-    if (!loaded) return loaded.error();
-    warn(loaded->warnings);
-    profiles.push_back(std::move(loaded->profile));
+    CONVOPT_TRY(auto loaded, load_profile(path));
+    warn(loaded.warnings);
+    profiles.push_back(std::move(loaded.profile));
   }
   TrainOptions options;
   options.seed = request.seed;
@@ -55,27 +55,25 @@ Result<void> train_action(const Request& request) {
                               ? TimingMode::warm
                               : TimingMode::cold_weights;
   }
-  const auto data = make_dataset(profiles, options.timing_mode);
-  if (!data) return data.error();
+  CONVOPT_TRY(const auto data, make_dataset(profiles, options.timing_mode));
   std::filesystem::path output = request.output;
   if (output.empty()) {
-    const auto info = describe(*data, request.seed);
+    const auto info = describe(data, request.seed);
     for (const std::string& platform : info.platforms) {
       if (platform == info.platforms.front()) continue;
       return make_error(ErrorCode::usage,
                         "the profiles are of several platforms; name the model with -o");
     }
-    output = local_model_path(data->platforms.front());
+    output = local_model_path(data.platforms.front());
   }
-  if (data->skipped > 0) {
-    warn(std::to_string(data->skipped) +
+  if (data.skipped > 0) {
+    warn(std::to_string(data.skipped) +
          " records are left out: without a usable time or a described primitive");
   }
-  const auto model = train(*data, options);
-  if (!model) return model.error();
-  if (auto saved = (*model)->save(output); !saved) return saved;
-  if (request.json) return write_output("", to_json(**model, output).dump(2) + "\n");
-  print(**model, output);
+  CONVOPT_TRY(const auto model, train(data, options));
+  CONVOPT_CHECK(model->save(output));
+  if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
+  print(*model, output);
   return {};
 }
 
@@ -87,9 +85,9 @@ void add_train(CLI::App& app, Action& action) {
   verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
       ->required();
   verb->add_option("-o,--output", request->output,
-                   "The model to write (.ubj). Default: the profiled platform's own place.");
+                   "The model to write (.ubj). Default: the profiled platform's own model.");
   verb->add_option("--timing-mode", request->timing_mode,
-                   "Only times in this mode; needed if the profiles hold both.")
+                   "Uses only times in this mode; needed if the profiles hold both.")
       ->check(CLI::IsMember({"warm", "cold_weights"}));
   add_seed(*verb, request->seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");

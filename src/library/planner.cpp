@@ -52,7 +52,7 @@ const Platform& Planner::platform() const { return state_->platform; }
 
 Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
   return guarded([&]() -> Result<std::vector<Choice>> {
-    if (auto valid = Workload::parse(workload.text()); !valid) return valid.error();
+    CONVOPT_CHECK(Workload::parse(workload.text()));
     std::vector<Query> queries;
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {
@@ -61,11 +61,10 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
       applicable.push_back(primitive);
       queries.push_back({&workload, &primitive->info()});
     }
-    const auto costs = state_->times->costs().costs(queries);
-    if (!costs) return costs.error();
+    CONVOPT_TRY(const auto costs, state_->times->costs().costs(queries));
     std::vector<Choice> choices;
     for (std::size_t i = 0; i < applicable.size(); ++i) {
-      const Cost& cost = (*costs)[i];
+      const Cost& cost = costs[i];
       if (!cost.usable()) continue;
       choices.push_back({applicable[i], cost.estimate, cost.source == Cost::Source::measured});
     }
@@ -80,9 +79,8 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
 
 Result<Plan> Planner::plan(const Network& network) const {
   return guarded([&]() -> Result<Plan> {
-    auto selection = select(network, registry(), state_->times->costs(), platform());
-    if (!selection) return selection.error();
-    Plan plan = std::move(selection->plan);
+    CONVOPT_TRY(auto selection, select(network, registry(), state_->times->costs(), platform()));
+    Plan plan = std::move(selection.plan);
     if (const PerformanceModel* model = state_->times->model()) {
       plan.model = model->info().id;
       plan.seed = model->info().seed;

@@ -157,7 +157,7 @@ class Builder {
       }
       for (const Primitive* primitive : primitives) {
         if (!problem_.candidates[candidate(ways[0].workload, primitive)].present()) continue;
-        // Of the chains only the longest that the primitive can compute.
+        // Only the longest chain that the primitive can compute.
         for (std::size_t way = ways.size() - 1; way > 0; --way) {
           if (problem_.candidates[candidate(ways[way].workload, primitive)].present()) break;
         }
@@ -272,7 +272,7 @@ class Builder {
   }
 
   /// One sentence with the reason that the user can do most about: a limit that keeps out what
-  /// would do, else a cost that nobody knows, else that nothing applies.
+  /// would do, else an unknown cost, else that nothing applies.
   Error nothing_left(int op) const {
     const int id = problem_.ways[op][0].workload;
     const Workload& workload = problem_.workloads[id];
@@ -399,8 +399,8 @@ Result<Problem> build_problem(const Network& network, const Registry& registry,
 ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
   const std::vector<Operator>& operators = problem.network->operators;
   ProblemGraph result;
-  // What the operators' remaining options offer to and ask of each tensor, as bits: a state that
-  // nobody offers or that converts to what nobody asks for is no loss.
+  // Layouts that the operators' remaining options produce and read of each tensor, as bits: a state
+  // that is never produced, or converts to a layout that is never read, can be dropped.
   std::vector<unsigned> offered(problem.tensors.size(), 0), asked(problem.tensors.size(), 0);
   const auto bit = [](Layout layout) { return 1U << static_cast<int>(layout); };
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
@@ -472,7 +472,7 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter) {
   ProblemGraph formulated = to_graph(problem, filter);
-  const pbqp::Solution solved = pbqp::solve(std::move(formulated.graph), time_limit);
+  const pbqp::GraphSolution solved = pbqp::solve(std::move(formulated.graph), time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,
                       "no plan exists for network '" + problem.network->name +

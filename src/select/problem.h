@@ -32,8 +32,8 @@
 
 namespace convopt {
 
-/// What a plan may consist of. Names are of primitives or families, and concern convolutions only:
-/// other operators take whatever is fastest.
+/// Limits of the primitives in a plan. Names are of primitives or families, and concern
+/// convolutions only: other operators take whatever is fastest.
 struct Limits {
   std::vector<std::string> allow = {};  ///< empty: all
   std::vector<std::string> exclude = {};
@@ -71,7 +71,7 @@ struct Option {
   bool in_place = false;      ///< a concatenation whose parts are already where it wants them
   bool placed = false;        ///< absorbed: its chain's result is such a part
 
-  /// What it asks of its input's tensor.
+  /// Value of `pending` that it requires of its input's tensor.
   int pending_at(int input_index) const { return input_index == absorbed_through ? pending_in : 0; }
 };
 
@@ -145,7 +145,7 @@ struct Solution {
   int branches = 0;
 };
 
-/// Which options of an operator may be taken. The default leaves out those that only baselines may
+/// Filter of an operator's options. The default leaves out those that only baselines may
 /// use.
 using OptionFilter = std::function<bool(int op, const Option& option)>;
 

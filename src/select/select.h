@@ -1,4 +1,4 @@
-// Which primitive for each operator? The plan, and what it is compared with.
+// Selection of a primitive for each operator: the plan and its baselines.
 #pragma once
 
 #include <chrono>

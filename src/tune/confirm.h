@@ -1,4 +1,4 @@
-// Which plan is really the fastest here? Predictions are checked by running what they compare.
+// Confirmation of a plan: runs it and its baselines, and keeps the fastest.
 #pragma once
 
 #include <string>
@@ -30,8 +30,8 @@ struct Confirmation {
 };
 
 /// Executes the plan, the library's default and the best single primitive in turns, on random
-/// inputs. Another than the plan wins only if both its median and its minimum are lower: what lies
-/// within the noise is no reason to give up what was chosen. Plans that need more memory than
+/// inputs. A baseline wins only if both its median and its minimum are lower than the plan's: a
+/// difference within the noise is no reason to give up the plan. Plans that need more memory than
 /// `max_bytes` do not take part. The selection becomes that of the winner.
 Result<Confirmation> confirm(Selection& selection, const Platform& platform,
                              const WeightSource& weights, const TimingOptions& options,

@@ -1,5 +1,5 @@
-// The primitives of a profile, as its header lists them: what applies is what was timed. With it a
-// network's plans can be judged on a machine other than the one that was measured.
+// Primitives of a profile, as its headers list them; a primitive applies where it was timed. With
+// this registry, plans can be evaluated on a machine other than the one that was measured.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ namespace convopt {
 
 class RecordedRegistry final : public Registry {
  public:
-  /// Of the runs on this platform; the latest header that lists a primitive counts.
+  /// Takes the runs on this platform; the latest header that lists a primitive counts.
   RecordedRegistry(const Profile& profile, const Platform& platform);
 
   const Context& context() const override { return context_; }

@@ -9,13 +9,13 @@
 #include "profiler/machine.h"
 #include "profiler/sampler.h"
 #include "profiler/store.h"
-#include "src/tune/coverage.h"
 #include "src/tune/evaluate.h"
+#include "src/tune/sample_selection.h"
 
 namespace convopt {
 namespace {
 
-// More than any budget lets through; the profiler stops when time is up.
+// More than fit into any budget; the profiler stops when time is up.
 constexpr std::size_t kMostWorkloads = 2000;
 
 bool holds_times(const Profile& profile, const Platform& platform, TimingMode mode) {
@@ -45,9 +45,7 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
   outcome.profile = request.profile;
   const TimingMode mode = source.info().timing_mode;
   if (request.profile.empty()) {
-    auto here = cached_platform(request.context.isa, request.context.threads);
-    if (!here) return here.error();
-    outcome.platform = std::move(*here);
+    CONVOPT_TRY(outcome.platform, cached_platform(request.context.isa, request.context.threads));
     outcome.profile = local_profile_path(outcome.platform);
     ProfileOptions options;
     options.context = request.context;
@@ -57,7 +55,7 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
     options.output = outcome.profile;
     options.progress = request.progress;
     options.stop = request.stop;
-    const auto pool = order_by_coverage(sample_workloads(kMostWorkloads, request.seed));
+    const auto pool = order_by_representativeness(sample_workloads(kMostWorkloads, request.seed));
     CONVOPT_TRY(const ProfileSummary summary, request.measure(pool, options));
     outcome.profile_seconds = summary.seconds;
     outcome.warnings = summary.warnings;

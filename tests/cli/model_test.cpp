@@ -183,7 +183,7 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   expect_error("evaluate --transfer-curve " + model_, 2, "needs a profile");
   expect_error("evaluate --transfer-curve " + profile_, 2, "leaves nothing to learn from");
   expect_error("evaluate --transfer-curve --method magic " + model_ + " " + profile_, 2,
-               "a way to adapt that does not exist");
+               "a method that does not exist");
   ASSERT_EQ(
       run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
       << shell_->err();
@@ -211,7 +211,7 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   ASSERT_EQ(run("profile --threads 1 --quiet --configs 12 --ops convert --allow layout -o " + more),
             0)
       << shell_->err();
-  ASSERT_EQ(run("evaluate --transfer-curve --by-coverage --draws 2 --shapes 0,3 --json " + model_ +
+  ASSERT_EQ(run("evaluate --transfer-curve --select-samples --draws 2 --shapes 0,3 --json " + model_ +
                 " " + profile_ + " " + more + " --network " + network_),
             0)
       << shell_->err();

@@ -10,7 +10,7 @@
 #include "profiler/machine.h"
 #include "profiler/store.h"
 #include "src/tune/check.h"
-#include "src/tune/places.h"
+#include "src/tune/model_paths.h"
 #include "tests/model/synthetic.h"
 
 namespace convopt {
@@ -106,14 +106,14 @@ std::vector<CheckPoint> points(const std::vector<double>& ratios) {
 }
 
 TEST(Check, ToldApartByHowTimesChange) {
-  EXPECT_EQ(judge(points({1.01, 0.98, 1.03, 0.99, 1.0}), {}).verdict, Verdict::holds);
+  EXPECT_EQ(compare_times(points({1.01, 0.98, 1.03, 0.99, 1.0}), {}).verdict, Verdict::holds);
   // One disturbed point is no news.
-  EXPECT_EQ(judge(points({1.01, 0.98, 3.0, 0.99, 1.0}), {}).verdict, Verdict::holds);
-  const Check slower = judge(points({1.52, 1.5, 1.47, 1.5, 1.49}), {});
+  EXPECT_EQ(compare_times(points({1.01, 0.98, 3.0, 0.99, 1.0}), {}).verdict, Verdict::holds);
+  const Check slower = compare_times(points({1.52, 1.5, 1.47, 1.5, 1.49}), {});
   EXPECT_EQ(slower.verdict, Verdict::shifted);
   EXPECT_NEAR(slower.median_ratio, 1.5, 1e-9);
   EXPECT_NEAR(slower.model_mdrae, 1 - 1 / 1.5, 1e-9);
-  EXPECT_EQ(judge(points({0.5, 1.0, 2.0, 1.4, 0.7}), {}).verdict, Verdict::changed);
+  EXPECT_EQ(compare_times(points({0.5, 1.0, 2.0, 1.4, 0.7}), {}).verdict, Verdict::changed);
 }
 
 TEST(Check, TakesTheFastestOfConvolutionsOfAllSizes) {
