@@ -80,10 +80,12 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   CONVOPT_TRY(planning->network_, load_network(options.network, options.batch, shapes));
   warn(planning->network_.warnings);
   CONVOPT_TRY(planning->registry_, Registry::create(context));
-  if (!stored_platform(context.isa, context.threads)) {
+  if (auto stored = stored_platform(context.isa, context.threads)) {
+    planning->platform_ = std::move(*stored);
+  } else {
     note("measuring this machine's peak and bandwidths, once, for about a second");
+    CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
   }
-  CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
   planning->find_model_and_profile(options);
   CONVOPT_CHECK(planning->load_times());
   warn(planning->times_->warnings());

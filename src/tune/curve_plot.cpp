@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <string_view>
 #include <vector>
 
 #include "core/text.h"
@@ -14,15 +13,22 @@ namespace {
 
 // A colour for each important method; the automatic choice has the thickest line.
 struct Style {
-  const char* method;
+  std::string method;
   const char* colour;
   double width;
 };
-constexpr std::array kStyles = {
-    Style{"factor", "#9aa0a6", 1.5},           Style{"factor-per-primitive", "#e37400", 1.5},
-    Style{"law-scratch", "#188038", 1.5},      Style{"law", "#9334e6", 1.5},
-    Style{"scratch", "#d93025", 1.5},          Style{"zero-shot", "#5f6368", 1.5},
-    Style{"source-and-field", "#00897b", 1.5}, Style{kAutomatic, "#1a73e8", 3.0}};
+
+std::vector<Style> styles() {
+  const auto name = [](TransferMethod method) { return std::string(to_string(method)); };
+  return {{name(TransferMethod::factor), "#9aa0a6", 1.5},
+          {name(TransferMethod::factor_per_primitive), "#e37400", 1.5},
+          {name(TransferMethod::law_scratch), "#188038", 1.5},
+          {name(TransferMethod::law), "#9334e6", 1.5},
+          {name(TransferMethod::scratch), "#d93025", 1.5},
+          {name(TransferMethod::zero_shot), "#5f6368", 1.5},
+          {name(TransferMethod::source_field), "#00897b", 1.5},
+          {kAutomatic, "#1a73e8", 3.0}};
+}
 
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "middle",
                     const char* more = "") {
@@ -82,7 +88,7 @@ std::string panel_svg(const Curve& curve, Panel panel, const std::string& title,
            std::string(style.colour) + "\" stroke-width=\"" + fixed(style.width, 1) + "\"" + dash +
            "/>\n" + marks;
   };
-  for (const Style& style : kStyles) line(style, value, "");
+  for (const Style& style : styles()) line(style, value, "");
   line({kAutomatic, "#1a73e8", 1.0}, worst, " stroke-dasharray=\"4 3\"");
   return svg;
 }
@@ -137,12 +143,12 @@ std::string curve_svg(std::span<const Curve> curves) {
         kRegrets, [](double value) { return fixed(1 + value, value < 0.01 ? 3 : 2); });
   }
   double x = 40;
-  for (const Style& style : kStyles) {
+  for (const Style& style : styles()) {
     const double y = kRow * double(curves.size()) + 16;
     svg += "<rect x=\"" + fixed(x, 1) + "\" y=\"" + fixed(y - 8, 1) +
            "\" width=\"14\" height=\"6\" fill=\"" + style.colour + "\"/>\n";
     svg += text_at(x + 20, y, style.method, "start");
-    x += 50 + 7.0 * double(std::string_view(style.method).size());
+    x += 50 + 7.0 * double(style.method.size());
   }
   return svg + "</svg>\n";
 }

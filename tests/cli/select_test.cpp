@@ -179,7 +179,7 @@ TEST_F(SelectVerb, NumbersSizesAndTimesAreReadTheSameWayEverywhere) {
            std::string("bench --threads 4000 --shape n1_ic8_ih8_iw8_oc8_kh1_kw1_s1_p0"),
            std::string("transfer --threads 4000"),
            std::string("profile --threads 4000"),
-           select + "--threads 4000",
+           "select " + net() + " --threads 4000 --model " + file("model.ubj"),
        }) {
     EXPECT_EQ(run(arguments), 2) << arguments << "\n" << err();
     EXPECT_NE(err().find("--"), std::string::npos) << err();

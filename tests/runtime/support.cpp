@@ -17,9 +17,9 @@ class FakeKernel final : public Kernel {
       : workload_(workload), options_(options) {
     if (!workload.has_weights()) return;
     const float* weights = parameters.weights;
-    weights_.weights.assign(weights, weights + workload.shape.weight_elements());
+    weights_.weights = std::vector<float>(weights, weights + workload.shape.weight_elements());
     if (parameters.bias != nullptr) {
-      weights_.bias.assign(parameters.bias, parameters.bias + workload.shape.oc);
+      weights_.bias = std::vector<float>(parameters.bias, parameters.bias + workload.shape.oc);
     }
   }
 
@@ -53,7 +53,7 @@ class FakeKernel final : public Kernel {
   }
   std::size_t workspace_bytes() const override { return kWorkspaceFloats * sizeof(float); }
   std::size_t packed_bytes() const override {
-    return (weights_.weights.size() + weights_.bias.size()) * sizeof(float);
+    return (weights_.weights.values().size() + weights_.bias.values().size()) * sizeof(float);
   }
 
  private:
@@ -102,18 +102,10 @@ FakeRegistry::FakeRegistry(std::map<std::string, FakeOptions> special) {
         info.output_layout = output;
         const FakeOptions options = special[info.name];
         info.traits.overwrites_residual = options.overwrites_residual;
-        owned_.push_back(std::make_unique<FakePrimitive>(std::move(info), options));
-        listed_.push_back(owned_.back().get());
+        keep(std::make_unique<FakePrimitive>(std::move(info), options));
       }
     }
   }
-}
-
-FakeRegistry::~FakeRegistry() = default;
-
-const Primitive* FakeRegistry::find(std::string_view name) const {
-  const auto found = std::ranges::find(listed_, name, &Primitive::name);
-  return found == listed_.end() ? nullptr : *found;
 }
 
 Network network_of(const std::string& shape, const std::string& operators,
