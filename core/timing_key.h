@@ -20,10 +20,10 @@ struct TimingKey {
 template <>
 struct std::hash<convopt::TimingKey> {
   std::size_t operator()(const convopt::TimingKey& key) const noexcept {
-    const std::hash<std::string> hash;
-    std::size_t result = hash(key.workload);
+    const std::hash<std::string> of_text;
+    std::size_t result = of_text(key.workload);
     for (const std::string* part : {&key.primitive, &key.revision}) {
-      result = result * 0x9E3779B97F4A7C15ULL + hash(*part);
+      result = result * 0x9E3779B97F4A7C15ULL + of_text(*part);
     }
     return result;
   }

@@ -31,7 +31,8 @@ struct Request {
   ContextOptions context;
   std::vector<std::string> networks, shapes;
   PrimitiveFilter filter;
-  std::string timing_mode = "warm", output;
+  std::string output;
+  TimingMode timing_mode = TimingMode::warm;
   double time = 0.15;  ///< seconds
   int batch = 0;
   std::uint64_t seed = 1;
@@ -179,7 +180,7 @@ Json to_json(const std::vector<LayerResult>& results, const Libraries& libraries
           {"platform", Platform{machine_facts(), context.isa, context.threads}.id()},
           {"isa", to_string(context.isa)},
           {"threads", context.threads},
-          {"timing_mode", request.timing_mode},
+          {"timing_mode", to_string(request.timing_mode)},
           {"seed", request.seed},
           {"peak_gflops", median(std::move(peaks))},
           {"rows", std::move(rows)},
@@ -274,9 +275,7 @@ Result<void> bench_action(const Request& request) {
   // Winograd beats direct convolution by more than the profiler's factor of 4, and the direct time
   // is what it is compared with. Nothing but reference implementations is that much slower.
   options.censor_factor = 30;
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
+  options.timing_mode = request.timing_mode;
   bind_threads(context.threads);
   Bench bench(context, options);
   std::vector<LayerResult> results;
@@ -335,11 +334,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_batch(*verb, request->batch, "Images per batch. Default: the network's or shape's own.");
   add_duration(*verb, "--time", request->time,
                "Longest time for the runs of one primitive on one layer.");
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "warm: the same data over and over; cold_weights: packed weights come from "
-                   "memory, as inside a large network.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
+  add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "warm.");
   add_seed(*verb, request->seed, "Seed of data and order.");
   verb->add_flag("--all", request->all,
                  "Shows every primitive, not only the fastest of each family.");

@@ -16,7 +16,7 @@ namespace {
 struct Request {
   std::filesystem::path table, output;
   TimingsOptions options;
-  std::string isa, timing_mode = "warm";
+  std::string isa;
 };
 
 Result<void> import_action(const Request& request) {
@@ -29,9 +29,6 @@ Result<void> import_action(const Request& request) {
                                               "and neon");
     }
   }
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
   CONVOPT_TRY(const auto imported, import_timings(request.table, options));
   warn(imported.warnings);
   return write_output(request.output.string(), profile_text(imported.profile));
@@ -54,9 +51,7 @@ void add_import_timings(CLI::App& app, Action& action) {
                    "Instruction-set level. Default: the highest level in a kernel's name.");
   add_count(*verb, "--threads", request->options.threads,
             "Threads of the timed kernels. Default: 1.", 1, 4096);
-  verb->add_option("--timing-mode", request->timing_mode, "Timing mode of the table.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
+  add_timing_mode(*verb, request->options.timing_mode, "Timing mode of the table. Default: warm.");
   verb->callback([&action, request] { action = [request] { return import_action(*request); }; });
 }
 

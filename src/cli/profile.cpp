@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "core/text.h"
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
@@ -26,7 +27,8 @@ constexpr std::size_t kDefaultConfigs = 300;
 
 struct Request {
   ContextOptions context;
-  std::string output, shard, timing_mode = "cold_weights";
+  std::string output, shard;
+  TimingMode timing_mode = TimingMode::cold_weights;
   double budget = 0;   ///< seconds; 0: none
   double timeout = 0;  ///< seconds; 0: the profiler's own
   std::vector<std::string> networks, ops;
@@ -55,14 +57,14 @@ Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
 Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
                                          const std::string& text) {
   if (text.empty()) return workloads;
-  std::size_t index = 0, count = 0;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%zu/%zu%c", &index, &count, &rest) != 2 || index < 1 ||
-      index > count) {
-    return usage("--shard '" + text + "' is not like 2/8");
+  const auto parts = split(text, '/');
+  const auto index = parse_number<std::size_t>(parts.front());
+  const auto count = parse_number<std::size_t>(parts.back());
+  if (parts.size() != 2 || !index || !count || *index < 1 || *index > *count) {
+    return usage("--shard " + in_quotes(text) + " is not like 2/8");
   }
   std::vector<Workload> shard;
-  for (std::size_t i = index - 1; i < workloads.size(); i += count) shard.push_back(workloads[i]);
+  for (std::size_t i = *index - 1; i < workloads.size(); i += *count) shard.push_back(workloads[i]);
   return shard;
 }
 
@@ -127,9 +129,7 @@ Result<void> profile_action(const Request& request) {
 
   ProfileOptions options;
   options.context = context;
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
+  options.timing_mode = request.timing_mode;
   options.seed = request.seed;
   options.again = request.again;
   options.budget_seconds = request.budget;
@@ -191,11 +191,7 @@ void add_profile(CLI::App& app, Action& action) {
   verb->add_option(
       "--shard", request->shard,
       "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "warm: the same data over and over; cold_weights: packed weights come from "
-                   "memory, as inside a large network.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
+  add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "cold_weights.");
   request->filter.add_allow(*verb, "--allow", "Times only these primitives or families.");
   request->filter.add_exclude(*verb, "--exclude", "Times none of these primitives or families.");
   add_duration(*verb, "--timeout", request->timeout,

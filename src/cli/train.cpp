@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ namespace {
 struct Request {
   std::vector<std::filesystem::path> profiles;
   std::filesystem::path output;
-  std::string timing_mode;
+  std::optional<TimingMode> timing_mode;
   std::uint64_t seed = 1;
   bool json = false;
 };
@@ -50,11 +51,7 @@ Result<void> train_action(const Request& request) {
   TrainOptions options;
   options.seed = request.seed;
   options.threads = default_threads();
-  if (!request.timing_mode.empty()) {
-    options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                              ? TimingMode::warm
-                              : TimingMode::cold_weights;
-  }
+  options.timing_mode = request.timing_mode;
   CONVOPT_TRY(const auto data, make_dataset(profiles, options.timing_mode));
   std::filesystem::path output = request.output;
   if (output.empty()) {
@@ -86,9 +83,8 @@ void add_train(CLI::App& app, Action& action) {
       ->required();
   verb->add_option("-o,--output", request->output,
                    "The model to write (.ubj). Default: the profiled platform's own model.");
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "Uses only times in this mode; needed if the profiles hold both.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}));
+  add_timing_mode(*verb, request->timing_mode,
+                  "Uses only times in this mode; needed if the profiles hold both.");
   add_seed(*verb, request->seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->callback([&action, request] { action = [request] { return train_action(*request); }; });

@@ -7,6 +7,8 @@
 #include <limits>
 #include <string>
 
+#include "convopt/measurement.hpp"
+
 namespace convopt::cli {
 
 /// Replaces the text by a canonical whole number from `low` to `high`.
@@ -36,6 +38,24 @@ inline CLI::Option* add_seed(CLI::App& verb, std::uint64_t& seed, const std::str
 inline CLI::Option* add_batch(CLI::App& verb, int& batch, const std::string& help) {
   return add_count(verb, "--batch", batch, help, 1, 65536);
 }
+
+/// `Mode` is a TimingMode, which holds the default, or an optional one.
+template <class Mode>
+CLI::Option* add_timing_mode(CLI::App& verb, Mode& mode, const std::string& help) {
+  return verb
+      .add_option_function<std::string>(
+          "--timing-mode",
+          [&mode](const std::string& name) {
+            mode =
+                name == to_string(TimingMode::warm) ? TimingMode::warm : TimingMode::cold_weights;
+          },
+          help)
+      ->check(CLI::IsMember({"warm", "cold_weights"}));
+}
+/// Help for verbs that measure; the default follows.
+inline constexpr const char* kTimingModeHelp =
+    "warm: the same data over and over; cold_weights: packed weights come from memory, as inside a "
+    "large network. Default: ";
 
 inline CLI::Option* add_bytes(CLI::App& verb, const std::string& name, std::size_t& bytes,
                               const std::string& help) {
