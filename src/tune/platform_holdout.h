@@ -2,6 +2,7 @@
 // not seen?
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
