@@ -22,8 +22,8 @@ std::vector<Tensor> tensors_of(const Network& network, const std::vector<TensorI
 
 /// Pointers with the sizes that the network says, as the executor wants them. `spans` has room.
 template <class Value>
-Result<void> bind(std::span<Value* const> pointers, const std::vector<Tensor>& tensors,
-                  const char* what, std::vector<std::span<Value>>& spans) {
+Result<void> bind_tensors(std::span<Value* const> pointers, const std::vector<Tensor>& tensors,
+                          const char* what, std::vector<std::span<Value>>& spans) {
   if (pointers.size() != tensors.size()) {
     return make_error(ErrorCode::usage, "the network has " + counted(tensors.size(), what) + ", " +
                                             counted(pointers.size(), "pointer") + " given");
@@ -77,8 +77,8 @@ MemoryUse Session::memory() const { return state_->executor->memory(); }
 Result<void> Session::run(std::span<const float* const> inputs, std::span<float* const> outputs) {
   return guarded([&]() -> Result<void> {
     State& state = *state_;
-    CONVOPT_CHECK(bind<const float>(inputs, state.inputs, "input", state.sources));
-    CONVOPT_CHECK(bind<float>(outputs, state.outputs, "output", state.destinations));
+    CONVOPT_CHECK(bind_tensors<const float>(inputs, state.inputs, "input", state.sources));
+    CONVOPT_CHECK(bind_tensors<float>(outputs, state.outputs, "output", state.destinations));
     return state.executor->run(state.sources, state.destinations);
   });
 }
