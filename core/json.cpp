@@ -1,9 +1,11 @@
 #include "core/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "core/json_reader.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {
@@ -305,6 +307,13 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
+    const bool binary = !is_utf8(text) || std::ranges::any_of(text, [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r';
+    });
+    if (binary) {
+      return make_error(ErrorCode::bad_input,
+                        std::string(what) + ": not valid JSON: it holds binary data, not text");
+    }
     // "[json.exception.parse_error.101] parse error at line 3, column 7: ...": the part behind the
     // tag.
     std::string message = error.what();

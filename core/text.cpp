@@ -1,6 +1,8 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 
@@ -22,12 +24,81 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+struct LeadingNumber {
+  double value = 0;
+  std::string_view rest;
+};
+
+std::optional<LeadingNumber> leading_number(std::string_view text) {
+  double value = 0;
+  const char* const last = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), last, value);
+  if (error != std::errc() || !std::isfinite(value)) return std::nullopt;
+  return LeadingNumber{value, {rest, static_cast<std::size_t>(last - rest)}};
+}
+
+std::string formatted(const char* format, int digits, double value) {
+  char text[352];  // the largest double has 309 digits before the point
+  std::snprintf(text, sizeof text, format, digits, value);
+  return text;
+}
+
 }  // namespace
 
+std::optional<std::size_t> parse_bytes(std::string_view text) {
+  const auto number = leading_number(text);
+  if (!number) return std::nullopt;
+  std::string unit;
+  for (const char c : number->rest) {
+    if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  constexpr std::string_view kPrefixes = "bkmgt";
+  const std::size_t power = unit.empty() ? 0 : kPrefixes.find(unit.front());
+  if (power == std::string_view::npos) return std::nullopt;
+  const std::string_view suffix = std::string_view(unit).substr(unit.empty() ? 0 : 1);
+  if (!suffix.empty() && (power == 0 || (suffix != "b" && suffix != "ib" && suffix != "i"))) {
+    return std::nullopt;
+  }
+  const double bytes = std::ldexp(number->value, static_cast<int>(10 * power));
+  constexpr double kMost = 1ULL << 62U;
+  if (!(bytes >= 0) || bytes > kMost) return std::nullopt;
+  return static_cast<std::size_t>(bytes);
+}
+
+std::optional<double> parse_duration(std::string_view text) {
+  const auto number = leading_number(text);
+  if (!number || number->value < 0) return std::nullopt;
+  const double value = number->value;
+  const std::string_view unit = number->rest;
+  if (unit.empty() || unit == "s") return value;
+  if (unit == "ms") return value / 1000;
+  if (unit == "m" || unit == "min") return value * 60;
+  if (unit == "h") return value * 3600;
+  return std::nullopt;
+}
+
+std::string fixed(double value, int decimals) { return formatted("%.*f", decimals, value); }
+std::string significant(double value, int digits) { return formatted("%.*g", digits, value); }
+std::string scientific(double value, int decimals) { return formatted("%.*e", decimals, value); }
+
 std::string mebibytes(std::size_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return text;
+  return fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
+}
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
+std::string in_quotes(std::string_view text, std::size_t longest) {
+  std::size_t length = std::min(text.size(), longest);
+  // A cut must not fall between the bytes of one UTF-8 character.
+  while (length < text.size() && length > 0 && (text[length] & 0xC0) == 0x80) --length;
+  std::string result = "'";
+  for (const char c : text.substr(0, length)) {
+    const auto byte = static_cast<unsigned char>(c);
+    result += byte < 0x20 || byte == 0x7F ? '?' : c;
+  }
+  return result + (length < text.size() ? "...'" : "'");
 }
 
 bool is_utf8(std::string_view text) {

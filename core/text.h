@@ -29,8 +29,24 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
   }
 }
 
+/// Bytes of "4096", "64MB" or "1.5 GiB"; units are powers of 1024, their case does not matter.
+std::optional<std::size_t> parse_bytes(std::string_view text);
+/// Seconds of "90", "60s", "5m", "1h" or "250ms"; nothing for other text and negative times.
+std::optional<double> parse_duration(std::string_view text);
+
+/// "1.50"
+std::string fixed(double value, int decimals);
+/// "1.5", "2e-06"
+std::string significant(double value, int digits);
+/// "1.5e-06"
+std::string scientific(double value, int decimals);
 /// "1.5 MiB"
 std::string mebibytes(std::size_t bytes);
+/// "1 input", "2 inputs"
+std::string counted(std::size_t count, std::string_view noun);
+/// The text in single quotes, fit for a message about a file that may hold anything: control
+/// characters are replaced, and text longer than `longest` bytes is cut.
+std::string in_quotes(std::string_view text, std::size_t longest = 80);
 
 /// Whether JSON can hold the text as it is.
 bool is_utf8(std::string_view text);

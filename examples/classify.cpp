@@ -4,7 +4,7 @@
 //
 // The plan comes from `convopt select NETWORK -o PLAN`. An ONNX model brings its weights; the
 // network files that convopt ships hold none, so these are random, from the same seed as those of
-// `convopt run`. A program with weights of its own lends them by name with convopt::GivenWeights.
+// `convopt run`. A program with weights of its own gives them by name to convopt::GivenWeights.
 #include <algorithm>
 #include <convopt/convopt.hpp>
 #include <cstdio>
@@ -16,7 +16,7 @@ namespace {
 
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "classify: %s\n", error.message.c_str());
-  return static_cast<int>(error.code);
+  return 1;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ namespace {
 
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "planned_convolution: %s\n", error.message.c_str());
-  return static_cast<int>(error.code);
+  return 1;
 }
 
 }  // namespace
@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
 
   convopt::PlannerOptions options;
   options.threads = 1;
+  options.measure_machine = true;  // a model predicts from this machine's peak and bandwidths
   const std::string_view times = argv[1];
   (times.ends_with(".ubj") ? options.model : options.profile) = times;
   const auto planner = convopt::Planner::create(options);

@@ -23,6 +23,11 @@ class Provider {
   virtual const Libraries& libraries() const = 0;
 };
 
+/// convopt's own primitives and those of the providers. The default for a workload is that of the
+/// first provider that has one.
+std::unique_ptr<Registry> make_registry(const Context& context,
+                                        std::vector<std::unique_ptr<Provider>> providers);
+
 /// oneDNN at this ISA level; the level is capped before the library's first use, once per process.
 Result<std::unique_ptr<Provider>> make_onednn_provider(const Context& context);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "convopt/primitive.hpp"
+#include "core/try.h"
 #include "primitives/own.h"
 #include "primitives/provider.h"
 
@@ -14,10 +15,13 @@ namespace {
 
 class ListAndProviders final : public Registry {
  public:
-  ListAndProviders(const Context& context, std::unique_ptr<Provider> provider)
-      : context_(context), provider_(std::move(provider)), libraries_(provider_->libraries()) {
+  ListAndProviders(const Context& context, std::vector<std::unique_ptr<Provider>> providers)
+      : context_(context), providers_(std::move(providers)) {
     for (auto& primitive : own_primitives(context)) keep(std::move(primitive));
-    for (auto& primitive : provider_->discover()) keep(std::move(primitive));
+    for (const auto& provider : providers_) {
+      for (auto& primitive : provider->discover()) keep(std::move(primitive));
+      libraries_.insert(provider->libraries().begin(), provider->libraries().end());
+    }
     for (const auto& primitive : owned_) listed_.push_back(primitive.get());
   }
 
@@ -28,13 +32,18 @@ class ListAndProviders final : public Registry {
   const Primitive* find(std::string_view name) const override {
     const std::scoped_lock lock(mutex_);
     if (const auto known = by_name_.find(name); known != by_name_.end()) return known->second;
-    auto made = provider_->make(name);
-    return made ? keep(std::move(made)) : nullptr;
+    for (const auto& provider : providers_) {
+      if (auto made = provider->make(name)) return keep(std::move(made));
+    }
+    return nullptr;
   }
 
   const Primitive* library_default(const Workload& workload) const override {
-    const std::string name = provider_->default_primitive(workload);
-    return name.empty() ? nullptr : find(name);
+    for (const auto& provider : providers_) {
+      const std::string name = provider->default_primitive(workload);
+      if (!name.empty()) return find(name);
+    }
+    return nullptr;
   }
 
  private:
@@ -46,7 +55,7 @@ class ListAndProviders final : public Registry {
   }
 
   Context context_;
-  std::unique_ptr<Provider> provider_;
+  std::vector<std::unique_ptr<Provider>> providers_;
   Libraries libraries_;
   std::vector<const Primitive*> listed_;
   // find() adds what the provider makes on demand.
@@ -67,10 +76,17 @@ Result<std::unique_ptr<Registry>> Registry::create(const Context& context) {
     return make_error(ErrorCode::environment, "this processor cannot run the instruction set " +
                                                   std::string(to_string(context.isa)));
   }
-  auto provider = make_onednn_provider(context);
-  if (!provider) return provider.error();
-  return std::unique_ptr<Registry>(
-      std::make_unique<ListAndProviders>(context, std::move(*provider)));
+  std::vector<std::unique_ptr<Provider>> providers;
+  for (const auto make : {make_onednn_provider}) {
+    CONVOPT_TRY(auto provider, make(context));
+    providers.push_back(std::move(provider));
+  }
+  return make_registry(context, std::move(providers));
+}
+
+std::unique_ptr<Registry> make_registry(const Context& context,
+                                        std::vector<std::unique_ptr<Provider>> providers) {
+  return std::make_unique<ListAndProviders>(context, std::move(providers));
 }
 
 }  // namespace convopt

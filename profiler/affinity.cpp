@@ -25,6 +25,11 @@ std::vector<int> binding_order(const std::vector<int>& processors,
   return result;
 }
 
+int available_processors() {
+  cpu_set_t allowed;
+  return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+}
+
 void bind_threads(int threads) {
   cpu_set_t allowed;
   if (threads < 2 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;

@@ -6,6 +6,9 @@
 
 namespace convopt {
 
+/// Number of processors (hardware threads) that this process may run on.
+int available_processors();
+
 /// Gives each OpenMP thread of teams of this size a processor of its own among those that the
 /// process may use, cores before their second hardware threads. Two threads on one processor wait
 /// for each other by spinning until the time slice ends: a kernel of 0.2 ms was seen to take 8 ms

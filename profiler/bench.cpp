@@ -1,4 +1,5 @@
 #include "profiler/bench.h"
+#include "core/text.h"
 
 #include <omp.h>
 
@@ -38,12 +39,6 @@ constexpr std::size_t kFewestSamples = 3;
 constexpr double kSegmentSeconds = 0.05;
 // Noise makes a first run slower, never faster; a bound that is said to be lower leaves it room.
 constexpr double kBoundMargin = 1.25, kColdBoundMargin = 2;
-
-std::string scientific(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1e", value);
-  return text;
-}
 
 }  // namespace
 
@@ -232,8 +227,8 @@ bool Bench::start(Candidate& candidate, Group& group) {
   }
   m.max_relative_error = error;
   if (!(error <= bound)) {
-    return fail("the result differs from the reference by " + scientific(error) + ", allowed are " +
-                scientific(bound));
+    return fail("the result differs from the reference by " + scientific(error, 1) +
+                ", allowed are " + scientific(bound, 1));
   }
 
   group.watch(candidate.primitive, Step::running);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -225,26 +226,30 @@ Result<Platform> describe_machine(Isa isa, int threads) {
   return platform;
 }
 
-Result<Platform> cached_platform(Isa isa, int threads, bool remeasure) {
+std::optional<Platform> stored_platform(Isa isa, int threads) {
   const Platform here{machine_facts(), isa, threads};
   const fs::path path = cache_path(here);
-  if (!remeasure) {
-    if (const auto text = read_file(path); text.ok()) {
-      if (const auto json = parse_json(*text, path.string()); json.ok()) {
-        auto known = platform_from_json(*json);
-        if (known && known->isa == isa && known->threads == threads &&
-            known->machine.peak_gflops > 0 && same_processor(known->machine, here.machine)) {
-          known->machine.governor = here.machine.governor;
-          known->machine.kernel = here.machine.kernel;
-          return known;
-        }
-      }
-    }
+  const auto text = read_file(path);
+  if (!text) return std::nullopt;
+  const auto json = parse_json(*text, path.string());
+  if (!json) return std::nullopt;
+  auto known = platform_from_json(*json);
+  if (!known || known->isa != isa || known->threads != threads ||
+      !(known->machine.peak_gflops > 0) || !same_processor(known->machine, here.machine)) {
+    return std::nullopt;
   }
+  known->machine.governor = here.machine.governor;
+  known->machine.kernel = here.machine.kernel;
+  return std::move(*known);
+}
+
+Result<Platform> cached_platform(Isa isa, int threads) {
+  if (auto known = stored_platform(isa, threads)) return std::move(*known);
   auto platform = describe_machine(isa, threads);
   if (platform) {
-    // Not being able to keep it costs a second next time, nothing else.
-    static_cast<void>(write_file_atomically(path, to_json(*platform).dump(2) + "\n"));
+    // A failed write costs a second next time, nothing else.
+    static_cast<void>(
+        write_file_atomically(cache_path(*platform), to_json(*platform).dump(2) + "\n"));
   }
   return platform;
 }

@@ -1,15 +1,17 @@
-// Where does it run? Facts about the processor, and what its cores were seen to reach.
+// Description of the machine: facts about the processor, and the rates that its cores reach.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
 
 namespace convopt {
 
-/// What CPUID, sysfs and /proc say; no measuring. What a container or virtual machine hides stays 0
-/// or empty.
+/// Facts from CPUID, sysfs and /proc; measures nothing. Facts that a container or virtual machine
+/// hides stay 0 or empty.
 Machine machine_facts();
 
 /// 10^9 floating-point operations per second that `threads` threads reach together with
@@ -20,10 +22,13 @@ double measured_peak_gflops(Isa isa, int threads);
 /// second. Fails if this processor has not that level.
 Result<Platform> describe_machine(Isa isa, int threads);
 
-/// The same from local_data_dir()/machine-<id>-<isa>-t<threads>.json if it is there, describes this
-/// processor and `remeasure` is false; else measured and kept there for the next time. A place that
+/// The description that local_data_dir()/machine-<id>-<isa>-t<threads>.json holds; nothing if the
+/// file is missing or describes another processor. Measures nothing.
+std::optional<Platform> stored_platform(Isa isa, int threads);
+
+/// The stored description, else a measured one, which is stored for the next time. A place that
 /// cannot be written to is no error.
-Result<Platform> cached_platform(Isa isa, int threads, bool remeasure = false);
+Result<Platform> cached_platform(Isa isa, int threads);
 
 /// First eight digits of the build-id of a shared library of this process whose file name starts
 /// with `prefix`, e.g. "libxgboost.so"; empty if it is not loaded or carries none.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -17,6 +16,7 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "profiler/machine.h"
 #include "profiler/store.h"
 #include "profiler/worker_process.h"
@@ -94,9 +94,9 @@ double expected_seconds(const Workload& workload, const Platform& platform) {
   return kPrepareAndCheck + 2 * run + std::min(kLongest, kRuns * run + 1e-3);
 }
 
-class Session {
+class ProfilingRun {
  public:
-  Session(const std::vector<Workload>& workloads, const ProfileOptions& options)
+  ProfilingRun(const std::vector<Workload>& workloads, const ProfileOptions& options)
       : options_(options), workloads_(take_turns(workloads)) {
     summary_.workloads_total = workloads_.size();
   }
@@ -211,8 +211,9 @@ class Session {
     if (!hello) return hello.error();
     if (hello->contains("error")) {
       const Json& error = (*hello)["error"];
-      return make_error(static_cast<ErrorCode>(error.value("code", 1)),
-                        error.value("message", "the measuring process gave no reason"));
+      return make_error(
+          static_cast<ErrorCode>(error.value("code", static_cast<int>(ErrorCode::internal))),
+          error.value("message", "the measuring process gave no reason"));
     }
     sentinel_ns_ = hello->value("sentinel_ns", 0.0);
     if (!header_.primitives.empty()) return {};
@@ -378,9 +379,8 @@ class Session {
       }
       if (is_primitive(activity.primitive) && silent > timeout()) {
         worker_->kill();
-        std::array<char, 64> text{};
-        std::snprintf(text.data(), text.size(), "no end after %.3g s", timeout());
-        return blame(activity, MeasurementStatus::timeout, text.data());
+        return blame(activity, MeasurementStatus::timeout,
+                     "no end after " + significant(timeout(), 3) + " s");
       }
       if (!is_primitive(activity.primitive) && silent > kIdleTimeoutSeconds) {
         return make_error(ErrorCode::partial,
@@ -456,28 +456,16 @@ Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options) {
   // An output that cannot be written to is better known before anything is measured.
   if (auto writable = ProfileWriter::open(options.output); !writable) return writable.error();
-  Session session(workloads, options);
+  ProfilingRun session(workloads, options);
   if (auto opened = session.open(); !opened) return opened.error();
   return session.run();
 }
 
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
                                          const ProfileOptions& options) {
-  Session session(workloads, options);
+  ProfilingRun session(workloads, options);
   if (auto opened = session.open(); !opened) return opened.error();
   return session.estimate();
-}
-
-std::optional<double> parse_duration(std::string_view text) {
-  double value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || !std::isfinite(value) || value < 0) return std::nullopt;
-  const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
-  if (unit.empty() || unit == "s") return value;
-  if (unit == "ms") return value / 1000;
-  if (unit == "m" || unit == "min") return value * 60;
-  if (unit == "h") return value * 3600;
-  return std::nullopt;
 }
 
 }  // namespace convopt

@@ -85,7 +85,4 @@ using RegistryFactory = std::function<Result<std::unique_ptr<Registry>>(const Co
 /// else may have used oneDNN in this process.
 Result<void> run_worker(const RegistryFactory& make_registry = Registry::create);
 
-/// "90", "60s", "1.5m", "2h", "250ms" in seconds; nothing else.
-std::optional<double> parse_duration(std::string_view text);
-
 }  // namespace convopt

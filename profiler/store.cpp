@@ -14,6 +14,7 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 /// How the first line of every profile begins; to_json(RunHeader) puts the schema first.
 constexpr std::string_view kFirstBytes = R"({"schema":"convopt.profile/)";
 
-std::string quoted(const fs::path& path) { return "'" + path.string() + "'"; }
+std::string quoted(const fs::path& path) { return in_quotes(path.string(), std::string::npos); }
 
 std::string system_reason(int error) { return std::strerror(error); }
 

@@ -7,10 +7,10 @@
 #include <map>
 #include <unordered_map>
 
-#include "profiler/statistics.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "profiler/statistics.h"
 
 namespace convopt {
 namespace {
@@ -45,11 +45,6 @@ std::vector<std::string_view> fields_of(std::string_view line) {
   std::vector<std::string_view> fields = split(line, ',');
   for (std::string_view& field : fields) field = trimmed(field);
   return fields;
-}
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kShown = 40;
-  return "'" + std::string(text.substr(0, kShown)) + (text.size() > kShown ? "..." : "") + "'";
 }
 
 /// Where each needed column stands.
@@ -91,7 +86,7 @@ Result<Row> read_row(std::string_view line, const std::array<std::size_t, kColum
     const std::string_view text = fields[columns[column]];
     const auto number = parse_number<int>(text);
     if (!number || *number < 1 || *number > most) {
-      return bad(std::string(kColumnNames[column]) + " is " + quoted(text) +
+      return bad(std::string(kColumnNames[column]) + " is " + in_quotes(text) +
                  ", not a whole number from 1 to " + std::to_string(most));
     }
     value = *number;
@@ -107,7 +102,7 @@ Result<Row> read_row(std::string_view line, const std::array<std::size_t, kColum
   const std::string_view text = fields[columns[kSeconds]];
   const auto seconds = parse_number<double>(text);
   if (!seconds || !(*seconds >= kShortestSeconds && *seconds <= kLongestSeconds)) {
-    return bad("seconds is " + quoted(text) + ", not a time between 1e-10 and 86400");
+    return bad("seconds is " + in_quotes(text) + ", not a time between 1e-10 and 86400");
   }
   row.seconds = *seconds;
   return row;
@@ -207,7 +202,7 @@ Result<ImportedTimings> import_timings(std::string_view table, const std::string
     if (is_new) header.primitives.push_back(primitive_of(*row));
     const PrimitiveInfo& info = header.primitives[kernel->second.index];
     if (info.traits.tile_oc != row->mr || info.traits.tile_pixels != row->nr) {
-      leave_out("kernel " + quoted(row->kernel) + " has another tile in line " +
+      leave_out("kernel " + in_quotes(row->kernel) + " has another tile in line " +
                 std::to_string(kernel->second.line));
       continue;
     }

@@ -8,15 +8,15 @@
 
 namespace convopt {
 
-/// Why something could not be done. The numeric value is the exit code that the command line uses.
+/// Why something could not be done.
 enum class ErrorCode {
-  internal = 1,     ///< a defect of convopt itself
-  usage = 2,        ///< the request makes no sense: wrong option, unknown name
-  bad_input = 3,    ///< a file or a value in it cannot be used
-  environment = 4,  ///< this machine, a library version or an unwritable path stands in the way
-  partial = 5,      ///< some of the work was done; what was done is valid
-  verification_failed = 6,  ///< a computed result differs from the reference by more than its bound
-  interrupted = 130,        ///< ended by the user; files are valid, the same command resumes
+  internal,             ///< a defect of convopt itself
+  usage,                ///< the request makes no sense: wrong option, unknown name
+  bad_input,            ///< a file or a value in it cannot be used
+  environment,          ///< this machine, a library version or an unwritable path prevents it
+  partial,              ///< only some of the work was done; its results are valid
+  verification_failed,  ///< a computed result differs from the reference by more than its bound
+  interrupted,          ///< ended by the user; files are valid, the same command resumes
 };
 
 struct Error {
@@ -24,7 +24,11 @@ struct Error {
   std::string message;  ///< one sentence without a final full stop, naming file, operator or option
 };
 
-/// A value or the error that prevented it.
+/// Writes the sentence to standard error and aborts: the program has a defect.
+[[noreturn]] void abort_with(const std::string& sentence);
+
+/// A value or the error that prevented it. Asking a failed result for its value, or a successful
+/// one for its error, is a defect of the program: it aborts and names the error.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -36,18 +40,31 @@ class [[nodiscard]] Result {
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  T& value() & { return std::get<0>(state_); }
-  const T& value() const& { return std::get<0>(state_); }
-  T&& value() && { return std::get<0>(std::move(state_)); }
+  T& value() & { return value_of(state_); }
+  const T& value() const& { return value_of(state_); }
+  T&& value() && { return std::move(value_of(state_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  const Error& error() const& { return std::get<1>(state_); }
-  Error&& error() && { return std::get<1>(std::move(state_)); }
+  const Error& error() const& { return error_of(state_); }
+  Error&& error() && { return std::move(error_of(state_)); }
 
  private:
+  template <class State>
+  static auto& value_of(State& state) {
+    const auto value = std::get_if<0>(&state);
+    if (value == nullptr) abort_with("no value was made: " + std::get_if<1>(&state)->message);
+    return *value;
+  }
+  template <class State>
+  static auto& error_of(State& state) {
+    const auto error = std::get_if<1>(&state);
+    if (error == nullptr) abort_with("a result without an error was asked for it");
+    return *error;
+  }
+
   std::variant<T, Error> state_;
 };
 
@@ -58,8 +75,14 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : error_(std::move(error)), ok_(false) {}
   bool ok() const { return ok_; }
   explicit operator bool() const { return ok_; }
-  const Error& error() const& { return error_; }
-  Error&& error() && { return std::move(error_); }
+  const Error& error() const& {
+    if (ok_) abort_with("a result without an error was asked for it");
+    return error_;
+  }
+  Error&& error() && {
+    if (ok_) abort_with("a result without an error was asked for it");
+    return std::move(error_);
+  }
 
  private:
   Error error_;

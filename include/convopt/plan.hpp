@@ -1,4 +1,4 @@
-// What to use: a primitive per convolution, a layout per operator, the conversions between them.
+// A plan: a primitive per convolution, a layout per operator, the conversions between them.
 #pragma once
 
 #include <cstddef>
@@ -40,17 +40,18 @@ struct PlanInPlace {
   Layout layout = Layout::nchw;
 };
 
-/// What executing a network holds, in bytes. The caller's inputs and outputs are not among them.
+/// Bytes that executing a network holds, without the caller's inputs and outputs.
 struct MemoryUse {
   std::size_t packed_weights = 0;
-  std::size_t tensors = 0;    ///< of all activations, which share memory where their lives allow
+  std::size_t tensors = 0;    ///< activations, which share memory where their lifetimes allow
   std::size_t workspace = 0;  ///< scratch memory of the layer that needs most
 
   std::size_t total() const { return packed_weights + tensors + workspace; }
 };
 
 struct PlanBaselines {
-  double onednn_default_ms = 0;  ///< 0: the baseline is impossible here
+  double library_default_ms = 0;  ///< 0: the baseline is impossible here
+  std::string library;            ///< whose default that is, such as `onednn`
   double best_single_primitive_ms = 0;
   std::string best_single_primitive;
   double greedy_ms = 0;

@@ -1,4 +1,4 @@
-// Chooses primitives, for a single workload or a whole network.
+// Choice of primitives, for a single workload or a whole network.
 #pragma once
 
 #include <filesystem>
@@ -23,20 +23,27 @@ struct PlannerOptions {
   /// Times measured on this machine, as `convopt profile` writes them; they count before
   /// predictions. Empty: none.
   std::filesystem::path profile;
+  /// Predictions need this machine's peak and bandwidths, which `convopt select` stores in
+  /// $XDG_DATA_HOME/convopt (by default ~/.local/share/convopt). If they are not stored there: true
+  /// measures them on all threads for about a second and stores them; false fails instead. A
+  /// planner without a model needs none.
+  bool measure_machine = false;
 };
 
-/// A primitive that applies, and what it is expected to take.
+/// A primitive that applies, and its expected time.
 struct Choice {
   const Primitive* primitive = nullptr;
   Estimate time;
-  bool measured = false;  ///< here, not predicted
+  bool measured = false;  ///< measured on this platform, not predicted
 };
 
 /// Knows the primitives of this machine and their times, from a model, a profile, or both. Its
 /// const functions may be called from several threads.
 class Planner {
  public:
-  /// Fails if there is neither a model nor a profile, or if one cannot be read.
+  /// Reads files; measures and writes only if `options.measure_machine` says so. Errors: `usage`
+  /// without model and profile, `bad_input` for a file that cannot be used, `environment` for a
+  /// profile of another platform and for a model on a machine whose rates are not known.
   static Result<Planner> create(const PlannerOptions& options);
   Planner(Planner&&) noexcept;
   Planner& operator=(Planner&&) noexcept;

@@ -1,4 +1,4 @@
-// A network that can be run: what a program that only executes plans needs.
+// A network that can be run. Programs that only execute plans need no more than this.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Where the parameters of a network come from.
+// Sources of a network's parameters.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "convopt/error.hpp"
@@ -14,20 +15,31 @@
 
 namespace convopt {
 
-/// Parameters of one operator, in vectors of their own or lent by somebody who keeps them until
+/// Floats of one parameter: in memory of their own, or borrowed from an owner that keeps them until
 /// they are packed.
-struct Weights {
-  std::vector<float> weights;                      ///< [oc][ic / groups][kh][kw]
-  std::vector<float> bias;                         ///< [oc], or empty for zeros
-  std::span<const float> lent_weights, lent_bias;  ///< instead of the vectors
+class ParameterArray {
+ public:
+  ParameterArray() = default;
+  ParameterArray(std::vector<float> values) : own_(std::move(values)) {}
+  static ParameterArray borrowed(std::span<const float> values) {
+    ParameterArray array;
+    array.borrowed_ = values;
+    return array;
+  }
 
-  std::span<const float> all_weights() const {
-    return lent_weights.empty() ? std::span(weights) : lent_weights;
-  }
-  std::span<const float> all_bias() const {
-    return lent_weights.empty() ? std::span(bias) : lent_bias;
-  }
-  Parameters parameters() const { return {all_weights(), all_bias()}; }
+  std::span<const float> values() const { return own_.empty() ? borrowed_ : std::span(own_); }
+
+ private:
+  std::vector<float> own_;
+  std::span<const float> borrowed_;
+};
+
+/// Parameters of one operator. Each array says for itself whether it owns its values.
+struct Weights {
+  ParameterArray weights;  ///< [oc][ic / groups][kh][kw]
+  ParameterArray bias;     ///< [oc], or empty for zeros
+
+  Parameters parameters() const { return {weights.values(), bias.values()}; }
 };
 
 /// Asked once per operator with weights when a network is prepared, and again by a verification.
@@ -37,13 +49,13 @@ class WeightSource {
   virtual Result<Weights> weights(const Operator& op) const = 0;
 };
 
-/// The caller's arrays, by the operators' names. They are lent: nothing is copied before it is
+/// The caller's arrays, by the operators' names. They are borrowed: nothing is copied before it is
 /// packed, so they must live until the session is made.
 class GivenWeights final : public WeightSource {
  public:
-  /// Replaces what was given for that operator before. No bias means zeros.
-  void give(std::string operator_name, std::span<const float> weights,
-            std::span<const float> bias = {});
+  /// Replaces the operator's earlier arrays. No bias means zeros.
+  void set(std::string operator_name, std::span<const float> weights,
+           std::span<const float> bias = {});
   Result<Weights> weights(const Operator& op) const override;
 
  private:
@@ -58,8 +70,8 @@ class GivenWeights final : public WeightSource {
 /// and the name of the operator only, not on the machine or the plan.
 std::unique_ptr<WeightSource> random_weights(const Network& network, std::uint64_t seed);
 
-/// What the network's file brought along (ONNX), and random weights for operators without. The
-/// network's operators must live as long as what this source lends.
+/// The weights of the network's file (ONNX), and random ones for operators without. The network's
+/// operators must live as long as the arrays that this source returns.
 std::unique_ptr<WeightSource> network_weights(const Network& network, std::uint64_t seed);
 
 }  // namespace convopt

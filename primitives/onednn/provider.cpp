@@ -16,7 +16,7 @@ namespace onednn {
 namespace {
 
 /// State that all primitives of one provider share. Kernels outlive it, primitives may not.
-struct Session {
+struct LibraryState {
   Isa isa;
   std::string version;
   Catalogue catalogue;
@@ -37,7 +37,7 @@ std::string describe(const Identity& identity) {
 
 class OneDnnPrimitive final : public Primitive {
  public:
-  OneDnnPrimitive(const Identity& identity, std::shared_ptr<Session> session)
+  OneDnnPrimitive(const Identity& identity, std::shared_ptr<LibraryState> session)
       : Primitive({.name = name_of(identity),
                    .family = "onednn",
                    .description = describe(identity),
@@ -115,7 +115,7 @@ class OneDnnPrimitive final : public Primitive {
   }
 
   Identity identity_;
-  std::shared_ptr<Session> session_;
+  std::shared_ptr<LibraryState> session_;
 };
 
 /// Pairs of layouts in which the library is asked for convolutions. Asked about all sixteen, 2.6.3
@@ -177,7 +177,7 @@ std::vector<Workload> probing_operations() {
 
 class OneDnnProvider final : public Provider {
  public:
-  OneDnnProvider(const Context& context, std::shared_ptr<Session> session)
+  OneDnnProvider(const Context& context, std::shared_ptr<LibraryState> session)
       : context_(context),
         session_(std::move(session)),
         libraries_{{"onednn", session_->version}} {}
@@ -277,7 +277,7 @@ class OneDnnProvider final : public Provider {
   }
 
   Context context_;
-  std::shared_ptr<Session> session_;
+  std::shared_ptr<LibraryState> session_;
   Libraries libraries_;
 };
 
@@ -288,8 +288,8 @@ Result<std::unique_ptr<Provider>> make_onednn_provider(const Context& context) {
   if (const auto capped = onednn::cap_isa(context.isa); !capped) return capped.error();
   try {
     const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
-    std::shared_ptr<onednn::Session> session(
-        new onednn::Session{context.isa, onednn::library_version(), onednn::Catalogue(cpu)});
+    std::shared_ptr<onednn::LibraryState> session(
+        new onednn::LibraryState{context.isa, onednn::library_version(), onednn::Catalogue(cpu)});
     return std::unique_ptr<Provider>(
         std::make_unique<onednn::OneDnnProvider>(context, std::move(session)));
   } catch (const std::exception& error) {

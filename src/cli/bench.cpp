@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "core/json.h"
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
@@ -19,18 +22,18 @@
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
-#include "core/json.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 namespace {
-
-constexpr const char* kOnednn = "onednn";
 
 struct Request {
   ContextOptions context;
   std::vector<std::string> networks, shapes;
   PrimitiveFilter filter;
-  std::string time = "150ms", timing_mode = "warm", output;
+  std::string output;
+  TimingMode timing_mode = TimingMode::warm;
+  double time = 0.15;  ///< seconds
   int batch = 0;
   std::uint64_t seed = 1;
   bool all = false, json = false, quiet = false;
@@ -48,26 +51,31 @@ struct Row {
   double us() const { return measurement.median_ns * 1e-3; }
 };
 
-/// What was seen of one layer.
+/// The measurements of one layer.
 struct LayerResult {
   Layer layer;
   double peak_gflops = 0;  ///< measured just before and just after
   std::vector<Row> rows;   ///< fastest first
   std::vector<Measurement> failures, cut_short;
 
-  const Row* fastest(bool onednn) const {
-    const auto found = std::ranges::find_if(
-        rows, [&](const Row& row) { return (row.family == kOnednn) == onednn; });
+  /// Null where the library has nothing for this layer.
+  const Row* fastest_of(const std::string& library) const {
+    const auto found = std::ranges::find(rows, library, &Row::family);
+    return found == rows.end() ? nullptr : &*found;
+  }
+  const Row* fastest_own(const Libraries& libraries) const {
+    const auto found =
+        std::ranges::find_if(rows, [&](const Row& row) { return !libraries.contains(row.family); });
     return found == rows.end() ? nullptr : &*found;
   }
   double gflops(const Row& row) const { return layer.shape.flops() / row.measurement.median_ns; }
-  /// Of taps inside the image only, which no kernel can avoid.
+  /// Counts only taps inside the image, which no kernel can avoid.
   double percent_of_peak(const Row& row) const {
     return 100 * layer.shape.flops_inside() / row.measurement.median_ns / peak_gflops;
   }
-  /// NaN where oneDNN has nothing.
-  double ratio_to_onednn_best(const Row& row) const {
-    const Row* best = fastest(true);
+  /// NaN where the library has nothing.
+  double ratio_to(const std::string& library, const Row& row) const {
+    const Row* best = fastest_of(library);
     return best == nullptr ? std::numeric_limits<double>::quiet_NaN()
                            : row.measurement.median_ns / best->measurement.median_ns;
   }
@@ -86,11 +94,10 @@ Result<std::vector<Layer>> gather_layers(const Request& request) {
     if (!known) layers.push_back({std::move(name), shape});
   };
   for (const std::string& path : request.networks) {
-    auto network = load_network(path, request.batch);
-    if (!network) return network.error();
-    for (const Operator& op : network->operators) {
+    CONVOPT_TRY(auto network, load_network(path, request.batch));
+    for (const Operator& op : network.operators) {
       if (op.kind != OperatorKind::compute || op.workload.op != Op::conv) continue;
-      add(network->name + "/" + op.name, op.workload.shape);
+      add(network.name + "/" + op.name, op.workload.shape);
     }
   }
   for (const std::string& text : request.shapes) {
@@ -128,11 +135,10 @@ LayerResult time_layer(Bench& bench, const Layer& layer,
   return result;
 }
 
-Json to_json(const LayerResult& result) {
+Json to_json(const LayerResult& result, const Libraries& libraries) {
   Json rows = Json::array();
   for (const Row& row : result.rows) {
     const Measurement& m = row.measurement;
-    const double ratio = result.ratio_to_onednn_best(row);
     rows.push_back({{"layer", result.layer.name},
                     {"shape", result.layer.shape.text()},
                     {"primitive", m.primitive},
@@ -143,22 +149,25 @@ Json to_json(const LayerResult& result) {
                     {"mad_us", m.mad_ns * 1e-3},
                     {"gflops", result.gflops(row)},
                     {"percent_of_peak", result.percent_of_peak(row)},
-                    {"ratio_to_onednn_best", std::isnan(ratio) ? Json() : Json(ratio)},
                     {"max_relative_error", m.max_relative_error},
                     {"prepare_us", m.prepare_ns * 1e-3},
                     {"packed_bytes", m.packed_bytes},
                     {"workspace_bytes", m.workspace_bytes}});
+    for (const auto& [library, version] : libraries) {
+      const double ratio = result.ratio_to(library, row);
+      rows.back()["ratio_to_" + library + "_best"] = std::isnan(ratio) ? Json() : Json(ratio);
+    }
   }
   return rows;
 }
 
-Json to_json(const std::vector<LayerResult>& results, const Context& context,
-             const Request& request) {
+Json to_json(const std::vector<LayerResult>& results, const Libraries& libraries,
+             const Context& context, const Request& request) {
   std::vector<double> peaks;
   Json rows = Json::array(), failures = Json::array(), cut_short = Json::array();
   for (const LayerResult& result : results) {
     peaks.push_back(result.peak_gflops);
-    for (Json& row : to_json(result)) rows.push_back(std::move(row));
+    for (Json& row : to_json(result, libraries)) rows.push_back(std::move(row));
     for (const Measurement& m : result.cut_short) {
       cut_short.push_back({{"layer", result.layer.name}, {"primitive", m.primitive}});
     }
@@ -171,7 +180,7 @@ Json to_json(const std::vector<LayerResult>& results, const Context& context,
           {"platform", Platform{machine_facts(), context.isa, context.threads}.id()},
           {"isa", to_string(context.isa)},
           {"threads", context.threads},
-          {"timing_mode", request.timing_mode},
+          {"timing_mode", to_string(request.timing_mode)},
           {"seed", request.seed},
           {"peak_gflops", median(std::move(peaks))},
           {"rows", std::move(rows)},
@@ -179,24 +188,20 @@ Json to_json(const std::vector<LayerResult>& results, const Context& context,
           {"failed", std::move(failures)}};
 }
 
-std::string number(double value, const char* format) {
-  if (std::isnan(value)) return "-";
-  char text[32];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
-
 /// Per layer the fastest primitive of every family, or all of them.
-std::string to_text(const std::vector<LayerResult>& results, bool all) {
-  Table table({{"layer"},
-               {"primitive"},
-               {"time", Table::Align::right},
-               {"GFLOP/s", Table::Align::right},
-               {"of peak", Table::Align::right},
-               {"to oneDNN", Table::Align::right},
-               {"error", Table::Align::right},
-               {"packed", Table::Align::right},
-               {"packing", Table::Align::right}});
+std::string to_text(const std::vector<LayerResult>& results, const Libraries& libraries, bool all) {
+  std::vector<Table::Column> columns{{"layer"},
+                                     {"primitive"},
+                                     {"time", Table::Align::right},
+                                     {"GFLOP/s", Table::Align::right},
+                                     {"of peak", Table::Align::right},
+                                     {"error", Table::Align::right},
+                                     {"packed", Table::Align::right},
+                                     {"packing", Table::Align::right}};
+  for (const auto& [library, version] : libraries) {
+    columns.push_back({"to " + library, Table::Align::right});
+  }
+  Table table(std::move(columns));
   for (const LayerResult& result : results) {
     std::vector<std::string> shown;
     bool first = true;
@@ -204,26 +209,35 @@ std::string to_text(const std::vector<LayerResult>& results, bool all) {
       if (!all && std::ranges::find(shown, row.family) != shown.end()) continue;
       shown.push_back(row.family);
       const Measurement& m = row.measurement;
-      table.add_row(
-          {first ? result.layer.name : "", m.primitive, format_time(m.median_ns),
-           number(result.gflops(row), "%.1f"), number(result.percent_of_peak(row), "%.1f %%"),
-           number(result.ratio_to_onednn_best(row), "%.3f"), number(m.max_relative_error, "%.1e"),
-           format_bytes(static_cast<double>(m.packed_bytes)), format_time(m.prepare_ns)});
+      std::vector<std::string> cells{first ? result.layer.name : "",
+                                     m.primitive,
+                                     format_time(m.median_ns),
+                                     fixed(result.gflops(row), 1),
+                                     fixed(result.percent_of_peak(row), 1) + " %",
+                                     scientific(m.max_relative_error, 1),
+                                     format_bytes(static_cast<double>(m.packed_bytes)),
+                                     format_time(m.prepare_ns)};
+      for (const auto& [library, version] : libraries) {
+        const double ratio = result.ratio_to(library, row);
+        cells.push_back(std::isnan(ratio) ? "-" : fixed(ratio, 3));
+      }
+      table.add_row(std::move(cells));
       first = false;
     }
   }
   return table.text();
 }
 
-/// The best of convopt's own against the best of oneDNN over all layers that both can do.
-std::string summary(const std::vector<LayerResult>& results) {
+/// The best of convopt's own against the library's best over all layers that both can compute.
+std::string summary(const std::vector<LayerResult>& results, const Libraries& libraries,
+                    const std::string& library) {
   double log_sum = 0, worst = 0;
-  int count = 0, slower = 0;
+  std::size_t count = 0, slower = 0;
   std::string worst_layer;
   for (const LayerResult& result : results) {
-    const Row* own = result.fastest(false);
-    const double ratio = own == nullptr ? std::numeric_limits<double>::quiet_NaN()
-                                        : result.ratio_to_onednn_best(*own);
+    const Row* own = result.fastest_own(libraries);
+    const double ratio =
+        own == nullptr ? std::numeric_limits<double>::quiet_NaN() : result.ratio_to(library, *own);
     if (std::isnan(ratio)) continue;
     log_sum += std::log(ratio);
     ++count;
@@ -234,49 +248,43 @@ std::string summary(const std::vector<LayerResult>& results) {
     }
   }
   if (count == 0) return "";
-  return "\nbest own primitive over oneDNN's best, " + std::to_string(count) +
-         " layers: " + number(std::exp(log_sum / count), "%.3f") + " in the geometric mean, " +
-         number(worst, "%.3f") + " at worst (" + worst_layer + "), above 1 on " +
-         std::to_string(slower) + "\n";
+  return "\nbest own primitive over the best of " + library + ", " + counted(count, "layer") +
+         ": " + fixed(std::exp(log_sum / static_cast<double>(count)), 3) +
+         " in the geometric mean, " + fixed(worst, 3) + " at worst (" + worst_layer +
+         "), above 1 on " + std::to_string(slower) + "\n";
 }
 
 Result<void> bench_action(const Request& request) {
-  const auto context = request.context.context();
-  if (!context) return context.error();
-  const auto seconds = parse_time("--time", request.time);
-  if (!seconds) return seconds.error();
-  const auto layers = gather_layers(request);
-  if (!layers) return layers.error();
-  const auto registry = Registry::create(*context);
-  if (!registry) return registry.error();
-  if (auto known = request.filter.check(**registry); !known) return known.error();
-  // oneDNN is the measure of all others, whatever is asked for.
+  CONVOPT_TRY(const auto context, request.context.context());
+  CONVOPT_TRY(const auto layers, gather_layers(request));
+  CONVOPT_TRY(const auto registry, Registry::create(context));
+  CONVOPT_CHECK(request.filter.check(*registry));
+  // Libraries are always timed, since the others are compared with them.
+  const Libraries& libraries = registry->libraries();
   std::vector<const Primitive*> primitives;
-  for (const Primitive* primitive : (*registry)->primitives()) {
+  for (const Primitive* primitive : registry->primitives()) {
     const PrimitiveInfo& info = primitive->info();
-    if (info.op == Op::conv && (info.family == kOnednn || request.filter(info))) {
+    if (info.op == Op::conv && (libraries.contains(info.family) || request.filter(info))) {
       primitives.push_back(primitive);
     }
   }
 
   BenchOptions options;
   options.seed = request.seed;
-  options.max_seconds = *seconds;
+  options.max_seconds = request.time;
   // Winograd beats direct convolution by more than the profiler's factor of 4, and the direct time
   // is what it is compared with. Nothing but reference implementations is that much slower.
   options.censor_factor = 30;
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
-  bind_threads(context->threads);
-  Bench bench(*context, options);
+  options.timing_mode = request.timing_mode;
+  bind_threads(context.threads);
+  Bench bench(context, options);
   std::vector<LayerResult> results;
   bool failed = false;
-  double peak = measured_peak_gflops(context->isa, context->threads);
-  for (const Layer& layer : *layers) {
+  double peak = measured_peak_gflops(context.isa, context.threads);
+  for (const Layer& layer : layers) {
     if (stop_on_signal()) break;
     results.push_back(time_layer(bench, layer, primitives));
-    const double next = measured_peak_gflops(context->isa, context->threads);
+    const double next = measured_peak_gflops(context.isa, context.threads);
     results.back().peak_gflops = (peak + next) / 2;
     peak = next;
     for (const Measurement& m : results.back().failures) {
@@ -284,16 +292,21 @@ Result<void> bench_action(const Request& request) {
       warn(layer.name + ", " + m.primitive + ": " + m.reason);
     }
     if (!request.quiet && isatty(STDERR_FILENO) != 0) {
-      std::fprintf(stderr, "%zu of %zu layers\r", results.size(), layers->size());
+      std::fprintf(stderr, "%zu of %zu layers\r", results.size(), layers.size());
     }
   }
-  const std::string text = request.json ? to_json(results, *context, request).dump(1) + "\n"
-                                        : to_text(results, request.all) + summary(results);
-  if (auto written = write_output(request.output, text); !written) return written.error();
-  if (results.size() < layers->size()) {
+  std::string text;
+  if (request.json) {
+    text = to_json(results, libraries, context, request).dump(1) + "\n";
+  } else {
+    text = to_text(results, libraries, request.all);
+    for (const auto& [library, version] : libraries) text += summary(results, libraries, library);
+  }
+  CONVOPT_CHECK(write_output(request.output, text));
+  if (results.size() < layers.size()) {
     return make_error(ErrorCode::interrupted, "interrupted after " +
                                                   std::to_string(results.size()) + " of " +
-                                                  std::to_string(layers->size()) + " layers");
+                                                  std::to_string(layers.size()) + " layers");
   }
   if (failed) {
     return make_error(ErrorCode::verification_failed,
@@ -307,29 +320,27 @@ Result<void> bench_action(const Request& request) {
 void add_bench(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "bench", "Times primitives on convolution layers beside oneDNN's and checks their results.");
+      "bench",
+      "Times primitives on convolution layers beside the libraries' and checks their results.");
   verb->add_option("--network", request->networks,
-                   "The distinct convolutions of this network. Repeatable.");
-  verb->add_option("--shape", request->shapes,
-                   "A convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1. Repeatable.");
+                   "Times the distinct convolutions of this network. Repeatable.");
+  verb->add_option(
+      "--shape", request->shapes,
+      "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1. Repeatable.");
   request->filter.add_allow(
-      *verb, "--family", "Only these families or primitives, beside oneDNN's, e.g. winograd,fft.");
+      *verb, "--family",
+      "Only these families or primitives, beside the libraries', e.g. winograd,fft.");
   request->context.add_to(*verb);
-  verb->add_option("--batch", request->batch,
-                   "Images per batch. Default: the network's or shape's own.")
-      ->check(CLI::Range(1, 1024));
-  verb->add_option("--time", request->time, "Timed runs per primitive and layer, at most.")
-      ->capture_default_str();
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "warm: the same data over and over; cold_weights: packed weights come from "
-                   "memory, as inside a large network.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
-  verb->add_option("--seed", request->seed, "Seed of data and order. Default: 1.");
-  verb->add_flag("--all", request->all, "Shows every primitive, not the fastest of each family.");
+  add_batch(*verb, request->batch, "Images per batch. Default: the network's or shape's own.");
+  add_duration(*verb, "--time", request->time,
+               "Longest time for the runs of one primitive on one layer.");
+  add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "warm.");
+  add_seed(*verb, request->seed, "Seed of data and order.");
+  verb->add_flag("--all", request->all,
+                 "Shows every primitive, not only the fastest of each family.");
   verb->add_option("-o,--output", request->output, "Writes the result to this file.");
   verb->add_flag("--json", request->json, "Writes one JSON document.");
-  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return bench_action(*request); }; });
 }
 

@@ -5,11 +5,13 @@
 #include <memory>
 #include <string>
 
+#include "core/json.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/progress.h"
-#include "core/json.h"
-#include "src/tune/places.h"
+#include "src/cli/values.h"
+#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 namespace {
@@ -59,10 +61,9 @@ void print(const Check& check) {
 }
 
 Result<void> check_action(const Request& request) {
-  const auto context = request.context.context();
-  if (!context) return context.error();
+  CONVOPT_TRY(const auto context, request.context.context());
   CheckRequest what;
-  what.context = *context;
+  what.context = context;
   what.profile = request.profile;
   what.points = request.points;
   what.stop = &stop_on_signal();
@@ -70,14 +71,13 @@ Result<void> check_action(const Request& request) {
   std::unique_ptr<PerformanceModel> model;
   std::filesystem::path path = request.model;
   if (path.empty()) {
-    const auto own = local_model_path({machine_facts(), context->isa, context->threads});
+    const auto own = local_model_path({machine_facts(), context.isa, context.threads});
     std::error_code ignored;
     if (std::filesystem::exists(own, ignored)) path = own;
   }
   if (!path.empty()) {
-    auto loaded = load_model(path);
-    if (!loaded) return loaded.error();
-    model = std::move(*loaded);
+    CONVOPT_TRY(auto loaded, load_model(path));
+    model = std::move(loaded);
     what.model = model.get();
     what.timing_mode = model->info().timing_mode;
   }
@@ -112,17 +112,16 @@ Result<void> check_action(const Request& request) {
 void add_check(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "check", "Times a few points of the local profile again: do model and plans still hold?");
+      "check",
+      "Measures a few points of the local profile again, and says whether its times still hold.");
   verb->add_option("--model", request->model,
-                   "Model to judge as well. Default: this machine's own, if there is one.");
+                   "Model to evaluate as well. Default: this machine's own, if there is one.");
   verb->add_option("--profile", request->profile,
                    "Profile to compare with. Default: this machine's own.");
-  verb->add_option("--points", request->points, "How many points.")
-      ->check(CLI::Range(3, 1000))
-      ->capture_default_str();
+  add_count(*verb, "--points", request->points, "Number of points. Default: 10.", 3, 1000);
   request->context.add_to(*verb);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
-  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return check_action(*request); }; });
 }
 

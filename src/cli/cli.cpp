@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "profiler/profiler.h"
 #include "core/files.h"
+#include "core/text.h"
+#include "profiler/affinity.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 namespace {
@@ -24,26 +26,53 @@ std::string scaled(double value, const std::array<Unit, N>& units) {
   const Unit& chosen = unit == units.end() ? units.back() : *unit;
   const double scaled_value = value / chosen.size;
   const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
-  std::array<char, 64> text;
-  std::snprintf(text.data(), text.size(), "%.*f %s", decimals, scaled_value, chosen.name);
-  return text.data();
+  return fixed(scaled_value, decimals) + " " + chosen.name;
 }
 
 }  // namespace
+
+int exit_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::internal:
+      return 1;
+    case ErrorCode::usage:
+      return 2;
+    case ErrorCode::bad_input:
+      return 3;
+    case ErrorCode::environment:
+      return 4;
+    case ErrorCode::partial:
+      return 5;
+    case ErrorCode::verification_failed:
+      return 6;
+    case ErrorCode::interrupted:
+      return 130;
+  }
+  return 1;
+}
 
 void ContextOptions::add_to(CLI::App& verb) {
   verb.add_option("--isa", isa,
                   "Instruction-set level: sse4, avx2, avx512 or neon. Default: $CONVOPT_ISA, else "
                   "the best of this CPU.");
-  verb.add_option("--threads", threads,
-                  "Threads per primitive. Default: the physical cores this process may use.")
-      ->check(CLI::Range(1, 1024));
+  add_count(verb, "--threads", threads,
+            "Threads per primitive, at most as many as this process has processors. Default: the "
+            "physical cores that it may use.",
+            1, 4096);
 }
 
 Result<Context> ContextOptions::context() const {
   Context context;
   context.threads = threads > 0 ? threads : default_threads();
-  // Whoever asks for a level by the variable wants that level or an error, not another one.
+  // Threads that share a processor wait for each other by spinning: times mean nothing, and
+  // hundreds of them compute for minutes.
+  if (const int processors = available_processors(); context.threads > processors) {
+    return make_error(ErrorCode::usage,
+                      "--threads " + std::to_string(context.threads) + " is more than the " +
+                          counted(static_cast<std::size_t>(processors), "processor") +
+                          " that this process may use");
+  }
+  // A level asked for by the variable is taken, or it is an error; never another one.
   const char* const variable = std::getenv("CONVOPT_ISA");
   const bool by_option = !isa.empty();
   const std::string wanted = by_option ? isa : variable != nullptr ? variable : "";
@@ -73,15 +102,6 @@ Result<void> write_output(const std::string& path, const std::string& content) {
     return make_error(ErrorCode::environment, "cannot write to standard output");
   }
   return {};
-}
-
-Result<double> parse_time(const std::string& option, const std::string& text) {
-  const auto seconds = parse_duration(text);
-  if (!seconds || !(*seconds > 0)) {
-    return make_error(ErrorCode::usage,
-                      option + " '" + text + "' is not a time like 500ms, 30s, 5m or 1h");
-  }
-  return *seconds;
 }
 
 std::string format_time(double ns) {

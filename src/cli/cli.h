@@ -1,4 +1,4 @@
-// What did the user ask? One file per verb; the only room that prints or exits.
+// The command line: one file per verb. The only room that prints or exits.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,10 +11,13 @@
 
 namespace convopt::cli {
 
-/// What the chosen verb does, run after all options are parsed.
+/// The process's exit code for an error, as README.md lists them.
+int exit_code(ErrorCode code);
+
+/// The chosen verb's work, run after all options are parsed.
 using Action = std::function<Result<void>()>;
 
-/// Options that every verb that computes shares.
+/// Options that all computing verbs share.
 struct ContextOptions {
   std::string isa;  ///< empty: default_isa()
   int threads = 0;  ///< 0: default_threads()
@@ -22,7 +25,7 @@ struct ContextOptions {
   Result<Context> context() const;
 };
 
-// Each adds its verb to `app` and sets `action` when that verb is the one called.
+// Each function adds its verb to `app` and sets `action` when that verb is the one called.
 void add_list(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);
@@ -39,9 +42,6 @@ void add_bench(CLI::App& app, Action& action);
 
 /// Writes to `path`, or to standard output if it is empty or "-".
 Result<void> write_output(const std::string& path, const std::string& content);
-
-/// Seconds of "500ms", "30s", "5m" or "1h", more than none; the error names the option.
-Result<double> parse_time(const std::string& option, const std::string& text);
 
 /// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
 std::string format_time(double ns);

@@ -2,22 +2,22 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iterator>
 #include <memory>
-#include <set>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "core/files.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/files.h"
-#include "core/json.h"
-#include "src/tune/curve.h"
+#include "src/cli/values.h"
+#include "src/tune/curve_plot.h"
+#include "src/tune/platform_holdout.h"
 #include "src/tune/recorded_model.h"
-#include "src/tune/transfer.h"
 
 namespace convopt::cli {
 namespace {
@@ -26,9 +26,10 @@ struct Request {
   std::filesystem::path model;
   std::vector<std::filesystem::path> profiles;
   std::vector<std::filesystem::path> networks;
-  std::string platform, refine;
+  std::string platform;
+  double refine = 0;  ///< seconds
   bool json = false;
-  bool curve = false, by_coverage = false;
+  bool curve = false, select_samples = false;
   int draws = 10;
   std::uint64_t seed = 1;
   std::vector<std::size_t> shapes;
@@ -188,7 +189,7 @@ Json to_json(const Curve& curve) {
 void print(const Curve& curve) {
   std::printf("%s, learnt from", curve.platform.c_str());
   for (const std::string& source : curve.sources) std::printf(" %s", source.c_str());
-  std::printf("\n%zu shapes, %zu primitives, %d draws; judged on the shapes left", curve.shapes,
+  std::printf("\n%zu shapes, %zu primitives, %d draws; evaluated on the shapes left", curve.shapes,
               curve.primitives, curve.draws);
   if (curve.networks > 0) std::printf(" and on plans of %zu networks", curve.networks);
   std::printf("\n\n  %-22s %7s %10s %9s %8s %8s %11s", "", "shapes", "error", "(worst)", "regret",
@@ -211,134 +212,38 @@ void print(const Curve& curve) {
   std::printf("\n");
 }
 
-struct Part {
-  Platform platform;
-  Profile profile;
-};
-
-// Everything of a platform together, whichever files it is in.
-Result<std::vector<Part>> load_by_platform(const std::vector<std::filesystem::path>& paths) {
-  std::vector<Part> parts;
-  for (const auto& path : paths) {
-    const auto loaded = load_profile(path);
-    if (!loaded) return loaded.error();
-    warn(loaded->warnings);
-    std::set<std::string> seen;
-    for (const RunHeader& header : loaded->profile.runs) {
-      const std::string id = header.platform.id();
-      if (!seen.insert(id).second) continue;
-      Profile own = only_platform(loaded->profile, id);
-      auto part = std::ranges::find_if(parts, [&](const Part& p) { return p.platform.id() == id; });
-      if (part == parts.end()) part = parts.insert(parts.end(), {header.platform, {}});
-      for (RunHeader& run : own.runs) {
-        // Bandwidths measured on another day make it no other machine.
-        run.platform = part->platform;
-        part->profile.runs.push_back(std::move(run));
-      }
-      std::ranges::move(own.measurements, std::back_inserter(part->profile.measurements));
-    }
-  }
-  return parts;
-}
-
-// What plans of the networks consist of is learnt from nowhere, so that they are new everywhere.
-Profile without(const Profile& profile, const std::unordered_set<std::string>& shapes) {
-  Profile result;
-  result.runs = profile.runs;
-  for (const Measurement& m : profile.measurements) {
-    if (!shapes.contains(shape_group(m.workload))) result.measurements.push_back(m);
-  }
-  return result;
-}
-
-// The machine at the same level with other numbers of threads is no other platform.
-Result<std::unique_ptr<TrainedModel>> train_without(const Part& target,
-                                                    const std::vector<Part>& parts,
-                                                    const CurveOptions& options) {
-  const NetworkJudge judge(target.profile, target.platform, target.profile.runs.front().timing_mode,
-                           options.networks);
-  std::vector<Profile> sources;
-  for (const Part& part : parts) {
-    if (part.platform.machine_id() != target.platform.machine_id() ||
-        part.platform.isa != target.platform.isa) {
-      sources.push_back(without(part.profile, judge.shapes()));
-    }
-  }
-  if (sources.empty()) {
-    return make_error(
-        ErrorCode::usage,
-        "leaving out " + target.platform.id() +
-            " leaves nothing to learn from; give profiles of other platforms as well");
-  }
-  TrainOptions training;
-  training.seed = options.seed;
-  training.threads = options.threads;
-  training.folds = 0;  // nobody asks for its intervals
-  return train(sources, training);
-}
-
 Result<std::vector<Network>> networks_of(const Request& request) {
   std::vector<Network> networks;
   for (const auto& path : request.networks.empty() ? shipped_networks() : request.networks) {
-    auto network = load_network(path);
-    if (!network) return network.error();
-    networks.push_back(std::move(*network));
+    CONVOPT_TRY(Network network, load_network(path));
+    networks.push_back(std::move(network));
   }
   return networks;
 }
 
-Result<void> curve_action(const Request& request) {
+Result<CurveOptions> curve_options(const Request& request) {
   CurveOptions options;
   options.draws = request.draws;
   options.seed = request.seed;
   options.threads = default_threads();
-  options.by_coverage = request.by_coverage;
+  options.select_samples = request.select_samples;
   if (!request.shapes.empty()) options.shapes = request.shapes;
-  if (!request.methods.empty()) {
-    options.methods.clear();
-    for (const TransferMethod method : kTransferMethods) {
-      if (std::ranges::find(request.methods, to_string(method)) != request.methods.end()) {
-        options.methods.push_back(method);
-      }
-    }
-    if (options.methods.size() != request.methods.size()) {
-      return make_error(ErrorCode::usage,
-                        "--method names a way to adapt that does not exist; "
-                        "convopt evaluate --transfer-curve shows all");
+  if (request.methods.empty()) return options;
+  options.methods.clear();
+  for (const TransferMethod method : kTransferMethods) {
+    if (std::ranges::find(request.methods, to_string(method)) != request.methods.end()) {
+      options.methods.push_back(method);
     }
   }
-  const auto networks = networks_of(request);
-  if (!networks) return networks.error();
-  options.networks = *networks;
+  if (options.methods.size() == request.methods.size()) return options;
+  return make_error(ErrorCode::usage,
+                    "--method names a method that does not exist; convopt evaluate "
+                    "--transfer-curve shows all");
+}
 
-  // As with load_judged(): what is no profile either was meant to be a model.
-  const auto model = TrainedModel::load(request.model);
-  if (!model && !load_profile(request.model)) return model.error();
-  std::vector<std::filesystem::path> paths = request.profiles;
-  if (!model) paths.insert(paths.begin(), request.model);
-  if (paths.empty()) {
-    return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
-  }
-  const auto parts = load_by_platform(paths);
-  if (!parts) return parts.error();
-  std::vector<Curve> curves;
-  for (const Part& target : *parts) {
-    if (!request.platform.empty() && target.platform.id() != request.platform) continue;
-    Result<std::unique_ptr<TrainedModel>> source =
-        model ? std::unique_ptr<TrainedModel>() : train_without(target, *parts, options);
-    if (!source) return source.error();
-    auto curve = transfer_curve(model ? **model : **source, target.profile, options);
-    if (!curve) return curve.error();
-    curves.push_back(std::move(*curve));
-  }
-  if (curves.empty()) {
-    return make_error(ErrorCode::usage,
-                      "--platform " + request.platform + " is in none of the profiles");
-  }
+Result<void> print_curves(const std::vector<Curve>& curves, const Request& request) {
   if (!request.svg.empty()) {
-    if (auto written = write_file_atomically(request.svg, curve_svg(curves)); !written) {
-      return written;
-    }
+    CONVOPT_CHECK(write_file_atomically(request.svg, curve_svg(curves)));
   }
   if (request.json) {
     Json json;
@@ -351,52 +256,72 @@ Result<void> curve_action(const Request& request) {
   return {};
 }
 
-/// A model, or an earlier profile in its place; then only what it holds is left of `judge`.
-Result<std::unique_ptr<PerformanceModel>> load_judged(const std::filesystem::path& path,
-                                                      Profile& judge) {
+Result<void> curve_action(const Request& request) {
+  CONVOPT_TRY(CurveOptions options, curve_options(request));
+  CONVOPT_TRY(const std::vector<Network> networks, networks_of(request));
+  options.networks = networks;
+
+  // A file that is neither was probably meant to be a model, so the model's error is shown.
+  const auto model = TrainedModel::load(request.model);
+  if (!model && !load_profile(request.model)) return model.error();
+  std::vector<std::filesystem::path> paths = request.profiles;
+  if (!model) paths.insert(paths.begin(), request.model);
+  if (paths.empty()) {
+    return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
+  }
+  std::vector<Profile> profiles;
+  for (const auto& path : paths) {
+    CONVOPT_TRY(LoadedProfile loaded, load_profile(path));
+    warn(loaded.warnings);
+    profiles.push_back(std::move(loaded.profile));
+  }
+  CONVOPT_TRY(const std::vector<Curve> curves,
+              transfer_curves(model ? model->get() : nullptr, by_platform(profiles),
+                              request.platform, options));
+  if (curves.empty()) {
+    return make_error(ErrorCode::usage,
+                      "--platform " + request.platform + " is in none of the profiles");
+  }
+  return print_curves(curves, request);
+}
+
+/// A model, or an earlier profile in its place; then `profile` keeps only the times that it can
+/// predict.
+Result<std::unique_ptr<PerformanceModel>> load_evaluated(const std::filesystem::path& path,
+                                                         Profile& profile) {
   auto model = load_model(path);
   if (model) return model;
   const auto earlier = load_profile(path);
   if (!earlier) return model.error();
   warn(earlier->warnings);
-  auto recorded = RecordedModel::create(earlier->profile);
-  if (!recorded) return recorded.error();
-  judge = (*recorded)->known_part(judge);
-  return std::unique_ptr<PerformanceModel>(std::move(*recorded));
+  CONVOPT_TRY(auto recorded, RecordedModel::create(earlier->profile));
+  profile = recorded->known_part(profile);
+  return std::unique_ptr<PerformanceModel>(std::move(recorded));
 }
 
 Result<void> evaluate_action(const Request& request) {
   if (request.curve) return curve_action(request);
   if (request.profiles.size() != 1) {
-    return make_error(ErrorCode::usage, "a model is judged by one profile");
+    return make_error(ErrorCode::usage, "a model is evaluated on one profile");
   }
-  double refine_seconds = 0;
-  if (!request.refine.empty()) {
-    const auto seconds = parse_time("--refine", request.refine);
-    if (!seconds) return seconds.error();
-    refine_seconds = *seconds;
-  }
-  auto loaded = load_profile(request.profiles.front());
-  if (!loaded) return loaded.error();
-  warn(loaded->warnings);
-  const auto model = load_judged(request.model, loaded->profile);
-  if (!model) return model.error();
-  const auto platform = choose_platform(loaded->profile, (*model)->info().timing_mode, request);
-  if (!platform) return platform.error();
-  const auto networks = networks_of(request);
-  if (!networks) return networks.error();
-  const auto evaluation = evaluate(**model, loaded->profile, *platform, *networks, refine_seconds);
-  if (!evaluation) return evaluation.error();
-  if (!request.networks.empty() && !evaluation->skipped.empty()) {
+  CONVOPT_TRY(LoadedProfile loaded, load_profile(request.profiles.front()));
+  warn(loaded.warnings);
+  CONVOPT_TRY(const auto model, load_evaluated(request.model, loaded.profile));
+  CONVOPT_TRY(const Platform platform,
+              choose_platform(loaded.profile, model->info().timing_mode, request));
+  CONVOPT_TRY(const std::vector<Network> networks, networks_of(request));
+  CONVOPT_TRY(const Evaluation evaluation,
+              evaluate(*model, loaded.profile, platform, networks, request.refine));
+  if (!request.networks.empty() && !evaluation.skipped.empty()) {
     return make_error(ErrorCode::bad_input,
-                      "the profile cannot price the network " + evaluation->skipped.front());
+                      "the profile lacks times of the network " + evaluation.skipped.front());
   }
-  if (request.json) return write_output("", to_json(*evaluation).dump(2) + "\n");
-  if (!evaluation->skipped.empty()) {
-    note(std::to_string(evaluation->skipped.size()) +
-         " shipped networks are not fully in the profile");
+  if (request.json) return write_output("", to_json(evaluation).dump(2) + "\n");
+  if (!evaluation.skipped.empty()) {
+    note(counted(evaluation.skipped.size(), "shipped network") +
+         " left out, since the profile lacks some of their times");
   }
-  print(*evaluation);
+  print(evaluation);
   return {};
 }
 
@@ -405,40 +330,41 @@ Result<void> evaluate_action(const Request& request) {
 void add_evaluate(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "evaluate", "Judges a model by a profile: what choosing by it costs, and how far it is off.");
+      "evaluate", "Evaluates a model on a profile: regret of its choices and errors of its times.");
   verb->add_option("model", request->model,
-                   "The model; or an earlier profile of the same, which tells how good a model "
-                   "could be. With --transfer-curve also a profile like the others: models are "
-                   "then trained on all platforms but one.")
+                   "The model, or an earlier profile of the same platform, which shows the noise "
+                   "floor. With --transfer-curve also a profile like the others: models are then "
+                   "trained on all platforms but one.")
       ->required();
-  verb->add_option("profile", request->profiles, "The profile to judge by; several for the curve.");
+  verb->add_option("profile", request->profiles,
+                   "The profile to evaluate on; several for the curve.");
   verb->add_option("--network", request->networks,
-                   "Network to plan and price, all of its times in the profile. Repeatable. "
-                   "Default: those shipped of which that is true.");
+                   "Network to plan, with all of its times in the profile. Repeatable. Default: "
+                   "the shipped networks that are complete in the profile.");
   verb->add_option("--platform", request->platform,
-                   "Which platform of the profile. Default: the one with the most times.");
-  CLI::Option* refine = verb->add_option(
-      "--refine", request->refine,
-      "Also refines the plans for so long, as select --refine would, with the profile's times.");
+                   "Platform of the profile. Default: the one with the most times.");
+  CLI::Option* refine = add_duration(
+      *verb, "--refine", request->refine,
+      "Also refines the plans for this long, as select --refine does, with the profile's times.");
   CLI::Option* curve = verb->add_flag(
       "--transfer-curve", request->curve,
-      "How good are the ways to adapt to a platform that was never seen, by numbers of shapes?");
+      "Compares the methods of adapting to an unseen platform, by the number of shapes timed.");
   curve->excludes(refine);
-  verb->add_option("--draws", request->draws, "Random choices of shapes per number. Default: 10.")
-      ->check(CLI::Range(1, 1000))
+  add_count(*verb, "--draws", request->draws, "Random choices of shapes per number. Default: 10.",
+            1, 1000)
       ->needs(curve);
-  verb->add_option("--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.")
+  add_count(*verb, "--shapes", request->shapes, "Numbers of shapes. Default: 0,1,3,10,30,100.", 0,
+            1000000)
       ->delimiter(',')
       ->needs(curve);
-  verb->add_flag("--by-coverage", request->by_coverage,
-                 "Takes shapes as transfer does, those first that stand for most others, out of a "
-                 "random half, instead of random ones.")
+  verb->add_flag("--select-samples,--by-coverage", request->select_samples,
+                 "Selects shapes as transfer does, the most representative first, out of a random "
+                 "half, instead of random ones. --by-coverage is the earlier name.")
       ->needs(curve);
-  verb->add_option("--method", request->methods, "Only this way. Repeatable. Default: all.")
+  verb->add_option("--method", request->methods, "Only this method. Repeatable. Default: all.")
       ->needs(curve);
   verb->add_option("--svg", request->svg, "Draws the curves into this file.")->needs(curve);
-  verb->add_option("--seed", request->seed, "Seed of draws, folds and trees. Default: 1.")
-      ->needs(curve);
+  add_seed(*verb, request->seed, "Seed of draws, folds and trees.")->needs(curve);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the tables.");
   verb->callback([&action, request] { action = [request] { return evaluate_action(*request); }; });
 }

@@ -1,9 +1,13 @@
 #include "src/select/explain.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 
@@ -13,7 +17,7 @@ namespace {
 struct Request {
   PlanningOptions planning;
   std::string layer;
-  bool json = false;
+  bool json = false, all = false;
 };
 
 Result<int> find_operator(const Network& network, const std::string& name) {
@@ -63,7 +67,7 @@ std::string source_of(const Cost& cost) {
   }
 }
 
-/// With a sign, in the unit of `format_time`.
+/// A signed time, in the unit of `format_time`.
 std::string difference(double ns) {
   if (std::abs(ns) < 0.5) return "0";
   return (ns < 0 ? "-" : "+") + format_time(std::abs(ns));
@@ -78,8 +82,32 @@ std::string header(const Network& network, int op, const Workload& workload) {
   return network.operators[op].name + " of " + network.name + ", " + workload.text() + "\n\n";
 }
 
+/// Every primitive that is left out, or how many for each reason.
+std::string absent_text(const std::vector<Explanation::Absent>& absent, bool all) {
+  if (absent.empty()) return {};
+  if (all) {
+    Table table({{"not available"}, {"because"}});
+    for (const Explanation::Absent& a : absent) table.add_row({name_of(a.primitive), a.reason});
+    return "\n" + table.text();
+  }
+  std::map<std::string, std::size_t> counts;
+  for (const Explanation::Absent& a : absent) ++counts[a.reason];
+  std::vector<std::pair<std::size_t, std::string>> order;
+  for (const auto& [reason, count] : counts) order.emplace_back(count, reason);
+  std::ranges::stable_sort(order, std::greater(), &std::pair<std::size_t, std::string>::first);
+  constexpr std::size_t kShown = 5;
+  Table table({{"not available", Table::Align::right}, {"because"}});
+  for (std::size_t i = 0; i < std::min(kShown, order.size()); ++i) {
+    table.add_row({std::to_string(order[i].first), order[i].second});
+  }
+  std::size_t others = 0;
+  for (std::size_t i = kShown; i < order.size(); ++i) others += order[i].first;
+  if (others > 0) table.add_row({std::to_string(others), "of other reasons"});
+  return "\n" + table.text() + "--all names them.\n";
+}
+
 std::string text_of(const Planning& planning, int op, const Selection& selection,
-                    const Explanation& explanation) {
+                    const Explanation& explanation, bool all) {
   using Align = Table::Align;
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
@@ -111,12 +139,7 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
   const std::string folded = list_text(network.operators[op].folded);
   if (!folded.empty()) text += "\npart of it in the file: " + folded + "\n";
   for (const std::string& sentence : network.clean_up) text += "reading: " + sentence + "\n";
-  if (explanation.absent.empty()) return text;
-  Table absent({{"not available"}, {"because"}});
-  for (const Explanation::Absent& a : explanation.absent) {
-    absent.add_row({name_of(a.primitive), a.reason});
-  }
-  return text + "\n" + absent.text();
+  return text + absent_text(explanation.absent, all);
 }
 
 Json json_of(const Planning& planning, int op, const Selection& selection,
@@ -170,24 +193,20 @@ Json json_of(const Planning& planning, int op, const std::string& lack) {
 }
 
 Result<void> explain_action(const Request& request) {
-  const auto planning = Planning::load(request.planning);
-  if (!planning) return planning.error();
-  const auto op = find_operator((*planning)->network(), request.layer);
-  if (!op) return op.error();
-  const Network& network = (*planning)->network();
-  const Workload& workload = network.operators[*op].workload;
-  if (const std::string lack = lack_of_primitives((*planning)->registry(), workload);
-      !lack.empty()) {
-    return write_output("", request.json ? json_of(**planning, *op, lack).dump(1) + "\n"
-                                         : header(network, *op, workload) + lack + "\n");
+  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
+  CONVOPT_TRY(const auto op, find_operator(planning->network(), request.layer));
+  const Network& network = planning->network();
+  const Workload& workload = network.operators[op].workload;
+  if (const std::string lack = lack_of_primitives(planning->registry(), workload); !lack.empty()) {
+    return write_output("", request.json ? json_of(*planning, op, lack).dump(1) + "\n"
+                                         : header(network, op, workload) + lack + "\n");
   }
-  const auto selection = (*planning)->select();
-  if (!selection) return selection.error();
+  CONVOPT_TRY(const auto selection, planning->select());
   const Explanation explanation =
-      explain(selection->problem, selection->solution, *op, (*planning)->options().time_limit);
+      explain(selection.problem, selection.solution, op, planning->options().time_limit);
   return write_output("", request.json
-                              ? json_of(**planning, *op, *selection, explanation).dump(1) + "\n"
-                              : text_of(**planning, *op, *selection, explanation));
+                              ? json_of(*planning, op, selection, explanation).dump(1) + "\n"
+                              : text_of(*planning, op, selection, explanation, request.all));
 }
 
 }  // namespace
@@ -195,9 +214,11 @@ Result<void> explain_action(const Request& request) {
 void add_explain(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "explain", "Shows what every choice for one layer would cost, and why some are absent.");
+      "explain",
+      "Shows the cost of every choice for one layer, and why other primitives are not available.");
   request->planning.add_to(*verb);
   verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
+  verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");
   verb->add_flag("--json", request->json, "Prints one JSON document.");
   verb->callback([&action, request] { action = [request] { return explain_action(*request); }; });
 }

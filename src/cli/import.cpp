@@ -1,9 +1,11 @@
 #include <string>
 
 #include "convopt/network.hpp"
+#include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 
@@ -19,17 +21,14 @@ void add_import(CLI::App& app, Action& action) {
   verb->add_option("model", request->model, "The model, or any network.")->required();
   verb->add_option("-o,--output", request->output, "The file to write. Default: standard output.");
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  verb->add_option("--batch", request->batch, "Batch size. Default: the model's.")
-      ->check(CLI::Range(1, 65536));
+  add_batch(*verb, request->batch, "Images per batch. Default: the model's own.");
   verb->callback([&action, request] {
     action = [request]() -> Result<void> {
-      const auto shapes = parse_shapes(request->shapes);
-      if (!shapes) return shapes.error();
-      const auto network = load_network(request->model, request->batch, *shapes);
-      if (!network) return network.error();
-      warn(network->warnings);
-      for (const std::string& sentence : network->clean_up) note(sentence);
-      return write_output(request->output, to_json(*network));
+      CONVOPT_TRY(const auto shapes, parse_shapes(request->shapes));
+      CONVOPT_TRY(const auto network, load_network(request->model, request->batch, shapes));
+      warn(network.warnings);
+      for (const std::string& sentence : network.clean_up) note(sentence);
+      return write_output(request->output, to_json(network));
     };
   });
 }

@@ -3,10 +3,12 @@
 #include <memory>
 #include <string>
 
+#include "core/files.h"
+#include "core/try.h"
 #include "profiler/timings.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/files.h"
+#include "src/cli/values.h"
 
 namespace convopt::cli {
 namespace {
@@ -14,7 +16,7 @@ namespace {
 struct Request {
   std::filesystem::path table, output;
   TimingsOptions options;
-  std::string isa, timing_mode = "warm";
+  std::string isa;
 };
 
 Result<void> import_action(const Request& request) {
@@ -27,13 +29,9 @@ Result<void> import_action(const Request& request) {
                                               "and neon");
     }
   }
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
-  const auto imported = import_timings(request.table, options);
-  if (!imported) return imported.error();
-  warn(imported->warnings);
-  return write_output(request.output.string(), profile_text(imported->profile));
+  CONVOPT_TRY(const auto imported, import_timings(request.table, options));
+  warn(imported.warnings);
+  return write_output(request.output.string(), profile_text(imported.profile));
 }
 
 }  // namespace
@@ -50,12 +48,10 @@ void add_import_timings(CLI::App& app, Action& action) {
   verb->add_option("--name", request->options.name,
                    "Name of the processor. Default: the name of the file.");
   verb->add_option("--isa", request->isa,
-                   "Instruction-set level. Default: the highest that a kernel's name speaks of.");
-  verb->add_option("--threads", request->options.threads, "Threads that computed. Default: 1.")
-      ->check(CLI::Range(1, 1024));
-  verb->add_option("--timing-mode", request->timing_mode, "How it was timed.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
+                   "Instruction-set level. Default: the highest level in a kernel's name.");
+  add_count(*verb, "--threads", request->options.threads,
+            "Threads of the timed kernels. Default: 1.", 1, 4096);
+  add_timing_mode(*verb, request->options.timing_mode, "Timing mode of the table. Default: warm.");
   verb->callback([&action, request] { action = [request] { return import_action(*request); }; });
 }
 

@@ -1,6 +1,7 @@
+#include "core/json.h"
+#include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/table.h"
-#include "core/json.h"
 
 namespace convopt::cli {
 namespace {
@@ -17,14 +18,12 @@ std::string arrow(const PrimitiveInfo& info) {
 }
 
 Result<void> list_action(const Request& request) {
-  const auto context = request.context.context();
-  if (!context) return context.error();
-  const auto registry = Registry::create(*context);
-  if (!registry) return registry.error();
+  CONVOPT_TRY(const auto context, request.context.context());
+  CONVOPT_TRY(const auto registry, Registry::create(context));
   // The registry holds what can run at this level, so everything it lists is available.
   Json json = Json::array();
   Table table({{"primitive"}, {"family"}, {"layout"}, {"description"}});
-  for (const Primitive* primitive : (*registry)->primitives()) {
+  for (const Primitive* primitive : registry->primitives()) {
     const PrimitiveInfo& info = primitive->info();
     if (request.op != "all" && to_string(info.op) != request.op) continue;
     table.add_row({info.name, info.family, arrow(info), info.description});

@@ -4,13 +4,13 @@
 #include <string_view>
 #include <vector>
 
+#include "core/text.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
-#include "core/text.h"
 
 namespace {
 
-/// A word in the verb's place that is none, with the one that was probably meant.
+/// Refuses a first word that is no verb and suggests the nearest one.
 convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   std::vector<std::string_view> names;
@@ -27,7 +27,7 @@ convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
 
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "convopt: %s\n", error.message.c_str());
-  return static_cast<int>(error.code);
+  return convopt::cli::exit_code(error.code);
 }
 
 int run(int argc, char** argv) {
@@ -39,7 +39,9 @@ int run(int argc, char** argv) {
   app.name("convopt");
   app.set_version_flag("--version", "convopt " CONVOPT_VERSION);
   app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return "convopt: " + std::string(error.what()) + "\n";
+  });
 
   cli::Action action;
   for (const auto add :
@@ -55,10 +57,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // The parser's own codes mean nothing to callers; help and version are no errors.
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorCode::usage);
+    return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
   const auto result = action();
-  // Whoever reads our output must learn that it is incomplete.
+  // A reader of the output must learn that it is incomplete.
   if (result.ok() && std::fflush(stdout) != 0) {
     return fail(make_error(ErrorCode::environment, "cannot write to standard output"));
   }
@@ -75,5 +77,5 @@ int main(int argc, char** argv) {
   } catch (...) {
     std::fprintf(stderr, "convopt: internal error\n");
   }
-  return static_cast<int>(convopt::ErrorCode::internal);
+  return convopt::cli::exit_code(convopt::ErrorCode::internal);
 }

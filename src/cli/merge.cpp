@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/try.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
@@ -18,17 +19,18 @@ void add_merge(CLI::App& app, Action& action) {
   };
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "merge", "Joins profiles, without duplicates and damaged lines; a name in .gz compresses.");
+      "merge",
+      "Joins profiles without duplicates and damaged lines; a name that ends in .gz compresses.");
   verb->add_option("profiles", request->inputs, "Profiles to join.")->required();
   verb->add_option("-o,--output", request->output, "The profile to write.")->required();
   verb->add_flag("--fastest", request->fastest,
-                 "Of several times of the same keeps the lowest, since what disturbs a measurement "
-                 "makes it longer.");
+                 "Keeps the lowest of several times of a primitive, since disturbances make times "
+                 "longer.");
   verb->callback([&action, request] {
     action = [request]() -> Result<void> {
-      auto warnings = merge_profiles(request->inputs, request->output, request->fastest);
-      if (!warnings) return warnings.error();
-      warn(*warnings);
+      CONVOPT_TRY(auto warnings,
+                  merge_profiles(request->inputs, request->output, request->fastest));
+      warn(warnings);
       return {};
     };
   });

@@ -1,10 +1,10 @@
-// What the verbs that make or judge models share.
+// JSON summaries of models, shared by the verbs that make or evaluate them.
 #pragma once
 
 #include <filesystem>
 
-#include "model/trained_model.h"
 #include "core/json.h"
+#include "model/trained_model.h"
 
 namespace convopt::cli {
 

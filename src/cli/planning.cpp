@@ -7,14 +7,17 @@
 #include <utility>
 
 #include "core/text.h"
+#include "core/timing_key.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/store.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
+#include "src/cli/values.h"
 #include "src/select/workloads.h"
-#include "src/tune/fit.h"
-#include "src/tune/places.h"
+#include "src/tune/memory_budget.h"
+#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 
@@ -45,57 +48,46 @@ void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("--profile", profile,
                   "Times measured on this machine; they count before predictions. Default: this "
                   "machine's own profile, if there is one.");
-  verb.add_option("--batch", batch, "Batch size. Default: the network's.")
-      ->check(CLI::Range(1, 65536));
+  add_batch(verb, batch, "Images per batch. Default: the network's own.");
   verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
   context.add_to(verb);
   verb.add_option("--allow", select.limits.allow,
-                  "Only these primitives or families for convolutions, separated by commas.")
+                  "Uses only these primitives or families for convolutions, separated by commas.")
       ->delimiter(',')
       ->allow_extra_args(false);
   verb.add_option("--exclude", select.limits.exclude,
-                  "None of these primitives or families for convolutions.")
+                  "Uses none of these primitives or families for convolutions.")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb.add_option("--max-workspace", select.limits.max_workspace,
-                  "Most scratch memory of an operator, e.g. 64MB.")
-      ->transform(CLI::AsSizeValue(false));
+  add_bytes(verb, "--max-workspace", select.limits.max_workspace,
+            "Most scratch memory of an operator, e.g. 64MB.");
   verb.add_option("--max-error", select.limits.max_error,
                   "Largest admissible error of a convolution, relative to its largest result, "
                   "e.g. 1e-5.")
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--time-limit", time_limit,
-                  "Time for proving that no plan is better, e.g. 500ms. Default: 5s.");
+      ->check(positive_number())
+      ->type_name("NUMBER");
+  add_duration(verb, "--time-limit", time_limit,
+               "Time for proving that no plan is better, e.g. 500ms.", /*may_be_zero=*/true);
 }
 
 Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   std::unique_ptr<Planning> planning(new Planning);
   planning->options_ = options.select;
-  if (!options.time_limit.empty()) {
-    const auto limit = parse_duration(options.time_limit);
-    if (!limit) {
-      return make_error(ErrorCode::usage,
-                        "--time-limit '" + options.time_limit + "' is not a time like 500ms or 5s");
-    }
-    planning->options_.time_limit = std::chrono::duration<double>(*limit);
-  }
-  Result<Context> context = options.context.context();
-  if (!context) return context.error();
-  const auto shapes = parse_shapes(options.shapes);
-  if (!shapes) return shapes.error();
-  Result<Network> network = load_network(options.network, options.batch, *shapes);
-  if (!network) return network.error();
-  planning->network_ = std::move(*network);
+  planning->options_.time_limit = std::chrono::duration<double>(options.time_limit);
+  CONVOPT_TRY(Context context, options.context.context());
+  CONVOPT_TRY(const auto shapes, parse_shapes(options.shapes));
+  CONVOPT_TRY(planning->network_, load_network(options.network, options.batch, shapes));
   warn(planning->network_.warnings);
-  Result<std::unique_ptr<Registry>> registry = Registry::create(*context);
-  if (!registry) return registry.error();
-  planning->registry_ = std::move(*registry);
-  Result<Platform> platform = cached_platform(context->isa, context->threads);
-  if (!platform) return platform.error();
-  planning->platform_ = std::move(*platform);
+  CONVOPT_TRY(planning->registry_, Registry::create(context));
+  if (auto stored = stored_platform(context.isa, context.threads)) {
+    planning->platform_ = std::move(*stored);
+  } else {
+    note("measuring this machine's peak and bandwidths, once, for about a second");
+    CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
+  }
   planning->find_model_and_profile(options);
-  if (Result<void> loaded = planning->load_times(); !loaded) return loaded.error();
+  CONVOPT_CHECK(planning->load_times());
   warn(planning->times_->warnings());
   if (planning->times_->measured() == 0 && !options.profile.empty()) {
     note("profile '" + options.profile.string() +
@@ -126,15 +118,14 @@ void Planning::find_model_and_profile(const PlanningOptions& options) {
   files_.workloads = &workloads_;
   if (needs_model && shipped) {
     note(
-        "this machine has no model of its own, so the shipped one predicts; `convopt transfer` "
-        "makes one in half a minute");
+        "this machine has no model of its own, so times are predicted by the shipped model; "
+        "`convopt "
+        "transfer` makes one in half a minute");
   }
 }
 
 Result<void> Planning::load_times() {
-  Result<std::unique_ptr<Times>> times = Times::load(files_, platform_, registry_->libraries());
-  if (!times) return times.error();
-  times_ = std::move(*times);
+  CONVOPT_TRY(times_, Times::load(files_, platform_, registry_->libraries()));
   return {};
 }
 
@@ -155,21 +146,17 @@ Result<Refinement> Planning::refine(double seconds) {
     profiling.budget_seconds = seconds - spent.count();
     if (profiling.budget_seconds <= 0) return nullptr;
     std::vector<Workload> workloads;
-    std::unordered_set<std::string> pairs;
-    const auto pair = [](const Workload& workload, const PrimitiveInfo& info) {
-      return workload.text() + '\n' + info.name;
-    };
+    std::unordered_set<TimingKey> pairs;
     for (const Query& query : contested) {
       workloads.push_back(*query.workload);
-      pairs.insert(pair(*query.workload, *query.primitive));
+      pairs.insert({query.workload->text(), query.primitive->name});
     }
     profiling.filter = [&](const Workload& workload, const PrimitiveInfo& info) {
-      return pairs.contains(pair(workload, info));
+      return pairs.contains({workload.text(), info.name});
     };
-    const auto summary = profile(workloads, profiling);
-    if (!summary) return summary.error();
-    warn(summary->warnings);
-    if (auto loaded = load_times(); !loaded) return loaded.error();
+    CONVOPT_TRY(const auto summary, profile(workloads, profiling));
+    warn(summary.warnings);
+    CONVOPT_CHECK(load_times());
     return &times_->costs();
   };
   auto refined = convopt::refine(network_, *registry_, times_->costs(), options_, measure);
@@ -181,8 +168,7 @@ Result<Selection> Planning::select(std::size_t max_memory) const {
   Result<Selection> selection = convopt::select(network_, *registry_, costs(), platform_, options_);
   if (!selection) return selection;
   if (max_memory < SIZE_MAX) {
-    auto fits = fit_memory(*selection, platform_, max_memory, options_.time_limit);
-    if (!fits) return fits.error();
+    CONVOPT_CHECK(fit_memory(*selection, platform_, max_memory, options_.time_limit));
   }
   Plan& plan = selection->plan;
   if (const PerformanceModel* model = times_->model()) {

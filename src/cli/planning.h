@@ -1,4 +1,4 @@
-// What `select` and `explain` share: which network, on which machine, by which times.
+// Planning as `select`, `explain` and `run` share it: the network, the machine, and the times.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -25,7 +25,7 @@ struct PlanningOptions {
   int batch = 0;
   std::vector<std::string> shapes;
   SelectOptions select;
-  std::string time_limit;
+  double time_limit = 5;  ///< seconds
 
   void add_to(CLI::App& verb);
 };
@@ -35,7 +35,7 @@ Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
 inline constexpr const char* kShapeHelp =
     "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model leaves open.";
 
-/// Everything that choosing needs, loaded. Notes and warnings went to standard error.
+/// Everything that planning needs, loaded. Loading writes notes and warnings to standard error.
 class Planning {
  public:
   static Result<std::unique_ptr<Planning>> load(const PlanningOptions& options);
@@ -44,14 +44,14 @@ class Planning {
   const Registry& registry() const { return *registry_; }
   const Platform& platform() const { return platform_; }
   const SelectOptions& options() const { return options_; }
-  /// Measured before predicted, or what there is of the two; after refine() what it learnt.
+  /// Measured before predicted times, or either alone; after refine(), the refined costs.
   const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
 
-  /// The fastest plan that holds at most so many bytes when it is executed.
+  /// The fastest plan that holds at most `max_memory` bytes when executed.
   Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
 
-  /// Times what the plan hangs on for so many seconds and adds the times to the profile that this
-  /// planning reads, or to this machine's own.
+  /// Measures primitives that could change the plan for that many seconds. The times are added to
+  /// the profile that this planning reads, else to this machine's own.
   Result<Refinement> refine(double seconds);
 
  private:
@@ -64,7 +64,7 @@ class Planning {
   Platform platform_;
   SelectOptions options_;
   TimesFiles files_;
-  std::unordered_set<std::string> workloads_;  ///< canonical texts of what a plan may consist of
+  std::unordered_set<std::string> workloads_;  ///< canonical texts of all workloads of any plan
   std::unique_ptr<Times> times_;
   std::shared_ptr<const CostSource> refined_costs_;
   double load_ms_ = 0;

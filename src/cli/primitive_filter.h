@@ -1,4 +1,4 @@
-// Which primitives a verb works with: lists of names and families.
+// Filter of primitives by lists of names and families.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -3,10 +3,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "convopt/network.hpp"
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/sampler.h"
@@ -16,6 +17,7 @@
 #include "src/cli/planning.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
+#include "src/cli/values.h"
 #include "src/select/workloads.h"
 
 namespace convopt::cli {
@@ -25,7 +27,10 @@ constexpr std::size_t kDefaultConfigs = 300;
 
 struct Request {
   ContextOptions context;
-  std::string output, budget, shard, timing_mode = "cold_weights", timeout;
+  std::string output, shard;
+  TimingMode timing_mode = TimingMode::cold_weights;
+  double budget = 0;   ///< seconds; 0: none
+  double timeout = 0;  ///< seconds; 0: the profiler's own
   std::vector<std::string> networks, ops;
   PrimitiveFilter filter;
   std::optional<std::size_t> configs;
@@ -52,34 +57,31 @@ Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
 Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
                                          const std::string& text) {
   if (text.empty()) return workloads;
-  std::size_t index = 0, count = 0;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%zu/%zu%c", &index, &count, &rest) != 2 || index < 1 ||
-      index > count) {
-    return usage("--shard '" + text + "' is not like 2/8");
+  const auto parts = split(text, '/');
+  const auto index = parse_number<std::size_t>(parts.front());
+  const auto count = parse_number<std::size_t>(parts.back());
+  if (parts.size() != 2 || !index || !count || *index < 1 || *index > *count) {
+    return usage("--shard " + in_quotes(text) + " is not like 2/8");
   }
   std::vector<Workload> shard;
-  for (std::size_t i = index - 1; i < workloads.size(); i += count) shard.push_back(workloads[i]);
+  for (std::size_t i = *index - 1; i < workloads.size(); i += *count) shard.push_back(workloads[i]);
   return shard;
 }
 
 Result<std::vector<Workload>> gather_workloads(const Request& request) {
-  auto ops = parse_ops(request.ops);
-  if (!ops) return ops.error();
-  const auto shapes = parse_shapes(request.shapes);
-  if (!shapes) return shapes.error();
+  CONVOPT_TRY(auto ops, parse_ops(request.ops));
+  CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
   std::vector<Workload> workloads;
   for (const std::string& path : request.networks) {
-    auto network = load_network(path, request.batch, *shapes);
-    if (!network) return network.error();
-    for (Workload& workload : network_workloads(*network)) {
-      if (ops->empty() || std::ranges::find(*ops, workload.op) != ops->end()) {
+    CONVOPT_TRY(auto network, load_network(path, request.batch, shapes));
+    for (Workload& workload : network_workloads(network)) {
+      if (ops.empty() || std::ranges::find(ops, workload.op) != ops.end()) {
         workloads.push_back(std::move(workload));
       }
     }
   }
   SampleLimits limits;
-  limits.ops = *ops;
+  limits.ops = ops;
   limits.batch = std::max(1, request.batch);
   const std::size_t configs =
       request.configs.value_or(request.networks.empty() ? kDefaultConfigs : 0);
@@ -92,9 +94,8 @@ Result<std::vector<Workload>> gather_workloads(const Request& request) {
 /// Refuses names that no primitive and no family has.
 Result<void> check_filter(const PrimitiveFilter& filter, const Context& context) {
   if (filter.empty()) return {};
-  auto registry = Registry::create(context);
-  if (!registry) return registry.error();
-  return filter.check(**registry);
+  CONVOPT_TRY(auto registry, Registry::create(context));
+  return filter.check(*registry);
 }
 
 void print_summary(const ProfileSummary& summary, const std::string& output) {
@@ -122,30 +123,20 @@ void print_summary(const ProfileSummary& summary, const std::string& output) {
 }
 
 Result<void> profile_action(const Request& request) {
-  auto context = request.context.context();
-  if (!context) return context.error();
-  auto workloads = gather_workloads(request);
-  if (!workloads) return workloads.error();
-  if (auto known = check_filter(request.filter, *context); !known) return known.error();
+  CONVOPT_TRY(auto context, request.context.context());
+  CONVOPT_TRY(auto workloads, gather_workloads(request));
+  CONVOPT_CHECK(check_filter(request.filter, context));
 
   ProfileOptions options;
-  options.context = *context;
-  options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                            ? TimingMode::warm
-                            : TimingMode::cold_weights;
+  options.context = context;
+  options.timing_mode = request.timing_mode;
   options.seed = request.seed;
   options.again = request.again;
-  for (const auto& [option, text, seconds] :
-       {std::tuple{"--budget", &request.budget, &options.budget_seconds},
-        std::tuple{"--timeout", &request.timeout, &options.timeout_seconds}}) {
-    if (text->empty()) continue;
-    const auto parsed = parse_time(option, *text);
-    if (!parsed) return parsed.error();
-    *seconds = *parsed;
-  }
+  options.budget_seconds = request.budget;
+  options.timeout_seconds = request.timeout;
   options.output = !request.output.empty()
                        ? std::filesystem::path(request.output)
-                       : local_profile_path({machine_facts(), context->isa, context->threads});
+                       : local_profile_path({machine_facts(), context.isa, context.threads});
   if (!request.filter.empty()) {
     options.filter = [&request](const Workload&, const PrimitiveInfo& info) {
       return request.filter(info);
@@ -154,18 +145,17 @@ Result<void> profile_action(const Request& request) {
   options.stop = &stop_on_signal();
 
   if (request.dry_run) {
-    auto estimate = estimate_profile(*workloads, options);
-    if (!estimate) return estimate.error();
-    std::printf("%zu workloads, %zu measurements, about %s", estimate->workloads,
-                estimate->measurements, format_duration(estimate->seconds).c_str());
-    if (estimate->already_done > 0) std::printf(" (%zu known before)", estimate->already_done);
+    CONVOPT_TRY(auto estimate, estimate_profile(workloads, options));
+    std::printf("%zu workloads, %zu measurements, about %s", estimate.workloads,
+                estimate.measurements, format_duration(estimate.seconds).c_str());
+    if (estimate.already_done > 0) std::printf(" (%zu known before)", estimate.already_done);
     std::printf("\n");
     return {};
   }
 
   Progress progress(request.quiet);
   options.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  auto summary = profile(*workloads, options);
+  auto summary = profile(workloads, options);
   progress.finish();
   if (!summary) return summary.error();
   warn(summary->warnings);
@@ -178,40 +168,39 @@ Result<void> profile_action(const Request& request) {
 void add_profile(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "profile", "Times primitives on this machine and keeps the results; resumes where it ended.");
+      "profile",
+      "Times primitives on this machine and stores the times; continues an earlier run.");
   verb->add_option("-o,--output", request->output,
-                   "Profile to append to (JSON Lines). Default: this machine's own place.");
-  verb->add_option("--configs", request->configs,
-                   "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
-                   "--network.")
-      ->check(CLI::Range(0, 1000000));
+                   "Profile to append to (JSON Lines). Default: this machine's own profile.");
+  add_count(*verb, "--configs", request->configs,
+            "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
+            "--network.",
+            0, 1000000);
   verb->add_option("--network", request->networks,
                    "Times everything that a plan for this network may consist of. Repeatable.");
-  verb->add_option("--ops", request->ops, "Only these operations, e.g. conv,convert.")
+  verb->add_option("--ops", request->ops, "Times only these operations, e.g. conv,convert.")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb->add_option("--budget", request->budget,
-                   "Time for all of it, e.g. 60s, 5m or 1h. Default: as long as it takes.");
+  add_duration(*verb, "--budget", request->budget,
+               "Time limit for the whole profile, e.g. 60s, 5m or 1h. Default: none.");
   request->context.add_to(*verb);
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  verb->add_option("--batch", request->batch,
-                   "Images per batch. Default: 1 for samples, the file's own for networks.")
-      ->check(CLI::Range(1, 1024));
-  verb->add_option("--seed", request->seed, "Seed of the samples and of the order. Default: 1.");
-  verb->add_option("--shard", request->shard,
-                   "Part i of n of the workloads, e.g. 2/8; `convopt merge` joins them.");
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "warm: the same data over and over; cold_weights: packed weights come from "
-                   "memory, as inside a large network.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}))
-      ->capture_default_str();
-  request->filter.add_allow(*verb, "--allow", "Only these primitives or families.");
-  request->filter.add_exclude(*verb, "--exclude", "Not these primitives or families.");
-  verb->add_option("--timeout", request->timeout,
-                   "A primitive that does not come back for so long has hung. Default: 20s.");
+  add_batch(*verb, request->batch,
+            "Images per batch. Default: 1 for samples, the file's own for networks.");
+  add_seed(*verb, request->seed, "Seed of the samples and of the order.");
+  verb->add_option(
+      "--shard", request->shard,
+      "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");
+  add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "cold_weights.");
+  request->filter.add_allow(*verb, "--allow", "Times only these primitives or families.");
+  request->filter.add_exclude(*verb, "--exclude", "Times none of these primitives or families.");
+  add_duration(*verb, "--timeout", request->timeout,
+               "Time after which a primitive counts as hung and is ended. Default: 20s.");
   verb->add_flag("--again", request->again, "Times again what the profile already holds.");
-  verb->add_flag("--dry-run", request->dry_run, "Says what would be timed and how long it takes.");
-  verb->add_flag("--quiet", request->quiet, "No progress and no summary.");
+  verb->add_flag(
+      "--dry-run", request->dry_run,
+      "Prints the number of measurements and an estimate of their time, and measures nothing.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress and no summary.");
   verb->callback([&action, request] { action = [request] { return profile_action(*request); }; });
 
   CLI::App* worker = app.add_subcommand(kWorkerVerb, "")->group("");

@@ -1,4 +1,4 @@
-// What a person sees while primitives are timed, and how they stop it.
+// Progress display while primitives are timed, and how to interrupt it.
 #pragma once
 
 #include <atomic>

@@ -12,15 +12,19 @@
 #include "convopt/plan.hpp"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/text.h"
+#include "core/try.h"
 #include "primitives/reference/reference.h"
 #include "profiler/affinity.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
+#include "src/cli/values.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
+#include "src/select/plan_check.h"
 #include "src/tune/confirm.h"
 
 namespace convopt::cli {
@@ -28,7 +32,8 @@ namespace {
 
 struct Request {
   PlanningOptions planning;
-  std::string plan, time = "2s";
+  std::string plan;
+  double time = 2;  ///< seconds
   std::vector<std::string> compare, inputs, outputs;
   int repeats = 0;
   std::size_t max_memory = SIZE_MAX;
@@ -36,7 +41,7 @@ struct Request {
   bool verify = false, layers = false, json = false;
 };
 
-/// A plan ready to run.
+/// A plan that is ready to run.
 struct Contestant {
   std::string label;
   Plan plan;
@@ -48,10 +53,11 @@ struct Contestant {
 using Tensors = std::vector<std::vector<float>>;
 
 bool is_baseline(std::string_view name) {
+  name = baseline_name(name);
   return name == kDefaultName || name == kSingleName || name == kGreedyName;
 }
 
-/// The plans to run, and what they run with.
+/// The plans to run, with their network and registry.
 struct Setup {
   std::unique_ptr<Planning> planning;  ///< only where plans are made here
   Network loaded_network;
@@ -73,10 +79,32 @@ Result<Plan> baseline_plan(const Selection& selection, const Platform& platform,
   return make_plan(selection.problem, *solution, platform);
 }
 
-Result<void> check_network(const std::string& path, const Plan& plan, const Network& network) {
-  if (plan.network_hash == network.hash()) return {};
-  return make_error(ErrorCode::bad_input, path + " was made for another network, " + plan.network +
-                                              ", or for another batch size");
+/// The error with the plan's file in front.
+Result<void> of_plan(const std::string& path, Result<void> checked) {
+  if (checked) return {};
+  return make_error(checked.error().code, path + ": " + checked.error().message);
+}
+
+/// Options of `select` that say nothing about a plan that is given.
+Result<void> check_unused(const PlanningOptions& options) {
+  for (const auto& [option, given] : {std::pair{"--model", !options.model.empty()},
+                                      std::pair{"--profile", !options.profile.empty()}}) {
+    if (!given) continue;
+    return make_error(ErrorCode::usage, std::string(option) +
+                                            " has no effect with --plan, unless --compare names a "
+                                            "baseline, which is selected");
+  }
+  return {};
+}
+
+Result<void> check_threads(const Request& request, const Plan& plan) {
+  const int processors = available_processors();
+  if (request.planning.context.threads > 0 || plan.platform.threads <= processors) return {};
+  return make_error(ErrorCode::environment,
+                    request.plan + " was made for " + std::to_string(plan.platform.threads) +
+                        " threads, this process may use " +
+                        counted(static_cast<std::size_t>(processors), "processor") +
+                        "; --threads runs it with fewer");
 }
 
 Result<Setup> set_up(const Request& request) {
@@ -84,48 +112,41 @@ Result<Setup> set_up(const Request& request) {
   PlanningOptions options = request.planning;
   std::optional<Plan> given;
   if (!request.plan.empty()) {
-    auto plan = load_plan(request.plan);
-    if (!plan) return plan.error();
-    given = std::move(*plan);
-    // What the options leave open is as the plan was made for.
+    CONVOPT_TRY(given, load_plan(request.plan));
+    CONVOPT_CHECK(check_threads(request, *given));
+    // The plan decides what the options leave open.
     if (options.context.isa.empty()) options.context.isa = to_string(given->platform.isa);
     if (options.context.threads == 0) options.context.threads = given->platform.threads;
   }
   std::optional<Selection> selection;
   if (!given || std::ranges::any_of(request.compare, is_baseline)) {
-    auto planning = Planning::load(options);
-    if (!planning) return planning.error();
-    setup.planning = std::move(*planning);
-    auto selected = setup.planning->select(given ? SIZE_MAX : request.max_memory);
-    if (!selected) return selected.error();
-    selection = std::move(*selected);
+    CONVOPT_TRY(setup.planning, Planning::load(options));
+    CONVOPT_TRY(selection, setup.planning->select(given ? SIZE_MAX : request.max_memory));
   } else {
-    const auto shapes = parse_shapes(options.shapes);
-    if (!shapes) return shapes.error();
-    auto network = load_network(options.network, options.batch, *shapes);
-    if (!network) return network.error();
-    setup.loaded_network = std::move(*network);
-    const auto context = options.context.context();
-    if (!context) return context.error();
-    auto registry = Registry::create(*context);
-    if (!registry) return registry.error();
-    setup.created_registry = std::move(*registry);
+    CONVOPT_CHECK(check_unused(options));
+    CONVOPT_TRY(const InputShapes shapes, parse_shapes(options.shapes));
+    CONVOPT_TRY(setup.loaded_network, load_network(options.network, options.batch, shapes));
+    CONVOPT_TRY(const Context context, options.context.context());
+    CONVOPT_TRY(setup.created_registry, Registry::create(context));
   }
 
   if (given) {
-    if (auto fits = check_network(request.plan, *given, setup.network()); !fits) {
-      return fits.error();
+    CONVOPT_CHECK(of_plan(request.plan, check_network(*given, setup.network())));
+    for (const auto* names : {&options.select.limits.allow, &options.select.limits.exclude}) {
+      CONVOPT_CHECK(check_names(setup.registry(), *names));
     }
+    CONVOPT_CHECK(
+        of_plan(request.plan, check_limits(*given, setup.registry(), options.select.limits)));
     setup.plans.emplace_back(request.plan, std::move(*given));
   } else {
     setup.plans.emplace_back("plan", selection->plan);
   }
   for (const std::string& name : request.compare) {
-    auto plan = is_baseline(name) ? baseline_plan(*selection, setup.planning->platform(), name)
-                                  : load_plan(name);
-    if (!plan) return plan.error();
-    if (auto fits = check_network(name, *plan, setup.network()); !fits) return fits.error();
-    setup.plans.emplace_back(name, std::move(*plan));
+    CONVOPT_TRY(Plan plan, is_baseline(name)
+                               ? baseline_plan(*selection, setup.planning->platform(), name)
+                               : load_plan(name));
+    CONVOPT_CHECK(of_plan(name, check_network(plan, setup.network())));
+    setup.plans.emplace_back(name, std::move(plan));
   }
   return setup;
 }
@@ -158,6 +179,15 @@ std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
   return {shape.n(), shape.c(), shape.h(), shape.w()};
 }
 
+/// "(1, 3, 224, 224)"
+std::string shape_text(const std::vector<std::int64_t>& sizes) {
+  std::string text;
+  for (const std::int64_t size : sizes) {
+    text += (text.empty() ? "" : ", ") + std::to_string(size);
+  }
+  return "(" + text + ")";
+}
+
 Result<Tensors> make_inputs(const Request& request, const Network& network) {
   Tensors inputs = tensors_for(network, network.inputs);
   if (request.inputs.empty()) {
@@ -168,22 +198,20 @@ Result<Tensors> make_inputs(const Request& request, const Network& network) {
     return inputs;
   }
   if (request.inputs.size() != inputs.size()) {
-    return make_error(ErrorCode::usage, "the network has " + std::to_string(inputs.size()) +
-                                            " inputs, --input is given " +
-                                            std::to_string(request.inputs.size()) + " times");
+    return make_error(ErrorCode::usage, "the network has " + counted(inputs.size(), "input") +
+                                            ", --input is given " +
+                                            counted(request.inputs.size(), "time"));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    auto array = load_npy(request.inputs[i]);
-    if (!array) return array.error();
+    CONVOPT_TRY(NpyArray array, load_npy(request.inputs[i]));
     const Tensor& tensor = network.tensors[network.inputs[i]];
-    if (array->shape != npy_shape(tensor.shape)) {
-      const TensorShape& s = tensor.shape;
-      return make_error(ErrorCode::bad_input,
-                        request.inputs[i] + " has not the shape of the input '" + tensor.name +
-                            "', (" + std::to_string(s.n()) + ", " + std::to_string(s.c()) + ", " +
-                            std::to_string(s.h()) + ", " + std::to_string(s.w()) + ")");
+    if (array.shape != npy_shape(tensor.shape)) {
+      return make_error(ErrorCode::bad_input, request.inputs[i] + " has the shape " +
+                                                  shape_text(array.shape) + ", the input " +
+                                                  in_quotes(tensor.name) + " has " +
+                                                  shape_text(npy_shape(tensor.shape)));
     }
-    inputs[i] = std::move(array->values);
+    inputs[i] = std::move(array.values);
   }
   return inputs;
 }
@@ -192,9 +220,7 @@ Result<void> write_outputs(const Request& request, const Network& network, Tenso
   for (std::size_t i = 0; i < request.outputs.size(); ++i) {
     const NpyArray array{npy_shape(network.tensors[network.outputs[i]].shape),
                          std::move(outputs[i])};
-    if (auto written = write_file_atomically(request.outputs[i], to_npy(array)); !written) {
-      return written;
-    }
+    CONVOPT_CHECK(write_file_atomically(request.outputs[i], to_npy(array)));
   }
   return {};
 }
@@ -243,12 +269,6 @@ Json report_json(const Network& network, const Request& request, const Context& 
   return json;
 }
 
-std::string decimal(double value, int digits) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string layers_text(const Contestant& contestant) {
   using Align = Table::Align;
   Table table({{"layer"},
@@ -258,8 +278,8 @@ std::string layers_text(const Contestant& contestant) {
                {"ratio", Align::right}});
   const auto add = [&](const std::string& name, std::string_view primitive, double predicted_us,
                        double measured_us) {
-    table.add_row({name, std::string(primitive), decimal(predicted_us, 1), decimal(measured_us, 1),
-                   predicted_us > 0 ? decimal(measured_us / predicted_us, 2) : ""});
+    table.add_row({name, std::string(primitive), fixed(predicted_us, 1), fixed(measured_us, 1),
+                   predicted_us > 0 ? fixed(measured_us / predicted_us, 2) : ""});
   };
   const auto steps = contestant.executor->steps();
   double predicted_us = 0;
@@ -288,7 +308,7 @@ std::string comparison_text(const std::vector<Contestant>& contestants) {
     const double median = c.times.median_ns();
     table.add_row({c.label, format_time(median), format_time(c.times.quantile_ns(0.95)),
                    format_time(c.times.min_ns()), format_time(c.plan.predicted_ms * 1e6),
-                   decimal(median / mine, 3)});
+                   fixed(median / mine, 3)});
     // Both figures must say so before noise is called a loss.
     if (median < mine && c.times.min_ns() < contestants.front().times.min_ns()) {
       losses += c.label + " is faster than " + contestants.front().label + "\n";
@@ -328,9 +348,8 @@ void print_report(const Network& network, const Request& request, const Context&
 Result<void> check_verified(const Verification& verification) {
   const TensorCheck* failure = verification.first_failure();
   if (failure == nullptr) return {};
-  char numbers[96];
-  std::snprintf(numbers, sizeof numbers, "relative error %.2e, at most %.2e is allowed",
-                failure->error, failure->bound);
+  const std::string numbers = "relative error " + scientific(failure->error, 2) + ", at most " +
+                              scientific(failure->bound, 2) + " is allowed";
   std::string sentence = "verification failed: '" + failure->name + "'";
   if (!failure->primitive.empty()) sentence += " by " + failure->primitive;
   sentence += ": ";
@@ -339,67 +358,54 @@ Result<void> check_verified(const Verification& verification) {
   return make_error(ErrorCode::verification_failed, std::move(sentence));
 }
 
-Result<TimingOptions> timing_options(const Request& request) {
+TimingOptions timing_options(const Request& request) {
   TimingOptions options;
-  const auto seconds = parse_time("--time", request.time);
-  if (!seconds) return seconds.error();
-  options.time = std::chrono::duration<double>(*seconds);
+  options.time = std::chrono::duration<double>(request.time);
   options.repeats = request.repeats;
   options.steps = request.layers || request.json;
   return options;
 }
 
 Result<void> run(const Request& request) {
-  auto timing = timing_options(request);
-  if (!timing) return timing.error();
-  auto setup = set_up(request);
-  if (!setup) return setup.error();
-  const Network& network = setup->network();
-  const Context& context = setup->registry().context();
+  CONVOPT_TRY(Setup setup, set_up(request));
+  const Network& network = setup.network();
+  const Context& context = setup.registry().context();
   if (!request.outputs.empty() && request.outputs.size() != network.outputs.size()) {
-    return make_error(ErrorCode::usage, "the network has " +
-                                            std::to_string(network.outputs.size()) +
-                                            " outputs, --output is given " +
-                                            std::to_string(request.outputs.size()) + " times");
+    return make_error(ErrorCode::usage,
+                      "the network has " + counted(network.outputs.size(), "output") +
+                          ", --output is given " + counted(request.outputs.size(), "time"));
   }
-  const auto inputs = make_inputs(request, network);
-  if (!inputs) return inputs.error();
+  CONVOPT_TRY(const Tensors inputs, make_inputs(request, network));
 
   bind_threads(context.threads);
   const NetworkWeights weights(network, request.seed);
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
-  for (auto& [label, plan] : setup->plans) {
-    auto ready = prepare(std::move(label), std::move(plan), network, setup->registry(), weights,
-                         request.max_memory);
-    if (!ready) return ready.error();
-    contestants.push_back(std::move(*ready));
+  for (auto& [label, plan] : setup.plans) {
+    CONVOPT_TRY(Contestant ready, prepare(std::move(label), std::move(plan), network,
+                                          setup.registry(), weights, request.max_memory));
+    contestants.push_back(std::move(ready));
     executors.push_back(contestants.back().executor.get());
   }
 
-  const std::vector<std::span<const float>> sources(inputs->begin(), inputs->end());
+  const std::vector<std::span<const float>> sources(inputs.begin(), inputs.end());
   std::optional<Verification> verification;
   if (request.verify) {
-    auto verified = verify(*executors.front(), network, weights, sources);
-    if (!verified) return verified.error();
-    verification = std::move(*verified);
+    CONVOPT_TRY(verification, verify(*executors.front(), network, weights, sources));
   }
   Tensors outputs = tensors_for(network, network.outputs);
   const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
-  auto times = time_in_turns(executors, sources, destinations, *timing);
-  if (!times) return times.error();
-  for (std::size_t i = 0; i < times->size(); ++i) contestants[i].times = std::move((*times)[i]);
+  CONVOPT_TRY(auto times, time_in_turns(executors, sources, destinations, timing_options(request)));
+  for (std::size_t i = 0; i < times.size(); ++i) contestants[i].times = std::move(times[i]);
 
   if (!request.outputs.empty()) {
     // The last run may have been that of another plan.
-    if (auto ran = executors.front()->run(sources, destinations); !ran) return ran;
-    if (auto written = write_outputs(request, network, std::move(outputs)); !written) {
-      return written;
-    }
+    CONVOPT_CHECK(executors.front()->run(sources, destinations));
+    CONVOPT_CHECK(write_outputs(request, network, std::move(outputs)));
   }
   if (request.json) {
     const Json json = report_json(network, request, context, contestants, verification);
-    if (auto written = write_output("", json.dump(2) + "\n"); !written) return written;
+    CONVOPT_CHECK(write_output("", json.dump(2) + "\n"));
   } else {
     print_report(network, request, context, contestants, verification);
   }
@@ -416,29 +422,28 @@ void add_run(CLI::App& app, Action& action) {
                                       "on this machine.");
   request->planning.add_to(*verb);
   verb->add_option("--plan", request->plan,
-                   "Plan file, as `convopt select -o` writes it. Default: selects as `convopt "
+                   "Plan file, as `convopt select -o` writes it. Default: makes a plan as `convopt "
                    "select` does with these options.");
   verb->add_option("--compare", request->compare,
                    "More plans for the same network, timed in turns with the first: files, or "
-                   "onednn_default, best_single_primitive, greedy.");
-  verb->add_option("--time", request->time,
-                   "How long to time, such as 500ms or 10s, all plans together.")
-      ->capture_default_str();
-  verb->add_option("--repeat", request->repeats, "Number of timed runs of each plan, not a time.")
-      ->check(CLI::Range(1, 1000000));
-  verb->add_option("--max-memory", request->max_memory,
-                   "Most memory for packed weights, tensors and workspace, e.g. 100MB: the plan is "
-                   "selected to fit; a given plan that needs more is refused.")
-      ->transform(CLI::AsSizeValue(false));
+                   "library_default, best_single_primitive, greedy.");
+  add_duration(*verb, "--time", request->time,
+               "Time for running, e.g. 500ms or 10s, all plans together.");
+  add_count(*verb, "--repeat", request->repeats, "Number of timed runs of each plan, not a time.",
+            1, 1000000);
+  add_bytes(*verb, "--max-memory", request->max_memory,
+            "Most memory for packed weights, tensors and workspace, e.g. 100MB: the plan is "
+            "selected to fit; a given plan that needs more is refused.");
   verb->add_flag("--verify", request->verify,
-                 "Compare every tensor that the plan makes with a reference computation in double "
+                 "Compares every tensor that the plan makes with a reference computation in double "
                  "precision; exit code 6 if one differs by more than its bound.");
-  verb->add_flag("--layers", request->layers, "Show predicted and measured time of every layer.");
+  verb->add_flag("--layers", request->layers, "Shows predicted and measured time of every layer.");
   verb->add_option("--input", request->inputs,
                    "Input as float32 .npy file, once per input. Default: random.");
-  verb->add_option("--output", request->outputs, "Write the output to this .npy file.");
-  verb->add_option("--seed", request->seed, "Of random weights and inputs.")->capture_default_str();
-  verb->add_flag("--json", request->json, "One JSON document, schema convopt.run/1.");
+  verb->add_option("--output", request->outputs,
+                   "Writes the output to this .npy file, once per output.");
+  add_seed(*verb, request->seed, "Seed of random weights and inputs.");
+  verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });
 }
 

@@ -2,10 +2,13 @@
 #include <chrono>
 #include <cstdio>
 
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/affinity.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
+#include "src/cli/values.h"
 #include "src/runtime/weights.h"
 #include "src/select/export.h"
 #include "src/tune/confirm.h"
@@ -15,7 +18,8 @@ namespace {
 
 struct Request {
   PlanningOptions planning;
-  std::string output, export_file, refine, confirm_time = "2s";
+  std::string output, export_file;
+  double refine = 0, confirm_time = 2;  ///< seconds
   std::size_t max_memory = SIZE_MAX;
   bool json = false, confirms = false;
 };
@@ -33,12 +37,6 @@ std::string arrow(Layout from, Layout to) {
 
 std::string interval(double low_us, double high_us) {
   return format_time(low_us * 1e3) + " - " + format_time(high_us * 1e3);
-}
-
-std::string times(double factor) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f x", factor);
-  return text;
 }
 
 std::string layers_text(const Plan& plan) {
@@ -90,10 +88,9 @@ std::string totals_text(const Plan& plan) {
                                           : std::to_string(measured) + " of " + all +
                                  " layers measured, the others predicted") +
           (plan.model.empty() ? "" : ", model " + plan.model) + "\n";
-  char gap[64];
-  std::snprintf(gap, sizeof gap, "within %.2g %% of the optimum", plan.gap * 100);
-  text += std::string("plan     ") + (plan.optimal ? "proven optimal for these times" : gap) +
-          ", solved in " + format_time(plan.solve_ms * 1e6) + "\n";
+  const std::string gap = "within " + significant(plan.gap * 100, 2) + " % of the optimum";
+  text += "plan     " + (plan.optimal ? "proven optimal for these times" : gap) + ", solved in " +
+          format_time(plan.solve_ms * 1e6) + "\n";
   return text;
 }
 
@@ -102,11 +99,11 @@ std::string baselines_text(const Plan& plan) {
       {{"compared with"}, {"time", Table::Align::right}, {"speed-up", Table::Align::right}});
   const auto add = [&](const std::string& name, double ms) {
     table.add_row(ms > 0 ? std::vector<std::string>{name, format_time(ms * 1e6),
-                                                    times(ms / plan.predicted_ms)}
+                                                    fixed(ms / plan.predicted_ms, 2) + " x"}
                          : std::vector<std::string>{name, "unknown"});
   };
   const PlanBaselines& b = plan.baselines;
-  add("oneDNN's default everywhere", b.onednn_default_ms);
+  add("default of the library" + (b.library.empty() ? "" : ", " + b.library), b.library_default_ms);
   add(b.best_single_primitive.empty() ? "best single primitive"
                                       : "best single primitive, " + b.best_single_primitive,
       b.best_single_primitive_ms);
@@ -119,61 +116,49 @@ std::string plan_text(const Plan& plan) {
          conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
 }
 
-/// Runs what the plan is compared with, says what was seen, and keeps the fastest.
+/// Runs the plan and its baselines, reports their times, and keeps the fastest.
 Result<void> confirm_here(const Request& request, const Planning& planning, Selection& selection) {
   TimingOptions timing;
-  const auto seconds = parse_time("--confirm-time", request.confirm_time);
-  if (!seconds) return seconds.error();
-  timing.time = std::chrono::duration<double>(*seconds);
+  timing.time = std::chrono::duration<double>(request.confirm_time);
   bind_threads(planning.platform().threads);
   const NetworkWeights weights(planning.network(), 1);
-  const auto confirmed =
-      confirm(selection, planning.platform(), weights, timing, request.max_memory);
-  if (!confirmed) return confirmed.error();
-  for (const Confirmation::Contestant& contestant : confirmed->contestants) {
+  CONVOPT_TRY(const auto confirmed,
+              confirm(selection, planning.platform(), weights, timing, request.max_memory));
+  for (const Confirmation::Contestant& contestant : confirmed.contestants) {
     note("measured: " + contestant.name + " takes " + format_time(contestant.times.median_ns()) +
          " (median), " + format_time(contestant.times.min_ns()) + " (min)");
   }
-  if (confirmed->winner != 0) {
-    note(confirmed->contestants[confirmed->winner].name +
+  if (confirmed.winner != 0) {
+    note(confirmed.contestants[confirmed.winner].name +
          " is faster here than the plan, so it is the plan now");
   }
   return {};
 }
 
 Result<void> select_action(const Request& request) {
-  double refine_seconds = 0;
-  if (!request.refine.empty()) {
-    const auto seconds = parse_time("--refine", request.refine);
-    if (!seconds) return seconds.error();
-    refine_seconds = *seconds;
+  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
+  if (request.refine > 0) {
+    CONVOPT_TRY(const auto refined, planning->refine(request.refine));
+    note("timed " + std::to_string(refined.timed) + " of " + std::to_string(refined.asked) +
+         " primitives that could change the plan; " +
+         (refined.settled ? "no other could make it faster, within the intervals of the predictions"
+                          : "more time would measure more of them"));
   }
-  const auto planning = Planning::load(request.planning);
-  if (!planning) return planning.error();
-  if (refine_seconds > 0) {
-    const auto refined = (*planning)->refine(refine_seconds);
-    if (!refined) return refined.error();
-    note("timed " + std::to_string(refined->timed) + " of " + std::to_string(refined->asked) +
-         " primitives that the plan hangs on; " +
-         (refined->settled ? "no other could make it faster, as far as predictions can be trusted"
-                           : "more time would settle more of them"));
-  }
-  auto selection = (*planning)->select(request.max_memory);
-  if (!selection) return selection.error();
+  CONVOPT_TRY(auto selection, planning->select(request.max_memory));
   if (request.confirms) {
-    if (auto ran = confirm_here(request, **planning, *selection); !ran) return ran;
+    CONVOPT_CHECK(confirm_here(request, *planning, selection));
   }
   if (!request.export_file.empty()) {
-    const std::string problem = export_problem(selection->problem, selection->solution);
-    if (auto written = write_output(request.export_file, problem); !written) return written;
+    const std::string problem = export_problem(selection.problem, selection.solution);
+    CONVOPT_CHECK(write_output(request.export_file, problem));
   }
-  const std::string json = to_json(selection->plan);
+  const std::string json = to_json(selection.plan);
   if (!request.output.empty()) {
-    if (auto written = write_output(request.output, json); !written) return written;
+    CONVOPT_CHECK(write_output(request.output, json));
   }
   // Standard output holds one document.
   if (request.output == "-" || request.export_file == "-") return {};
-  return write_output("", request.json ? json : plan_text(selection->plan));
+  return write_output("", request.json ? json : plan_text(selection.plan));
 }
 
 }  // namespace
@@ -187,19 +172,18 @@ void add_select(CLI::App& app, Action& action) {
       "-o,--output", request->output,
       "Writes the plan as JSON (docs/reference/plan-format.md) to this file, - for standard "
       "output.");
-  verb->add_option("--refine", request->refine,
-                   "First times what the plan hangs on, for so long, e.g. 5s, and adds the times "
-                   "to the profile.");
-  verb->add_option("--max-memory", request->max_memory,
-                   "Most memory for packed weights, tensors and workspace when the plan is "
-                   "executed, e.g. 100MB: the fastest plan that needs no more.")
-      ->transform(CLI::AsSizeValue(false));
-  CLI::Option* confirms = verb->add_flag(
-      "--confirm", request->confirms,
-      "Runs the plan, oneDNN's default and the best single primitive on this machine, and takes "
-      "the fastest.");
-  verb->add_option("--confirm-time", request->confirm_time, "How long to run them, all together.")
-      ->capture_default_str()
+  add_duration(
+      *verb, "--refine", request->refine,
+      "First measures, for so long, e.g. 5s, the primitives that could change the plan, and "
+      "adds the times to the profile.");
+  add_bytes(*verb, "--max-memory", request->max_memory,
+            "Most memory for packed weights, tensors and workspace when the plan is executed, e.g. "
+            "100MB: the fastest plan that needs no more.");
+  CLI::Option* confirms = verb->add_flag("--confirm", request->confirms,
+                                         "Runs the plan, the library's default and the best single "
+                                         "primitive on this machine, and takes "
+                                         "the fastest.");
+  add_duration(*verb, "--confirm-time", request->confirm_time, "Time for these runs, all together.")
       ->needs(confirms);
   verb->add_option("--export-problem", request->export_file,
                    "Writes the optimisation problem with its solution as JSON.");

@@ -2,14 +2,17 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/try.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
-#include "src/tune/places.h"
+#include "src/cli/values.h"
+#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 namespace {
@@ -17,7 +20,7 @@ namespace {
 struct Request {
   std::vector<std::filesystem::path> profiles;
   std::filesystem::path output;
-  std::string timing_mode;
+  std::optional<TimingMode> timing_mode;
   std::uint64_t seed = 1;
   bool json = false;
 };
@@ -41,40 +44,33 @@ void print(const TrainedModel& model, const std::filesystem::path& output) {
 Result<void> train_action(const Request& request) {
   std::vector<Profile> profiles;
   for (const auto& path : request.profiles) {
-    auto loaded = load_profile(path);
-    if (!loaded) return loaded.error();
-    warn(loaded->warnings);
-    profiles.push_back(std::move(loaded->profile));
+    CONVOPT_TRY(auto loaded, load_profile(path));
+    warn(loaded.warnings);
+    profiles.push_back(std::move(loaded.profile));
   }
   TrainOptions options;
   options.seed = request.seed;
   options.threads = default_threads();
-  if (!request.timing_mode.empty()) {
-    options.timing_mode = request.timing_mode == to_string(TimingMode::warm)
-                              ? TimingMode::warm
-                              : TimingMode::cold_weights;
-  }
-  const auto data = make_dataset(profiles, options.timing_mode);
-  if (!data) return data.error();
+  options.timing_mode = request.timing_mode;
+  CONVOPT_TRY(const auto data, make_dataset(profiles, options.timing_mode));
   std::filesystem::path output = request.output;
   if (output.empty()) {
-    const auto info = describe(*data, request.seed);
+    const auto info = describe(data, request.seed);
     for (const std::string& platform : info.platforms) {
       if (platform == info.platforms.front()) continue;
       return make_error(ErrorCode::usage,
                         "the profiles are of several platforms; name the model with -o");
     }
-    output = local_model_path(data->platforms.front());
+    output = local_model_path(data.platforms.front());
   }
-  if (data->skipped > 0) {
-    warn(std::to_string(data->skipped) +
+  if (data.skipped > 0) {
+    warn(std::to_string(data.skipped) +
          " records are left out: without a usable time or a described primitive");
   }
-  const auto model = train(*data, options);
-  if (!model) return model.error();
-  if (auto saved = (*model)->save(output); !saved) return saved;
-  if (request.json) return write_output("", to_json(**model, output).dump(2) + "\n");
-  print(**model, output);
+  CONVOPT_TRY(const auto model, train(data, options));
+  CONVOPT_CHECK(model->save(output));
+  if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
+  print(*model, output);
   return {};
 }
 
@@ -86,11 +82,10 @@ void add_train(CLI::App& app, Action& action) {
   verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
       ->required();
   verb->add_option("-o,--output", request->output,
-                   "The model to write (.ubj). Default: the profiled platform's own place.");
-  verb->add_option("--timing-mode", request->timing_mode,
-                   "Only times in this mode; needed if the profiles hold both.")
-      ->check(CLI::IsMember({"warm", "cold_weights"}));
-  verb->add_option("--seed", request->seed, "Seed of the folds and of the trees. Default: 1.");
+                   "The model to write (.ubj). Default: the profiled platform's own model.");
+  add_timing_mode(*verb, request->timing_mode,
+                  "Uses only times in this mode; needed if the profiles hold both.");
+  add_seed(*verb, request->seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->callback([&action, request] { action = [request] { return train_action(*request); }; });
 }

@@ -1,17 +1,20 @@
 #include "src/tune/transfer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/planning.h"
 #include "src/cli/progress.h"
-#include "src/tune/places.h"
+#include "src/cli/values.h"
+#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 namespace {
@@ -20,10 +23,50 @@ struct Request {
   ContextOptions context;
   std::filesystem::path from, profile, output;
   std::vector<std::filesystem::path> networks;
-  std::string budget = "30s";
+  double budget = 30;  ///< seconds
   std::uint64_t seed = 1;
   bool json = false, quiet = false;
 };
+
+/// One line per method, for --help.
+std::string methods_text() {
+  const auto meaning = [](TransferMethod method) -> const char* {
+    switch (method) {
+      case TransferMethod::zero_shot:
+        return "the source model as it is";
+      case TransferMethod::factor:
+        return "the source times one factor";
+      case TransferMethod::factor_per_primitive:
+        return "the source times a factor per primitive, shrunk towards the common one";
+      case TransferMethod::affine:
+        return "the source recalibrated by a log-linear regression";
+      case TransferMethod::source_field:
+        return "the source and a Gaussian process for its residuals";
+      case TransferMethod::law:
+        return "a linear cost model per primitive, with the source's as prior";
+      case TransferMethod::law_scratch:
+        return "a linear cost model per primitive, from the new times alone";
+      case TransferMethod::law_and_source:
+        return "linear cost models and a share of the source's own corrections of them";
+      case TransferMethod::field:
+        return "the same and a Gaussian process for the residuals";
+      case TransferMethod::residual:
+        return "the recalibrated source and more boosted trees for its residuals";
+      case TransferMethod::scratch:
+        return "boosted trees trained on the new times alone";
+      case TransferMethod::stack:
+        return "ensemble: the mean of the methods that are as good as the best";
+    }
+    return "";
+  };
+  std::string text = "Methods that are compared by cross-validation on the new times:\n";
+  for (const TransferMethod method : kTransferMethods) {
+    std::string name(to_string(method));
+    name.resize(std::max<std::size_t>(name.size(), 22), ' ');
+    text += "  " + name + "  " + meaning(method) + "\n";
+  }
+  return text;
+}
 
 Json to_json(const TransferOutcome& outcome, const TrainedModel& source,
              const std::filesystem::path& output) {
@@ -51,9 +94,9 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
               transfer.shapes);
   const bool compared = transfer.candidates.size() > 1 && transfer.candidates.front().loss > 0;
   if (!compared) {
-    std::printf("too few shapes to compare ways to adapt\n");
+    std::printf("too few shapes to compare methods of adaptation\n");
   } else {
-    // The first column decides: the mean error in which a shape's fastest primitives weigh most.
+    // The first column decides: a mean error weighted towards each shape's fastest primitives.
     std::printf("on shapes held out:\n  %-22s %14s %14s %12s %10s\n", "", "weighted error",
                 "median error", "within 10 %", "regret");
     for (const TransferCandidate& candidate : transfer.candidates) {
@@ -67,8 +110,8 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
               transfer.model->parts().method.c_str(), output.string().c_str());
 }
 
-// Times what the plans of these networks hang on, by the model of the first samples, into this
-// machine's profile.
+// Measures primitives that could change the plans of these networks by the model of the first
+// samples. The times go into this machine's profile.
 Result<void> time_contested(const Request& request, const std::filesystem::path& model,
                             double seconds) {
   for (const auto& network : request.networks) {
@@ -76,58 +119,52 @@ Result<void> time_contested(const Request& request, const std::filesystem::path&
     options.context = request.context;
     options.network = network;
     options.model = model;
-    const auto planning = Planning::load(options);
-    if (!planning) return planning.error();
-    const auto refined = (*planning)->refine(seconds / double(request.networks.size()));
-    if (!refined) return refined.error();
-    note(network.filename().string() + ": timed " + std::to_string(refined->timed) +
-         " primitives that its plan hangs on");
+    CONVOPT_TRY(const auto planning, Planning::load(options));
+    CONVOPT_TRY(const auto refined, planning->refine(seconds / double(request.networks.size())));
+    note(network.filename().string() + ": timed " + std::to_string(refined.timed) +
+         " primitives that could change its plan");
   }
   return {};
 }
 
 Result<void> transfer_action(const Request& request) {
-  const auto context = request.context.context();
-  if (!context) return context.error();
-  const auto budget = parse_time("--budget", request.budget);
-  if (!budget) return budget.error();
-  const auto source =
-      TrainedModel::load(request.from.empty() ? default_model_path() : request.from);
-  if (!source) return source.error();
+  CONVOPT_TRY(const auto context, request.context.context());
+  CONVOPT_TRY(const auto source,
+              TrainedModel::load(request.from.empty() ? default_model_path() : request.from));
 
-  // Before a second is spent on samples.
+  // An unreadable network is refused before time is spent on samples.
   for (const auto& network : request.networks) {
-    if (const auto readable = load_network(network); !readable) return readable.error();
+    CONVOPT_CHECK(load_network(network));
   }
   TransferRequest what;
-  what.context = *context;
-  // As much for shapes that stand for all others as for what these networks' plans hang on.
-  what.budget_seconds = request.networks.empty() ? *budget : *budget / 2;
+  what.context = context;
+  // Half of the time goes to representative shapes, half to the networks' plans.
+  what.budget_seconds = request.networks.empty() ? request.budget : request.budget / 2;
   what.seed = request.seed;
   what.profile = request.profile;
   what.stop = &stop_on_signal();
   Progress progress(request.quiet);
   what.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  auto outcome = transfer(**source, what);
+  auto outcome = transfer(*source, what);
   progress.finish();
   if (!outcome) return outcome.error();
   warn(outcome->warnings);
   const std::filesystem::path output =
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
-  if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
+  CONVOPT_CHECK(outcome->transfer.model->save(output));
   if (!request.networks.empty()) {
     const auto start = std::chrono::steady_clock::now();
-    if (auto timed = time_contested(request, output, *budget / 2); !timed) return timed;
+    CONVOPT_CHECK(time_contested(request, output, request.budget / 2));
     const std::chrono::duration<double> contested = std::chrono::steady_clock::now() - start;
     const double seconds = outcome->profile_seconds + contested.count();
     what.profile = outcome->profile;
-    outcome = transfer(**source, what);
+    outcome = transfer(*source, what);
     if (!outcome) return outcome.error();
     outcome->profile_seconds = seconds;
-    if (auto saved = outcome->transfer.model->save(output); !saved) return saved;
+    CONVOPT_CHECK(outcome->transfer.model->save(output));
   }
   if (request.json) {
-    return write_output("", to_json(*outcome, **source, output).dump(2) + "\n");
+    return write_output("", to_json(*outcome, *source, output).dump(2) + "\n");
   }
   print(*outcome, output);
   return {};
@@ -138,23 +175,24 @@ Result<void> transfer_action(const Request& request) {
 void add_transfer(CLI::App& app, Action& action) {
   auto request = std::make_shared<Request>();
   CLI::App* verb = app.add_subcommand(
-      "transfer", "Adapts a model to this machine from a short profile, and says how well.");
+      "transfer", "Adapts a model to this machine by a short profile, and reports its accuracy.");
+  verb->footer(methods_text());
   verb->add_option("--from", request->from, "Model to start from. Default: the shipped one.");
-  CLI::Option* profile =
-      verb->add_option("--profile", request->profile, "Uses these times; profiles nothing.");
-  verb->add_option("--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
-      ->capture_default_str()
+  CLI::Option* profile = verb->add_option("--profile", request->profile,
+                                          "Uses the times of this profile and measures nothing.");
+  add_duration(*verb, "--budget", request->budget, "Time to profile here, e.g. 30s or 5m.")
       ->excludes(profile);
   verb->add_option("--network", request->networks,
-                   "Half of the time goes to what the plan of this network hangs on. Repeatable.")
+                   "Spends half of the time on primitives that could change the plan of this "
+                   "network. Repeatable.")
       ->allow_extra_args(false)
       ->excludes(profile);
   verb->add_option("-o,--output", request->output,
-                   "The model to write (.ubj). Default: this machine's own place.");
+                   "The model to write (.ubj). Default: this machine's own model.");
   request->context.add_to(*verb);
-  verb->add_option("--seed", request->seed, "Seed of samples, folds and trees. Default: 1.");
+  add_seed(*verb, request->seed, "Seed of samples, folds and trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
-  verb->add_flag("--quiet", request->quiet, "No progress.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return transfer_action(*request); }; });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "src/library/guard.h"
 #include "src/library/registries.h"
@@ -10,6 +11,19 @@
 #include "src/select/select.h"
 
 namespace convopt {
+
+namespace {
+
+Result<Platform> platform_for(const PlannerOptions& options) {
+  if (options.model.empty()) return Platform{machine_facts(), options.isa, options.threads};
+  if (options.measure_machine) return cached_platform(options.isa, options.threads);
+  if (auto stored = stored_platform(options.isa, options.threads)) return std::move(*stored);
+  return make_error(ErrorCode::environment,
+                    "this machine's peak and bandwidths are not known, which predictions need: set "
+                    "PlannerOptions::measure_machine, or call `convopt select` once");
+}
+
+}  // namespace
 
 struct Planner::State {
   std::shared_ptr<const Registry> registry;
@@ -25,16 +39,10 @@ Planner::~Planner() = default;
 Result<Planner> Planner::create(const PlannerOptions& options) {
   return guarded([&]() -> Result<Planner> {
     auto state = std::make_unique<State>();
-    auto registry = shared_registry({options.isa, options.threads});
-    if (!registry) return registry.error();
-    state->registry = std::move(*registry);
-    auto platform = cached_platform(options.isa, options.threads);
-    if (!platform) return platform.error();
-    state->platform = std::move(*platform);
-    auto times = Times::load({options.model, options.profile, nullptr}, state->platform,
-                             state->registry->libraries());
-    if (!times) return times.error();
-    state->times = std::move(*times);
+    CONVOPT_TRY(state->platform, platform_for(options));
+    CONVOPT_TRY(state->registry, shared_registry({options.isa, options.threads}));
+    CONVOPT_TRY(state->times, Times::load({options.model, options.profile, nullptr},
+                                          state->platform, state->registry->libraries()));
     return Planner(std::move(state));
   });
 }
@@ -44,7 +52,7 @@ const Platform& Planner::platform() const { return state_->platform; }
 
 Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
   return guarded([&]() -> Result<std::vector<Choice>> {
-    if (auto valid = Workload::parse(workload.text()); !valid) return valid.error();
+    CONVOPT_CHECK(Workload::parse(workload.text()));
     std::vector<Query> queries;
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {
@@ -53,11 +61,10 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
       applicable.push_back(primitive);
       queries.push_back({&workload, &primitive->info()});
     }
-    const auto costs = state_->times->costs().costs(queries);
-    if (!costs) return costs.error();
+    CONVOPT_TRY(const auto costs, state_->times->costs().costs(queries));
     std::vector<Choice> choices;
     for (std::size_t i = 0; i < applicable.size(); ++i) {
-      const Cost& cost = (*costs)[i];
+      const Cost& cost = costs[i];
       if (!cost.usable()) continue;
       choices.push_back({applicable[i], cost.estimate, cost.source == Cost::Source::measured});
     }
@@ -72,9 +79,8 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
 
 Result<Plan> Planner::plan(const Network& network) const {
   return guarded([&]() -> Result<Plan> {
-    auto selection = select(network, registry(), state_->times->costs(), platform());
-    if (!selection) return selection.error();
-    Plan plan = std::move(selection->plan);
+    CONVOPT_TRY(auto selection, select(network, registry(), state_->times->costs(), platform()));
+    Plan plan = std::move(selection.plan);
     if (const PerformanceModel* model = state_->times->model()) {
       plan.model = model->info().id;
       plan.seed = model->info().seed;

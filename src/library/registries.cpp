@@ -1,4 +1,5 @@
 #include "src/library/registries.h"
+#include "core/try.h"
 
 #include <map>
 #include <mutex>
@@ -12,9 +13,7 @@ Result<std::shared_ptr<const Registry>> shared_registry(const Context& context) 
   const std::scoped_lock lock(mutex);
   std::weak_ptr<const Registry>& known = registries[{context.isa, context.threads}];
   if (auto registry = known.lock()) return registry;
-  auto created = Registry::create(context);
-  if (!created) return created.error();
-  std::shared_ptr<const Registry> registry = std::move(*created);
+  CONVOPT_TRY(std::shared_ptr<const Registry> registry, Registry::create(context));
   known = registry;
   return registry;
 }

@@ -8,7 +8,7 @@
 
 namespace convopt {
 
-/// Lives as long as somebody holds it. May be called from several threads.
+/// The registry lives as long as a pointer to it. May be called from several threads.
 Result<std::shared_ptr<const Registry>> shared_registry(const Context& context);
 
 }  // namespace convopt

@@ -4,9 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/text.h"
+#include "core/try.h"
 #include "src/library/guard.h"
 #include "src/library/registries.h"
 #include "src/runtime/executor.h"
+#include "src/select/plan_check.h"
 
 namespace convopt {
 namespace {
@@ -19,12 +22,11 @@ std::vector<Tensor> tensors_of(const Network& network, const std::vector<TensorI
 
 /// Pointers with the sizes that the network says, as the executor wants them. `spans` has room.
 template <class Value>
-Result<void> bind(std::span<Value* const> pointers, const std::vector<Tensor>& tensors,
-                  const char* what, std::vector<std::span<Value>>& spans) {
+Result<void> bind_tensors(std::span<Value* const> pointers, const std::vector<Tensor>& tensors,
+                          const char* what, std::vector<std::span<Value>>& spans) {
   if (pointers.size() != tensors.size()) {
-    return make_error(ErrorCode::usage, "the network has " + std::to_string(tensors.size()) + " " +
-                                            what + "s, " + std::to_string(pointers.size()) +
-                                            " are given");
+    return make_error(ErrorCode::usage, "the network has " + counted(tensors.size(), what) + ", " +
+                                            counted(pointers.size(), "pointer") + " given");
   }
   for (std::size_t i = 0; i < pointers.size(); ++i) {
     if (pointers[i] == nullptr) {
@@ -55,18 +57,11 @@ Session::~Session() = default;
 Result<Session> Session::create(const Network& network, const Plan& plan,
                                 const WeightSource& weights, const SessionOptions& options) {
   return guarded([&]() -> Result<Session> {
-    if (plan.network_hash != network.hash()) {
-      return make_error(ErrorCode::bad_input, "the plan was made for another network than " +
-                                                  network.name + ", " + plan.network +
-                                                  ", or for another batch size");
-    }
+    CONVOPT_CHECK(check_network(plan, network));
     auto state = std::make_unique<State>();
-    auto registry = shared_registry({plan.platform.isa, plan.platform.threads});
-    if (!registry) return registry.error();
-    state->registry = std::move(*registry);
-    auto executor = Executor::create(network, plan, *state->registry, weights, options.max_memory);
-    if (!executor) return executor.error();
-    state->executor = std::move(*executor);
+    CONVOPT_TRY(state->registry, shared_registry({plan.platform.isa, plan.platform.threads}));
+    CONVOPT_TRY(state->executor,
+                Executor::create(network, plan, *state->registry, weights, options.max_memory));
     state->inputs = tensors_of(network, network.inputs);
     state->outputs = tensors_of(network, network.outputs);
     state->sources.resize(state->inputs.size());
@@ -82,12 +77,8 @@ MemoryUse Session::memory() const { return state_->executor->memory(); }
 Result<void> Session::run(std::span<const float* const> inputs, std::span<float* const> outputs) {
   return guarded([&]() -> Result<void> {
     State& state = *state_;
-    if (auto bound = bind<const float>(inputs, state.inputs, "input", state.sources); !bound) {
-      return bound;
-    }
-    if (auto bound = bind<float>(outputs, state.outputs, "output", state.destinations); !bound) {
-      return bound;
-    }
+    CONVOPT_CHECK(bind_tensors<const float>(inputs, state.inputs, "input", state.sources));
+    CONVOPT_CHECK(bind_tensors<float>(outputs, state.outputs, "output", state.destinations));
     return state.executor->run(state.sources, state.destinations);
   });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/try.h"
 #include "profiler/store.h"
 
 namespace convopt {
@@ -14,19 +15,16 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
   }
   std::unique_ptr<Times> times(new Times);
   if (!files.model.empty()) {
-    Result<std::unique_ptr<PerformanceModel>> model = load_model(files.model);
-    if (!model) return model.error();
-    times->model_ = std::move(*model);
+    CONVOPT_TRY(times->model_, load_model(files.model));
     times->timing_mode_ = times->model_->info().timing_mode;
     times->predicted_ = std::make_unique<PredictedCosts>(*times->model_, platform);
     times->costs_ = times->predicted_.get();
   }
   if (files.profile.empty()) return times;
 
-  Result<LoadedProfile> loaded = load_profile(files.profile, {files.workloads});
-  if (!loaded) return loaded.error();
-  times->warnings_ = std::move(loaded->warnings);
-  const std::vector<RunHeader>& runs = loaded->profile.runs;
+  CONVOPT_TRY(LoadedProfile loaded, load_profile(files.profile, {files.workloads}));
+  times->warnings_ = std::move(loaded.warnings);
+  const std::vector<RunHeader>& runs = loaded.profile.runs;
   const auto here = std::ranges::find_if(
       runs, [&](const RunHeader& header) { return header.platform.id() == platform.id(); });
   if (here == runs.end()) {
@@ -37,7 +35,7 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
   }
   if (times->model_ == nullptr) times->timing_mode_ = here->timing_mode;
   times->measured_ =
-      std::make_unique<MeasuredCosts>(loaded->profile, platform, times->timing_mode_, libraries);
+      std::make_unique<MeasuredCosts>(loaded.profile, platform, times->timing_mode_, libraries);
   times->costs_ = times->measured_.get();
   if (times->predicted_ != nullptr) {
     times->combined_ = std::make_unique<MeasuredOrPredicted>(*times->measured_, *times->predicted_);

@@ -1,4 +1,4 @@
-// Where times come from: a performance model, a profile of this machine, or both.
+// Sources of times: a performance model, a profile of this machine, or both.
 #pragma once
 
 #include <filesystem>
@@ -25,10 +25,10 @@ class Times {
   static Result<std::unique_ptr<Times>> load(const TimesFiles& files, const Platform& platform,
                                              const Libraries& libraries);
 
-  /// Measured before predicted, or what there is of the two.
+  /// Measured before predicted times, or either alone.
   const CostSource& costs() const { return *costs_; }
   const PerformanceModel* model() const { return model_.get(); }  ///< null: there is none
-  /// What the times mean: of the model, without one of the profile.
+  /// The model's timing mode, else the profile's.
   TimingMode timing_mode() const { return timing_mode_; }
   std::size_t measured() const { return measured_ ? measured_->size() : 0; }
   const std::vector<std::string>& warnings() const { return warnings_; }

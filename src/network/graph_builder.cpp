@@ -5,8 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "core/text.h"
 #include "core/try.h"
-#include "src/network/messages.h"
 
 namespace convopt {
 namespace {

@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "core/text.h"
-#include "src/network/messages.h"
 
 namespace convopt {
 namespace {

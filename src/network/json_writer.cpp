@@ -5,7 +5,7 @@
 
 #include "convopt/network.hpp"
 #include "core/json.h"
-#include "src/network/messages.h"
+#include "core/text.h"
 
 namespace convopt {
 namespace {

@@ -29,10 +29,10 @@ Result<void> check_sizes(const Operator& op, const Weights& given) {
                                                 std::to_string(got) + " " + std::string(what) +
                                                 ", but has " + std::to_string(want));
   };
-  auto fits = check("weights", given.all_weights().size(),
+  auto fits = check("weights", given.weights.values().size(),
                     static_cast<std::size_t>(op.workload.weight_elements()));
-  if (!fits || given.all_bias().empty()) return fits;
-  return check("bias values", given.all_bias().size(),
+  if (!fits || given.bias.values().empty()) return fits;
+  return check("bias values", given.bias.values().size(),
                static_cast<std::size_t>(op.workload.bias_elements()));
 }
 

@@ -9,14 +9,13 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/text.h"
 #include "core/views.h"
 
 namespace convopt {
 namespace {
 
 constexpr int kForever = std::numeric_limits<int>::max();
-
-std::string in_quotes(std::string_view name) { return "'" + std::string(name) + "'"; }
 
 Error bad_plan(std::string message) { return make_error(ErrorCode::bad_input, std::move(message)); }
 

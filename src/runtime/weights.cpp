@@ -1,5 +1,8 @@
 #include "src/runtime/weights.h"
 
+#include <utility>
+#include <vector>
+
 #include "core/files.h"
 #include "primitives/reference/reference.h"
 
@@ -23,21 +26,20 @@ Result<Weights> RandomWeights::weights(const Operator& op) const {
   constexpr float kBiasScale = 0.05F;
   const float scale = reference::weight_scale(workload) *
                       (summands_.contains(op.outputs.front()) ? kSummandScale : 1.0F);
-  Weights result;
-  result.weights.resize(static_cast<std::size_t>(workload.weight_elements()));
-  result.bias.resize(static_cast<std::size_t>(workload.shape.oc));
+  std::vector<float> weights(static_cast<std::size_t>(workload.weight_elements()));
+  std::vector<float> bias(static_cast<std::size_t>(workload.shape.oc));
   const std::uint64_t stream = hash64(op.name, seed_);
-  reference::fill_random(result.weights.data(), std::ssize(result.weights), stream, scale);
-  reference::fill_random(result.bias.data(), std::ssize(result.bias), ~stream, kBiasScale);
-  return result;
+  reference::fill_random(weights.data(), std::ssize(weights), stream, scale);
+  reference::fill_random(bias.data(), std::ssize(bias), ~stream, kBiasScale);
+  return Weights{std::move(weights), std::move(bias)};
 }
 
 std::unique_ptr<WeightSource> random_weights(const Network& network, std::uint64_t seed) {
   return std::make_unique<RandomWeights>(network, seed);
 }
 
-void GivenWeights::give(std::string operator_name, std::span<const float> weights,
-                        std::span<const float> bias) {
+void GivenWeights::set(std::string operator_name, std::span<const float> weights,
+                       std::span<const float> bias) {
   given_[std::move(operator_name)] = {weights, bias};
 }
 
@@ -46,12 +48,14 @@ Result<Weights> GivenWeights::weights(const Operator& op) const {
   if (found == given_.end()) {
     return make_error(ErrorCode::bad_input, "no weights are given for operator '" + op.name + "'");
   }
-  return Weights{{}, {}, found->second.weights, found->second.bias};
+  return Weights{ParameterArray::borrowed(found->second.weights),
+                 ParameterArray::borrowed(found->second.bias)};
 }
 
 Result<Weights> NetworkWeights::weights(const Operator& op) const {
   if (op.weights == nullptr) return random_.weights(op);
-  return Weights{{}, {}, op.weights->weights, op.weights->bias};
+  return Weights{ParameterArray::borrowed(op.weights->weights),
+                 ParameterArray::borrowed(op.weights->bias)};
 }
 
 std::unique_ptr<WeightSource> network_weights(const Network& network, std::uint64_t seed) {

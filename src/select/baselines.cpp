@@ -19,11 +19,16 @@ class BaselineSolver {
     }
   }
 
-  std::optional<Solution> library_default() const {
+  std::set<std::string> libraries() const {
     std::set<std::string> families;
     for (const Primitive* p : problem_.library_default) {
       if (p != nullptr) families.insert(p->info().family);
     }
+    return families;
+  }
+
+  std::optional<Solution> library_default() const {
+    const std::set<std::string> families = libraries();
     const auto by_library = [&](const Option& option) {
       return option.candidate >= 0 && families.contains(primitive_of(option)->info().family);
     };
@@ -144,6 +149,9 @@ Baselines solve_baselines(const Problem& problem, std::chrono::duration<double> 
   const BaselineSolver solver(problem, time_limit);
   Baselines result;
   result.library_default = solver.library_default();
+  for (const std::string& library : solver.libraries()) {
+    result.library += (result.library.empty() ? "" : ",") + library;
+  }
   std::tie(result.best_single, result.best_single_primitive) = solver.best_single();
   result.greedy = solver.greedy();
   return result;

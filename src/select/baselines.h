@@ -1,4 +1,4 @@
-// What a plan is compared with.
+// Plans that a chosen plan is compared with.
 #pragma once
 
 #include <chrono>
@@ -9,18 +9,19 @@
 
 namespace convopt {
 
-/// Other ways to choose, each an optimum of the same problem with fewer options, so none is faster
-/// than the plan unless the limits keep the plan from what the library would do. Generous to the
-/// other ways: whatever they leave open (fusing, conversions, the layouts of other operators) is
-/// solved to the optimum. Each is missing if it is impossible or some of its costs are unknown.
+/// Each baseline is an optimum of the same problem with fewer options, so none is faster than the
+/// plan unless the limits exclude the library's choice. Everything that a baseline leaves open
+/// (fusing, conversions, the layouts of other operators) is solved to the optimum. A baseline is
+/// missing if it is impossible or some of its costs are unknown.
 struct Baselines {
-  /// Every convolution by what the library takes for it, all other operators by the same library.
+  /// Every convolution by the library's own choice, all other operators by the same library.
   std::optional<Solution> library_default;
+  std::string library;  ///< family of these primitives; several are separated by commas
   /// Every convolution by one primitive, by the library's default where it does not apply; the best
   /// such primitive.
   std::optional<Solution> best_single;
   std::string best_single_primitive;
-  /// Every convolution by what is fastest there, whatever conversions that asks for.
+  /// Every convolution by the primitive that is fastest for it alone; conversions as that demands.
   std::optional<Solution> greedy;
 };
 

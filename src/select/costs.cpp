@@ -3,18 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/try.h"
+
 namespace convopt {
 namespace {
-
-std::string entry_key(std::string_view workload, std::string_view primitive,
-                      std::string_view revision) {
-  std::string key(workload);
-  for (const std::string_view part : {primitive, revision}) {
-    key += '\n';
-    key += part;
-  }
-  return key;
-}
 
 /// Half the width of the interval that holds 90 % of a normal distribution, in median absolute
 /// deviations: 1.645 standard deviations of 1.4826 such deviations each.
@@ -49,16 +41,15 @@ bool same_build(const Libraries& here, const Libraries& there, const std::string
 }  // namespace
 
 Result<std::vector<Cost>> PredictedCosts::costs(std::span<const Query> queries) const {
-  const Result<std::vector<Estimate>> estimates = model_.predict(queries, platform_);
-  if (!estimates) return estimates.error();
-  if (estimates->size() != queries.size()) {
+  CONVOPT_TRY(const std::vector<Estimate> estimates, model_.predict(queries, platform_));
+  if (estimates.size() != queries.size()) {
     return make_error(ErrorCode::internal, "the model answered " +
-                                               std::to_string(estimates->size()) + " of " +
+                                               std::to_string(estimates.size()) + " of " +
                                                std::to_string(queries.size()) + " queries");
   }
   std::vector<Cost> result;
   result.reserve(queries.size());
-  for (const Estimate& estimate : *estimates) {
+  for (const Estimate& estimate : estimates) {
     result.push_back({Cost::Source::predicted, estimate, {}});
   }
   return result;
@@ -91,8 +82,8 @@ MeasuredCosts::MeasuredCosts(const Profile& profile, const Platform& platform,
     if (last == nullptr || !(*last == m.workload)) text = m.workload.text();
     last = &m.workload;
     Cost cost = cost_of(m);
-    // As in the store: the later record counts, but nothing replaces a time.
-    Cost& known = entries_[entry_key(text, m.primitive, m.revision)];
+    // The later record counts, as in the store, but only a time replaces a time.
+    Cost& known = entries_[{text, m.primitive, m.revision}];
     if (known.source == Cost::Source::measured && cost.source != Cost::Source::measured) continue;
     known = std::move(cost);
   }
@@ -106,8 +97,7 @@ Result<std::vector<Cost>> MeasuredCosts::costs(std::span<const Query> queries) c
   for (const Query& query : queries) {
     if (query.workload != last) text = query.workload->text();
     last = query.workload;
-    const auto found =
-        entries_.find(entry_key(text, query.primitive->name, query.primitive->revision));
+    const auto found = entries_.find({text, query.primitive->name, query.primitive->revision});
     if (found == entries_.end()) {
       result.push_back({Cost::Source::unknown, {}, "not measured here in its present revision"});
     } else {

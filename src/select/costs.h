@@ -1,4 +1,4 @@
-// What does a (workload, primitive) cost here? Seen, expected, or the one before the other.
+// Costs of a primitive on a workload: measured, predicted, or measured where possible.
 #pragma once
 
 #include <span>
@@ -11,6 +11,7 @@
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
 #include "convopt/platform.hpp"
+#include "core/timing_key.h"
 
 namespace convopt {
 
@@ -23,8 +24,8 @@ struct Cost {
     measured,
   };
   Source source = Source::unknown;
-  Estimate estimate;   ///< of bound, predicted and measured
-  std::string reason;  ///< of unknown and excluded: one sentence
+  Estimate estimate;   ///< for bound, predicted and measured
+  std::string reason;  ///< for unknown and excluded: one sentence
 
   bool usable() const { return source >= Source::bound; }
 };
@@ -37,7 +38,7 @@ class CostSource {
   virtual Result<std::vector<Cost>> costs(std::span<const Query> queries) const = 0;
 };
 
-/// What the model expects on the platform. Both outlive this.
+/// Predictions of the model for the platform. Both outlive this.
 class PredictedCosts final : public CostSource {
  public:
   PredictedCosts(const PerformanceModel& model, const Platform& platform)
@@ -49,10 +50,10 @@ class PredictedCosts final : public CostSource {
   const Platform& platform_;
 };
 
-/// What was seen on this machine at this ISA level with this number of threads, in this timing
-/// mode, with these builds of the libraries, by the primitive's present revision. Intervals hold 90
-/// % of the samples if they are normally distributed. Later measurements replace earlier ones,
-/// except that a time is not replaced by its absence.
+/// Times that were measured on this machine at this ISA level with this number of threads, in this
+/// timing mode, with these builds of the libraries, by the primitive's present revision. Intervals
+/// hold 90 % of the samples if they are normally distributed. Later measurements replace earlier
+/// ones, except that a time is not replaced by its absence.
 class MeasuredCosts final : public CostSource {
  public:
   MeasuredCosts(const Profile& profile, const Platform& platform, TimingMode timing_mode,
@@ -62,11 +63,11 @@ class MeasuredCosts final : public CostSource {
   std::size_t size() const { return entries_.size(); }
 
  private:
-  std::unordered_map<std::string, Cost> entries_;  ///< by workload, primitive and revision
+  std::unordered_map<TimingKey, Cost> entries_;  ///< with revisions
 };
 
-/// Measured beats predicted. Where a measurement was cut short, the prediction counts unless it is
-/// below the bound. Both outlive this.
+/// Measured costs, else predicted ones. Where a measurement was cut short, the prediction counts
+/// unless it is below the bound. Both outlive this.
 class MeasuredOrPredicted final : public CostSource {
  public:
   MeasuredOrPredicted(const CostSource& measured, const CostSource& predicted)
@@ -78,8 +79,8 @@ class MeasuredOrPredicted final : public CostSource {
   const CostSource& predicted_;
 };
 
-/// The costs of one source, but only where another one knows a cost, too: a plan made with them can
-/// be priced by that other. Both outlive this.
+/// Costs of one source where another source knows a cost, too, so that a plan made with them can be
+/// priced by the other. Both outlive this.
 class CostsWhereKnown final : public CostSource {
  public:
   CostsWhereKnown(const CostSource& costs, const CostSource& known)

@@ -1,4 +1,4 @@
-// Why this primitive? What every other choice for one operator would cost the whole network.
+// Explanation of a choice: the cost of every other choice for one operator to the whole network.
 #pragma once
 
 #include <chrono>

@@ -27,7 +27,7 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
   const Operator& head = network.operators[op];
   std::vector<FusedWorkload> result{{head.workload, {}}};
   const Op kind = head.workload.op;
-  // What has a last write that an activation can be part of.
+  // Operations whose store loop can apply an activation.
   constexpr std::array kHeads = {Op::conv,     Op::fully_connected, Op::add,
                                  Op::multiply, Op::subtract,        Op::divide};
   if (std::ranges::find(kHeads, kind) == kHeads.end()) return result;

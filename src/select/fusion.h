@@ -1,4 +1,4 @@
-// Which operators may be computed in the epilogue of the one before them.
+// Fusion: operators that may be computed in the epilogue of the one before them.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace convopt {
 
-/// Who reads and who writes each tensor, as indices into Network::operators.
+/// Readers and writer of each tensor, as indices into Network::operators.
 struct DataFlow {
   explicit DataFlow(const Network& network);
 

@@ -43,7 +43,7 @@ class Search {
     if (!free) return free.error();
     const double bound_ns = free->lower_bound_ns;
     for (const std::size_t limit : limits()) {
-      // With more room for the workspace nothing gets slower, so smaller limits need not be tried
+      // More room for the workspace makes nothing slower, so smaller limits need not be tried
       // once even their unpriced optimum loses.
       const auto unpriced = attempt(0, limit);
       if (!unpriced || (best_ && best_->ns <= unpriced->ns)) break;
@@ -68,7 +68,7 @@ class Search {
   }
 
  private:
-  /// What may bound the workspace: sizes that some operator asks for, the largest first. The
+  /// Limits of the workspace: sizes that some operator asks for, the largest first. The
   /// smallest is what the hungriest operator needs at least.
   std::vector<std::size_t> limits() const {
     std::set<std::size_t, std::greater<>> sizes;

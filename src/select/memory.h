@@ -9,7 +9,7 @@
 
 namespace convopt {
 
-/// What executing the assignment holds, in bytes. Only the executor knows: tensors share memory by
+/// Bytes that executing the assignment holds. Only the executor knows: tensors share memory by
 /// their lives.
 using MemoryOf = std::function<Result<std::size_t>(const Solution&)>;
 

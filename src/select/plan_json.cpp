@@ -182,7 +182,8 @@ std::string to_json(const Plan& plan) {
                          {"platform", to_json(plan.platform)},
                          {"predicted_ms", ms(plan.predicted_ms)},
                          {"baselines",
-                          {{"onednn_default_ms", ms_or_null(b.onednn_default_ms)},
+                          {{"library_default_ms", ms_or_null(b.library_default_ms)},
+                           {"library", b.library},
                            {"best_single_primitive_ms", ms_or_null(b.best_single_primitive_ms)},
                            {"best_single_primitive", b.best_single_primitive},
                            {"greedy_ms", ms_or_null(b.greedy_ms)}}},
@@ -235,7 +236,13 @@ Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
   }
   if (const Json* baselines = reader.find("baselines", false); baselines != nullptr) {
     JsonReader b(*baselines, file + ": baselines");
-    read_time_or_null(b, "onednn_default_ms", plan.baselines.onednn_default_ms);
+    read_time_or_null(b, "library_default_ms", plan.baselines.library_default_ms);
+    b.text("library", plan.baselines.library);
+    // Plans of earlier versions know one library only.
+    if (b.find("onednn_default_ms", false) != nullptr) {
+      read_time_or_null(b, "onednn_default_ms", plan.baselines.library_default_ms);
+      plan.baselines.library = "onednn";
+    }
     read_time_or_null(b, "best_single_primitive_ms", plan.baselines.best_single_primitive_ms);
     b.text("best_single_primitive", plan.baselines.best_single_primitive);
     read_time_or_null(b, "greedy_ms", plan.baselines.greedy_ms);

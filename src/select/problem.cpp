@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/text.h"
 #include "core/views.h"
 #include "src/select/pbqp/solver.h"
 
@@ -16,12 +17,6 @@ using Clock = std::chrono::steady_clock;
 bool names(const std::vector<std::string>& list, const PrimitiveInfo& info) {
   return std::ranges::any_of(
       list, [&](const std::string& name) { return name == info.name || name == info.family; });
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
 }
 
 /// Whether the primitive can read or write the tensor as channels of a larger one.
@@ -134,34 +129,20 @@ class Builder {
       c.absence = absence;
       c.reason = std::move(reason);
     };
-    if (workload.op == Op::conv) {
-      if (!limits_.allow.empty() && !names(limits_.allow, info)) {
-        absent(Candidate::Absence::limits, "not among the allowed primitives");
-      } else if (names(limits_.exclude, info)) {
-        absent(Candidate::Absence::limits, "excluded by name or family");
-      } else if (limits_.max_error > 0) {
-        if (const double bound = error_bound(workload, info.traits); bound > limits_.max_error) {
-          absent(Candidate::Absence::limits, "too inexact: its error may reach " + number(bound) +
-                                                 " of the result, not " +
-                                                 number(limits_.max_error));
-        }
+    if (std::string reason = excluded_by(limits_, workload, info); !reason.empty()) {
+      const auto of_workload = defaults_.find(id);
+      if (of_workload == defaults_.end() || of_workload->second != primitive) {
+        absent(Candidate::Absence::limits, std::move(reason));
+        return c;
       }
-      if (!c.present()) {
-        const auto of_workload = defaults_.find(id);
-        if (of_workload == defaults_.end() || of_workload->second != primitive) return c;
-        c.baseline_only = true;
-        c.absence = Candidate::Absence::none;
-      }
+      c.baseline_only = true;
+      c.reason = std::move(reason);
     }
     if (Applicability answer = primitive->applicability(workload, problem_.context); !answer) {
       absent(Candidate::Absence::inapplicable, std::move(answer.reason));
-    } else if (limits_.max_workspace != SIZE_MAX && !c.baseline_only) {
-      const std::size_t bytes = primitive->workspace_bytes(workload, problem_.context);
-      if (bytes > limits_.max_workspace) {
-        absent(Candidate::Absence::limits, "too hungry: it needs " + std::to_string(bytes) +
-                                               " bytes of workspace, allowed are " +
-                                               std::to_string(limits_.max_workspace));
-      }
+    } else if (!c.baseline_only) {
+      std::string reason = over_workspace(limits_, workload, *primitive, problem_.context);
+      if (!reason.empty()) absent(Candidate::Absence::limits, std::move(reason));
     }
     return c;
   }
@@ -189,7 +170,7 @@ class Builder {
       }
       for (const Primitive* primitive : primitives) {
         if (!problem_.candidates[candidate(ways[0].workload, primitive)].present()) continue;
-        // Of the chains only the longest that the primitive can compute.
+        // Only the longest chain that the primitive can compute.
         for (std::size_t way = ways.size() - 1; way > 0; --way) {
           if (problem_.candidates[candidate(ways[way].workload, primitive)].present()) break;
         }
@@ -306,7 +287,7 @@ class Builder {
   }
 
   /// One sentence with the reason that the user can do most about: a limit that keeps out what
-  /// would do, else a cost that nobody knows, else that nothing applies.
+  /// would do, else an unknown cost, else that nothing applies.
   Error nothing_left(int op) const {
     const int id = problem_.ways[op][0].workload;
     const Workload& workload = problem_.workloads[id];
@@ -400,6 +381,28 @@ class Builder {
 
 }  // namespace
 
+std::string excluded_by(const Limits& limits, const Workload& workload, const PrimitiveInfo& info) {
+  if (workload.op != Op::conv) return {};
+  if (!limits.allow.empty() && !names(limits.allow, info)) {
+    return "not among the allowed primitives";
+  }
+  if (names(limits.exclude, info)) return "excluded by name or family";
+  if (!(limits.max_error > 0)) return {};
+  const double bound = error_bound(workload, info.traits);
+  if (bound <= limits.max_error) return {};
+  return "too inexact: its error may reach " + significant(bound, 2) + " of the result, not " +
+         significant(limits.max_error, 2);
+}
+
+std::string over_workspace(const Limits& limits, const Workload& workload,
+                           const Primitive& primitive, const Context& context) {
+  if (limits.max_workspace == SIZE_MAX) return {};
+  const std::size_t bytes = primitive.workspace_bytes(workload, context);
+  if (bytes <= limits.max_workspace) return {};
+  return "over the limit of workspace: it needs " + counted(bytes, "byte") + ", allowed are " +
+         std::to_string(limits.max_workspace);
+}
+
 double Problem::state_ns(std::size_t tensor, const TensorState& state) const {
   double sum = 0;
   for_each_conversion(tensor, state,
@@ -427,8 +430,8 @@ Result<Problem> build_problem(const Network& network, const Registry& registry,
 ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
   const std::vector<Operator>& operators = problem.network->operators;
   ProblemGraph result;
-  // What the operators' remaining options offer to and ask of each tensor, as bits: a state that
-  // nobody offers or that converts to what nobody asks for is no loss.
+  // Layouts that the operators' remaining options produce and read of each tensor, as bits: a state
+  // that is never produced, or converts to a layout that is never read, can be dropped.
   std::vector<unsigned> offered(problem.tensors.size(), 0), asked(problem.tensors.size(), 0);
   const auto bit = [](Layout layout) { return 1U << static_cast<int>(layout); };
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
@@ -500,7 +503,7 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter) {
   ProblemGraph formulated = to_graph(problem, filter);
-  const pbqp::Solution solved = pbqp::solve(std::move(formulated.graph), time_limit);
+  const pbqp::GraphSolution solved = pbqp::solve(std::move(formulated.graph), time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,
                       "no plan exists for network '" + problem.network->name +

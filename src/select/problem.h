@@ -32,14 +32,20 @@
 
 namespace convopt {
 
-/// What a plan may consist of. Names are of primitives or families, and concern convolutions only:
-/// other operators take whatever is fastest.
+/// Limits of the primitives in a plan. Names are of primitives or families, and concern
+/// convolutions only: other operators take whatever is fastest.
 struct Limits {
   std::vector<std::string> allow = {};  ///< empty: all
   std::vector<std::string> exclude = {};
   std::size_t max_workspace = SIZE_MAX;  ///< bytes, of every operator
   double max_error = 0;  ///< convolutions whose error_bound() is larger are left out; 0: no limit
 };
+
+/// Reason why the limits leave out a primitive for its name or its error; empty if they do not.
+std::string excluded_by(const Limits& limits, const Workload& workload, const PrimitiveInfo& info);
+/// Reason why the limits leave out a primitive for its workspace, if it applies; else empty.
+std::string over_workspace(const Limits& limits, const Workload& workload,
+                           const Primitive& primitive, const Context& context);
 
 /// A primitive for a workload, whether it may be used or not.
 struct Candidate {
@@ -65,7 +71,7 @@ struct Option {
   bool in_place = false;      ///< a concatenation whose parts are already where it wants them
   bool placed = false;        ///< absorbed: its chain's result is such a part
 
-  /// What it asks of its input's tensor.
+  /// Value of `pending` that it requires of its input's tensor.
   int pending_at(int input_index) const { return input_index == absorbed_through ? pending_in : 0; }
 };
 
@@ -142,7 +148,7 @@ struct Solution {
   int branches = 0;
 };
 
-/// Which options of an operator may be taken. The default leaves out those that only baselines may
+/// Filter of an operator's options. The default leaves out those that only baselines may
 /// use.
 using OptionFilter = std::function<bool(int op, const Option& option)>;
 

@@ -15,14 +15,13 @@ double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Without the parts that every text carries: `n1_ic3_…` of `conv:n1_ic3_…:relu`.
+}  // namespace
+
 std::string shape_text(const Workload& workload) {
   const std::string text = workload.text();
   const std::size_t start = text.find(':') + 1;
   return text.substr(start, text.find(':', start) - start);
 }
-
-}  // namespace
 
 Result<void> check_names(const Registry& registry, const std::vector<std::string>& names) {
   std::set<std::string> known;
@@ -136,7 +135,8 @@ Result<Selection> select(const Network& network, const Registry& registry, const
     return baseline ? baseline->ns / 1e6 : 0.0;
   };
   PlanBaselines& baselines = selection.plan.baselines;
-  baselines.onednn_default_ms = ms(selection.baselines.library_default);
+  baselines.library_default_ms = ms(selection.baselines.library_default);
+  baselines.library = selection.baselines.library;
   baselines.best_single_primitive_ms = ms(selection.baselines.best_single);
   baselines.best_single_primitive = selection.baselines.best_single_primitive;
   baselines.greedy_ms = ms(selection.baselines.greedy);

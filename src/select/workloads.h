@@ -1,4 +1,4 @@
-// What any plan for a network may consist of.
+// Workloads of all plans for a network.
 #pragma once
 
 #include <vector>

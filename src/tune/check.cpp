@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/timing_key.h"
+#include "core/try.h"
 #include "model/statistics.h"
 #include "profiler/machine.h"
 #include "profiler/store.h"
@@ -14,10 +16,10 @@
 namespace convopt {
 namespace {
 
-// What a quiet machine repeats to; above it, the clock, a neighbour or the software has changed.
+// Largest change on a quiet machine; above it, the clock, a neighbour or the software has changed.
 constexpr double kSameWithin = 0.10;
 
-/// A file of this process that is gone at the end.
+/// A file of this process, removed at the end.
 class TemporaryFile {
  public:
   TemporaryFile() {
@@ -90,8 +92,8 @@ std::vector<const Measurement*> points_to_check(const Profile& profile, const Pl
   for (const auto& [text, m] : fastest) sorted.push_back(m);
   std::ranges::stable_sort(sorted, {}, &Measurement::median_ns);
   if (sorted.size() <= count) return sorted;
-  // The ends of the range are left out: a few hundred nanoseconds or tenths of a second repeat
-  // worse than what lies between.
+  // The ends of the range, hundreds of nanoseconds and tenths of a second, repeat worst and are
+  // left out.
   std::vector<const Measurement*> points;
   for (std::size_t i = 0; i < count; ++i) {
     points.push_back(sorted[(2 * i + 1) * sorted.size() / (2 * count)]);
@@ -99,7 +101,7 @@ std::vector<const Measurement*> points_to_check(const Profile& profile, const Pl
   return points;
 }
 
-Check judge(std::vector<CheckPoint> points, std::vector<std::string> updated_libraries) {
+Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> updated_libraries) {
   Check check;
   check.points = std::move(points);
   check.updated_libraries = std::move(updated_libraries);
@@ -124,27 +126,26 @@ Check judge(std::vector<CheckPoint> points, std::vector<std::string> updated_lib
 }
 
 Result<Check> check(const CheckRequest& request) {
-  const auto platform = cached_platform(request.context.isa, request.context.threads);
-  if (!platform) return platform.error();
+  CONVOPT_TRY(const Platform platform,
+              cached_platform(request.context.isa, request.context.threads));
   const std::filesystem::path path =
-      request.profile.empty() ? local_profile_path(*platform) : request.profile;
+      request.profile.empty() ? local_profile_path(platform) : request.profile;
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     return make_error(ErrorCode::bad_input, "there is no profile of this machine at '" +
                                                 path.string() +
                                                 "'; run convopt profile or convopt transfer");
   }
-  const auto before = load_profile(path);
-  if (!before) return before.error();
+  CONVOPT_TRY(const LoadedProfile before, load_profile(path));
   TimingMode mode = TimingMode::cold_weights;
-  for (const RunHeader& header : before->profile.runs) {
-    if (header.platform.id() == platform->id()) mode = header.timing_mode;
+  for (const RunHeader& header : before.profile.runs) {
+    if (header.platform.id() == platform.id()) mode = header.timing_mode;
   }
   mode = request.timing_mode.value_or(mode);
-  const auto points = points_to_check(before->profile, *platform, mode, request.points);
+  const auto points = points_to_check(before.profile, platform, mode, request.points);
   if (points.empty()) {
     return make_error(ErrorCode::bad_input, "profile '" + path.string() +
-                                                "' holds no convolutions of " + platform->id() +
+                                                "' holds no convolutions of " + platform.id() +
                                                 " to compare with");
   }
 
@@ -167,24 +168,21 @@ Result<Check> check(const CheckRequest& request) {
   };
   options.progress = request.progress;
   options.stop = request.stop;
-  const auto summary = profile(workloads, options);
-  if (!summary) return summary.error();
-  const auto now = load_profile(file.path());
-  if (!now) return now.error();
+  CONVOPT_CHECK(profile(workloads, options));
+  CONVOPT_TRY(const LoadedProfile now, load_profile(file.path()));
 
-  std::unordered_map<std::string, double> times;
+  std::unordered_map<TimingKey, double> times;
   std::unordered_map<std::string_view, const PrimitiveInfo*> infos;
-  for (const RunHeader& header : now->profile.runs) {
+  for (const RunHeader& header : now.profile.runs) {
     for (const PrimitiveInfo& info : header.primitives) infos[info.name] = &info;
   }
-  for (const Measurement& m : now->profile.measurements) {
-    if (m.status == MeasurementStatus::ok)
-      times[m.workload.text() + '\n' + m.primitive] = m.median_ns;
+  for (const Measurement& m : now.profile.measurements) {
+    if (m.status == MeasurementStatus::ok) times[{m.workload.text(), m.primitive}] = m.median_ns;
   }
   std::vector<CheckPoint> compared;
   std::vector<Query> queries;
   for (const Measurement* m : points) {
-    const auto time = times.find(m->workload.text() + '\n' + m->primitive);
+    const auto time = times.find({m->workload.text(), m->primitive});
     if (time == times.end()) continue;
     compared.push_back({m->workload.text(), m->primitive, m->median_ns, time->second, 0});
     const auto info = infos.find(m->primitive);
@@ -195,13 +193,12 @@ Result<Check> check(const CheckRequest& request) {
                       "none of the profile's primitives could be timed again; profile anew");
   }
   if (request.model != nullptr && queries.size() == compared.size()) {
-    const auto estimates = request.model->predict(queries, *platform);
-    if (!estimates) return estimates.error();
+    CONVOPT_TRY(const auto estimates, request.model->predict(queries, platform));
     for (std::size_t i = 0; i < compared.size(); ++i) {
-      compared[i].predicted_ns = (*estimates)[i].ns;
+      compared[i].predicted_ns = estimates[i].ns;
     }
   }
-  return judge(std::move(compared), updates(before->profile, now->profile));
+  return compare_times(std::move(compared), updates(before.profile, now.profile));
 }
 
 }  // namespace convopt

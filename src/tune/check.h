@@ -1,5 +1,5 @@
-// Do the times of this machine still hold? A kernel update, another library, dust in the cooling:
-// re-times a few points of the local profile and compares.
+// Check of a profile: measures a few of its points again and compares, since an update of the
+// kernel, a library or the firmware can change times.
 #pragma once
 
 #include <atomic>
@@ -24,33 +24,33 @@ struct CheckPoint {
 };
 
 enum class Verdict : std::uint8_t {
-  holds,    ///< times are as they were
-  shifted,  ///< all changed by much the same factor: choices hold, predicted times do not
-  changed,  ///< primitives changed against each other: profile and transfer again
+  holds,    ///< times are as before
+  shifted,  ///< all times changed by about one factor: choices hold, predicted times do not
+  changed,  ///< times changed by different factors: profile and transfer again
 };
 std::string_view to_string(Verdict verdict);
 
 struct Check {
   std::vector<CheckPoint> points;
   double median_ratio = 1;                     ///< now over before
-  double spread = 0;                           ///< median distance from that, relative
-  double model_mdrae = 0;                      ///< of the model on these points; 0 without one
+  double spread = 0;                           ///< median relative distance from that ratio
+  double model_mdrae = 0;                      ///< the model's error on these points; 0 without one
   std::vector<std::string> updated_libraries;  ///< "onednn 2.6.3+a -> 2.7.0+b"
   Verdict verdict = Verdict::holds;
 };
 
-/// Points that are worth timing again: of `count` convolutions spread over the range of times, the
-/// fastest primitive each. Deterministic.
+/// Points to measure again: the fastest primitives of `count` convolutions spread over the range of
+/// times. Deterministic.
 std::vector<const Measurement*> points_to_check(const Profile& profile, const Platform& platform,
                                                 TimingMode mode, std::size_t count);
 
-/// What the ratios mean.
-Check judge(std::vector<CheckPoint> points, std::vector<std::string> updated_libraries);
+/// The verdict by the ratios of the points.
+Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> updated_libraries);
 
 struct CheckRequest {
   Context context;
   std::optional<TimingMode> timing_mode;    ///< null: that of the profile's latest run here
-  std::filesystem::path profile;            ///< empty: this machine's place
+  std::filesystem::path profile;            ///< empty: this machine's own
   const PerformanceModel* model = nullptr;  ///< may be null
   std::size_t points = 10;
   std::function<void(const ProfileProgress&)> progress;

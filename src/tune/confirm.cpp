@@ -4,13 +4,19 @@
 #include <span>
 #include <utility>
 
+#include "core/try.h"
 #include "primitives/reference/reference.h"
 #include "src/runtime/executor.h"
 
 namespace convopt {
 
+std::string_view baseline_name(std::string_view name) {
+  return name == "onednn_default" ? kDefaultName : name;
+}
+
 const Solution* baseline(const Selection& selection, std::string_view name) {
   const Baselines& all = selection.baselines;
+  name = baseline_name(name);
   const std::optional<Solution>* found = name == kDefaultName  ? &all.library_default
                                          : name == kSingleName ? &all.best_single
                                          : name == kGreedyName ? &all.greedy
@@ -30,15 +36,14 @@ Result<Confirmation> confirm(Selection& selection, const Platform& platform,
     // The same plan twice would only split the time.
     for (const Solution& known : solutions)
       if (known.assignment == solution.assignment) return {};
-    auto executor = Executor::create(network, make_plan(problem, solution, platform),
-                                     *problem.registry, weights, max_bytes);
-    if (!executor) return executor.error();
+    CONVOPT_TRY(auto executor, Executor::create(network, make_plan(problem, solution, platform),
+                                                *problem.registry, weights, max_bytes));
     result.contestants.push_back({std::string(name), {}});
     solutions.push_back(solution);
-    executors.push_back(std::move(*executor));
+    executors.push_back(std::move(executor));
     return {};
   };
-  if (auto entered = enter("plan", selection.solution); !entered) return entered.error();
+  CONVOPT_CHECK(enter("plan", selection.solution));
   for (const std::string_view name : {kDefaultName, kSingleName}) {
     // One that cannot be executed, for want of memory, is no competition.
     if (const Solution* solution = baseline(selection, name)) (void)enter(name, *solution).ok();
@@ -58,10 +63,9 @@ Result<Confirmation> confirm(Selection& selection, const Platform& platform,
   for (const auto& executor : executors) pointers.push_back(executor.get());
   const std::vector<std::span<const float>> sources(inputs.begin(), inputs.end());
   const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
-  auto times = time_in_turns(pointers, sources, destinations, options);
-  if (!times) return times.error();
-  for (std::size_t i = 0; i < times->size(); ++i) {
-    result.contestants[i].times = std::move((*times)[i]);
+  CONVOPT_TRY(auto times, time_in_turns(pointers, sources, destinations, options));
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    result.contestants[i].times = std::move(times[i]);
     const RunTimes& mine = result.contestants[i].times;
     const RunTimes& best = result.contestants[result.winner].times;
     if (mine.median_ns() < best.median_ns() && mine.min_ns() < best.min_ns()) result.winner = i;

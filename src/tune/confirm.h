@@ -1,4 +1,4 @@
-// Which plan is really the fastest here? Predictions are checked by running what they compare.
+// Confirmation of a plan: runs it and its baselines, and keeps the fastest.
 #pragma once
 
 #include <string>
@@ -10,11 +10,13 @@
 
 namespace convopt {
 
-/// What run and select call the baselines.
-inline constexpr std::string_view kDefaultName = "onednn_default";
+/// Names of the baselines on the command line.
+inline constexpr std::string_view kDefaultName = "library_default";
 inline constexpr std::string_view kSingleName = "best_single_primitive";
 inline constexpr std::string_view kGreedyName = "greedy";
 
+/// The name as this version writes it: `onednn_default` was that of the library's default.
+std::string_view baseline_name(std::string_view name);
 /// The solution of the baseline of that name; null if it is impossible, or there is no such name.
 const Solution* baseline(const Selection& selection, std::string_view name);
 
@@ -28,8 +30,8 @@ struct Confirmation {
 };
 
 /// Executes the plan, the library's default and the best single primitive in turns, on random
-/// inputs. Another than the plan wins only if both its median and its minimum are lower: what lies
-/// within the noise is no reason to give up what was chosen. Plans that need more memory than
+/// inputs. A baseline wins only if both its median and its minimum are lower than the plan's: a
+/// difference within the noise is no reason to give up the plan. Plans that need more memory than
 /// `max_bytes` do not take part. The selection becomes that of the winner.
 Result<Confirmation> confirm(Selection& selection, const Platform& platform,
                              const WeightSource& weights, const TimingOptions& options,

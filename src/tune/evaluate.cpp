@@ -6,9 +6,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/try.h"
 #include "model/statistics.h"
 #include "src/select/costs.h"
-#include "src/tune/rehearsal.h"
+#include "src/tune/offline_replay.h"
 
 namespace convopt {
 namespace {
@@ -120,8 +121,7 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
   }
   std::vector<Query> queries;
   for (const Row& row : rows) queries.push_back({&row.measurement->workload, row.primitive});
-  const auto estimates = model.predict(queries, platform);
-  if (!estimates) return estimates.error();
+  CONVOPT_TRY(const auto estimates, model.predict(queries, platform));
 
   Evaluation result;
   result.platform = platform;
@@ -132,7 +132,7 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
   double inside = 0, close = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     Row& row = rows[i];
-    row.estimate = (*estimates)[i];
+    row.estimate = estimates[i];
     const double error = std::abs(row.ratio() - 1);
     errors.push_back(error);
     errors_of[row.primitive->name].push_back(error);
@@ -156,24 +156,23 @@ Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profil
   }
   std::ranges::stable_sort(result.primitives, std::ranges::greater(), &PrimitiveError::mdrae);
 
-  const NetworkJudge judge(profile, platform, mode, networks);
+  const PlanRegrets regrets(profile, platform, mode, networks);
   const PredictedCosts predicted(model, platform);
-  result.skipped = judge.skipped();
+  result.skipped = regrets.skipped();
   std::optional<TimingEffort> effort;
   if (refine_seconds > 0) effort.emplace(profile, platform, mode);
-  for (std::size_t i = 0; i < judge.networks().size(); ++i) {
-    auto regret = judge.regret(i, predicted);
-    if (!regret) return regret.error();
+  for (std::size_t i = 0; i < regrets.networks().size(); ++i) {
+    CONVOPT_TRY(NetworkRegret regret, regrets.of_network(i, predicted));
     if (effort) {
-      const auto refined = rehearse(*judge.networks()[i], judge.registry(), predicted,
-                                    judge.measured(), *effort, refine_seconds);
-      if (!refined) return refined.error();
-      regret->optimal = regret->optimal && refined->optimal;
-      const double ms = refined->ns / 1e6;
-      regret->refined = {regret->optimum_ms > 0 ? ms / regret->optimum_ms : 1, ms, refined->seconds,
-                         refined->timed, refined->settled};
+      CONVOPT_TRY(const Replay refined,
+                  replay_refinement(*regrets.networks()[i], regrets.registry(), predicted,
+                                    regrets.measured(), *effort, refine_seconds));
+      regret.optimal = regret.optimal && refined.optimal;
+      const double ms = refined.ns / 1e6;
+      regret.refined = {regret.optimum_ms > 0 ? ms / regret.optimum_ms : 1, ms, refined.seconds,
+                        refined.timed, refined.settled};
     }
-    result.networks.push_back(std::move(*regret));
+    result.networks.push_back(std::move(regret));
   }
   return result;
 }

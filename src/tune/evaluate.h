@@ -1,5 +1,5 @@
-// How good is a model on a profile? Regret first: what choosing by the model costs, in measured
-// times. Errors are the diagnosis.
+// Evaluation of a model on a profile. Regret is the headline: the measured time of the model's
+// choices over that of the best ones. Errors are the diagnosis.
 #pragma once
 
 #include <span>
@@ -9,15 +9,15 @@
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
 #include "convopt/network.hpp"
-#include "src/tune/judge.h"
+#include "src/tune/plan_regret.h"
 
 namespace convopt {
 
-/// Regrets of single workloads: the time of the primitive predicted fastest over that of the
-/// fastest one, over all layouts.
+/// Regrets of single workloads: the measured time of the primitive with the lowest prediction over
+/// that of the fastest one, over all layouts.
 struct RegretSummary {
   double mean = 1, p95 = 1, max = 1;
-  double sum = 1;  ///< of all chosen over the sum of all best: large layers count more
+  double sum = 1;  ///< sum of chosen over sum of best times: large layers count more
   std::size_t workloads = 0;
 };
 
@@ -41,8 +41,8 @@ struct Evaluation {
 /// Platforms of the profile's runs in the model's timing mode, most measurements first.
 std::vector<Platform> measured_platforms(const Profile& profile, TimingMode mode);
 
-/// A network of which the profile lacks a needed time is skipped and named. With
-/// `refine_seconds` > 0 the plans are also refined for so long.
+/// Skips and names networks for which the profile lacks a time. With `refine_seconds` > 0, the
+/// plans are also refined for that long (offline replay).
 Result<Evaluation> evaluate(const PerformanceModel& model, const Profile& profile,
                             const Platform& platform, std::span<const Network> networks,
                             double refine_seconds = 0);

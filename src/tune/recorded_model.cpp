@@ -7,11 +7,6 @@
 namespace convopt {
 namespace {
 
-std::string key(const std::string& platform, const Workload& workload,
-                const std::string& primitive) {
-  return platform + '\n' + workload.text() + '\n' + primitive;
-}
-
 std::unordered_map<std::string_view, const RunHeader*> headers(const Profile& profile,
                                                                TimingMode mode) {
   std::unordered_map<std::string_view, const RunHeader*> result;
@@ -37,14 +32,21 @@ Result<std::unique_ptr<RecordedModel>> RecordedModel::create(const Profile& prof
   for (const Measurement& m : profile.measurements) {
     const auto run = runs.find(m.run);
     if (run == runs.end() || m.status != MeasurementStatus::ok || !(m.median_ns > 0)) continue;
-    model->estimates_[key(run->second->platform.id(), m.workload, m.primitive)] = {
+    model->estimates_[run->second->platform.id()][{m.workload.text(), m.primitive}] = {
         m.median_ns, std::max(0.0, m.median_ns - m.mad_ns), m.median_ns + m.mad_ns, false};
     workloads.insert(m.workload.text());
   }
-  info.samples = model->estimates_.size();
+  for (const auto& [platform, estimates] : model->estimates_) info.samples += estimates.size();
   info.workloads = workloads.size();
   if (info.samples == 0) return make_error(ErrorCode::bad_input, "the profile holds no times");
   return model;
+}
+
+const Estimate* RecordedModel::find(const std::string& platform, const TimingKey& key) const {
+  const auto estimates = estimates_.find(platform);
+  if (estimates == estimates_.end()) return nullptr;
+  const auto found = estimates->second.find(key);
+  return found == estimates->second.end() ? nullptr : &found->second;
 }
 
 Result<std::vector<Estimate>> RecordedModel::predict(std::span<const Query> queries,
@@ -53,13 +55,13 @@ Result<std::vector<Estimate>> RecordedModel::predict(std::span<const Query> quer
   std::vector<Estimate> result;
   result.reserve(queries.size());
   for (const Query& query : queries) {
-    const auto found = estimates_.find(key(id, *query.workload, query.primitive->name));
-    if (found == estimates_.end()) {
+    const Estimate* found = find(id, {query.workload->text(), query.primitive->name});
+    if (found == nullptr) {
       return make_error(
           ErrorCode::bad_input,
           query.primitive->name + " on " + query.workload->text() + " was not timed on " + id);
     }
-    result.push_back(found->second);
+    result.push_back(*found);
   }
   return result;
 }
@@ -76,7 +78,7 @@ Profile RecordedModel::known_part(const Profile& profile) const {
   for (const Measurement& m : profile.measurements) {
     const auto run = runs.find(m.run);
     if (run == runs.end()) continue;
-    if (estimates_.contains(key(run->second->platform.id(), m.workload, m.primitive))) {
+    if (find(run->second->platform.id(), {m.workload.text(), m.primitive}) != nullptr) {
       result.measurements.push_back(m);
     }
   }

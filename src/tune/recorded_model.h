@@ -1,6 +1,5 @@
-// A profile in the place of a model: what was timed once is the prediction for the next time. No
-// model can be better than that, so judging it by a repeat of the profile tells how good a model
-// could be at all on a machine with this much noise.
+// A profile in place of a model: an earlier time is the prediction of the next one. No model can be
+// better, so evaluating it on a repeat of the profile shows the noise floor of a machine.
 #pragma once
 
 #include <memory>
@@ -9,6 +8,7 @@
 
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
+#include "core/timing_key.h"
 
 namespace convopt {
 
@@ -21,7 +21,7 @@ class RecordedModel final : public PerformanceModel {
   /// Fails if one of the queries was not timed on that platform.
   Result<std::vector<Estimate>> predict(std::span<const Query> queries,
                                         const Platform& platform) const override;
-  /// There is nothing to be saved that the profile does not hold.
+  /// Fails: the profile holds all of it.
   Result<void> save(const std::filesystem::path& path) const override;
 
   /// The measurements of another profile that this one can predict.
@@ -31,7 +31,10 @@ class RecordedModel final : public PerformanceModel {
   RecordedModel() = default;
 
   ModelInfo info_;
-  std::unordered_map<std::string, Estimate> estimates_;
+  /// By platform.
+  std::unordered_map<std::string, std::unordered_map<TimingKey, Estimate>> estimates_;
+
+  const Estimate* find(const std::string& platform, const TimingKey& key) const;
 };
 
 }  // namespace convopt

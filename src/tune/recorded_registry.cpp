@@ -1,8 +1,11 @@
 #include "src/tune/recorded_registry.h"
 
-#include <algorithm>
 #include <map>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace convopt {
 namespace {
@@ -44,9 +47,8 @@ class RecordedPrimitive final : public Primitive {
 
 }  // namespace
 
-RecordedRegistry::RecordedRegistry(const Profile& profile, const Platform& platform) {
-  context_.isa = platform.isa;
-  context_.threads = platform.threads;
+RecordedRegistry::RecordedRegistry(const Profile& profile, const Platform& platform)
+    : PrimitiveList({platform.isa, platform.threads}) {
   std::unordered_set<std::string_view> runs;
   std::map<std::string_view, const PrimitiveInfo*> infos;
   for (const RunHeader& header : profile.runs) {
@@ -57,10 +59,7 @@ RecordedRegistry::RecordedRegistry(const Profile& profile, const Platform& platf
   }
   std::unordered_map<std::string_view, RecordedPrimitive*> by_name;
   for (const auto& [name, info] : infos) {
-    auto primitive = std::make_unique<RecordedPrimitive>(*info);
-    by_name[name] = primitive.get();
-    pointers_.push_back(primitive.get());
-    primitives_.push_back(std::move(primitive));
+    by_name[name] = &keep(std::make_unique<RecordedPrimitive>(*info));
   }
   for (const Measurement& m : profile.measurements) {
     if (m.status != MeasurementStatus::ok && m.status != MeasurementStatus::censored) continue;
@@ -69,12 +68,6 @@ RecordedRegistry::RecordedRegistry(const Profile& profile, const Platform& platf
     if (primitive == by_name.end()) continue;
     primitive->second->add(m.workload.text(), {m.workspace_bytes, m.packed_bytes});
   }
-}
-
-const Primitive* RecordedRegistry::find(std::string_view name) const {
-  const auto at = std::ranges::find_if(
-      pointers_, [&](const Primitive* primitive) { return primitive->name() == name; });
-  return at == pointers_.end() ? nullptr : *at;
 }
 
 }  // namespace convopt

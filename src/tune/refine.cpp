@@ -10,28 +10,29 @@
 #include <utility>
 #include <vector>
 
-#include "src/tune/correction.h"
+#include "core/timing_key.h"
+#include "core/try.h"
+#include "src/tune/bias_correction.h"
 
 namespace convopt {
 namespace {
 
-// How far towards the lower ends of the intervals predictions are moved, stage by stage: first the
-// plan that is expected to be the best, then what could be a little better than expected, then what
-// might be.
+// Shift of predictions towards the lower ends of their intervals, stage by stage: from the plan
+// that is expected to be the best to those that might be.
 constexpr double kOptimism[] = {0.0, 0.35, 0.7, 1.0};
 
-// What timing costs, roughly: seconds that a workload takes whatever is timed on it (its tensors, a
-// reference result, caches emptied for each round), and runs of a primitive.
+// Rough cost of measuring: a constant per workload (its tensors, a reference result, caches emptied
+// for each round), and runs of each primitive.
 constexpr double kWorkloadNs = 40e6, kRuns = 6;
 
-// A workload that takes less of the network's time than this can gain nothing that counts; small
-// operators are many, and their times are the hardest to take.
+// Smallest share of the network's time that is worth measuring: small operators are many, gain
+// little, and are the hardest to measure.
 constexpr double kLeastShare = 0.002;
 
-// What was chosen among many for being expected to be fast is on average slower than expected. The
-// last plan is therefore made as if predictions were so far on their way to the upper ends of their
-// intervals. Over twelve transfers between three platforms of fifteen networks, the mean regret
-// after 5 s was 1.015 with 0, 1.009 with 0.25, 1.009 with 0.5 and 1.010 with 1.
+// Shift of predictions towards the upper ends of their intervals for the last plan, since the
+// minimum of many predictions is on average too low (the winner's curse). Over twelve transfers
+// between three platforms of fifteen networks, the mean regret after 5 s was 1.015 with 0, 1.009
+// with 0.25, 1.009 with 0.5 and 1.010 with 1.
 constexpr double kCaution = 0.5;
 
 /// Measured costs as they are; predictions moved towards the lower ends of their intervals, or the
@@ -62,16 +63,16 @@ class OptimisticCosts final : public CostSource {
 // pooling is 60 times as slow at AVX2 as at AVX-512. Added to its deviation; 0.5 to 2 are as good.
 constexpr double kNeverRun = 1;
 
-/// What the corrections are applied to, whatever that is at the time.
+/// The source that corrections are applied to at the time.
 class Uncorrected final : public CostSource {
  public:
-  explicit Uncorrected(const CorrectedCosts& costs) : costs_(costs) {}
+  explicit Uncorrected(const BiasCorrectedCosts& costs) : costs_(costs) {}
   Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
     return costs_.uncorrected().costs(queries);
   }
 
  private:
-  const CorrectedCosts& costs_;
+  const BiasCorrectedCosts& costs_;
 };
 
 /// Standard deviation of the logarithm, of whose normal distribution the interval holds 90 %.
@@ -102,16 +103,17 @@ void for_each_used(const Problem& problem, const Assignment& assignment, Visit v
   }
 }
 
-/// What the assignment uses without a time of it, and of each of these workloads as many rivals as
-/// raise what a second of timing is expected to gain; the workloads that gain most per second come
-/// first. A pair is named once only.
+/// Pairs that the assignment uses without a time, and for each of these workloads as many rivals as
+/// raise the expected gain per second of measuring; workloads with the largest gain per second come
+/// first. Each pair is named once.
 std::vector<Query> contested_by(const Problem& problem, const Solution& solution,
-                                std::unordered_set<std::string>& asked) {
-  const auto name = [&](const Candidate& candidate) {
-    return problem.workloads[candidate.workload].text() + '\n' + candidate.primitive->info().name;
+                                std::unordered_set<TimingKey>& asked) {
+  const auto key = [&](const Candidate& candidate) {
+    return TimingKey{problem.workloads[candidate.workload].text(),
+                     candidate.primitive->info().name};
   };
   struct Place {
-    double ns = 0, total_ns = 0;  // of one use, of all
+    double ns = 0, total_ns = 0;  // time of one use, of all uses
     std::vector<const Candidate*> used, rivals;
     double gain = 0, cost = kWorkloadNs;
 
@@ -136,13 +138,13 @@ std::vector<Query> contested_by(const Problem& problem, const Solution& solution
   std::erase_if(places, [&](const auto& entry) {
     return entry.second.total_ns < kLeastShare * solution.ns ||
            std::ranges::all_of(entry.second.used,
-                               [&](const Candidate* c) { return asked.contains(name(*c)); });
+                               [&](const Candidate* c) { return asked.contains(key(*c)); });
   });
   for (const Candidate& candidate : problem.candidates) {
     const auto place = places.find(candidate.workload);
     if (place == places.end() || !candidate.present() || candidate.baseline_only) continue;
     if (candidate.cost.source != Cost::Source::predicted) continue;
-    if (std::ranges::count(place->second.used, &candidate) || asked.contains(name(candidate))) {
+    if (std::ranges::count(place->second.used, &candidate) || asked.contains(key(candidate))) {
       continue;
     }
     place->second.rivals.push_back(&candidate);
@@ -151,8 +153,8 @@ std::vector<Query> contested_by(const Problem& problem, const Solution& solution
   std::vector<Place*> order;
   for (auto& [workload, place] : places) {
     const double uses = place.total_ns / place.ns;
-    // A choice that turns out slower than expected is given up for another: half the mean
-    // deviation.
+    // A choice that turns out slower than predicted is given up for another: on average the gain is
+    // half the mean deviation.
     constexpr double kHalfMeanDeviation = 0.4;
     for (const Candidate* c : place.used) {
       const Estimate& e = c->cost.estimate;
@@ -178,7 +180,7 @@ std::vector<Query> contested_by(const Problem& problem, const Solution& solution
   for (const Place* place : order) {
     for (const auto* list : {&place->used, &place->rivals}) {
       for (const Candidate* candidate : *list) {
-        if (!asked.insert(name(*candidate)).second) continue;
+        if (!asked.insert(key(*candidate)).second) continue;
         result.push_back({&problem.workloads[candidate->workload], &candidate->primitive->info()});
       }
     }
@@ -191,41 +193,32 @@ std::vector<Query> contested_by(const Problem& problem, const Solution& solution
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,
                           const SelectOptions& options, const MeasureContested& measure) {
   Refinement result;
-  const auto corrected = std::make_shared<CorrectedCosts>(costs);
+  const auto corrected = std::make_shared<BiasCorrectedCosts>(costs);
   result.costs = std::make_shared<OptimisticCosts>(corrected, -kCaution);
-  // A time that was cut short leaves its prediction standing; it is not asked for again.
-  std::unordered_set<std::string> asked;
-  // Times what a plan by these costs hangs on; false if there was no time left for any.
+  // A pair is asked for once, even if its timing was cut short and its prediction stays.
+  std::unordered_set<TimingKey> asked;
+  // Measures until no pair is contested by these costs; false if the time is over before.
   const auto settle = [&](const CostSource& by) -> Result<bool> {
     for (;;) {
-      Result<Problem> problem = build_problem(network, registry, by, options.limits);
-      if (!problem) return problem.error();
-      Result<Solution> solution = solve(*problem, options.time_limit);
-      if (!solution) return solution.error();
-      const std::vector<Query> contested = contested_by(*problem, *solution, asked);
+      CONVOPT_TRY(const Problem problem, build_problem(network, registry, by, options.limits));
+      CONVOPT_TRY(const Solution solution, solve(problem, options.time_limit));
+      const std::vector<Query> contested = contested_by(problem, solution, asked);
       if (contested.empty()) return true;
       result.asked += contested.size();
       ++result.rounds;
-      const auto expected = corrected->expect(contested);
-      if (!expected) return expected.error();
-      Result<const CostSource*> measured = measure(contested);
-      if (!measured) return measured.error();
-      if (*measured == nullptr) return false;
-      const auto learnt = corrected->learn(**measured, contested, *expected);
-      if (!learnt) return learnt.error();
-      result.timed += *learnt;
+      CONVOPT_TRY(const auto expected, corrected->expect(contested));
+      CONVOPT_TRY(const CostSource* const measured, measure(contested));
+      if (measured == nullptr) return false;
+      CONVOPT_TRY(const std::size_t learnt, corrected->learn(*measured, contested, expected));
+      result.timed += learnt;
     }
   };
   for (const double optimism : kOptimism) {
-    const auto settled = settle(OptimisticCosts(corrected, optimism));
-    if (!settled) return settled.error();
-    if (!*settled) return result;
+    CONVOPT_TRY(const bool settled, settle(OptimisticCosts(corrected, optimism)));
+    if (!settled) return result;
   }
-  // Whoever plans with these times later knows nothing of the corrections, and shall come to the
-  // same plan.
-  const auto settled = settle(Uncorrected(*corrected));
-  if (!settled) return settled.error();
-  result.settled = *settled;
+  // A later plan with these times has no corrections, and should be the same.
+  CONVOPT_TRY(result.settled, settle(Uncorrected(*corrected)));
   return result;
 }
 

@@ -1,5 +1,5 @@
-// Which times would change the plan? Times the primitives that a plan hangs on, so that it is
-// decided by measurement where it matters and by prediction where it does not.
+// Refinement of a plan: measures the primitives that could change it, so that measurements decide
+// where it matters and predictions where it does not.
 #pragma once
 
 #include <functional>
@@ -13,30 +13,29 @@
 
 namespace convopt {
 
-/// Gets times of these, the most important first, and returns the costs as known thereafter; null
-/// if there was no time left for any. Costs that it returned before are not used again.
+/// Measures these pairs, the most important first, and returns the costs known thereafter; null if
+/// no time was left. Costs that it returned earlier are not used again.
 using MeasureContested = std::function<Result<const CostSource*>(std::span<const Query> contested)>;
 
 struct Refinement {
-  std::size_t asked = 0;  ///< primitives on workloads that were to be timed
-  std::size_t timed = 0;  ///< of those
-  int rounds = 0;         ///< of measuring and planning anew
-  /// Nothing without a time could make a better plan, as far as the intervals of its prediction
-  /// are right.
+  std::size_t asked = 0;  ///< pairs of primitive and workload that were to be timed
+  std::size_t timed = 0;  ///< pairs among them that were timed
+  int rounds = 0;         ///< rounds of measuring and planning again
+  /// No primitive without a time could make a better plan, if the intervals of predictions hold.
   bool settled = false;
-  /// By which the network is to be planned now: times, and predictions that learnt from them and
-  /// are raised, so that what is certain is preferred. Uses what was measured last.
+  /// Costs to plan the network with: times, and bias-corrected predictions moved towards their
+  /// upper ends, so that certain choices are preferred. Refers to the costs that were measured
+  /// last.
   std::shared_ptr<const CostSource> costs;
 };
 
-/// Plans, asks for times of whatever the plan uses and nobody has timed and of what might well be
-/// faster there, and plans again. The model learns on the way: predictions of what is left are
-/// corrected by the times that arrive. When the best plan consists of measured times, predictions
-/// are taken to be ever more optimistic, down to the lower ends of their intervals, and whatever
-/// would then be chosen is timed, too; last whatever the uncorrected predictions would choose. That
-/// is how bandit algorithms find the best arm by their confidence bounds (Kalyanakrishnan et al.,
-/// ICML 2012), with a whole plan as the arm, so that layouts and fusions are weighed as well. What
-/// takes less than a five-hundredth of the plan's time is left to predictions.
+/// Plans, measures the plan's primitives that have no time and likely faster rivals, and plans
+/// again. The times correct the remaining predictions. Once the best plan consists of measured
+/// times, predictions are moved step by step to the lower ends of their intervals, and each plan
+/// that results is measured, too; the last one by the uncorrected predictions. This is best-arm
+/// identification by confidence bounds (Kalyanakrishnan et al., ICML 2012) with a whole plan as the
+/// arm, so that layouts and fusions count. Operators below a five-hundredth of the plan's time are
+/// left to predictions.
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,
                           const SelectOptions& options, const MeasureContested& measure);
 

@@ -1,19 +1,28 @@
 #include "src/tune/transfer.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
+#include "core/text.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/sampler.h"
 #include "profiler/store.h"
-#include "src/tune/coverage.h"
 #include "src/tune/evaluate.h"
+#include "src/tune/sample_selection.h"
 
 namespace convopt {
 namespace {
 
-// More than any budget lets through; the profiler stops when time is up.
+// More than fit into any budget; the profiler stops when time is up.
 constexpr std::size_t kMostWorkloads = 2000;
+
+bool holds_times(const Profile& profile, const Platform& platform, TimingMode mode) {
+  return std::ranges::any_of(measured_platforms(profile, mode), [&](const Platform& measured) {
+    return measured.id() == platform.id();
+  });
+}
 
 }  // namespace
 
@@ -36,9 +45,7 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
   outcome.profile = request.profile;
   const TimingMode mode = source.info().timing_mode;
   if (request.profile.empty()) {
-    auto here = cached_platform(request.context.isa, request.context.threads);
-    if (!here) return here.error();
-    outcome.platform = std::move(*here);
+    CONVOPT_TRY(outcome.platform, cached_platform(request.context.isa, request.context.threads));
     outcome.profile = local_profile_path(outcome.platform);
     ProfileOptions options;
     options.context = request.context;
@@ -48,13 +55,19 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
     options.output = outcome.profile;
     options.progress = request.progress;
     options.stop = request.stop;
-    const auto pool = order_by_coverage(sample_workloads(kMostWorkloads, request.seed));
-    const auto summary = profile(pool, options);
-    if (!summary) return summary.error();
-    outcome.profile_seconds = summary->seconds;
-    outcome.warnings = summary->warnings;
+    const auto pool = order_by_representativeness(sample_workloads(kMostWorkloads, request.seed));
+    CONVOPT_TRY(const ProfileSummary summary, request.measure(pool, options));
+    outcome.profile_seconds = summary.seconds;
+    outcome.warnings = summary.warnings;
   }
   auto loaded = load_profile(outcome.profile);
+  if (request.profile.empty() &&
+      !(loaded && holds_times(loaded->profile, outcome.platform, mode))) {
+    return make_error(ErrorCode::partial,
+                      "no primitive was timed within " + significant(request.budget_seconds, 3) +
+                          " s: the budget is too short for a machine as busy as this one, and the "
+                          "model stays as it was");
+  }
   if (!loaded) return loaded.error();
   outcome.warnings.insert(outcome.warnings.end(), loaded->warnings.begin(), loaded->warnings.end());
   if (!request.profile.empty()) {

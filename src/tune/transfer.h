@@ -16,11 +16,14 @@ struct TransferRequest {
   Context context;
   double budget_seconds = 30;  ///< of profiling
   std::uint64_t seed = 1;
-  /// Times that are there already; empty: profile here, into this machine's place, where what an
-  /// earlier call left counts as well.
+  /// Existing times. Empty: profiles this machine, into its own place, where the times of earlier
+  /// calls count as well.
   std::filesystem::path profile;
   std::function<void(const ProfileProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;
+  /// Times the workloads into the options' output.
+  std::function<Result<ProfileSummary>(const std::vector<Workload>&, const ProfileOptions&)>
+      measure = convopt::profile;
 };
 
 struct TransferOutcome {
@@ -31,6 +34,7 @@ struct TransferOutcome {
   std::vector<std::string> warnings;
 };
 
+/// Fails with `partial` if the budget ended before anything was timed.
 Result<TransferOutcome> transfer(const TrainedModel& source, const TransferRequest& request);
 
 /// The runs on one platform and their measurements.

@@ -20,6 +20,17 @@ class ModelVerbs : public testing::Test {
   static void TearDownTestSuite() { shell_.reset(); }
 
   static int run(const std::string& arguments) { return shell_->run(arguments); }
+  /// Runs a transfer, with more time where the machine is too busy for less; its exit code.
+  static int transfer(const std::string& arguments) {
+    int code = 0;
+    for (const char* budget : {"10s", "40s", "160s"}) {
+      code = run("transfer --threads 1 --quiet --from " + model_ + " --budget " + budget + " " +
+                 arguments);
+      const bool too_short = code == 5 || shell_->err().find("timed 0 ") != std::string::npos;
+      if (!too_short) break;
+    }
+    return code;
+  }
   /// Fails with this code and says this, in one line.
   static void expect_error(const std::string& arguments, int code, const std::string& said) {
     EXPECT_EQ(run(arguments), code) << arguments << "\n" << shell_->err();
@@ -97,7 +108,7 @@ TEST_F(ModelVerbs, TransferKeepsTheBestCandidateAndWritesAModelThatPlans) {
 }
 
 TEST_F(ModelVerbs, TransferProfilesWithinItsBudget) {
-  ASSERT_EQ(run("transfer --threads 1 --quiet --budget 10s --from " + model_), 0) << shell_->err();
+  ASSERT_EQ(transfer(""), 0) << shell_->err();
   // Written to this machine's own place, where select looks first.
   ASSERT_EQ(run("select " + network_ + " --threads 1"), 0) << shell_->err();
 }
@@ -106,10 +117,8 @@ TEST_F(ModelVerbs, TransferForANetworkTimesWhatItsPlanHangsOn) {
   // A home without times of other tests.
   const std::string home = shell_->file("fresh");
   setenv("XDG_DATA_HOME", home.c_str(), 1);
-  const std::string transfer = "transfer --threads 1 --quiet --from " + model_;
   const std::string adapted = shell_->file("for_network.ubj");
-  ASSERT_EQ(run(transfer + " --budget 10s -o " + adapted + " --network " + network_), 0)
-      << shell_->err();
+  ASSERT_EQ(transfer("-o " + adapted + " --network " + network_), 0) << shell_->err();
   EXPECT_NE(shell_->err().find("tiny.json: timed"), std::string::npos) << shell_->err();
   EXPECT_EQ(shell_->err().find("tiny.json: timed 0"), std::string::npos) << shell_->err();
   // The samples know nothing of this network, so what is measured was timed for its plan.
@@ -118,8 +127,9 @@ TEST_F(ModelVerbs, TransferForANetworkTimesWhatItsPlanHangsOn) {
   const auto measured = std::ranges::count_if(
       plan["layers"], [](const auto& layer) { return layer["source"] == "measured"; });
   EXPECT_GT(measured, 0);
-  expect_error(transfer + " --network " + shell_->file("absent.json"), 3, "absent.json");
-  EXPECT_EQ(run(transfer + " --profile " + profile_ + " --network " + network_), 2);
+  const std::string refused = "transfer --threads 1 --quiet --from " + model_;
+  expect_error(refused + " --network " + shell_->file("absent.json"), 3, "absent.json");
+  EXPECT_EQ(run(refused + " --profile " + profile_ + " --network " + network_), 2);
   setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
 }
 
@@ -173,7 +183,7 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   expect_error("evaluate --transfer-curve " + model_, 2, "needs a profile");
   expect_error("evaluate --transfer-curve " + profile_, 2, "leaves nothing to learn from");
   expect_error("evaluate --transfer-curve --method magic " + model_ + " " + profile_, 2,
-               "a way to adapt that does not exist");
+               "a method that does not exist");
   ASSERT_EQ(
       run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
       << shell_->err();
@@ -201,7 +211,7 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   ASSERT_EQ(run("profile --threads 1 --quiet --configs 12 --ops convert --allow layout -o " + more),
             0)
       << shell_->err();
-  ASSERT_EQ(run("evaluate --transfer-curve --by-coverage --draws 2 --shapes 0,3 --json " + model_ +
+  ASSERT_EQ(run("evaluate --transfer-curve --select-samples --draws 2 --shapes 0,3 --json " + model_ +
                 " " + profile_ + " " + more + " --network " + network_),
             0)
       << shell_->err();

@@ -1,6 +1,11 @@
 // The verb run, as a user or a shell meets it. The plan is made from times measured in a moment; no
 // test depends on what they are.
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "tests/cli/command_line.h"
 
@@ -98,16 +103,17 @@ TEST_F(RunVerb, ConfirmedPlansWereRunBeforeTheyAreWritten) {
   EXPECT_NE(err().find("measured: plan takes"), std::string::npos) << err();
   EXPECT_EQ(run("--plan " + file("confirmed.json") + " --verify"), 0) << err();
   const json plan = json::parse(text("confirmed.json"), nullptr, false);
-  EXPECT_FALSE(plan["baselines"]["onednn_default_ms"].is_null());
+  EXPECT_FALSE(plan["baselines"]["library_default_ms"].is_null());
   EXPECT_EQ(call(select + "--confirm --confirm-time soon"), 2);
   EXPECT_EQ(call(select + "--confirm-time 1s"), 2);
 }
 
 TEST_F(RunVerb, SelectsWhereNoPlanIsGiven) {
   ASSERT_EQ(run("--threads 1 --profile " + file("p.jsonl") +
-                " --compare onednn_default best_single_primitive greedy"),
+                " --compare library_default onednn_default best_single_primitive greedy"),
             0)
       << err();
+  EXPECT_NE(out().find("library_default"), std::string::npos) << out();
   EXPECT_NE(out().find("onednn_default"), std::string::npos) << out();
 }
 
@@ -120,7 +126,74 @@ TEST_F(RunVerb, SameSeedSameOutputAndTheOutputCanBeAnInput) {
   EXPECT_EQ(text("a.npy").size() % 64, 16 * 144 * sizeof(float) % 64);
   // It has 16 channels, the input has 3.
   EXPECT_EQ(run_plan("--input " + file("a.npy")), 3);
+  EXPECT_NE(err().find("(1, 16, 12, 12)"), std::string::npos) << err();
   EXPECT_NE(err().find("(1, 3, 12, 12)"), std::string::npos) << err();
+}
+
+/// A float32 array as numpy writes it.
+std::string npy(const std::string& shape, const std::vector<float>& values) {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
+  header.resize(117, ' ');
+  header += '\n';
+  std::string bytes = std::string("\x93NUMPY\x01", 7) + '\0' + char(header.size()) + '\0' + header;
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  return bytes;
+}
+
+TEST_F(RunVerb, OwnKernelsKeepNaNsThroughReluAndClip) {
+  std::vector<float> image(1 * 8 * 12 * 12, 1.0F);
+  image[5 * 12 + 5] = std::numeric_limits<float>::quiet_NaN();
+  shell_->write("nan.npy", npy("(1, 8, 12, 12)", image));
+  for (const std::string activation :
+       {R"({"name":"a","op":"relu"})", R"({"name":"a","op":"clip","min":-1,"max":6})"}) {
+    const std::string network =
+        shell_->write("nan.json", R"({"schema":"convopt.network/1","name":"nan","source":"a test",
+            "input":{"shape":[1,8,12,12]},
+            "operators":[{"name":"c","op":"conv","oc":16,"kernel":3,"padding":1},)" +
+                                      activation + "]}");
+    const std::string profile = file("nan.jsonl");
+    ASSERT_EQ(call("profile --threads 1 --quiet --network " + network + " -o " + profile), 0)
+        << err();
+    int families = 0;
+    for (const std::string family :
+         {"direct", "im2col", "indirect", "kn2row", "kn2col", "mec", "winograd", "fft"}) {
+      const int code =
+          call("run " + network + " --repeat 1 --threads 1 --profile " + profile + " --allow " +
+               family + " --input " + file("nan.npy") + " --output " + file("nan_out.npy"));
+      if (code == 2) continue;  // nothing of this family applies
+      ASSERT_EQ(code, 0) << family << err();
+      ++families;
+      const std::string output = text("nan_out.npy");
+      std::vector<float> values(16 * 144);
+      ASSERT_GT(output.size(), values.size() * sizeof(float));
+      std::memcpy(values.data(), output.data() + output.size() - values.size() * sizeof(float),
+                  values.size() * sizeof(float));
+      EXPECT_TRUE(std::isnan(values[5 * 12 + 5])) << family << " " << activation;
+      EXPECT_FALSE(std::isnan(values[11 * 12 + 11]) && family == "direct") << family;
+    }
+    EXPECT_GE(families, 5);
+  }
+}
+
+TEST_F(RunVerb, AGivenPlanKeepsTheLimits) {
+  EXPECT_EQ(run_plan("--max-error 1"), 0) << err();
+  EXPECT_EQ(run_plan("--max-error 1e-12"), 2);
+  EXPECT_NE(err().find("too inexact"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--allow depthwise"), 2);
+  EXPECT_NE(err().find("not among the allowed"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--allow depthwize"), 2);
+  EXPECT_NE(err().find("did you mean"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--profile " + file("p.jsonl")), 2);
+  EXPECT_NE(err().find("has no effect with --plan"), std::string::npos) << err();
+}
+
+TEST_F(RunVerb, MoreThreadsThanProcessorsAreRefused) {
+  json plan = json::parse(text("plan.json"), nullptr, false);
+  plan["platform"]["threads"] = 4000;
+  shell_->write("many.json", plan.dump());
+  EXPECT_EQ(run("--plan " + file("many.json")), 4);
+  EXPECT_NE(err().find("--threads runs it with fewer"), std::string::npos) << err();
+  EXPECT_EQ(run("--plan " + file("many.json") + " --threads 1"), 0) << err();
 }
 
 TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
@@ -128,7 +201,8 @@ TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
   other.replace(other.find("[1,3,12,12]"), 11, "[1,3,14,14]");
   shell_->write("other.json", other);
   EXPECT_EQ(call("run " + file("other.json") + " --plan " + file("plan.json")), 3);
-  EXPECT_NE(err().find("was made for another network"), std::string::npos) << err();
+  EXPECT_NE(err().find("another input size or batch: layer 'c1' is n1_ic3_ih12"), std::string::npos)
+      << err();
 
   json magic = json::parse(text("plan.json"), nullptr, false);
   magic["layers"][0]["primitive"] = "magic";
@@ -140,6 +214,7 @@ TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
   EXPECT_EQ(run("--plan " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--time soon"), 2);
   EXPECT_EQ(run_plan("--output x.npy --output y.npy"), 2);
+  EXPECT_NE(err().find("has 1 output, --output is given 2 times"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--compare " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--output " + file("tiny.json") + "/y.npy"), 4);
 }

@@ -1,6 +1,8 @@
 // The verbs select, explain and list. No times matter here, so plans are made by a model trained in
 // a moment.
+#include <algorithm>
 #include <memory>
+#include <string>
 
 #include "tests/cli/command_line.h"
 
@@ -35,7 +37,8 @@ class SelectVerb : public testing::Test {
 
 TEST_F(SelectVerb, PlansAndNamesTheLayers) {
   ASSERT_EQ(run("select " + by_model()), 0) << err();
-  for (const char* part : {"c1", "c2", "total", "proven optimal", "oneDNN's default"}) {
+  for (const char* part :
+       {"c1", "c2", "total", "proven optimal", "default of the library, onednn"}) {
     EXPECT_NE(out().find(part), std::string::npos) << part << "\n" << out();
   }
 }
@@ -50,7 +53,7 @@ TEST_F(SelectVerb, JsonIsOneDocumentThatAddsUp) {
   for (const json& c : plan["conversions"]) sum += c["predicted_us"].get<double>();
   EXPECT_NEAR(plan["predicted_ms"].get<double>() * 1e3, sum, 0.02);
   EXPECT_TRUE(plan["optimal"].get<bool>());
-  EXPECT_LE(plan["predicted_ms"], plan["baselines"]["onednn_default_ms"]);
+  EXPECT_LE(plan["predicted_ms"], plan["baselines"]["library_default_ms"]);
   EXPECT_LE(plan["predicted_ms"], plan["baselines"]["best_single_primitive_ms"]);
   EXPECT_LE(plan["predicted_ms"], plan["baselines"]["greedy_ms"]);
 }
@@ -126,9 +129,11 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
       {"select " + file("model.ubj") + " --threads 1 --model " + file("model.ubj"), 3, "model.ubj"},
       {"select " + net() + " --threads 1 --model " + net(), 3, "tiny.json"},
       {"select " + by_model() + "--profile " + net(), 3, "tiny.json"},
-      {"select " + net() + " --threads 3 --model " + file("model.ubj") + " --profile " +
+      {"select " + net() + " --threads 1 --isa sse4 --model " + file("model.ubj") + " --profile " +
            file("profile.jsonl"),
        4, "not on this platform"},
+      {"select " + by_model() + "--profile /bin/sh", 3, "/bin/sh"},
+      {"select /bin/sh --threads 1", 3, "binary data"},
       {"select " + by_model() + "-o /dev/null/plan.json", 4, "/dev/null"},
       {"explain " + by_model() + "c3", 2, "'c1'"},
       {"list --op nothing", 2, "nothing"},
@@ -138,6 +143,51 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
     EXPECT_NE(err().find(bad.sentence), std::string::npos) << bad.arguments << "\n" << err();
     EXPECT_EQ(out(), "") << bad.arguments;
   }
+}
+
+TEST_F(SelectVerb, NumbersSizesAndTimesAreReadTheSameWayEverywhere) {
+  const std::string select = "select " + by_model();
+  const std::string run_verb = "run " + by_model();
+  const std::string huge(300, '9');
+  for (const std::string& arguments : {
+           select + "--max-memory -5",
+           select + "--max-memory=-5MB",
+           select + "--max-workspace=-1",
+           select + "--max-workspace=" + huge,
+           run_verb + "--max-memory=-5MB",
+           run_verb + "--max-memory=nan",
+           select + "--max-error 0",
+           select + "--max-error=-1e-5",
+           select + "--max-error inf",
+           select + "--time-limit=-1s",
+           select + "--refine 0",
+           select + "--refine 1d",
+           run_verb + "--time " + huge + "s",
+           run_verb + "--repeat 0",
+           run_verb + "--seed=-1",
+           run_verb + "--repeat " + huge,
+           select + "--batch 1.5",
+           select + "--batch=-1",
+           std::string("profile --budget 0s"),
+           std::string("profile --timeout=-3"),
+           std::string("profile --configs=-3"),
+           std::string("bench --time forever"),
+           std::string("transfer --budget 10parsec"),
+           std::string("check --points 2"),
+           std::string("list --threads 100000"),
+           std::string("list --threads 4000"),
+           std::string("bench --threads 4000 --shape n1_ic8_ih8_iw8_oc8_kh1_kw1_s1_p0"),
+           std::string("transfer --threads 4000"),
+           std::string("profile --threads 4000"),
+           "select " + net() + " --threads 4000 --model " + file("model.ubj"),
+       }) {
+    EXPECT_EQ(run(arguments), 2) << arguments << "\n" << err();
+    EXPECT_NE(err().find("--"), std::string::npos) << err();
+    EXPECT_LT(err().size(), 300U) << err();
+    EXPECT_EQ(out(), "") << arguments;
+  }
+  // Leading zeros do not make a number octal, and units have a case of the user's choice.
+  EXPECT_EQ(run(select + "--batch 010 --max-workspace 64mb --max-memory 1.5GiB"), 0) << err();
 }
 
 TEST_F(SelectVerb, AWrongLevelInTheEnvironmentIsAnError) {
@@ -162,6 +212,17 @@ TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {
   EXPECT_FALSE(explanation["absent"].empty());
   for (const json& absent : explanation["absent"]) EXPECT_NE(absent["reason"], "");
   EXPECT_EQ(run("explain " + by_model() + " r1"), 0) << err();
+
+  // For people, the absent are counted by reason unless all are asked for.
+  ASSERT_EQ(run("explain " + by_model() + " c2"), 0) << err();
+  const std::string brief = out();
+  ASSERT_EQ(run("explain --all " + by_model() + " c2"), 0) << err();
+  const auto lines = [](const std::string& text) { return std::ranges::count(text, '\n'); };
+  const auto absent = static_cast<std::ptrdiff_t>(explanation["absent"].size());
+  const auto candidates = static_cast<std::ptrdiff_t>(explanation["candidates"].size());
+  EXPECT_GE(lines(out()), absent + candidates);
+  EXPECT_LE(lines(brief), candidates + 20);
+  EXPECT_NE(brief.find("--all names them"), std::string::npos) << brief;
 }
 
 TEST_F(SelectVerb, AnotherTypeThanF32IsExplainedAndRefused) {

@@ -1,8 +1,12 @@
 // The public interface alone: nothing from the rooms is included.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <convopt/convopt.hpp>
+#include <cstdlib>
+#include <filesystem>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -26,6 +30,7 @@ class SessionTest : public ::testing::Test {
     PlannerOptions options;
     options.threads = 1;
     options.model = kModel;
+    options.measure_machine = true;
     auto planner = Planner::create(options);
     ASSERT_TRUE(planner.ok()) << planner.error().message;
     auto network = parse_network(kNetwork, "test.json");
@@ -65,13 +70,13 @@ TEST_F(SessionTest, ComputesWithGivenWeights) {
   const std::vector<float> second(8 * 16, 1.0F);
   const std::vector<float> bias{0, 1, 2, 3, 4, 5, 6, 7};
   GivenWeights weights;
-  weights.give("c1", first);
+  weights.set("c1", first);
   EXPECT_EQ(Session::create(network_, plan_, weights).error().message,
             "no weights are given for operator 'c2'");
-  weights.give("c2", second, {bias.data(), 7});
+  weights.set("c2", second, {bias.data(), 7});
   EXPECT_EQ(Session::create(network_, plan_, weights).error().message,
             "operator 'c2' is given 7 bias values, but has 8");
-  weights.give("c2", second, bias);
+  weights.set("c2", second, bias);
   auto session = Session::create(network_, plan_, weights);
   ASSERT_TRUE(session.ok()) << session.error().message;
   ASSERT_EQ(session->inputs().size(), 1U);
@@ -80,6 +85,18 @@ TEST_F(SessionTest, ComputesWithGivenWeights) {
   const auto output = run(*session, std::vector<float>(3 * 12 * 12, 1.0F));
   for (int c = 0; c < 8; ++c) EXPECT_NEAR(output[c * 144 + 5 * 12 + 5], 16 * 27 + c, 1e-2);
   EXPECT_NEAR(output[0], 16 * 12, 1e-2);  // four of nine taps meet the image in the corner
+}
+
+TEST(WeightsTest, EachArrayOwnsOrBorrowsForItself) {
+  const std::vector<float> lent{1, 2};
+  Weights mixed{std::vector<float>{3, 4}, ParameterArray::borrowed(lent)};
+  EXPECT_EQ(mixed.parameters().bias, lent.data());
+  EXPECT_EQ(mixed.parameters().weights[1], 4);
+  mixed = {ParameterArray::borrowed(lent), std::vector<float>{5}};
+  EXPECT_EQ(mixed.parameters().weights, lent.data());
+  EXPECT_EQ(mixed.parameters().bias[0], 5);
+  mixed.bias = {};
+  EXPECT_EQ(mixed.parameters().bias, nullptr);
 }
 
 TEST_F(SessionTest, SeveralSessionsInSeveralThreads) {
@@ -120,7 +137,7 @@ TEST_F(SessionTest, RefusesWithASentence) {
 
   auto good = session();
   ASSERT_TRUE(good.ok()) << good.error().message;
-  EXPECT_EQ(good->run({}, {}).error().message, "the network has 1 inputs, 0 are given");
+  EXPECT_EQ(good->run({}, {}).error().message, "the network has 1 input, 0 pointers given");
   const float* const nothing = nullptr;
   std::vector<float> output(8 * 144);
   float* const destination = output.data();
@@ -149,6 +166,7 @@ TEST(PlannerTest, RanksPrimitives) {
   options.model = "missing.ubj";
   EXPECT_EQ(Planner::create(options).error().code, ErrorCode::bad_input);
   options.model = kModel;
+  options.measure_machine = true;
   const auto planner = Planner::create(options);
   ASSERT_TRUE(planner.ok()) << planner.error().message;
   const auto shape = ConvShape::parse("n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1");
@@ -162,6 +180,37 @@ TEST(PlannerTest, RanksPrimitives) {
   ConvShape impossible = *shape;
   impossible.kh = 100;
   EXPECT_FALSE(planner->rank(Workload::conv(impossible)).ok());
+}
+
+TEST(PlannerTest, MeasuresAndWritesOnlyWhenAsked) {
+  const std::string before = std::getenv("XDG_DATA_HOME") ? std::getenv("XDG_DATA_HOME") : "";
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("convopt-planner-" + std::to_string(getpid()));
+  setenv("XDG_DATA_HOME", folder.c_str(), 1);
+  PlannerOptions options;
+  options.threads = 1;
+  options.model = kModel;
+  const auto refused = Planner::create(options);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::environment);
+  EXPECT_NE(refused.error().message.find("measure_machine"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder));
+
+  options.measure_machine = true;
+  ASSERT_TRUE(Planner::create(options).ok());
+  EXPECT_TRUE(std::filesystem::exists(folder));
+  options.measure_machine = false;
+  EXPECT_TRUE(Planner::create(options).ok());
+  std::filesystem::remove_all(folder);
+  before.empty() ? unsetenv("XDG_DATA_HOME") : setenv("XDG_DATA_HOME", before.c_str(), 1);
+}
+
+TEST(ResultDeathTest, AbortsWithTheErrorOfAMissingValue) {
+  const Result<int> failed = make_error(ErrorCode::usage, "seven is not even");
+  EXPECT_DEATH(static_cast<void>(*failed), "seven is not even");
+  const Result<int> made = 8;
+  EXPECT_DEATH(static_cast<void>(made.error()), "without an error");
+  EXPECT_DEATH(static_cast<void>(Result<void>().error()), "without an error");
 }
 
 TEST(Version, IsTheProjects) { EXPECT_FALSE(version().empty()); }

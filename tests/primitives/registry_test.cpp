@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "primitives/cost.h"
 #include "primitives/own.h"
+#include "primitives/provider.h"
 
 namespace convopt {
 namespace {
@@ -100,6 +102,42 @@ TEST(Registry, TheLibrarysChoiceIsOneOfItsPrimitives) {
   EXPECT_EQ(chosen->info().op, Op::conv);
   EXPECT_TRUE(chosen->applicability(workload, list->context()));
   EXPECT_EQ(list->find(chosen->name()), chosen);
+}
+
+/// A library of one primitive, under another name and without a default of its own.
+class SecondLibrary final : public Provider {
+ public:
+  std::vector<std::unique_ptr<Primitive>> discover() override { return {}; }
+  std::unique_ptr<Primitive> make(std::string_view name) override {
+    if (name != "second_direct_nhwc") return nullptr;
+    for (auto& primitive : own_primitives({default_isa(), 1})) {
+      if (primitive->name() == "direct_nhwc") return std::move(primitive);
+    }
+    return nullptr;
+  }
+  std::string default_primitive(const Workload&) override { return ""; }
+  const Libraries& libraries() const override { return libraries_; }
+
+ private:
+  Libraries libraries_{{"second", "1.0"}};
+};
+
+TEST(Registry, SeveralLibrariesStandSideBySide) {
+  const Context context{default_isa(), 1};
+  std::vector<std::unique_ptr<Provider>> providers;
+  providers.push_back(std::make_unique<SecondLibrary>());
+  auto onednn = make_onednn_provider(context);
+  ASSERT_TRUE(onednn.ok()) << onednn.error().message;
+  providers.push_back(std::move(*onednn));
+  const auto both = make_registry(context, std::move(providers));
+  EXPECT_EQ(both->libraries().size(), 2U);
+  EXPECT_NE(both->find("second_direct_nhwc"), nullptr);
+  EXPECT_EQ(both->find("third_direct_nhwc"), nullptr);
+  const Workload workload =
+      Workload::conv(ConvShape::parse("n1_ic64_ih14_iw14_oc64_kh3_kw3_s1_p1").value());
+  const Primitive* chosen = both->library_default(workload);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->info().family, "onednn");
 }
 
 TEST(Registry, RefusesWhatCannotRun) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "convopt/primitive.hpp"
+#include "core/primitive_list.h"
 
 namespace convopt {
 
@@ -69,9 +70,9 @@ class FakePrimitive final : public Primitive {
   }
 };
 
-class FakeRegistry final : public Registry {
+class FakeRegistry final : public PrimitiveList {
  public:
-  explicit FakeRegistry(const Context& context) : context_(context) {
+  explicit FakeRegistry(const Context& context) : PrimitiveList(context, {{"fake", "1.0"}}) {
     for (const char* name : {"quick", "steady", "lagging", "slow", "wrong", "incomplete",
                              "refusing", "crashing", "hanging", "fatal"}) {
       PrimitiveInfo info;
@@ -79,25 +80,9 @@ class FakeRegistry final : public Registry {
       info.family = "fake";
       info.op = Op::activation;
       info.revision = "1";
-      owned_.push_back(std::make_unique<FakePrimitive>(std::move(info)));
-      list_.push_back(owned_.back().get());
+      keep(std::make_unique<FakePrimitive>(std::move(info)));
     }
   }
-  const Context& context() const override { return context_; }
-  std::span<const Primitive* const> primitives() const override { return list_; }
-  const Primitive* find(std::string_view name) const override {
-    const auto found =
-        std::ranges::find_if(list_, [&](const auto* p) { return p->name() == name; });
-    return found == list_.end() ? nullptr : *found;
-  }
-  const Libraries& libraries() const override { return libraries_; }
-  const Primitive* library_default(const Workload&) const override { return nullptr; }
-
- private:
-  Context context_;
-  Libraries libraries_{{"fake", "1.0"}};
-  std::vector<std::unique_ptr<Primitive>> owned_;
-  std::vector<const Primitive*> list_;
 };
 
 inline Result<std::unique_ptr<Registry>> make_fake_registry(const Context& context) {

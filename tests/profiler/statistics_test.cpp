@@ -55,16 +55,5 @@ TEST(Statistics, OctavesAreEquallyLikely) {
   EXPECT_NEAR(low, kDraws / 2, 400);
 }
 
-TEST(Duration, AcceptsUnitsAndNothingElse) {
-  EXPECT_EQ(parse_duration("90"), 90);
-  EXPECT_EQ(parse_duration("60s"), 60);
-  EXPECT_EQ(parse_duration("1.5m"), 90);
-  EXPECT_EQ(parse_duration("2h"), 7200);
-  EXPECT_EQ(parse_duration("250ms"), 0.25);
-  for (const char* text : {"", "s", "-1s", "5 m", "1d", "nan", "inf", "1e400"}) {
-    EXPECT_FALSE(parse_duration(text)) << text;
-  }
-}
-
 }  // namespace
 }  // namespace convopt

@@ -413,12 +413,16 @@ TEST(RandomWeights, DependOnSeedAndNameOnly) {
   const Network twice = network_of("[2, 3, 9, 7]", kResidual);
   const RandomWeights weights(network, kSeed);
   const Operator& op = network.operators[2];
-  const Weights first = *weights.weights(op);
-  EXPECT_EQ(first.weights, weights.weights(op)->weights);
-  EXPECT_EQ(first.weights, RandomWeights(twice, kSeed).weights(twice.operators[2])->weights);
-  EXPECT_NE(first.weights, RandomWeights(network, kSeed + 1).weights(op)->weights);
-  EXPECT_NE(first.weights[0], weights.weights(network.operators[0])->weights[0]);
-  EXPECT_EQ(first.bias.size(), 20U);
+  const auto values = [](const RandomWeights& source, const Operator& of) {
+    const Weights made = *source.weights(of);
+    return std::vector<float>(made.weights.values().begin(), made.weights.values().end());
+  };
+  const std::vector<float> first = values(weights, op);
+  EXPECT_EQ(first, values(weights, op));
+  EXPECT_EQ(first, values(RandomWeights(twice, kSeed), twice.operators[2]));
+  EXPECT_NE(first, values(RandomWeights(network, kSeed + 1), op));
+  EXPECT_NE(first[0], values(weights, network.operators[0])[0]);
+  EXPECT_EQ(weights.weights(op)->bias.values().size(), 20U);
   EXPECT_FALSE(weights.weights(network.operators[1]).ok());
 }
 

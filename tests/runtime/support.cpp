@@ -17,10 +17,9 @@ class FakeKernel final : public Kernel {
       : workload_(workload), options_(options) {
     if (!workload.has_weights()) return;
     const float* weights = parameters.weights.as<float>();
-    weights_.weights.assign(weights, weights + workload.weight_elements());
-    if (parameters.bias.as<float>() != nullptr) {
-      weights_.bias.assign(parameters.bias.as<float>(),
-                           parameters.bias.as<float>() + workload.shape.oc);
+    weights_.weights = std::vector<float>(weights, weights + workload.weight_elements());
+    if (const float* bias = parameters.bias.as<float>(); bias != nullptr) {
+      weights_.bias = std::vector<float>(bias, bias + workload.shape.oc);
     }
   }
 
@@ -54,7 +53,7 @@ class FakeKernel final : public Kernel {
   }
   std::size_t workspace_bytes() const override { return kWorkspaceFloats * sizeof(float); }
   std::size_t packed_bytes() const override {
-    return (weights_.weights.size() + weights_.bias.size()) * sizeof(float);
+    return (weights_.weights.values().size() + weights_.bias.values().size()) * sizeof(float);
   }
 
  private:
@@ -104,18 +103,10 @@ FakeRegistry::FakeRegistry(std::map<std::string, FakeOptions> special) {
         info.output_layout = output;
         const FakeOptions options = special[info.name];
         info.traits.overwrites_residual = options.overwrites_residual;
-        owned_.push_back(std::make_unique<FakePrimitive>(std::move(info), options));
-        listed_.push_back(owned_.back().get());
+        keep(std::make_unique<FakePrimitive>(std::move(info), options));
       }
     }
   }
-}
-
-FakeRegistry::~FakeRegistry() = default;
-
-const Primitive* FakeRegistry::find(std::string_view name) const {
-  const auto found = std::ranges::find(listed_, name, &Primitive::name);
-  return found == listed_.end() ? nullptr : *found;
 }
 
 Network network_of(const std::string& shape, const std::string& operators,

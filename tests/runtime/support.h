@@ -13,6 +13,7 @@
 #include "convopt/network.hpp"
 #include "convopt/plan.hpp"
 #include "convopt/primitive.hpp"
+#include "core/primitive_list.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/weights.h"
 #include "tests/support/reference_network.h"
@@ -36,23 +37,10 @@ struct FakeOptions {
 
 /// `OP_INPUT_OUTPUT` computes OP from layout INPUT to layout OUTPUT by the reference, for all ops
 /// and layouts.
-class FakeRegistry final : public Registry {
+class FakeRegistry final : public PrimitiveList {
  public:
   /// Primitives whose name is in `special` behave as it says.
   explicit FakeRegistry(std::map<std::string, FakeOptions> special = {});
-  ~FakeRegistry() override;
-
-  const Context& context() const override { return context_; }
-  std::span<const Primitive* const> primitives() const override { return listed_; }
-  const Primitive* find(std::string_view name) const override;
-  const Libraries& libraries() const override { return libraries_; }
-  const Primitive* library_default(const Workload&) const override { return nullptr; }
-
- private:
-  Context context_;
-  Libraries libraries_;
-  std::vector<std::unique_ptr<Primitive>> owned_;
-  std::vector<const Primitive*> listed_;
 };
 
 /// The operators of a network file, without its frame: one input called `x` of shape `shape`.

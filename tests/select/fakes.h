@@ -11,6 +11,7 @@
 #include "convopt/network.hpp"
 #include "convopt/primitive.hpp"
 #include "core/files.h"
+#include "core/primitive_list.h"
 #include "src/select/costs.h"
 
 namespace convopt::testing {
@@ -39,8 +40,10 @@ class FakePrimitive final : public Primitive {
   Applies applies_;
 };
 
-class FakeRegistry final : public Registry {
+class FakeRegistry final : public PrimitiveList {
  public:
+  FakeRegistry() : PrimitiveList({}, {{"lib", "1.0"}}) {}
+
   FakePrimitive& add(const std::string& name, const std::string& family, Op op, Layout input,
                      Layout output, Applies applies = {}, bool strided_views = false) {
     PrimitiveInfo info;
@@ -51,9 +54,7 @@ class FakeRegistry final : public Registry {
     info.input_layout = input;
     info.output_layout = output;
     info.revision = "1";
-    owned_.push_back(std::make_unique<FakePrimitive>(info, std::move(applies)));
-    list_.push_back(owned_.back().get());
-    return *owned_.back();
+    return keep(std::make_unique<FakePrimitive>(info, std::move(applies)));
   }
   /// Conversions between all the layouts, and every other operation in each of them.
   void add_others(const std::vector<Layout>& layouts) {
@@ -69,27 +70,12 @@ class FakeRegistry final : public Registry {
     }
   }
 
-  const Context& context() const override { return context_; }
-  std::span<const Primitive* const> primitives() const override { return list_; }
-  const Primitive* find(std::string_view name) const override {
-    for (const Primitive* p : list_) {
-      if (p->name() == name) return p;
-    }
-    return nullptr;
-  }
-  const Libraries& libraries() const override { return libraries_; }
   const Primitive* library_default(const Workload& workload) const override {
     const Primitive* p = find(default_name);
     return p != nullptr && p->applicability(workload, context_) ? p : nullptr;
   }
 
   std::string default_name;
-
- private:
-  Context context_;
-  Libraries libraries_{{"lib", "1.0"}};
-  std::vector<std::unique_ptr<FakePrimitive>> owned_;
-  std::vector<const Primitive*> list_;
 };
 
 /// A time per primitive, or per primitive and workload, or by a function.

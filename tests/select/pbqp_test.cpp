@@ -140,7 +140,7 @@ TEST_P(EveryShape, CostsWhatEnumerationFinds) {
       Random random(seed * 100 + impossible_percent);
       const Graph graph = random_graph(GetParam(), impossible_percent, random);
       const Enumerated expected = brute_force(graph);
-      const Solution found = solve(graph);
+      const GraphSolution found = solve(graph);
       ASSERT_TRUE(found.optimal());
       ASSERT_EQ(found.feasible(), expected.cost < kImpossible);
       if (!found.feasible()) {
@@ -169,7 +169,7 @@ TEST(Pbqp, SeriesParallelGraphsNeedNoBranches) {
       continue;
     }
     Random random(7);
-    const Solution found = solve(random_graph(shape, 0, random));
+    const GraphSolution found = solve(random_graph(shape, 0, random));
     EXPECT_EQ(found.branches, 0) << name;
     EXPECT_EQ(found.eliminated, shape.nodes) << name;
   }
@@ -180,7 +180,7 @@ TEST(Pbqp, AnInfeasibleProblemIsProvenSo) {
   const int a = graph.add_node({1, 2});
   const int b = graph.add_node({3, 4});
   graph.add_edge(a, b, Matrix(2, 2, kImpossible));
-  const Solution found = solve(graph);
+  const GraphSolution found = solve(graph);
   EXPECT_FALSE(found.feasible());
   EXPECT_TRUE(found.optimal());
 }
@@ -192,7 +192,7 @@ TEST(Pbqp, InfeasibleByAnOddCycleOfInequalities) {
   Matrix different(2, 2);
   different(0, 0) = different(1, 1) = kImpossible;
   for (const auto& [a, b] : complete(4)) graph.add_edge(a, b, different);
-  const Solution found = solve(graph);
+  const GraphSolution found = solve(graph);
   EXPECT_FALSE(found.feasible());
   EXPECT_TRUE(found.optimal());
 }
@@ -207,7 +207,7 @@ TEST(Pbqp, NegativeCostsAreAllowed) {
 }
 
 TEST(Pbqp, EmptyGraph) {
-  const Solution found = solve(Graph());
+  const GraphSolution found = solve(Graph());
   EXPECT_TRUE(found.optimal());
   EXPECT_EQ(found.cost, 0);
 }
@@ -222,7 +222,7 @@ TEST(Pbqp, SameGraphSameSolution) {
     for (int i = 0; i < 9; ++i) costs(i / 3, i % 3) = random.below(2);
     graph.add_edge(a, b, costs);
   }
-  const Solution first = solve(graph);
+  const GraphSolution first = solve(graph);
   for (int repeat = 0; repeat < 3; ++repeat) EXPECT_EQ(solve(graph).choice, first.choice);
 }
 
@@ -230,7 +230,7 @@ TEST(Pbqp, TimeLimitLeavesAnAnswerWithAnHonestBound) {
   Random random(5);
   Shape dense{"dense", 40, 6, complete(40)};
   Graph graph = random_graph(dense, 0, random);
-  const Solution cut = solve(graph, std::chrono::milliseconds(50));
+  const GraphSolution cut = solve(graph, std::chrono::milliseconds(50));
   ASSERT_TRUE(cut.feasible());
   EXPECT_FALSE(cut.optimal());
   EXPECT_GT(cut.gap(), 0);
@@ -244,7 +244,7 @@ TEST(Pbqp, BoundOfACutSearchIsBelowTheOptimum) {
   const Shape dense{"dense", 9, 3, complete(9)};
   for (int repeat = 0; repeat < 20; ++repeat) {
     const Graph graph = random_graph(dense, 0, random);
-    const Solution cut = solve(graph, std::chrono::seconds(0));
+    const GraphSolution cut = solve(graph, std::chrono::seconds(0));
     ASSERT_TRUE(cut.feasible());
     EXPECT_LE(cut.lower_bound, brute_force(graph).cost + 1e-9);
   }

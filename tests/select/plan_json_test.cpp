@@ -78,8 +78,19 @@ TEST(PlanJson, MissingBaselinesAreNull) {
   plan.baselines = {};
   const auto json = parse_json(to_json(plan), "plan");
   ASSERT_TRUE(json.ok());
-  EXPECT_TRUE((*json)["baselines"]["onednn_default_ms"].is_null());
+  EXPECT_TRUE((*json)["baselines"]["library_default_ms"].is_null());
   EXPECT_TRUE(parse_plan(to_json(plan), "plan").ok());
+}
+
+TEST(PlanJson, TheEarlierNameOfTheLibrarysDefaultIsRead) {
+  Json plan = *parse_json(to_json(example()), "plan");
+  plan["baselines"].erase("library_default_ms");
+  plan["baselines"].erase("library");
+  plan["baselines"]["onednn_default_ms"] = 7.5;
+  const auto read = parse_plan(plan.dump(), "plan.json");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->baselines.library_default_ms, 7.5);
+  EXPECT_EQ(read->baselines.library, "onednn");
 }
 
 TEST(PlanJson, EveryTruncationIsRefused) {

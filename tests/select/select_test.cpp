@@ -618,7 +618,7 @@ TEST(Select, MissingTimesAreNeverInvented) {
   ASSERT_TRUE(selection.ok());
   EXPECT_EQ(selection->plan.layers[0].primitive, "own_nhwc");
   EXPECT_FALSE(selection->baselines.library_default.has_value());
-  EXPECT_EQ(selection->plan.baselines.onednn_default_ms, 0);
+  EXPECT_EQ(selection->plan.baselines.library_default_ms, 0);
 
   const FakeCosts nothing([](const Workload&, const PrimitiveInfo&) { return -1.0; });
   const auto impossible = select(network, registry, nothing, platform());

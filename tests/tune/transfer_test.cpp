@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "model/train.h"
+#include "profiler/machine.h"
 #include "profiler/store.h"
 #include "src/tune/check.h"
-#include "src/tune/places.h"
+#include "src/tune/model_paths.h"
 #include "tests/model/synthetic.h"
 
 namespace convopt {
@@ -49,6 +51,46 @@ TEST(TuneTransfer, AdaptsToAProfileFromAFile) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(TuneTransfer, ABudgetTooShortForABusyMachineIsPartial) {
+  const auto home =
+      std::filesystem::temp_directory_path() / ("convopt-tune-busy-" + std::to_string(getpid()));
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  const Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 20});
+  TrainOptions options;
+  options.booster.rounds = 10;
+  options.folds = 2;
+  const auto source = train(std::span(&profile, 1), options);
+  ASSERT_TRUE(source.ok());
+
+  TransferRequest request;
+  request.context.isa = native_isa();
+  request.context.threads = 1;
+  request.budget_seconds = 5;
+  const auto expect_partial = [&] {
+    const auto outcome = transfer(**source, request);
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().code, ErrorCode::partial);
+    EXPECT_NE(outcome.error().message.find("within 5 s"), std::string::npos)
+        << outcome.error().message;
+  };
+  // The time is over before the worker has started, and before its first time.
+  request.measure = [](const auto&, const auto&) { return ProfileSummary{}; };
+  expect_partial();
+  request.measure = [&](const auto&, const ProfileOptions& asked) -> Result<ProfileSummary> {
+    auto writer = ProfileWriter::open(asked.output);
+    if (!writer) return writer.error();
+    RunHeader header = profile.runs[0];
+    header.platform = {machine_facts(), asked.context.isa, asked.context.threads};
+    header.timing_mode = asked.timing_mode;
+    if (auto written = writer->write(header); !written) return written.error();
+    return ProfileSummary{};
+  };
+  expect_partial();
+  std::filesystem::remove_all(home);
+  unsetenv("XDG_DATA_HOME");
+}
+
 TEST(Places, OneModelPerPlatform) {
   Platform a = synthetic::platform(), b = a;
   b.threads = 2;
@@ -64,14 +106,14 @@ std::vector<CheckPoint> points(const std::vector<double>& ratios) {
 }
 
 TEST(Check, ToldApartByHowTimesChange) {
-  EXPECT_EQ(judge(points({1.01, 0.98, 1.03, 0.99, 1.0}), {}).verdict, Verdict::holds);
+  EXPECT_EQ(compare_times(points({1.01, 0.98, 1.03, 0.99, 1.0}), {}).verdict, Verdict::holds);
   // One disturbed point is no news.
-  EXPECT_EQ(judge(points({1.01, 0.98, 3.0, 0.99, 1.0}), {}).verdict, Verdict::holds);
-  const Check slower = judge(points({1.52, 1.5, 1.47, 1.5, 1.49}), {});
+  EXPECT_EQ(compare_times(points({1.01, 0.98, 3.0, 0.99, 1.0}), {}).verdict, Verdict::holds);
+  const Check slower = compare_times(points({1.52, 1.5, 1.47, 1.5, 1.49}), {});
   EXPECT_EQ(slower.verdict, Verdict::shifted);
   EXPECT_NEAR(slower.median_ratio, 1.5, 1e-9);
   EXPECT_NEAR(slower.model_mdrae, 1 - 1 / 1.5, 1e-9);
-  EXPECT_EQ(judge(points({0.5, 1.0, 2.0, 1.4, 0.7}), {}).verdict, Verdict::changed);
+  EXPECT_EQ(compare_times(points({0.5, 1.0, 2.0, 1.4, 0.7}), {}).verdict, Verdict::changed);
 }
 
 TEST(Check, TakesTheFastestOfConvolutionsOfAllSizes) {

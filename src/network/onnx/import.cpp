@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "core/text.h"
 #include "core/try.h"
-#include "src/network/messages.h"
 #include "src/network/onnx/tensor.h"
 
 namespace convopt::onnx_reader {

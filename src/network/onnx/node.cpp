@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "src/network/messages.h"
+#include "core/text.h"
 
 namespace convopt::onnx_reader {
 

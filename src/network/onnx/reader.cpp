@@ -14,7 +14,6 @@
 
 #include "core/text.h"
 #include "core/try.h"
-#include "src/network/messages.h"
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/import.h"
 #include "src/network/onnx/operators/handlers.h"

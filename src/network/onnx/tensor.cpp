@@ -11,7 +11,6 @@
 
 #include "core/text.h"
 #include "core/try.h"
-#include "src/network/messages.h"
 
 namespace convopt::onnx_reader {
 namespace {

@@ -132,7 +132,7 @@ bool remove_dominated(Graph& graph, int id) {
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int i, int j) { return node.costs[i] < node.costs[j]; });
-  // What `worse` costs more than `better` by itself must be more than it can ever save on edges:
+  // The extra cost of `worse` by itself must exceed all that it can save on edges:
   // with d = min over the neighbour's options of (worse - better) per edge, cost difference + sum
   // of d >= 0.
   const auto dominates = [&](int better, int worse) {

@@ -56,7 +56,7 @@ class Search {
       result.bound += part.bound;
     }
     for (Part& part : parts) {
-      // What this part may cost if all others cost no less than their bounds.
+      // Highest cost of this part if all others cost no less than their bounds.
       const double limit = upper - (result.bound - part.bound);
       Outcome outcome = branch(part.graph, part.bound, limit);
       result.bound += outcome.bound - part.bound;
@@ -193,7 +193,7 @@ class Search {
     for (const int option : order) {
       // All other nodes at their minima already cost this much.
       const double option_bound = bound + (costs[option] - least);
-      // Without an assignment in hand the descent goes on whatever the time.
+      // Without any assignment, the descent goes on even after the time limit.
       const bool late = upper < kImpossible && Clock::now() > deadline_;
       if (late || reaches(option_bound, upper)) {
         best.bound = std::min(best.bound, option_bound);
@@ -217,18 +217,18 @@ class Search {
 
 }  // namespace
 
-bool Solution::optimal() const {
+bool GraphSolution::optimal() const {
   if (!feasible()) return lower_bound == kImpossible;
   return cost - lower_bound <= 1e-9 * std::abs(cost);
 }
 
-double Solution::gap() const {
+double GraphSolution::gap() const {
   if (optimal()) return 0;
   return cost > 0 ? (cost - lower_bound) / cost : kImpossible;
 }
 
-Solution solve(Graph graph, std::chrono::duration<double> time_limit) {
-  Solution solution;
+GraphSolution solve(Graph graph, std::chrono::duration<double> time_limit) {
+  GraphSolution solution;
   Search search(time_limit);
   const Search::Outcome outcome = search.run(graph, kImpossible);
   solution.lower_bound = outcome.bound;

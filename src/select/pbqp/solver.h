@@ -8,7 +8,7 @@
 
 namespace convopt::pbqp {
 
-struct Solution {
+struct GraphSolution {
   std::vector<int> choice;  ///< per node the label of its option; empty if none was found
   double cost = kImpossible;
   double lower_bound = -kImpossible;  ///< proven: no assignment costs less
@@ -25,7 +25,7 @@ struct Solution {
 /// The same graph gives the same solution, unless the time limit cuts the search short: then the
 /// best assignment found so far is returned with the bound proven so far. The first assignment is
 /// always completed.
-Solution solve(Graph graph,
-               std::chrono::duration<double> time_limit = std::chrono::duration<double>::max());
+GraphSolution solve(
+    Graph graph, std::chrono::duration<double> time_limit = std::chrono::duration<double>::max());
 
 }  // namespace convopt::pbqp

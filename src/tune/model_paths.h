@@ -1,4 +1,4 @@
-// Where models are kept.
+// Paths of performance models.
 #pragma once
 
 #include <filesystem>

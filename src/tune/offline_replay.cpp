@@ -1,8 +1,9 @@
-#include "src/tune/rehearsal.h"
+#include "src/tune/offline_replay.h"
 
 #include <unordered_set>
 #include <utility>
 
+#include "core/try.h"
 #include "profiler/instance.h"
 #include "src/select/problem.h"
 #include "src/tune/refine.h"
@@ -10,32 +11,27 @@
 namespace convopt {
 namespace {
 
-// What timing takes besides the kernel's own time: for a round a new child process, for a workload
-// tensors, a reference result and emptied caches, for a primitive checking and moving its data.
-// With these, five seconds of refinement on Zen 5 come to 5.2 (ResNet-50, 353 primitives), 5.3
-// (VGG-16, 60), 4.2 (U-Net, 59) and 6.0 (DarkNet-53, 256).
+// Time that measuring takes besides the kernel's own: a child process per round; tensors, a
+// reference result and emptied caches per workload; checking and moving data per primitive. With
+// these, five seconds of refinement on Zen 5 come to 5.2 (ResNet-50, 353 primitives), 5.3 (VGG-16,
+// 60), 4.2 (U-Net, 59) and 6.0 (DarkNet-53, 256).
 constexpr double kRoundSeconds = 0.12, kWorkloadSeconds = 0.035, kPrimitiveSeconds = 0.001,
                  kSecondsPerByte = 1e-9;
-// The first two runs, and those of a race.
+// Runs of a primitive: the first two, and those of a race.
 constexpr double kRuns = 6;
 
-std::string key(const std::string& workload, const std::string& primitive) {
-  return workload + '\n' + primitive;
-}
-
-/// The times of another source, but only those that were asked for.
+/// Costs of another source, limited to the pairs that were revealed.
 class RevealedCosts final : public CostSource {
  public:
   explicit RevealedCosts(const CostSource& all) : all_(all) {}
 
-  void reveal(std::string entry) { revealed_.insert(std::move(entry)); }
+  void reveal(TimingKey key) { revealed_.insert(std::move(key)); }
 
   Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
     Result<std::vector<Cost>> result = all_.costs(queries);
     if (!result) return result;
     for (std::size_t i = 0; i < queries.size(); ++i) {
-      if (revealed_.contains(key(queries[i].workload->text(), queries[i].primitive->name)))
-        continue;
+      if (revealed_.contains({queries[i].workload->text(), queries[i].primitive->name})) continue;
       result.value()[i] = {Cost::Source::unknown, {}, "not timed yet"};
     }
     return result;
@@ -43,7 +39,7 @@ class RevealedCosts final : public CostSource {
 
  private:
   const CostSource& all_;
-  std::unordered_set<std::string> revealed_;
+  std::unordered_set<TimingKey> revealed_;
 };
 
 }  // namespace
@@ -61,24 +57,24 @@ TimingEffort::TimingEffort(const Profile& profile, const Platform& platform, Tim
     if (!runs.contains(m.run) || !(m.median_ns > 0)) continue;
     const auto primitive = primitives.find(m.primitive);
     if (primitive == primitives.end()) continue;
-    // One that was cut short ran but twice.
+    // A measurement that was cut short consists of two runs.
     const double taken = m.status == MeasurementStatus::ok ? kRuns : 2;
     const auto bytes = static_cast<double>(m.packed_bytes +
                                            Instance::tensor_bytes(m.workload, *primitive->second));
-    seconds_[key(m.workload.text(), m.primitive)] =
+    seconds_[{m.workload.text(), m.primitive}] =
         (m.prepare_ns + taken * m.median_ns) / 1e9 + kPrimitiveSeconds + kSecondsPerByte * bytes;
   }
 }
 
-double TimingEffort::seconds(const std::string& workload, const std::string& primitive) const {
-  const auto found = seconds_.find(key(workload, primitive));
+double TimingEffort::seconds(const TimingKey& key) const {
+  const auto found = seconds_.find(key);
   return found == seconds_.end() ? 0 : found->second;
 }
 
-Result<Rehearsal> rehearse(const Network& network, const Registry& registry,
-                           const CostSource& predicted, const CostSource& measured,
-                           const TimingEffort& effort, double seconds) {
-  Rehearsal result;
+Result<Replay> replay_refinement(const Network& network, const Registry& registry,
+                                 const CostSource& predicted, const CostSource& measured,
+                                 const TimingEffort& effort, double seconds) {
+  Replay result;
   RevealedCosts revealed(measured);
   const CostsWhereKnown expected(predicted, measured);
   const MeasuredOrPredicted known(revealed, expected);
@@ -93,25 +89,20 @@ Result<Rehearsal> rehearse(const Network& network, const Registry& registry,
         result.seconds += kWorkloadSeconds;
         last = query.workload;
       }
-      const std::string workload = query.workload->text();
-      result.seconds += effort.seconds(workload, query.primitive->name);
-      revealed.reveal(key(workload, query.primitive->name));
+      TimingKey key{query.workload->text(), query.primitive->name};
+      result.seconds += effort.seconds(key);
+      revealed.reveal(std::move(key));
     }
     return &known;
   };
   const SelectOptions options;
-  auto refinement = refine(network, registry, known, options, measure);
-  if (!refinement) return refinement.error();
-  result.timed = refinement->timed;
-  result.settled = refinement->settled;
-  const auto problem = build_problem(network, registry, *refinement->costs);
-  if (!problem) return problem.error();
-  const auto solution = solve(*problem, options.time_limit);
-  if (!solution) return solution.error();
-  const auto price = price_ns(*problem, solution->assignment, measured);
-  if (!price) return price.error();
-  result.ns = *price;
-  result.optimal = solution->optimal;
+  CONVOPT_TRY(const Refinement refinement, refine(network, registry, known, options, measure));
+  result.timed = refinement.timed;
+  result.settled = refinement.settled;
+  CONVOPT_TRY(const Problem problem, build_problem(network, registry, *refinement.costs));
+  CONVOPT_TRY(const Solution solution, solve(problem, options.time_limit));
+  CONVOPT_TRY(result.ns, price_ns(problem, solution.assignment, measured));
+  result.optimal = solution.optimal;
   return result;
 }
 

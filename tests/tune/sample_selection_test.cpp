@@ -1,5 +1,5 @@
 // Few workloads for many.
-#include "src/tune/coverage.h"
+#include "src/tune/sample_selection.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 TEST(Coverage, KeepsEveryWorkloadAndTheOrderOfOperations) {
   const auto pool = sample_workloads(700, 3);
-  const auto ordered = order_by_coverage(pool);
+  const auto ordered = order_by_representativeness(pool);
   ASSERT_EQ(ordered.size(), pool.size());
   std::multiset<std::string> before, after;
   for (std::size_t i = 0; i < pool.size(); ++i) {
@@ -23,15 +23,15 @@ TEST(Coverage, KeepsEveryWorkloadAndTheOrderOfOperations) {
     after.insert(ordered[i].text());
   }
   EXPECT_EQ(before, after);
-  EXPECT_EQ(order_by_coverage(pool), ordered);
-  EXPECT_TRUE(order_by_coverage({}).empty());
+  EXPECT_EQ(order_by_representativeness(pool), ordered);
+  EXPECT_TRUE(order_by_representativeness({}).empty());
 }
 
 TEST(Coverage, TheFirstTenConvolutionsAreOfManyKindsAndCheap) {
   SampleLimits limits;
   limits.ops = {Op::conv};
   const auto pool = sample_workloads(500, 5, limits);
-  const auto ordered = order_by_coverage(pool);
+  const auto ordered = order_by_representativeness(pool);
   std::set<int> kernels, strides;
   bool depthwise = false, pointwise_wide = false;
   double chosen_flops = 0, pool_flops = 0;

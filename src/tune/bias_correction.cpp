@@ -1,15 +1,17 @@
-#include "src/tune/correction.h"
+#include "src/tune/bias_correction.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
+#include "core/try.h"
+
 namespace convopt {
 namespace {
 
-// So many of the latest surprises say how wide intervals are; with fewer the model's own count.
-constexpr std::size_t kSurprises = 40;
+// Number of latest errors that set the width of intervals; with fewer, the model's own stay.
+constexpr std::size_t kLatestErrors = 40;
 constexpr double kCoverage = 0.9;
 
 std::size_t index_of(std::map<std::string, std::size_t>& indices, std::string name, auto& list,
@@ -21,27 +23,28 @@ std::size_t index_of(std::map<std::string, std::size_t>& indices, std::string na
 
 }  // namespace
 
-Result<CorrectedCosts::Expectation> CorrectedCosts::expect(std::span<const Query> queries) const {
-  Result<std::vector<Cost>> first = costs_->costs(queries);
-  if (!first) return first.error();
-  std::vector<Cost> corrected = *first;
+Result<BiasCorrectedCosts::Expectation> BiasCorrectedCosts::expect(
+    std::span<const Query> queries) const {
+  CONVOPT_TRY(std::vector<Cost> first, costs_->costs(queries));
+  std::vector<Cost> corrected = first;
   correct(queries, corrected);
-  return Expectation{std::move(*first), std::move(corrected)};
+  return Expectation{std::move(first), std::move(corrected)};
 }
 
-Result<std::size_t> CorrectedCosts::learn(const CostSource& costs, std::span<const Query> queries,
-                                          const Expectation& expected) {
+Result<std::size_t> BiasCorrectedCosts::learn(const CostSource& costs,
+                                              std::span<const Query> queries,
+                                              const Expectation& expected) {
   costs_ = &costs;
-  const auto now = costs.costs(queries);
-  if (!now) return now.error();
+  CONVOPT_TRY(const std::vector<Cost> now, costs.costs(queries));
   std::size_t timed = 0;
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    if ((*now)[i].source == Cost::Source::measured) ++timed;
-    // One that was cut short is known to be slower than predicted, at least as slow as that.
-    const Cost::Source source = (*now)[i].source;
+    if (now[i].source == Cost::Source::measured) ++timed;
+    // A measurement that was cut short is a lower bound above the prediction, and taken as the
+    // time.
+    const Cost::Source source = now[i].source;
     const bool seen = source == Cost::Source::measured || source == Cost::Source::bound;
     if (!seen || expected.first[i].source != Cost::Source::predicted) continue;
-    const double log_ns = std::log((*now)[i].estimate.ns);
+    const double log_ns = std::log(now[i].estimate.ns);
     Sample sample;
     sample.workload =
         index_of(workloads_, queries[i].workload->text(), seen_.workloads, *queries[i].workload);
@@ -50,7 +53,7 @@ Result<std::size_t> CorrectedCosts::learn(const CostSource& costs, std::span<con
     sample.log_ns = log_ns;
     seen_.samples.push_back(sample);
     residuals_.push_back(log_ns - std::log(expected.first[i].estimate.ns));
-    surprises_.push_back(std::abs(log_ns - std::log(expected.corrected[i].estimate.ns)));
+    log_errors_.push_back(std::abs(log_ns - std::log(expected.corrected[i].estimate.ns)));
   }
   std::vector<double> fastest(seen_.workloads.size(), INFINITY);
   for (const Sample& s : seen_.samples) {
@@ -58,20 +61,20 @@ Result<std::size_t> CorrectedCosts::learn(const CostSource& costs, std::span<con
   }
   for (Sample& s : seen_.samples) s.relevance = std::exp(fastest[s.workload] - s.log_ns);
   field_ = Field::fit(seen_, seen_.all_rows(), residuals_);
-  if (surprises_.size() < kSurprises) return timed;
-  std::vector<double> latest(surprises_.end() - kSurprises, surprises_.end());
+  if (log_errors_.size() < kLatestErrors) return timed;
+  std::vector<double> latest(log_errors_.end() - kLatestErrors, log_errors_.end());
   std::ranges::sort(latest);
-  half_width_ = latest[static_cast<std::size_t>(kCoverage * kSurprises)];
+  half_width_ = latest[static_cast<std::size_t>(kCoverage * kLatestErrors)];
   return timed;
 }
 
-Result<std::vector<Cost>> CorrectedCosts::costs(std::span<const Query> queries) const {
+Result<std::vector<Cost>> BiasCorrectedCosts::costs(std::span<const Query> queries) const {
   Result<std::vector<Cost>> result = costs_->costs(queries);
   if (result) correct(queries, *result);
   return result;
 }
 
-void CorrectedCosts::correct(std::span<const Query> queries, std::vector<Cost>& costs) const {
+void BiasCorrectedCosts::correct(std::span<const Query> queries, std::vector<Cost>& costs) const {
   if (field_.empty()) return;
   std::map<const PrimitiveInfo*, std::vector<double>> factors;
   const Workload* last = nullptr;

@@ -1,5 +1,6 @@
-#include "src/tune/judge.h"
+#include "src/tune/plan_regret.h"
 
+#include "core/try.h"
 #include "model/dataset.h"
 #include "src/select/problem.h"
 
@@ -10,8 +11,8 @@ constexpr std::chrono::seconds kSolveLimit(5);
 
 }  // namespace
 
-NetworkJudge::NetworkJudge(const Profile& profile, const Platform& platform, TimingMode mode,
-                           std::span<const Network> networks)
+PlanRegrets::PlanRegrets(const Profile& profile, const Platform& platform, TimingMode mode,
+                         std::span<const Network> networks)
     : registry_(profile, platform), measured_(profile, platform, mode, registry_.libraries()) {
   for (const Network& network : networks) {
     const auto truth = build_problem(network, registry_, measured_);
@@ -26,21 +27,19 @@ NetworkJudge::NetworkJudge(const Profile& profile, const Platform& platform, Tim
   }
 }
 
-Result<NetworkRegret> NetworkJudge::regret(std::size_t index, const CostSource& predicted) const {
+Result<NetworkRegret> PlanRegrets::of_network(std::size_t index,
+                                              const CostSource& predicted) const {
   const Best& best = best_[index];
-  const auto expectation =
-      build_problem(*networks_[index], registry_, CostsWhereKnown(predicted, measured_));
-  if (!expectation) return expectation.error();
-  const auto choice = solve(*expectation, kSolveLimit);
-  if (!choice) return choice.error();
-  const auto price = price_ns(*expectation, choice->assignment, measured_);
-  if (!price) return price.error();
+  CONVOPT_TRY(const Problem expectation,
+              build_problem(*networks_[index], registry_, CostsWhereKnown(predicted, measured_)));
+  CONVOPT_TRY(const Solution choice, solve(expectation, kSolveLimit));
+  CONVOPT_TRY(const double chosen_ns, price_ns(expectation, choice.assignment, measured_));
   NetworkRegret regret;
   regret.name = networks_[index]->name;
   regret.optimum_ms = best.ns / 1e6;
-  regret.chosen_ms = *price / 1e6;
-  regret.regret = best.ns > 0 ? *price / best.ns : 1;
-  regret.optimal = best.optimal && choice->optimal;
+  regret.chosen_ms = chosen_ns / 1e6;
+  regret.regret = best.ns > 0 ? chosen_ns / best.ns : 1;
+  regret.optimal = best.optimal && choice.optimal;
   return regret;
 }
 

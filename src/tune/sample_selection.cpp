@@ -1,4 +1,4 @@
-#include "src/tune/coverage.h"
+#include "src/tune/sample_selection.h"
 
 #include <algorithm>
 #include <array>
@@ -10,11 +10,12 @@
 namespace convopt {
 namespace {
 
-// So many are placed with care; nobody profiles more of one operation and calls it few.
-constexpr std::size_t kPlaced = 150;
+// Number of workloads per operation that are selected; the others follow in the pool's order.
+// Larger profiles do not depend on the order.
+constexpr std::size_t kSelected = 150;
 
-/// Two workloads whose coordinates differ by one are about half as similar as they can be: a factor
-/// of four in a size, another stride.
+/// Coordinates of a workload. A difference of one is a factor of four in a size, or another stride,
+/// and about halves the similarity.
 using Point = std::array<double, 7>;
 
 Point point_of(const Workload& workload) {
@@ -27,7 +28,7 @@ Point point_of(const Workload& workload) {
   const bool depthwise = s.groups > 1 && s.groups == s.ic;
   return {log4(double(s.ic) / s.groups), log4(double(s.oc) / s.groups),
           log4(double(output.h()) * output.w()),
-          // One by one, three by three, five by five: each is a case of its own.
+          // Kernels of 1x1, 3x3 and 5x5 pixels are far from each other.
           2 * log4(double(s.kh) * s.kw) + (s.kh == s.kw ? 0.0 : 1.0),
           double(std::max(s.stride_h, s.stride_w) - 1),
           depthwise      ? 3.0
@@ -42,14 +43,15 @@ double distance(const Point& a, const Point& b) {
   return std::sqrt(sum);
 }
 
-/// Relative: what preparing and checking cost whatever the size, and what grows with the work.
+/// Relative time that measuring takes: a constant part for preparing and checking, and one that
+/// grows with the work.
 double price_of(const Workload& workload) {
   constexpr double kFlopsLikePreparing = 0.2e9;
   return 1 + (workload.has_weights() ? workload.shape.flops() / kFlopsLikePreparing : 0.0);
 }
 
-/// What it is worth to stand close to a workload: large layers take most of a network's time, and
-/// without this the first ten of a pool are so small that they say more of calls than of kernels.
+/// Importance of a workload. Large layers take most of a network's time; without weights, the first
+/// ten workloads are so small that they measure calls rather than kernels.
 double weight_of(const Workload& workload) {
   return std::sqrt(workload.has_weights() ? workload.shape.flops()
                                           : double(workload.output().elements()));
@@ -60,15 +62,15 @@ std::vector<std::size_t> order(const std::vector<const Workload*>& pool) {
   for (const Workload* workload : pool) points.push_back(point_of(*workload));
   std::vector<double> weights;
   for (const Workload* workload : pool) weights.push_back(weight_of(*workload));
-  // Farther away than anything within reach: the first one taken is the best for all.
+  // Larger than any distance, so that the first workload is measured against the whole pool.
   constexpr double kFar = 10;
   std::vector<double> nearest(pool.size(), kFar);
-  // What a workload brought when it was last looked at. It can only bring less later, so whoever
-  // stays on top after another look is the best.
+  // Gain of each workload when it was last computed. Gains only fall (submodularity), so a workload
+  // that is still the largest after an update is the best (lazy greedy).
   std::vector<double> gain(pool.size(), std::numeric_limits<double>::infinity());
   std::vector<bool> taken(pool.size(), false);
   std::vector<std::size_t> result;
-  while (result.size() < std::min(kPlaced, pool.size())) {
+  while (result.size() < std::min(kSelected, pool.size())) {
     std::size_t best = pool.size();
     double best_gain = -1;
     for (;;) {
@@ -101,7 +103,7 @@ std::vector<std::size_t> order(const std::vector<const Workload*>& pool) {
 
 }  // namespace
 
-std::vector<Workload> order_by_coverage(const std::vector<Workload>& pool) {
+std::vector<Workload> order_by_representativeness(const std::vector<Workload>& pool) {
   std::map<Op, std::vector<const Workload*>> by_op;
   for (const Workload& workload : pool) by_op[workload.op].push_back(&workload);
   std::map<Op, std::vector<Workload>> ordered;

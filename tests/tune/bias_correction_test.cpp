@@ -1,5 +1,5 @@
 // What a few times say about the predictions that are left.
-#include "src/tune/correction.h"
+#include "src/tune/bias_correction.h"
 
 #include <gtest/gtest.h>
 
@@ -71,7 +71,7 @@ class Corrections : public testing::Test {
                 winograd_ = primitive("winograd", Algorithm::winograd),
                 wrong_ = primitive("wrong", Algorithm::fft);
   Predictions costs_, now_;
-  CorrectedCosts corrected_{costs_};
+  BiasCorrectedCosts corrected_{costs_};
 };
 
 TEST_F(Corrections, NothingLearntNothingChanged) {

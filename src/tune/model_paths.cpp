@@ -1,4 +1,4 @@
-#include "src/tune/places.h"
+#include "src/tune/model_paths.h"
 
 #include <algorithm>
 #include <string>

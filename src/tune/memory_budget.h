@@ -1,4 +1,4 @@
-// Plans that must fit into memory.
+// Plans within a memory budget.
 #pragma once
 
 #include <chrono>
@@ -8,8 +8,8 @@
 
 namespace convopt {
 
-/// Keeps the selection if executing its plan holds at most `max_bytes`, else takes the fastest plan
-/// that does (solve_within). Fails if there is none.
+/// Replaces the selection by the fastest plan found (solve_within) that holds at most `max_bytes`
+/// when executed, unless its plan already does. Fails if there is none.
 Result<void> fit_memory(Selection& selection, const Platform& platform, std::size_t max_bytes,
                         std::chrono::duration<double> time_limit);
 
