@@ -306,7 +306,7 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
     std::string message = error.what();
     if (const auto tag = message.find("] "); tag != std::string::npos) message.erase(0, tag + 2);
     for (char& c : message) {
-      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+      if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7E) c = '?';
     }
     constexpr std::size_t kShown = 200;
     return make_error(ErrorCode::bad_input,

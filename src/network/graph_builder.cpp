@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/try.h"
 #include "src/network/messages.h"
 
 namespace convopt {
@@ -221,17 +222,19 @@ Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId inp
 
   Op op = Op::max_pool;
   if (kind == PoolKind::average) {
-    // PyTorch's divisor counts the padding asked for, but not what a partial window adds. Without
-    // padding asked for this is the divisor that counts the image only; with it, neither fits.
+    // The divisor counts padding that was asked for, but not what a partial window adds.
     const bool counts_partial = window.rows.after > attributes.padding.bottom ||
                                 window.columns.after > attributes.padding.right;
-    const bool padding_given = attributes.padding != Padding{};
-    const bool include = attributes.count_include_pad && padding_given;
+    const bool include = attributes.count_include_pad && attributes.padding != Padding{};
+    if (include && counts_partial && attributes.padding.mode == Padding::Mode::given) {
+      CONVOPT_TRY(const TensorId image,
+                  add_pad({label.name + "/pad", "pad"}, input, attributes.padding));
+      PoolAttributes inner{attributes.kernel, attributes.stride, {}};
+      inner.padding.bottom = static_cast<int>(window.rows.after) - attributes.padding.bottom;
+      inner.padding.right = static_cast<int>(window.columns.after) - attributes.padding.right;
+      return add_pool(std::move(label), kind, image, inner);
+    }
     op = include || !window.has_padding() ? Op::avg_pool_include : Op::avg_pool_exclude;
-    if (include && counts_partial && attributes.padding.mode == Padding::Mode::given)
-      warn("operator " + in_quotes(label.name) +
-           ": ceil_mode with count_include_pad counts the part of the last windows that lies beyond"
-           " the padding, which PyTorch does not");
   }
   return add_compute(std::move(label), std::array{input}, Workload::pool(op, window.on(in)));
 }

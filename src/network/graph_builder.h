@@ -2,6 +2,7 @@
 // whatever file format an operator comes from.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -118,6 +119,9 @@ class GraphBuilder {
 
   const TensorShape& shape(TensorId tensor) const { return network_.tensors[tensor].shape; }
   bool has_name(const std::string& name) const { return names_.contains(name); }
+  bool is_input(TensorId tensor) const {
+    return std::ranges::find(network_.inputs, tensor) != network_.inputs.end();
+  }
   /// Says in `explain` that an operator of the file became part of the one that made the tensor.
   void note_folded(TensorId tensor, std::string name);
   void note_clean_up(std::string sentence) { network_.clean_up.push_back(std::move(sentence)); }

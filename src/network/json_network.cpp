@@ -7,13 +7,11 @@
 #include <vector>
 
 #include "convopt/network.hpp"
-#include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "src/network/graph_builder.h"
 #include "src/network/json_operators.h"
 #include "src/network/messages.h"
-#include "src/network/onnx/reader.h"
 
 namespace convopt {
 namespace {
@@ -378,14 +376,6 @@ Result<Network> parse_network(std::string_view json, std::string_view file_name,
     return make_error(network.error().code,
                       std::string(file_name) + ": " + network.error().message);
   return network;
-}
-
-Result<Network> load_network(const std::filesystem::path& path, int batch,
-                             const InputShapes& shapes) {
-  if (path.extension() == ".onnx") return load_onnx(path, batch, shapes);
-  const auto content = read_file(path);
-  if (!content) return content.error();
-  return parse_network(*content, path.string(), batch, shapes);
 }
 
 }  // namespace convopt

@@ -1,6 +1,9 @@
 // Reading ONNX models: shapes that are bound, weights in other files, and what is refused how.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -225,10 +228,60 @@ TEST(OnnxRefusals, VersionsOfTheFormat) {
     model.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"});
     expect_refused(model.output("y"), {"opset " + std::to_string(opset), "7 to 21"});
   }
-  OnnxModel other(13);
-  other.proto().mutable_opset_import(0)->set_domain("com.example");
-  other.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"});
-  expect_refused(other.output("y"), {"opset"});
+}
+
+/// Writes a file, removed at the end.
+class FilesOfNetworks : public ::testing::Test {
+ protected:
+  FilesOfNetworks() { fs::create_directories(folder_); }
+  ~FilesOfNetworks() override { fs::remove_all(folder_); }
+
+  Result<Network> load(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+    return load_network(folder_ / name);
+  }
+
+ private:
+  fs::path folder_ = fs::temp_directory_path() / ("convopt_files_" + std::to_string(::getpid()));
+};
+
+TEST_F(FilesOfNetworks, AreToldApartByTheirContent) {
+  OnnxModel model(13);
+  model.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"}).output("y");
+  const std::string json =
+      R"( {"schema": "convopt.network/1", "name": "n", "input": {"shape": [1, 3, 4, 4]},
+           "operators": [{"name": "y", "op": "relu"}]})";
+  for (const char* name : {"network.onnx", "network.json", "network"}) {
+    for (const std::string& content : {model.bytes(), json}) {
+      const auto network = load(name, content);
+      ASSERT_TRUE(network.ok()) << network.error().message;
+      EXPECT_EQ(network->operators.size(), 1U);
+    }
+  }
+}
+
+TEST_F(FilesOfNetworks, OfOtherKindsGetASentence) {
+  const std::string other[] = {"", "#!/bin/sh\necho\n",
+                               std::string("\x7F"
+                                           "ELF\x02\x01\0",
+                                           7),
+                               "\x89PNG\r\n\x1A\n\xFF\xFE"};
+  for (const std::string& content : other) {
+    const auto network = load("file", content);
+    ASSERT_FALSE(network.ok());
+    EXPECT_NE(network.error().message.find("neither an ONNX model nor a network in JSON"),
+              std::string::npos)
+        << network.error().message;
+    EXPECT_TRUE(std::ranges::all_of(network.error().message, [](unsigned char c) {
+      return c >= 0x20 && c < 0x7F;
+    })) << network.error().message;
+  }
+  // A JSON text with bytes that are none.
+  const auto broken = load("broken.json", "{\"schema\": \"\xFF\xFE\x01\"}");
+  ASSERT_FALSE(broken.ok());
+  EXPECT_TRUE(std::ranges::all_of(broken.error().message, [](unsigned char c) {
+    return c >= 0x20 && c < 0x7F;
+  })) << broken.error().message;
 }
 
 TEST(OnnxRefusals, WhatIsNoGraph) {

@@ -159,6 +159,35 @@ Folded fold_cast(const Node& node, const Inputs& in) {
   return result;
 }
 
+/// (x - zero point) * scale, with one of each or one per index of an axis.
+Folded fold_dequantize(const Node& node, const Inputs& in) {
+  const Constant& x = *in[0];
+  const Constant& scale = *in[1];
+  const Constant* zero = in.size() > 2 ? in[2].get() : nullptr;
+  if (x.is_float || !scale.is_float ||
+      (zero != nullptr && (zero->is_float || zero->dims != scale.dims)))
+    return node.error("its inputs have the wrong types or shapes");
+  if (node.integer("block_size", 0) != 0 || scale.dims.size() > 1)
+    return node.unsupported("a scale per block");
+  std::size_t inner = x.size();  // elements that share a scale
+  if (scale.size() != 1) {
+    const auto axis = resolve_axis(node.integer("axis", 1), x.dims.size());
+    if (!axis || x.dims[*axis] != std::ssize(scale.floats))
+      return node.error("its scale does not fit its input " + dims_text(x.dims));
+    inner = 1;
+    for (std::size_t d = *axis + 1; d < x.dims.size(); ++d)
+      inner *= static_cast<std::size_t>(x.dims[d]);
+  }
+  Constant result = Constant::of_floats(x.dims, {});
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t at = i / inner % scale.size();
+    const std::int64_t offset = zero != nullptr ? zero->integers[at] : 0;
+    result.floats.push_back(static_cast<float>(wrapped(x.integers[i], offset, std::minus<>())) *
+                            scale.floats[at]);
+  }
+  return result;
+}
+
 Folded fold_gather(const Node& node, const Inputs& in) {
   const Constant& data = *in[0];
   const Constant& indices = *in[1];
@@ -391,6 +420,7 @@ const std::unordered_map<std::string_view, Description>& table() {
                                          in[0]->dims);
           }}},
         {"Cast", {1, 1, plain<fold_cast>}},
+        {"DequantizeLinear", {2, 3, plain<fold_dequantize>}},
         {"Gather", {2, 2, plain<fold_gather>}},
         {"Concat", {1, 4096, plain<fold_concat>}},
         {"Expand", {2, 2, plain<fold_expand>}},

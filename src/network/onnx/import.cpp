@@ -54,13 +54,15 @@ Import::Import(std::string source, std::filesystem::path folder)
     : folder_(std::move(folder)), graph_("model", std::move(source)) {}
 
 Result<void> Import::add_initializer(::onnx::TensorProto& tensor) {
-  if (!initializers_.emplace(name_of(tensor), &tensor).second) return used_twice(name_of(tensor));
+  if (!scopes_.back().initializers.emplace(name_of(tensor), &tensor).second)
+    return used_twice(name_of(tensor));
   return {};
 }
 
 Result<void> Import::define(const std::string& name, const Value* value) {
   if (name.empty()) return {};
-  if (initializers_.contains(name) || !names_.emplace(name, value).second) return used_twice(name);
+  if (is_initializer(name) || !scopes_.back().values.emplace(name, value).second)
+    return used_twice(name);
   return {};
 }
 
@@ -71,11 +73,17 @@ const Value* Import::keep(Value value) {
 
 const Value* Import::find(std::string_view name) {
   const std::string key(name);
-  if (const auto known = names_.find(key); known != names_.end()) return known->second;
-  const auto stored = initializers_.find(key);
-  if (stored == initializers_.end()) return nullptr;
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope)
+    if (const Value* value = find_in(*scope, key)) return value;
+  return nullptr;
+}
+
+const Value* Import::find_in(Scope& scope, const std::string& name) {
+  if (const auto known = scope.values.find(name); known != scope.values.end()) return known->second;
+  const auto stored = scope.initializers.find(name);
+  if (stored == scope.initializers.end()) return nullptr;
   auto constant = take_tensor(*stored->second, folder_);
-  initializers_.erase(stored);
+  scope.initializers.erase(stored);
   Value value;
   if (constant) {
     value.constant = std::make_shared<const Constant>(*std::move(constant));
@@ -83,7 +91,7 @@ const Value* Import::find(std::string_view name) {
     value.error = constant.error();
   }
   const Value* const kept = keep(std::move(value));
-  names_.emplace(key, kept);
+  scope.values.emplace(name, kept);
   return kept;
 }
 

@@ -53,9 +53,14 @@ class Import {
   GraphBuilder& graph() { return graph_; }
   const std::filesystem::path& folder() const { return folder_; }
 
-  // Names. Values live as long as the import, at one address.
+  // Names. Values live as long as the import, at one address. A graph inside of an operator has
+  // names of its own, which hide those around it.
+  void enter_graph() { scopes_.emplace_back(); }
+  void leave_graph() { scopes_.pop_back(); }
   Result<void> add_initializer(::onnx::TensorProto& tensor);
-  bool is_initializer(const std::string& name) const { return initializers_.contains(name); }
+  bool is_initializer(const std::string& name) const {
+    return scopes_.back().initializers.contains(name);
+  }
   Result<void> define(const std::string& name, const Value* value);
   const Value* keep(Value value);
   /// Null if there is none of that name. Decodes initializers on first use.
@@ -87,11 +92,16 @@ class Import {
   void note_patterns();  ///< in the network's list of clean-ups
 
  private:
+  struct Scope {
+    std::unordered_map<std::string, const Value*> values;
+    std::unordered_map<std::string, ::onnx::TensorProto*> initializers;  ///< not yet decoded
+  };
+  const Value* find_in(Scope& scope, const std::string& name);
+
   std::filesystem::path folder_;
   GraphBuilder graph_;
   std::deque<Value> values_;
-  std::unordered_map<std::string, const Value*> names_;
-  std::unordered_map<std::string, ::onnx::TensorProto*> initializers_;  // not yet decoded
+  std::vector<Scope> scopes_ = std::vector<Scope>(1);         // the innermost is the last
   std::unordered_map<TensorId, TensorId> channels_moved_;     // tensors with channels moved behind
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;

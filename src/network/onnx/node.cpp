@@ -80,6 +80,11 @@ const ::onnx::TensorProto* Node::tensor(std::string_view attribute) const {
   return found != nullptr ? &found->t() : nullptr;
 }
 
+const ::onnx::GraphProto* Node::graph(std::string_view attribute) const {
+  const AttributeProto* found = find(attribute, AttributeProto::GRAPH);
+  return found != nullptr ? &found->g() : nullptr;
+}
+
 Error Node::error(const std::string& why) const {
   return make_error(ErrorCode::bad_input, "operator " + in_quotes(name_) + " of type " +
                                               in_quotes(type()) + ", opset " +

@@ -11,6 +11,7 @@
 
 namespace onnx {
 class AttributeProto;
+class GraphProto;
 class NodeProto;
 class TensorProto;
 }  // namespace onnx
@@ -39,7 +40,9 @@ class Node {
   std::string text(std::string_view attribute, std::string fallback = {}) const;
   std::vector<std::int64_t> integers(std::string_view attribute) const;
   std::vector<float> numbers(std::string_view attribute) const;
+  /// Null where there is none.
   const ::onnx::TensorProto* tensor(std::string_view attribute) const;
+  const ::onnx::GraphProto* graph(std::string_view attribute) const;
 
   /// The first attribute that did not have the type that was asked for.
   const std::optional<std::string>& fault() const { return fault_; }

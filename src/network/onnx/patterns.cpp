@@ -243,4 +243,13 @@ Result<std::optional<Value>> recognised(Import& model, const Node& node) {
   return std::optional(std::move(result));
 }
 
+std::optional<float> factor_of(Import& model, const Value& value, const Value& x) {
+  const Node* product = maker(&value, "Mul");
+  if (product == nullptr || product->input_count() != 2) return std::nullopt;
+  for (const int index : {0, 1})
+    if (value_of(model, product->input(index)) == &x)
+      return scalar_of(model, product->input(1 - index));
+  return std::nullopt;
+}
+
 }  // namespace convopt::onnx_reader

@@ -11,4 +11,7 @@ namespace convopt::onnx_reader {
 /// others.
 Result<std::optional<Value>> recognised(Import& model, const Node& node);
 
+/// The number with which `x` was multiplied to make `value`.
+std::optional<float> factor_of(Import& model, const Value& value, const Value& x);
+
 }  // namespace convopt::onnx_reader

@@ -7,6 +7,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <fstream>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/import.h"
 #include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/order.h"
 #include "src/network/onnx/tensor.h"
 
 namespace convopt {
@@ -24,6 +26,8 @@ namespace onnx_reader {
 namespace {
 
 constexpr int kOldestOpset = 7, kNewestOpset = 21;
+/// Deepest nesting of graphs.
+constexpr int kMostNested = 16;
 /// Most elements that folding may hold in all, 1 GiB: chains of operators that double their input
 /// end here.
 constexpr std::int64_t kMaxComputed = std::int64_t{1} << 28;
@@ -54,8 +58,11 @@ class ModelReader {
   Result<void> read_inputs();
   Result<void> read_input(const ::onnx::ValueInfoProto& info);
   Result<Dims> input_dims(const ::onnx::ValueInfoProto& info) const;
-  Result<void> read_nodes();
+  Result<void> read_graph(::onnx::GraphProto& graph);
   Result<void> read_node(const Node& node);
+  /// An If whose condition is known: the operators of that branch.
+  Result<void> read_branch(const Node& node);
+  Result<const ::onnx::GraphProto*> taken_branch(const Node& node);
   /// The results of an operator whose inputs are all known; nothing for others.
   Result<std::optional<std::vector<Constant>>> compute_now(const Node& node);
   std::vector<Value> outputs_of(const Node& node);
@@ -71,6 +78,9 @@ class ModelReader {
   Import import_;
   int opset_ = 0;
   std::deque<Node> nodes_;  // of stable address: values name their makers
+  std::deque<::onnx::GraphProto> branches_;
+  int depth_ = 0;
+  bool narrows_ = false;
   std::int64_t computed_elements_ = 0;
   int computed_ = 0;
 };
@@ -81,20 +91,30 @@ Result<Network> ModelReader::run() {
   for (::onnx::TensorProto& tensor : *model_.mutable_graph()->mutable_initializer())
     CONVOPT_CHECK(import_.add_initializer(tensor));
   CONVOPT_CHECK(read_inputs());
-  CONVOPT_CHECK(read_nodes());
+  CONVOPT_CHECK(read_graph(*model_.mutable_graph()));
   return finish();
 }
 
+/// The newest opset that came with a version of the format.
+int newest_opset(std::int64_t format) {
+  constexpr std::array kOpsets = {1, 1, 1, 8, 9, 10, 12, 14, 18, 20, 21};
+  const std::int64_t last = std::ssize(kOpsets) - 1;
+  return kOpsets[static_cast<std::size_t>(std::clamp<std::int64_t>(format, 0, last))];
+}
+
 Result<void> ModelReader::read_opset() {
-  for (const auto& entry : model_.opset_import()) {
-    if (!entry.domain().empty() && entry.domain() != "ai.onnx") continue;
-    if (entry.version() < kOldestOpset || entry.version() > kNewestOpset)
-      return bad("the model uses opset " + std::to_string(entry.version()) + "; those from " +
-                 std::to_string(kOldestOpset) + " to " + std::to_string(kNewestOpset) +
-                 " are supported");
-    opset_ = static_cast<int>(entry.version());
-  }
-  if (opset_ == 0) return bad("the model does not say which opset it uses");
+  std::optional<std::int64_t> named;
+  for (const auto& entry : model_.opset_import())
+    if (entry.domain().empty() || entry.domain() == "ai.onnx") named = entry.version();
+  const std::int64_t opset = named.value_or(newest_opset(model_.ir_version()));
+  if (opset < kOldestOpset || opset > kNewestOpset)
+    return bad("the model uses opset " + std::to_string(opset) + "; those from " +
+               std::to_string(kOldestOpset) + " to " + std::to_string(kNewestOpset) +
+               " are supported");
+  opset_ = static_cast<int>(opset);
+  if (!named)
+    import_.graph().warn("the model does not say which opset it uses; it is read as opset " +
+                         std::to_string(opset_) + ", the newest of its version of the format");
   return {};
 }
 
@@ -160,8 +180,10 @@ Result<Dims> ModelReader::input_dims(const ::onnx::ValueInfoProto& info) const {
   return dims;
 }
 
-Result<void> ModelReader::read_nodes() {
-  for (const ::onnx::NodeProto& proto : model_.graph().node()) {
+Result<void> ModelReader::read_graph(::onnx::GraphProto& graph) {
+  CONVOPT_TRY(const auto order, execution_order(graph));
+  for (const int index : order) {
+    const ::onnx::NodeProto& proto = graph.node(index);
     std::string name = proto.name();
     if (name.empty() && proto.output_size() > 0) name = proto.output(0);
     // A name that no plan could repeat is as good as none.
@@ -177,7 +199,7 @@ Result<void> ModelReader::read_node(const Node& node) {
   for (int i = 0; i < node.input_count(); ++i)
     if (node.has_input(i) && import_.find(node.input(i)) == nullptr)
       return node.error("it reads " + in_quotes(node.input(i)) +
-                        ", which nothing before it makes; a cycle, or operators out of order");
+                        ", which is no input and which no operator makes");
   if (node.output_count() == 0) return {};
   std::vector<Value> values;
   if (auto computed = compute_now(node); !computed) {
@@ -186,6 +208,8 @@ Result<void> ModelReader::read_node(const Node& node) {
     ++computed_;
     for (Constant& constant : **computed)
       values.emplace_back().constant = std::make_shared<const Constant>(std::move(constant));
+  } else if (node.type() == "If") {
+    return read_branch(node);
   } else if (const Value* value = passed_on(node)) {
     CONVOPT_CHECK(import_.define(node.output(0), value));
     return define_outputs(node, {}, 1);
@@ -195,9 +219,52 @@ Result<void> ModelReader::read_node(const Node& node) {
   return define_outputs(node, std::move(values), 0);
 }
 
+Result<const ::onnx::GraphProto*> ModelReader::taken_branch(const Node& node) {
+  CONVOPT_TRY(const auto condition, import_.constant_input(node, 0));
+  if (condition == nullptr || condition->size() != 1)
+    return node.error("its condition must be a single truth value");
+  const auto* branch = node.graph(condition->at(0) != 0 ? "then_branch" : "else_branch");
+  if (branch == nullptr || branch->output_size() < node.output_count())
+    return node.error("its branch does not have its outputs");
+  if (depth_ >= kMostNested) return node.error("it is nested too deeply");
+  return branch;
+}
+
+Result<void> ModelReader::read_branch(const Node& node) {
+  const auto taken = taken_branch(node);
+  if (!taken)
+    return define_outputs(
+        node, std::vector(static_cast<std::size_t>(node.output_count()), failed(taken.error())), 0);
+  ::onnx::GraphProto& branch = branches_.emplace_back(**taken);
+  import_.enter_graph();
+  ++depth_;
+  for (::onnx::TensorProto& tensor : *branch.mutable_initializer())
+    CONVOPT_CHECK(import_.add_initializer(tensor));
+  CONVOPT_CHECK(read_graph(branch));
+  std::vector<const Value*> results;
+  for (int i = 0; i < node.output_count(); ++i) {
+    results.push_back(import_.find(branch.output(i).name()));
+    if (results.back() == nullptr)
+      return node.error("nothing makes the output " + in_quotes(branch.output(i).name()) +
+                        " of its branch");
+  }
+  --depth_;
+  import_.leave_graph();
+  for (int i = 0; i < node.output_count(); ++i)
+    CONVOPT_CHECK(import_.define(node.output(i), results[static_cast<std::size_t>(i)]));
+  return {};
+}
+
 const Value* ModelReader::passed_on(const Node& node) {
-  const bool passes = node.type() == "Identity" || node.type() == "Dropout" ||
-                      (node.type() == "Cast" && node.integer("to", 0) == kFloat);
+  bool passes = node.type() == "Identity" || node.type() == "Dropout";
+  if (node.type() == "Cast") {
+    const int to = static_cast<int>(node.integer("to", 0));
+    passes = is_real(to) || to == kBfloat16;
+    if (passes && to != kFloat && !std::exchange(narrows_, true))
+      import_.graph().warn(
+          "values that the model casts to other types of real numbers stay in"
+          " single precision");
+  }
   const auto read = passes ? import_.input(node, 0) : Import::Found(nullptr);
   return read ? *read : nullptr;
 }
@@ -261,6 +328,7 @@ Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node
 }
 
 Result<Network> ModelReader::finish() {
+  GraphBuilder& graph = import_.graph();
   std::vector<TensorId> outputs;
   for (const ::onnx::ValueInfoProto& info : model_.graph().output()) {
     const Value* value = import_.find(info.name());
@@ -268,14 +336,19 @@ Result<Network> ModelReader::finish() {
     if (value->error) return *value->error;
     if (!value->is_tensor())
       return bad("the output " + in_quotes(info.name()) + " depends on no input");
-    CONVOPT_TRY(const TensorId tensor,
-                import_.shaped(info.name(), *value, natural_shape(value->dims)));
+    CONVOPT_TRY(TensorId tensor, import_.shaped(info.name(), *value, natural_shape(value->dims)));
+    // An output of a network is a tensor of its own.
+    if (graph.is_input(tensor) || std::ranges::find(outputs, tensor) != outputs.end()) {
+      const Activation identity{ActivationKind::leaky_relu, 1};
+      CONVOPT_TRY(tensor, graph.add_activation({import_.fresh(info.name() + "/copy"), "Identity"},
+                                               tensor, identity));
+    }
     outputs.push_back(tensor);
   }
   if (computed_ > 0)
-    import_.graph().note_clean_up(std::to_string(computed_) + " operators computed while reading");
+    graph.note_clean_up(std::to_string(computed_) + " operators computed while reading");
   import_.note_patterns();
-  return std::move(import_.graph()).build(outputs, DeadOperators::expected);
+  return std::move(graph).build(outputs, DeadOperators::expected);
 }
 
 }  // namespace
@@ -301,7 +374,9 @@ Result<Network> read_onnx(std::istream& stream, std::string_view file_name,
   };
   ::onnx::ModelProto model;
   if (!model.ParseFromIstream(&stream) || !model.has_graph())
-    return named(make_error(ErrorCode::bad_input, "this is no ONNX model, or it is cut short"));
+    return named(
+        make_error(ErrorCode::bad_input,
+                   "it is neither an ONNX model nor a network in JSON, or it is cut short"));
   auto network = onnx_reader::ModelReader(model, folder, batch, shapes).run();
   if (!network) return named(network.error());
   return network;

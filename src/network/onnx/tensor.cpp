@@ -189,7 +189,8 @@ Result<std::string> read_external(const TensorProto& tensor, const std::filesyst
 }  // namespace
 
 static_assert(int{kFloat} == TensorProto::FLOAT && int{kBool} == TensorProto::BOOL &&
-              int{kFloat16} == TensorProto::FLOAT16 && int{kDouble} == TensorProto::DOUBLE);
+              int{kFloat16} == TensorProto::FLOAT16 && int{kDouble} == TensorProto::DOUBLE &&
+              int{kBfloat16} == TensorProto::BFLOAT16);
 
 bool is_real(int data_type) {
   return data_type == kFloat || data_type == kDouble || data_type == kFloat16;

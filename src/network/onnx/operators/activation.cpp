@@ -48,8 +48,7 @@ Result<Value> clip(Import& model, const Node& node) {
                         finite(high.value_or(kLargest))};
   if (std::isnan(activation.alpha) || std::isnan(activation.beta))
     return node.error("its bounds must be numbers");
-  if (activation.alpha > activation.beta)
-    return node.error("its lower bound lies above its upper one");
+  activation.alpha = std::min(activation.alpha, activation.beta);  // the upper bound comes last
   if (activation.alpha == -kLargest && activation.beta == kLargest) return *x;
   if (activation.alpha == 0 && activation.beta == kLargest) activation = {ActivationKind::relu};
   return activate(model, node, *x, activation);

@@ -1,5 +1,7 @@
 // Sums, differences, products and quotients of two inputs, one of which may be constant.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -67,6 +69,43 @@ Result<Value> sum(Import& model, const Node& node) {
     CONVOPT_TRY(total, binary(model, node, Op::add, total, *next));
   }
   return total;
+}
+
+/// The larger or smaller of a tensor and a number, or of a tensor and a multiple of itself.
+Result<Value> extreme(Import& model, const Node& node, bool larger, const Value& a,
+                      const Value& b) {
+  if (a.is_tensor() && b.is_tensor()) {
+    for (const auto& [x, multiple] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+      const auto factor = factor_of(model, *multiple, *x);
+      // Where x is negative, the multiple is taken.
+      if (factor && std::isfinite(*factor) && (larger ? *factor <= 1 : *factor >= 1))
+        return activate(model, node, *x, {ActivationKind::leaky_relu, *factor});
+    }
+    return node.unsupported("the comparison of two tensors of the network");
+  }
+  const Value& x = a.is_tensor() ? a : b;
+  const Constant& bound = *(a.is_tensor() ? b : a).constant;
+  if (!bound.is_float || bound.size() != 1 || broadcast(x.dims, bound.dims) != x.dims ||
+      !std::isfinite(bound.floats[0]))
+    return node.unsupported("a bound that is not one finite number of float32");
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  const float number = bound.floats[0];
+  if (larger && number == 0) return activate(model, node, x, {ActivationKind::relu});
+  return activate(model, node, x,
+                  larger ? Activation{ActivationKind::clip, number, kLargest}
+                         : Activation{ActivationKind::clip, -kLargest, number});
+}
+
+Result<Value> extremes(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto first, model.input(node, 0));
+  if (node.input_count() == 1) return *first;
+  CONVOPT_TRY(const auto second, model.input(node, 1));
+  CONVOPT_TRY(Value value, extreme(model, node, node.type() == "Max", *first, *second));
+  for (int i = 2; i < node.input_count(); ++i) {
+    CONVOPT_TRY(const auto next, model.input(node, i));
+    CONVOPT_TRY(value, extreme(model, node, node.type() == "Max", value, *next));
+  }
+  return value;
 }
 
 }  // namespace
@@ -170,8 +209,8 @@ Result<Value> binary(Import& model, const Node& node, Op op, const Value& left,
 
 OperatorTable arithmetic_operators() {
   static constexpr OperatorHandler kHandlers[] = {
-      {"Neg", negate},     {"Add", arithmetic}, {"Sub", arithmetic},
-      {"Mul", arithmetic}, {"Div", arithmetic}, {"Sum", sum},
+      {"Neg", negate},     {"Add", arithmetic}, {"Sub", arithmetic}, {"Mul", arithmetic},
+      {"Div", arithmetic}, {"Sum", sum},        {"Max", extremes},   {"Min", extremes},
   };
   return kHandlers;
 }

@@ -54,6 +54,9 @@ Result<ConvolutionInputs> convolution_inputs(Import& model, const Node& node) {
   Dims pixels = sizes;
   pixels.erase(pixels.begin(), pixels.begin() + std::min<std::ptrdiff_t>(2, std::ssize(sizes)));
   CONVOPT_TRY(in.window, window_of(node, rank, pixels));
+  if (node.has("kernel_shape") && node.integers("kernel_shape") != pixels)
+    return node.error("its kernel_shape " + dims_text(node.integers("kernel_shape")) +
+                      " is not that of its weights " + dims_text(sizes));
   in.groups = node.integer("group", 1);
   if (in.groups < 1 || in.groups > kMaxSize || sizes[0] > kMaxSize || sizes[1] > kMaxSize)
     return node.error("its weights " + dims_text(sizes) + " or its " + std::to_string(in.groups) +

@@ -17,8 +17,8 @@ const OperatorHandler* find_handler(std::string_view type) {
     std::unordered_map<std::string_view, const OperatorHandler*> by_type;
     for (const OperatorTable table :
          {activation_operators(), arithmetic_operators(), convolution_operators(),
-          matmul_operators(), normalisation_operators(), pixel_operators(), pooling_operators(),
-          resize_operators(), shape_operators(), slicing_operators()})
+          matmul_operators(), normalisation_operators(), padding_operators(), pixel_operators(),
+          pooling_operators(), resize_operators(), shape_operators(), slicing_operators()})
       for (const OperatorHandler& handler : table) by_type.emplace(handler.type, &handler);
     return by_type;
   }();

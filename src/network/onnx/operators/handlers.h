@@ -31,6 +31,7 @@ OperatorTable arithmetic_operators();
 OperatorTable convolution_operators();
 OperatorTable matmul_operators();
 OperatorTable normalisation_operators();
+OperatorTable padding_operators();
 OperatorTable pixel_operators();
 OperatorTable pooling_operators();
 OperatorTable resize_operators();

@@ -1,5 +1,6 @@
 // Operators that bring values into a common range.
 #include <cmath>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -10,11 +11,55 @@
 namespace convopt::onnx_reader {
 namespace {
 
+/// x * scale + shift with the inputs 1 and 2 of the operator, a number per channel each.
+Result<Value> scale_channels(Import& model, const Node& node, const Value& x) {
+  Dims dims(x.dims.size() - 1, 1);
+  dims[0] = x.dims[1];
+  std::vector<Constant> parameters;
+  for (const int i : {1, 2}) {
+    CONVOPT_TRY(const auto constant, model.constant_input(node, i));
+    CONVOPT_TRY(auto values, vector_of(node, constant, x.dims[1], "scale and bias"));
+    if (values.empty()) return node.error("it needs a scale and a bias");
+    parameters.push_back(Constant::of_floats(dims, std::move(values)));
+  }
+  return scale_shift(model, node, x, &parameters[0], &parameters[1]);
+}
+
+/// Zero mean and unit variance over all axes from `axis` on.
+Result<Value> standardised(Import& model, const Node& node, const Value& x, std::size_t axis,
+                           float epsilon) {
+  const auto count =
+      element_count({x.dims.begin() + static_cast<std::ptrdiff_t>(axis), x.dims.end()});
+  if (!count || *count > kMaxSize) return node.error("its input is too large");
+  auto ones = std::make_shared<StoredWeights>();
+  ones->weights.assign(static_cast<std::size_t>(*count), 1.0F);
+  return normalized(model, node, x, axis, epsilon, std::move(ones));
+}
+
+/// With the statistics of all images: those of rows of channels.
+Result<Value> batch_norm_by_batch(Import& model, const Node& node, const Value& x) {
+  std::vector<int> order(x.dims.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[0], order[1]);
+  CONVOPT_TRY(const auto rows, transposed_value(model, node, x, order));
+  CONVOPT_TRY(const auto standard,
+              standardised(model, node, rows, 1, node.number("epsilon", 1e-5F)));
+  CONVOPT_TRY(const auto images, transposed_value(model, node, standard, order));
+  return scale_channels(model, node, images);
+}
+
+Result<Value> instance_norm(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  if (x->dims.size() < 3) return node.error("its input has no pixels");
+  CONVOPT_TRY(const auto standard, standardised(model, node, *x, 2, node.number("epsilon", 1e-5F)));
+  return scale_channels(model, node, standard);
+}
+
 Result<Value> batch_norm(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   if (x->dims.size() < 2) return node.error("its input has no channels");
-  if (node.integer("training_mode", 0) != 0 || node.integer("spatial", 1) == 0)
-    return node.unsupported("training, or statistics per pixel,");
+  if (node.integer("spatial", 1) == 0) return node.unsupported("statistics per pixel");
+  if (node.integer("training_mode", 0) != 0) return batch_norm_by_batch(model, node, *x);
   const std::int64_t channels = x->dims[1];
   std::vector<std::vector<float>> parameters;
   for (int i = 1; i <= 4; ++i) {
@@ -99,6 +144,7 @@ OperatorTable normalisation_operators() {
   static constexpr OperatorHandler kHandlers[] = {
       {"BatchNormalization", batch_norm},
       {"LayerNormalization", layer_norm},
+      {"InstanceNormalization", instance_norm},
       {"LRN", lrn},
       {"Softmax", softmax},
   };

@@ -38,8 +38,7 @@ Dims dims_of(const TensorShape& shape, std::size_t rank);
 Result<std::vector<float>> vector_of(const Node& node, const ConstantPointer& constant,
                                      std::int64_t count, const char* what);
 
-// Operations in more than one operator (activation.cpp, arithmetic.cpp, normalisation.cpp,
-// slicing.cpp).
+// Operations in more than one operator, each in the file of its group.
 
 Result<Value> activate(Import& model, const Node& node, const Value& x,
                        const Activation& activation);
@@ -55,6 +54,18 @@ Result<Value> binary(Import& model, const Node& node, Op op, const Value& left, 
 /// Zero mean and unit variance over all axes from `axis` on, then scaled and shifted.
 Result<Value> normalized(Import& model, const Node& node, const Value& x, std::size_t axis,
                          float epsilon, WeightsPointer weights);
+
+/// Dimension i of the result is dimension order[i] of x.
+Result<Value> transposed_value(Import& model, const Node& node, const Value& x,
+                               const std::vector<int>& order);
+
+/// Values one behind the other along an axis; all of them tensors, and their other sizes equal.
+Result<Value> joined(Import& model, const Node& node, const std::vector<Value>& parts,
+                     std::size_t axis);
+
+/// Zeros before and behind the elements of one axis.
+Result<Value> padded_axis(Import& model, const Node& node, const Value& x, std::size_t axis,
+                          std::int64_t before, std::int64_t after);
 
 /// Elements first, first + step, ... (`count` of them) along an axis.
 Result<Value> axis_range(Import& model, const Node& node, const std::string& name, const Value& x,

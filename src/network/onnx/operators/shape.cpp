@@ -93,11 +93,18 @@ Result<Value> reshape(Import& model, const Node& node) {
 
 Result<Value> transpose(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  const std::size_t rank = x->dims.size();
-  CONVOPT_TRY(const auto order, transposition(node, rank));
-  if (std::ranges::is_sorted(order)) return *x;
+  CONVOPT_TRY(const auto order, transposition(node, x->dims.size()));
+  return transposed_value(model, node, *x, order);
+}
+
+}  // namespace
+
+Result<Value> transposed_value(Import& model, const Node& node, const Value& x,
+                               const std::vector<int>& order) {
+  const std::size_t rank = x.dims.size();
+  if (std::ranges::is_sorted(order)) return x;
   Dims dims;
-  for (const int axis : order) dims.push_back(x->dims[static_cast<std::size_t>(axis)]);
+  for (const int axis : order) dims.push_back(x.dims[static_cast<std::size_t>(axis)]);
   std::vector<int> channels_behind(rank), channels_before(rank);
   for (std::size_t i = 1; i + 1 < rank; ++i) {
     channels_behind[i] = static_cast<int>(i) + 1;
@@ -106,16 +113,14 @@ Result<Value> transpose(Import& model, const Node& node) {
   if (rank > 2) {
     channels_behind[rank - 1] = 1;
     channels_before[1] = static_cast<int>(rank) - 1;
-    if (x->channels_last && order == channels_before) return made(x->tensor, std::move(dims));
-    if (!x->channels_last && order == channels_behind)
-      return made(model.with_channels(node, *x), std::move(dims), true);
+    if (x.channels_last && order == channels_before) return made(x.tensor, std::move(dims));
+    if (!x.channels_last && order == channels_behind)
+      return made(model.with_channels(node, x), std::move(dims), true);
   }
-  CONVOPT_TRY(auto result, transposed_tensor(model, node, *x, order));
+  CONVOPT_TRY(auto result, transposed_tensor(model, node, x, order));
   result.dims = std::move(dims);
   return result;
 }
-
-}  // namespace
 
 OperatorTable shape_operators() {
   static constexpr OperatorHandler kHandlers[] = {

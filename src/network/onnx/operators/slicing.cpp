@@ -12,41 +12,84 @@
 namespace convopt::onnx_reader {
 namespace {
 
+/// The parts of a Concat that are constants, in their place along the axis; zeros elsewhere.
+Constant constants_in_place(const std::vector<const Value*>& parts, const Dims& dims,
+                            std::size_t axis) {
+  const auto product = [&](std::size_t begin, std::size_t end) {
+    std::size_t result = 1;
+    for (std::size_t d = begin; d < end; ++d) result *= static_cast<std::size_t>(dims[d]);
+    return result;
+  };
+  Constant all = Constant::of_floats(dims, std::vector<float>(product(0, dims.size()), 0.0F));
+  const std::size_t outer = product(0, axis), inner = product(axis + 1, dims.size());
+  std::size_t first = 0;
+  for (const Value* part : parts) {
+    const Dims& sizes = part->is_tensor() ? part->dims : part->constant->dims;
+    const std::size_t row = static_cast<std::size_t>(sizes[axis]) * inner;
+    for (std::size_t o = 0; o < outer && !part->is_tensor(); ++o)
+      std::copy_n(
+          part->constant->floats.begin() + static_cast<std::ptrdiff_t>(o * row), row,
+          all.floats.begin() + static_cast<std::ptrdiff_t>(o * product(axis, dims.size()) + first));
+    first += row;
+  }
+  return all;
+}
+
+/// Zeros in the place of the constants, to which these are added.
+Result<Value> joined_with_constants(Import& model, const Node& node,
+                                    const std::vector<const Value*>& parts, const Dims& dims,
+                                    std::size_t axis) {
+  if (!element_count(dims) || *element_count(dims) > kMaxSize)
+    return node.error("its result with constants is too large");
+  std::vector<Value> tensors;
+  std::int64_t zeros = 0;  // before the next tensor
+  for (const Value* part : parts) {
+    if (!part->is_tensor()) {
+      if (!part->constant->is_float) return node.error("its constants must be of type float32");
+      zeros += part->constant->dims[axis];
+      continue;
+    }
+    CONVOPT_TRY(auto padded, padded_axis(model, node, *part, axis, zeros, 0));
+    tensors.push_back(std::move(padded));
+    zeros = 0;
+  }
+  CONVOPT_TRY(tensors.back(), padded_axis(model, node, tensors.back(), axis, 0, zeros));
+  CONVOPT_TRY(const auto result, joined(model, node, tensors, axis));
+  const Constant constants = constants_in_place(parts, dims, axis);
+  const bool needed = std::ranges::any_of(constants.floats, [](float v) { return v != 0; });
+  return needed ? scale_shift(model, node, result, nullptr, &constants) : result;
+}
+
 Result<Value> concat(Import& model, const Node& node) {
   std::vector<const Value*> parts;
   for (int i = 0; i < node.input_count(); ++i) {
-    CONVOPT_TRY(const auto part, model.tensor_input(node, i));
+    CONVOPT_TRY(const auto part, model.input(node, i));
     parts.push_back(part);
   }
   if (parts.empty()) return node.error("it has no inputs");
-  const Dims& first = parts[0]->dims;
+  const auto dims_of_part = [](const Value* part) -> const Dims& {
+    return part->is_tensor() ? part->dims : part->constant->dims;
+  };
+  const Dims& first = dims_of_part(parts[0]);
   const auto axis = resolve_axis(node.integer("axis", 1), first.size());
   if (!axis) return node.error("it has no such axis");
   Dims dims = first;
   dims[*axis] = 0;
   for (const Value* part : parts) {
-    Dims other = part->dims;
+    Dims other = dims_of_part(part);
     if (other.size() == first.size()) {
       dims[*axis] += other[*axis];
       other[*axis] = first[*axis];
     }
     if (other != first)
       return node.error("its inputs of the shapes " + dims_text(first) + " and " +
-                        dims_text(part->dims) + " do not go together");
+                        dims_text(dims_of_part(part)) + " do not go together");
   }
-  if (parts.size() == 1) return *parts[0];
-  const bool channels_last =
-      *axis + 1 == first.size() &&
-      std::ranges::all_of(parts, [](const Value* part) { return part->channels_last; });
-  std::vector<TensorId> tensors;
-  for (const Value* part : parts) {
-    CONVOPT_TRY(auto tensor,
-                channels_last
-                    ? Result<TensorId>(part->tensor)
-                    : model.shaped(node.name(), *part, shape_around(part->dims, *axis, *axis + 1)));
-    tensors.push_back(tensor);
-  }
-  return made(model.graph().add_concat(model.label(node), tensors), std::move(dims), channels_last);
+  if (!std::ranges::all_of(parts, &Value::is_tensor))
+    return joined_with_constants(model, node, parts, dims, *axis);
+  std::vector<Value> tensors;
+  for (const Value* part : parts) tensors.push_back(*part);
+  return joined(model, node, tensors, *axis);
 }
 
 Result<Value> gather(Import& model, const Node& node) {
@@ -126,6 +169,25 @@ Result<std::vector<Value>> split(Import& model, const Node& node) {
 }
 
 }  // namespace
+
+Result<Value> joined(Import& model, const Node& node, const std::vector<Value>& parts,
+                     std::size_t axis) {
+  if (parts.size() == 1) return parts[0];
+  Dims dims = parts[0].dims;
+  dims[axis] = 0;
+  for (const Value& part : parts) dims[axis] += part.dims[axis];
+  const bool channels_last =
+      axis + 1 == dims.size() && std::ranges::all_of(parts, &Value::channels_last);
+  std::vector<TensorId> tensors;
+  for (const Value& part : parts) {
+    CONVOPT_TRY(const auto tensor,
+                channels_last
+                    ? Result<TensorId>(part.tensor)
+                    : model.shaped(node.name(), part, shape_around(part.dims, axis, axis + 1)));
+    tensors.push_back(tensor);
+  }
+  return made(model.graph().add_concat(model.label(node), tensors), std::move(dims), channels_last);
+}
 
 Result<Value> axis_range(Import& model, const Node& node, const std::string& name, const Value& x,
                          std::size_t axis, std::int64_t first, std::int64_t count,

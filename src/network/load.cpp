@@ -1,0 +1,33 @@
+// Tells the two formats of networks apart by what is in the file, whatever its name ends in.
+#include <fstream>
+
+#include "convopt/network.hpp"
+#include "core/files.h"
+#include "core/try.h"
+#include "src/network/onnx/reader.h"
+
+namespace convopt {
+namespace {
+
+/// A JSON text of a network is an object; no ONNX file begins like one.
+bool begins_like_json(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
+  std::string start(512, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  if (start.starts_with(kByteOrderMark)) start.erase(0, 3);
+  const auto first = start.find_first_not_of(" \t\r\n");
+  return first != std::string::npos && (start[first] == '{' || start[first] == '[');
+}
+
+}  // namespace
+
+Result<Network> load_network(const std::filesystem::path& path, int batch,
+                             const InputShapes& shapes) {
+  if (!begins_like_json(path)) return load_onnx(path, batch, shapes);
+  CONVOPT_TRY(const auto content, read_file(path));
+  return parse_network(content, path.string(), batch, shapes);
+}
+
+}  // namespace convopt
