@@ -14,18 +14,36 @@ namespace convopt {
   }
 #include "primitives/primitives.inc"
 
+namespace {
+
+/// A line of the list. It is a table because as many calls take seconds to compile.
+struct Line {
+  const char *name, *family;
+  Op op;
+  Layout input, output;
+  Factory* factory;
+  std::initializer_list<int> variant;
+};
+
+}  // namespace
+
 std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
-  std::vector<std::unique_ptr<Primitive>> list;
-  [[maybe_unused]] const auto add = [&](Factory& factory, PrimitiveInfo info,
-                                        std::initializer_list<int> variant) {
-    list.push_back(factory(std::move(info), context, variant));
-  };
-#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...)                           \
-  add(family::factory,                                                                             \
-      PrimitiveInfo{                                                                               \
-          #name, #family, {}, Op::op, Layout::input, Layout::output, DataType::f32, DataType::f32, {}, Traits{.cost = #family}}, \
-      {__VA_ARGS__});
+  static constexpr Line kLines[] = {
+#define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...) \
+  {#name, #family, Op::op, Layout::input, Layout::output, &family::factory, {__VA_ARGS__}},
 #include "primitives/primitives.inc"
+  };
+  std::vector<std::unique_ptr<Primitive>> list;
+  for (const Line& line : kLines) {
+    PrimitiveInfo info;
+    info.name = line.name;
+    info.family = line.family;
+    info.op = line.op;
+    info.input_layout = line.input;
+    info.output_layout = line.output;
+    info.traits.cost = line.family;
+    list.push_back(line.factory(std::move(info), context, line.variant));
+  }
   return list;
 }
 

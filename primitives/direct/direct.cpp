@@ -55,7 +55,7 @@ struct Cut {
     short_reduction = s.kh * s.kw == 1 && ic <= kShortReduction;
 
     const Index run_bytes = run_weights * tile_vectors(0) * tiles.lanes * 4;
-    const Index part_bytes = context.caches.l2 / 8 * tiles.part_eighths;
+    const Index part_bytes = weight_part_bytes(context.caches, tiles.part_eighths);
     const Index runs_per_part = std::clamp<Index>(part_bytes / run_bytes, 1, runs);
     parts = static_cast<int>(ceil_div(runs, runs_per_part));
     const Index weight_bytes = s.groups * vectors * vector_weights * Index{sizeof(float)};

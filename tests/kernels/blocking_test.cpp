@@ -22,6 +22,15 @@ TEST(BlockingTest, SizesOfZen5AreThoseThatWereMeasured) {
   EXPECT_EQ(kZen5, Caches()) << "what is assumed of unknown caches";
 }
 
+TEST(BlockingTest, ALargerL2IsUsedWhereThatGains) {
+  constexpr Caches kLarge{48 << 10, 2 << 20, 300 << 20};
+  EXPECT_EQ(resident_weight_bytes(kLarge), 256 << 10);
+  EXPECT_EQ(weight_part_bytes(kLarge, 3), 384 << 10);
+  EXPECT_EQ(fft_block_bytes(kLarge), 4 << 20);
+  EXPECT_EQ(copied_block_bytes(kLarge), 768 << 10);
+  EXPECT_EQ(panel_rows(kLarge), 1024);
+}
+
 TEST(BlockingTest, WeightPartsOfDirectConvolution) {
   for (const Isa isa : supported_isas()) {
     EXPECT_EQ(direct::tile_set(isa).part_eighths, isa == Isa::avx512 ? 3

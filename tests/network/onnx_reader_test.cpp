@@ -231,10 +231,10 @@ TEST(OnnxRefusals, VersionsOfTheFormat) {
 }
 
 /// Writes a file, removed at the end.
-class NetworkFiles : public ::testing::Test {
+class FilesOfNetworks : public ::testing::Test {
  protected:
-  NetworkFiles() { fs::create_directories(folder_); }
-  ~NetworkFiles() override { fs::remove_all(folder_); }
+  FilesOfNetworks() { fs::create_directories(folder_); }
+  ~FilesOfNetworks() override { fs::remove_all(folder_); }
 
   Result<Network> load(const std::string& name, const std::string& content) {
     std::ofstream(folder_ / name, std::ios::binary) << content;
@@ -245,7 +245,7 @@ class NetworkFiles : public ::testing::Test {
   fs::path folder_ = fs::temp_directory_path() / ("convopt_files_" + std::to_string(::getpid()));
 };
 
-TEST_F(NetworkFiles, AreToldApartByTheirContent) {
+TEST_F(FilesOfNetworks, AreToldApartByTheirContent) {
   OnnxModel model(13);
   model.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"}).output("y");
   const std::string json =
@@ -260,7 +260,7 @@ TEST_F(NetworkFiles, AreToldApartByTheirContent) {
   }
 }
 
-TEST_F(NetworkFiles, OfOtherKindsGetASentence) {
+TEST_F(FilesOfNetworks, OfOtherKindsGetASentence) {
   const std::string other[] = {"", "#!/bin/sh\necho\n",
                                std::string("\x7F"
                                            "ELF\x02\x01\0",

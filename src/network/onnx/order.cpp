@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "src/network/messages.h"
+#include "core/text.h"
 
 namespace convopt::onnx_reader {
 namespace {

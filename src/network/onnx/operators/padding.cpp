@@ -179,7 +179,7 @@ Result<Value> padded_axis(Import& model, const Node& node, const Value& x, std::
   // The axis as rows of images.
   const TensorShape around = shape_around(x.dims, axis, axis + 1);
   CONVOPT_TRY(const auto tensor,
-              model.shaped(node.name(), x, {1, around.n, around.c, around.h * around.w}));
+              model.shaped(node.name(), x, {1, around.n(), around.c(), around.h() * around.w()}));
   Padding padding;
   padding.top = static_cast<int>(before);
   padding.bottom = static_cast<int>(after);
