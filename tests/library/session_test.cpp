@@ -90,13 +90,13 @@ TEST_F(SessionTest, ComputesWithGivenWeights) {
 TEST(WeightsTest, EachArrayOwnsOrBorrowsForItself) {
   const std::vector<float> lent{1, 2};
   Weights mixed{std::vector<float>{3, 4}, ParameterArray::borrowed(lent)};
-  EXPECT_EQ(mixed.parameters().bias, lent.data());
-  EXPECT_EQ(mixed.parameters().weights[1], 4);
+  EXPECT_EQ(mixed.parameters().bias.as<float>(), lent.data());
+  EXPECT_EQ(mixed.parameters().weights.as<float>()[1], 4);
   mixed = {ParameterArray::borrowed(lent), std::vector<float>{5}};
-  EXPECT_EQ(mixed.parameters().weights, lent.data());
-  EXPECT_EQ(mixed.parameters().bias[0], 5);
+  EXPECT_EQ(mixed.parameters().weights.as<float>(), lent.data());
+  EXPECT_EQ(mixed.parameters().bias.as<float>()[0], 5);
   mixed.bias = {};
-  EXPECT_EQ(mixed.parameters().bias, nullptr);
+  EXPECT_EQ(mixed.parameters().bias.as<float>(), nullptr);
 }
 
 TEST_F(SessionTest, SeveralSessionsInSeveralThreads) {
