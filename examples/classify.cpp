@@ -37,9 +37,9 @@ int main(int argc, char** argv) {
   auto session = convopt::Session::create(*network, *plan, *weights);
   if (!session) return fail(session.error());
   const convopt::TensorShape& input = session->inputs().front().shape;
-  if (image->shape != std::vector<std::int64_t>{input.n, input.c, input.h, input.w}) {
-    std::fprintf(stderr, "classify: the image is not %d x %d x %d x %d\n", input.n, input.c,
-                 input.h, input.w);
+  if (image->shape != std::vector<std::int64_t>{input.n(), input.c(), input.h(), input.w()}) {
+    std::fprintf(stderr, "classify: the image is not %d x %d x %d x %d\n", input.n(), input.c(),
+                 input.h(), input.w());
     return 3;
   }
 
@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
 
   const auto& scores = results.front();
   const auto& shape = session->outputs().front().shape;
-  std::vector<int> classes(static_cast<std::size_t>(shape.elements() / shape.n));
+  std::vector<int> classes(static_cast<std::size_t>(shape.elements() / shape.n()));
   std::iota(classes.begin(), classes.end(), 0);
   const auto best = classes.begin() + std::min<std::ptrdiff_t>(5, std::ssize(classes));
   std::partial_sort(classes.begin(), best, classes.end(),

@@ -100,5 +100,5 @@ int main(int argc, char** argv) {
 
   std::printf(
       "%s: %.1f us, a result in the middle is %g\n", primitive->info().name.c_str(), spent.count(),
-      args.destination.at(0, 0, args.destination.shape.h / 2, args.destination.shape.w / 2));
+      args.destination.at(0, 0, args.destination.shape.h() / 2, args.destination.shape.w() / 2));
 }
