@@ -1,4 +1,4 @@
-// What convopt's own primitives share.
+// Shared by convopt's own primitives.
 #pragma once
 
 #include <sys/mman.h>

@@ -71,8 +71,8 @@ constexpr std::int64_t simd_targets(Isa isa) {
   return 0;  // the entry of the lowest compiled target
 }
 
-/// Where the table of HWY_EXPORT holds the function for `isa`. Force-inlined into the file that
-/// asks, because the table's form depends on the targets compiled there.
+/// Index of the function for `isa` in the table of HWY_EXPORT. Force-inlined into the calling file,
+/// because the table's form depends on the targets compiled there.
 HWY_INLINE std::size_t simd_index(Isa isa) {
   if constexpr ((HWY_TARGETS & (HWY_TARGETS - 1)) == 0) {
     static_cast<void>(isa);

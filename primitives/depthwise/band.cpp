@@ -34,7 +34,7 @@ constexpr int most_pixels() {
   return kColumns == 7 ? 6 : 8;
 }
 
-/// Where the kernel rows of one output row lie.
+/// Kernel rows that one output row reads inside the image.
 struct KernelRows {
   int first, last;     ///< of the kernel, those inside the image
   const float* input;  ///< column 0 of what the first one reads
@@ -115,9 +115,9 @@ HWY_INLINE auto selection([[maybe_unused]] D d, [[maybe_unused]] const Band& ban
   }
 }
 
-/// What one row of inputs, of every vector what `select` selects, adds to two rows of outputs, or
-/// to one of them only. `column` is the tile's first input, weights are those of the kernel's row
-/// that the inputs are for the outputs.
+/// Adds the products of one row of inputs to two rows of outputs, or to one of them only. `select`
+/// picks from a vector of inputs what each lane multiplies. `column` is the tile's first input,
+/// weights are those of the kernel's row that the inputs are for the outputs.
 template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels, class Select>
 HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
                            const float* column, std::int64_t step, const float* upper_weights,
@@ -135,7 +135,7 @@ HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower
     if (kUpper) upper[p] = hn::MulAdd(value, u[x], upper[p]);
     if (kLower) lower[p] = hn::MulAdd(value, l[x], lower[p]);
   };
-  // Nothing is known of the pointers: otherwise GCC keeps multiples of `step` in all registers.
+  // Launder the pointers below: otherwise GCC keeps multiples of `step` in all registers.
   constexpr bool kFewShared = kColumns < 2 * kStride && std::is_same_v<Select, Own<D>>;
   if constexpr (kFewShared && !kTwoRows) {
     // Every sum once in turn, so that none waits for the product before: at stride 2, 0.9 of the

@@ -21,7 +21,7 @@ using V = hn::Vec<D>;
 // a register-only multiply-add loop on Zen 5 with GCC 12, operands in L1: 7 x 4, 8 x 3 and 14 x 2
 // 98 to 100, 14 x 1, which loads as much as it computes, 90; AVX2 4 x 3 and 6 x 2 99.
 //
-// And the most accumulators for short reductions. Between two tiles of 24 and more accumulators
+// Last, the most accumulators for short reductions: between two tiles of 24 and more accumulators
 // Zen 5 loses 35 to 45 cycles, of 15 and fewer 5 to 10: clamps and stores of the one fill the
 // scheduler before products of the next can enter.
 #if HWY_TARGET == HWY_AVX3
@@ -54,7 +54,7 @@ inline constexpr int kPixelsPerPointer = 3;
 template <int kPixels, int kVectors>
 using Sums = V[kPixels][kVectors];
 
-/// Which pixels of a tile something is computed for.
+/// The pixels of a tile that take part in a product.
 enum class Pixels { all, but_first, but_last, some };
 
 /// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on;
@@ -67,7 +67,7 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
                              [[maybe_unused]] int inside_step = 0) {
   const D d;
   constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
-  // Where accumulators leave no room for all weights, half of them at a time.
+  // Half of the weights at a time if accumulators leave no room for all of them.
   constexpr int kTogether =
       kPixels * kVectors + kVectors + 1 > kRegisters ? kVectors / 2 : kVectors;
   static_assert(kVectors % kTogether == 0);
@@ -77,8 +77,8 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
   do {
 #pragma GCC unroll 4
     for (int from = 0; from < kVectors; from += kTogether) {
-      // Nothing is known of these pointers: otherwise GCC keeps one for every pixel, more than
-      // there are registers, and the first half's values for the second, pushing accumulators out.
+      // Launder the pointers: otherwise GCC keeps one for every pixel, more than there are
+      // registers, and the first half's values for the second, pushing accumulators out.
 #pragma GCC unroll 8
       for (int i = 0; i < kPointers; ++i) asm("" : "+r"(input[i]));
       V w[kTogether];

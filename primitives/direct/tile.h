@@ -18,7 +18,7 @@ inline constexpr int kMaxVectors = 4;  ///< likewise
 ///   input + pixel * pixel_step + r * run_step + y * row_step + x * column_step + c * channel_step.
 struct Tile {
   int repeat = 1;
-  bool prefetch = false;  ///< the next tile's input lies where no hardware prefetcher looks
+  bool prefetch = false;  ///< of the next tile's input, which hardware prefetchers miss
   const float* input = nullptr;
   std::int64_t pixel_step = 0;
   int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
@@ -53,7 +53,7 @@ struct Tile {
 
 using TileFunction = void (*)(const Tile& tile);
 
-/// What one ISA level offers.
+/// The tiles of one ISA level.
 struct TileSet {
   int lanes = 1;
   int vectors = 1;  ///< of the tile that is best for long reductions

@@ -16,7 +16,7 @@
 namespace convopt::fft {
 
 inline constexpr int kGroup = 16;
-/// Where the real part of a channel stands in a row of A or C; its imaginary part is kGroup further
+/// Offset of the real part of a channel in a row of A or C; its imaginary part is kGroup further
 /// and, in A, the sum of both again as far.
 constexpr std::int64_t input_offset(std::int64_t channel) {
   return channel / kGroup * (3 * kGroup) + channel % kGroup;
@@ -51,7 +51,7 @@ struct ProductFunctions {
   /// The same for pairs of unrelated real numbers in place of complex ones.
   ProductFunction real_pairs[kMostVectors + 1][kMostRows + 1] = {};
 
-  /// Where the real part of B[row][column] stands in the packed k x columns matrix; its imaginary
+  /// Offset of the real part of B[row][column] in the packed k x columns matrix; its imaginary
   /// part is `lanes` further.
   std::int64_t packed_offset(int k, int columns, int row, int column) const {
     const int vector = column / lanes, first = vector / vectors * vectors;

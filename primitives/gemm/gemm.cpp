@@ -50,8 +50,9 @@ HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
   const std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
-  // Without a purpose, it asks for what is there. Steps of several lines ask for two of them: with
-  // every second line left to the hardware, 16 rows by weights from memory took a third longer.
+  // By default, prefetch the current line, which is harmless: it is in L1. Steps of several lines
+  // prefetch two of them: with every second line left to the hardware, 16 rows by weights from
+  // memory took a third longer.
   const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
   const std::int64_t second_line = tile.fetch_step > kLineFloats ? kLineFloats : 0;
   for (int segment = 0; segment < tile.segments; ++segment) {
@@ -110,7 +111,7 @@ void compute_tile(const Tile& tile) {
   }
 
   if constexpr (kIndirect) {
-    // Without a purpose, it asks for what is there.
+    // By default, prefetch the current line, which is harmless: it is in L1.
     const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
     const std::int64_t fetch_step = tile.fetch_step;
     for (int segment = 0; segment < tile.segments; ++segment) {
@@ -249,9 +250,8 @@ const Kernels& kernels(Isa isa, int most_vectors) {
 void spread_fetch(Tile& tile, const float* next, int columns, int k, std::int64_t group,
                   std::int64_t groups) {
   constexpr std::int64_t kLine = 64 / sizeof(float);
-  // One line per step, by as many of the last tiles as it takes. Where that is more than there are,
-  // steps are longer: of each, two lines are fetched, and the hardware's prefetchers fill in the
-  // rest.
+  // One line per step, by as many of the last tiles as it takes. If there are fewer tiles, steps
+  // are longer: two lines of each are fetched, and the hardware's prefetchers fill in the rest.
   const std::int64_t parts = std::max<std::int64_t>(1, columns / kLine);
   const std::int64_t part = group - std::max<std::int64_t>(0, groups - parts);
   tile.fetch = nullptr;

@@ -3,8 +3,7 @@
 // C = A B with the rows of A anywhere in memory (pixels of an nhwc tensor, transformed tiles,
 // weights as they come) and B in panels as wide as a register tile. Elements of A are broadcast
 // straight from memory, so A needs no packing; B is either packed once (weights) or by the caller's
-// packing step (patches). Blocking for caches is the caller's business: what stays in L2 is a
-// question of what A and B really are.
+// packing step (patches). Callers block for the caches, because they know what A and B really are.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +57,8 @@ using TileFunction = void (*)(const Tile& tile);
 inline constexpr int kMostVectors = 4;
 inline constexpr int kMostRows = 14;
 
-/// The register tiles of one instruction set.
+/// The register tiles of one instruction set: MR x NR of the literature is rows[vectors] x
+/// panel_columns().
 struct Kernels {
   int lanes = 0;
   int vectors = 0;                  ///< width of the widest tile, in vectors

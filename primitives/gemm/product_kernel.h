@@ -1,5 +1,5 @@
-// What convolutions by matrix products share: how the work is split, the weights in the order of
-// the products, and the values that go in at a product's beginning and end.
+// Shared by convolutions that are matrix products: how the work is split, the weights in the order
+// of the products, and the values that go in at a product's beginning and end.
 #pragma once
 
 #include <algorithm>
@@ -172,7 +172,7 @@ class ProductPrimitive : public Primitive {
   }
 };
 
-/// Which operand of the product the output channels are.
+/// The dimension of the product that output channels are.
 enum class OutputChannels { rows, columns };
 /// Completes the description of such a primitive; what is special about it is added afterwards.
 PrimitiveInfo product_info(PrimitiveInfo info, const Context& context, Algorithm algorithm,

@@ -15,7 +15,7 @@
 
 namespace convopt::onednn {
 
-/// What a name says.
+/// The parts of a name.
 struct Identity {
   Op op = Op::conv;
   std::string implementation;  ///< clean; empty for everything but convolutions

@@ -1,4 +1,5 @@
-// What the library offers for a workload between two layouts, asked once and remembered.
+// Queries of the library's implementations for a workload between two layouts, each asked once and
+// remembered.
 #pragma once
 
 #include <cstddef>

@@ -15,7 +15,7 @@ namespace convopt {
 namespace onednn {
 namespace {
 
-/// What all primitives of one provider share. Kernels outlive it, primitives may not.
+/// State that all primitives of one provider share. Kernels outlive it, primitives may not.
 struct Session {
   Isa isa;
   std::string version;

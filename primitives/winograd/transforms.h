@@ -31,7 +31,7 @@ struct OutputTile {
   int channels = 0;
   int rows = 0, columns = 0;  ///< of the tile, that exist
   /// From this tile's place in the destination to that of the next one, whose lines are fetched
-  /// meanwhile: the short rows of a tile lie where no hardware prefetcher looks. 0: there is none.
+  /// meanwhile: the short rows of a tile lie where no hardware prefetcher looks. 0: no next tile.
   std::int64_t next_distance = 0;
   bool clamp = false;
   float low = 0, high = 0;
