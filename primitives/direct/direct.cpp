@@ -18,7 +18,7 @@ namespace {
 /// Pixels of a stretch: enough tiles to pay for bringing a part of the weights into L1, and more
 /// where their input is small, see segment_bytes().
 constexpr int kStretchPixels = 96;
-/// So many stretches for each thread, and one more or less makes no difference.
+/// With at least this many stretches per thread, imbalance is below an eighth.
 constexpr int kStretchesToShare = 8;
 
 /// 1x1 reductions up to this length are short: beginning and end of a tile cost more than is gained
@@ -179,7 +179,7 @@ class DirectKernel final : public Kernel {
   };
 
   static std::size_t bias_floats(const ConvShape& shape, const Cut& cut) {
-    // And zeros, where sums go on from the output.
+    // Behind the bias lie the zeros that sums start from when they go on from the output.
     return static_cast<std::size_t>(shape.groups * cut.vectors + kMaxVectors) *
            static_cast<std::size_t>(cut.tiles.lanes);
   }

@@ -152,7 +152,7 @@ class IndirectKernel final : public gemm::ProductKernel {
           const int end = std::min(tap + plan_.block_taps, taps_);
           set_epilogue(tile, input == 0 && tap == 0, input + tile.k == in_channels_ && end == taps_,
                        residual_ ? args.residual.as<float>() + column : nullptr);
-          // What the next taps, the next input channels or the next panel take.
+          // Weights of the next taps, the next input channels or the next panel.
           const float* const following = tile.b + std::int64_t{end} * tile.k * tile.b_row_stride;
           for (int group = 0, i = 0; group < groups; ++group) {
             const int next = static_cast<int>(part_begin(task.pixels, group + 1, groups));
@@ -174,7 +174,7 @@ class IndirectKernel final : public gemm::ProductKernel {
     }
   }
 
-  // Where each tap of a pixel reads.
+  // Fills in the addresses that the taps of a pixel read.
   void point(const TensorView& source, int channel, const Pixel& at, const float** pointers) const {
     const int top = at.row * shape_.stride_h - shape_.pad_top;
     const int left = at.column * shape_.stride_w - shape_.pad_left;

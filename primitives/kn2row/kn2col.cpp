@@ -1,7 +1,7 @@
 // Convolution as a sum of 1x1 convolutions of an nhwc image, one per tap: each adds its product to
 // the pixels of the result that see the tap inside the image. Nothing is copied, nothing is
 // multiplied that lies in the padding, and any stride or dilation is only a distance between rows.
-// What it costs is reading and writing the result once per tap, little beside long reductions.
+// Its price is reading and writing the result once per tap, which is little beside long reductions.
 #include <algorithm>
 #include <utility>
 

@@ -113,7 +113,7 @@ class StrassenKernel final : public gemm::ProductKernel {
     }
   }
 
-  // Of an odd number of pixels both halves have the middle one; it is written with the upper half.
+  // If the number of pixels is odd, both halves have the middle one; the upper half writes it.
   void compute_pixels(const RunArgs& args, int image, int pixel, int pixels, float* scratch) const {
     const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
     const int half = static_cast<int>(ceil_div(pixels, 2)), lower = pixels - half;

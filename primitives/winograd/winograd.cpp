@@ -57,15 +57,16 @@ struct Blocking {
 constexpr int kBlockOutputChannels = 64;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
-// What choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V costs 8
-// and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of output
-// channels on Zen 5, 256 of them in products.
-// Where threads write to the same pixels (parts of the channels of nhwc), prefetching costs them up
-// to eight times as much for the destination if their cores lie far apart, and nothing if not.
+// Costs that choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V
+// costs 8 and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of
+// output channels on Zen 5, 256 of them in products. Where threads write to the same pixels (parts
+// of the channels of nhwc), prefetching costs them up to eight times as much for the destination if
+// their cores lie far apart, and nothing if not.
 constexpr std::int64_t kInputWork = 8, kOutputWork = 7, kSharedOutputWork = 14;
 
-/// Of fetching `vector_bytes` of all the weights that one thread goes through. From L3 they come at
-/// 11 bytes per cycle, from memory, if two cores read, at 5; from L2 they are never waited for.
+/// Cost of fetching `vector_bytes` of all the weights that one thread goes through. From L3 they
+/// come at 11 bytes per cycle, from memory, if two cores read, at 5; from L2 they are never waited
+/// for.
 std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes,
                          const Caches& caches) {
   constexpr std::int64_t kL3BytesPerWork = 6, kMemoryBytesPerWork = 3;
@@ -215,7 +216,7 @@ class WinogradKernel final : public Kernel {
   }
 
  private:
-  /// Of a tile's first output.
+  /// Place of a tile's first output.
   struct Position {
     int image, row, column;
   };

@@ -213,7 +213,8 @@ const Problem::Data& Problem::data() const {
 }
 
 Parameters Problem::parameters() const {
-  return workload_.has_weights() ? Parameters{std::span<const float>(data().weights), std::span<const float>(data().bias)}
+  return workload_.has_weights() ? Parameters{std::span<const float>(data().weights),
+                                              std::span<const float>(data().bias)}
                                  : Parameters{};
 }
 TensorView Problem::source(int index) const {
@@ -621,7 +622,7 @@ std::vector<Problem> random_problems(std::uint64_t seed) {
     std::vector<int> parts(static_cast<std::size_t>(random.from(1, 4)));
     int channels = 0;
     for (int& part : parts) channels += part = random.from(1, 40);
-    list.add("random", Workload::concat({image.n, channels, image.h, image.w}, parts));
+    list.add("random", Workload::concat({image.n(), channels, image.h(), image.w()}, parts));
     list.add("random", Workload::fully_connected(random.from(1, 5), random.from(1, 300),
                                                  random.from(1, 100), random.of(kActivations)));
   }
