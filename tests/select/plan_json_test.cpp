@@ -21,7 +21,7 @@ Plan example() {
   plan.platform.isa = Isa::avx512;
   plan.platform.threads = 3;
   plan.predicted_ms = 1.5;
-  plan.baselines = {2.5, 2.25, "direct_nhwc", 1.75};
+  plan.baselines = {2.5, "onednn", 2.25, "direct_nhwc", 1.75};
   plan.gap = 0.125;
   plan.workspace_bytes = 4096;
   plan.packed_weight_bytes = 123456789;
