@@ -4,10 +4,13 @@
 #include <span>
 #include <vector>
 
+#include "core/statistics.h"
+
 namespace convopt::statistics {
 
+using convopt::median;
+
 double mean(std::span<const double> values);  ///< 0 if empty
-double median(std::vector<double> values);    ///< 0 if empty
 
 /// Smallest value whose cumulated weight reaches `share` of the total. `values` is not empty.
 struct Weighted {

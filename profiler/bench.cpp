@@ -1,29 +1,18 @@
 #include "profiler/bench.h"
 #include "core/text.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
-#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "core/statistics.h"
 #include "profiler/instance.h"
-#include "profiler/machine.h"
-#include "profiler/statistics.h"
 
 namespace convopt {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 // A sample of a short kernel is the mean over a batch that takes this long: 50 us is 500 times what
 // reading the processor-time clock costs, and still short against a time slice.
@@ -42,109 +31,69 @@ constexpr double kBoundMargin = 1.25, kColdBoundMargin = 2;
 
 }  // namespace
 
-Stopwatch::Stopwatch(int threads)
-    : clock_(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC) {
-  constexpr int kReadings = 200;
-  std::vector<double> costs;
-  for (int i = 0; i < kReadings; ++i) {
-    const double begin = now();
-    costs.push_back(now() - begin);
-  }
-  overhead_ = median(std::move(costs));
-}
-
-double Stopwatch::now() const {
-  timespec time{};
-  clock_gettime(clock_, &time);
-  return 1e9 * static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec);
-}
-
-Sentinel::Sentinel(const Context& context, double level_ns)
-    : bench_(microbench(context.isa)),
-      threads_(context.threads),
-      stopwatch_(context.threads),
-      buffers_(static_cast<std::size_t>(context.threads)),
-      level_ns_(level_ns) {
-  // Twice the second-level cache of most processors: the reading half sees the shared one.
-  constexpr std::size_t kFloats = (2U << 20U) / sizeof(float);
-  for (Buffer& buffer : buffers_) buffer = Buffer(kFloats);
-  run();
-  if (level_ns_ > 0) return;
-  std::vector<double> times;
-  constexpr int kRuns = 60;
-  for (int i = 0; i < kRuns; ++i) times.push_back(run());
-  level_ns_ = quantile(std::move(times), 0.25);
-}
-
-double Sentinel::run() {
-  // About 60 us at 4 GHz with two multiply-adds per cycle, as long as reading the buffer takes.
-  constexpr std::int64_t kIterations = 20000;
-  const auto load = [this](const Buffer& buffer) {
-    [[maybe_unused]] volatile float sink = 0;
-    sink = bench_.multiply_add(kIterations);
-    sink = bench_.read(buffer.data(), buffer.count());
-  };
-  if (threads_ == 1) return stopwatch_.time([&] { load(buffers_.front()); });
-  return stopwatch_.time([&] {
-#pragma omp parallel num_threads(threads_)
-    load(buffers_[static_cast<std::size_t>(omp_get_thread_num())]);
-  });
-}
-
-double Sentinel::ratio() {
-  run();  // brings its own data back
-  const double time = median({run(), run(), run()});
-  // Clearly faster than ever: the level was taken in a bad moment.
-  constexpr double kClearly = 0.97;
-  if (time < kClearly * level_ns_) level_ns_ = time;
-  return time / level_ns_;
-}
-
 struct Bench::Candidate {
   const Primitive* primitive = nullptr;
   std::unique_ptr<Kernel> kernel;
   RunArgs args;
   Measurement measurement;
-  double quick_ns = 0;
-  double bound_ns = 0;
-  int batch = 1;
-  bool warm = true;
+  double quick_ns = 0;  ///< the faster of the first two runs
+  double bound_ns = 0;  ///< lower bound of its time, from the same
+  int batch = 1;        ///< runs per sample
   double timed_seconds = 0;
-  std::vector<double> ratios;
+  std::vector<double> disturbances;  ///< one per segment
 
-  void run() const { kernel->run(args); }
+  std::vector<double>& samples() { return measurement.samples_ns; }
+  const std::vector<double>& samples() const { return measurement.samples_ns; }
 };
 
+/// Primitives of one workload that are compared with each other.
 struct Bench::Group {
   Instance instance;
   const Watch& watch;
   const Emit& emit;
-  Clock::time_point begin;
-  double seconds;
+  const Timer& timer;
+  double end_seconds;  ///< by the timer
   double best_ns = std::numeric_limits<double>::infinity();
-  double lowest_ratio = std::numeric_limits<double>::infinity();
+  double least_disturbance = std::numeric_limits<double>::infinity();
   int disturbed = 0;
 
-  bool out_of_time() const { return seconds_since(begin) > seconds; }
+  bool out_of_time() const { return timer.seconds() > end_seconds; }
 };
 
-Bench::Bench(const Context& context, const BenchOptions& options, double sentinel_level_ns)
-    : context_(context),
-      options_(options),
-      random_(options.seed),
-      stopwatch_(context.threads),
-      sentinel_(context, sentinel_level_ns) {
-  if (options.timing_mode != TimingMode::cold_weights) return;
-  // Twice the last cache, so that nothing of what was there remains.
-  const Machine machine = machine_facts();
-  const std::int64_t bytes = std::clamp<std::int64_t>(
-      2 * (machine.l3_bytes + machine.l2_bytes * context.threads), 32LL << 20U, 512LL << 20U);
-  flush_ = Buffer(static_cast<std::size_t>(bytes) / sizeof(float) / kReadStep * kReadStep);
-}
+Bench::Bench(const Context& context, const BenchOptions& options, double undisturbed_ns)
+    : Bench(context, options, make_timer(context, options.timing_mode, undisturbed_ns)) {}
+
+Bench::Bench(const Context& context, const BenchOptions& options, std::unique_ptr<Timer> timer)
+    : context_(context), options_(options), random_(options.seed), timer_(std::move(timer)) {}
 
 int Bench::measure(const Workload& workload, std::span<const Primitive* const> primitives,
                    double seconds, const Watch& watch, const Emit& emit) {
-  std::vector<Candidate> waiting;
+  std::vector<Candidate> waiting = applicable(workload, primitives, watch, emit);
+  if (waiting.empty()) return 0;
+  random_.shuffle(std::span(waiting));
+
+  Group group{Instance(workload, options_.seed), watch, emit, *timer_, timer_->seconds() + seconds};
+  for (std::size_t next = 0; next < waiting.size() && !group.out_of_time();) {
+    // As many at a time as fit into memory.
+    std::vector<Candidate> started;
+    std::size_t bytes = 0;
+    for (bool first = true; next < waiting.size() && !group.out_of_time(); first = false) {
+      bytes += waiting[next].primitive->packed_bytes(workload, context_);
+      if (!first && bytes > options_.memory_limit) break;
+      Candidate candidate = std::move(waiting[next++]);
+      if (start(candidate, group)) started.push_back(std::move(candidate));
+    }
+    time_group(started, group);
+  }
+  drift_ = std::max(1.0, std::isfinite(group.least_disturbance) ? group.least_disturbance : 1.0);
+  return group.disturbed;
+}
+
+/// Those that apply; the others are emitted as inapplicable.
+std::vector<Bench::Candidate> Bench::applicable(const Workload& workload,
+                                                std::span<const Primitive* const> primitives,
+                                                const Watch& watch, const Emit& emit) const {
+  std::vector<Candidate> result;
   for (const Primitive* primitive : primitives) {
     Candidate candidate;
     candidate.primitive = primitive;
@@ -157,41 +106,21 @@ int Bench::measure(const Workload& workload, std::span<const Primitive* const> p
     watch(primitive, Step::applying);
     const Applicability answer = primitive->applicability(workload, context_);
     watch(nullptr, Step::idle);
-    if (!answer) {
-      m.status = MeasurementStatus::inapplicable;
-      m.reason = answer.reason;
-      emit(m);
+    if (answer) {
+      result.push_back(std::move(candidate));
       continue;
     }
-    waiting.push_back(std::move(candidate));
+    m.status = MeasurementStatus::inapplicable;
+    m.reason = answer.reason;
+    emit(m);
   }
-  if (waiting.empty()) return 0;
-  random_.shuffle(std::span(waiting));
-
-  Group group{Instance(workload, options_.seed), watch, emit, Clock::now(), seconds};
-  for (std::size_t next = 0; next < waiting.size() && !group.out_of_time();) {
-    std::vector<Candidate> together;
-    std::size_t bytes = 0;
-    while (next < waiting.size()) {
-      const std::size_t more = waiting[next].primitive->packed_bytes(workload, context_);
-      if (!together.empty() && bytes + more > options_.memory_limit) break;
-      bytes += more;
-      together.push_back(std::move(waiting[next++]));
-    }
-    std::vector<Candidate> started;
-    for (Candidate& candidate : together) {
-      if (group.out_of_time()) break;
-      if (start(candidate, group)) started.push_back(std::move(candidate));
-    }
-    time_group(started, group);
-  }
-  drift_ = std::max(1.0, std::isfinite(group.lowest_ratio) ? group.lowest_ratio : 1.0);
-  return group.disturbed;
+  return result;
 }
 
 /// Prepares, runs for the first time and checks. Emits a measurement and returns false if there is
 /// nothing to be timed.
 bool Bench::start(Candidate& candidate, Group& group) {
+  const Workload& workload = group.instance.workload();
   const PrimitiveInfo& info = candidate.primitive->info();
   Measurement& m = candidate.measurement;
   const auto fail = [&](std::string reason) {
@@ -204,9 +133,8 @@ bool Bench::start(Candidate& candidate, Group& group) {
 
   group.watch(candidate.primitive, Step::preparing);
   std::optional<Result<std::unique_ptr<Kernel>>> prepared;
-  m.prepare_ns = stopwatch_.time([&] {
-    prepared = candidate.primitive->prepare(group.instance.workload(), group.instance.parameters(),
-                                            context_);
+  m.prepare_ns = timer_->time({workload, info, Step::preparing}, [&] {
+    prepared = candidate.primitive->prepare(workload, group.instance.parameters(), context_);
   });
   if (!prepared->ok()) return fail(prepared->error().message);
   candidate.kernel = std::move(prepared->value());
@@ -218,10 +146,10 @@ bool Bench::start(Candidate& candidate, Group& group) {
   candidate.args = group.instance.args(info, workspace_.data());
   group.instance.reset(info, candidate.args);
   group.watch(candidate.primitive, Step::running);
-  const double first_ns = stopwatch_.time([&] { candidate.run(); });
+  const double first_ns = time(candidate, Step::running);
   group.watch(candidate.primitive, Step::checking);
   const double error = group.instance.error(candidate.args);
-  const double bound = error_bound(group.instance.workload(), info.traits);
+  const double bound = error_bound(workload, info.traits);
   if (!std::isfinite(error)) {
     return fail("a result is not finite, not written, or the filling of the last block not zero");
   }
@@ -236,8 +164,7 @@ bool Bench::start(Candidate& candidate, Group& group) {
   candidate.bound_ns = first_ns / kColdBoundMargin;
   // The first run paid for page faults and cold caches. Hopeless ones are not run again.
   if (candidate.bound_ns < options_.censor_factor * group.best_ns) {
-    const double second_ns = stopwatch_.time([&] { candidate.run(); });
-    candidate.quick_ns = std::min(first_ns, second_ns);
+    candidate.quick_ns = std::min(first_ns, time(candidate, Step::running));
     candidate.bound_ns = candidate.quick_ns / kBoundMargin;
   }
   group.watch(nullptr, Step::idle);
@@ -245,13 +172,23 @@ bool Bench::start(Candidate& candidate, Group& group) {
   return true;
 }
 
-void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
-  std::vector<Candidate*> active;
+/// Nanoseconds of `runs` runs.
+double Bench::time(const Candidate& candidate, Step step, int runs) {
+  return timer_->time({candidate.measurement.workload, candidate.primitive->info(), step, runs},
+                      [&] {
+                        for (int run = 0; run < runs; ++run) candidate.kernel->run(candidate.args);
+                      });
+}
+
+/// Those that are worth timing in rounds; the others are emitted as censored.
+std::vector<Bench::Candidate*> Bench::contenders(std::vector<Candidate>& candidates,
+                                                 const Group& group) const {
+  std::vector<Candidate*> result;
   for (Candidate& candidate : candidates) {
     // The workspace may have moved when a later kernel asked for a larger one.
     candidate.args.workspace = workspace_.data();
-    Measurement& m = candidate.measurement;
     if (candidate.quick_ns > options_.censor_factor * group.best_ns) {
+      Measurement& m = candidate.measurement;
       m.status = MeasurementStatus::censored;
       m.reason = "slower than the best by more than a factor of " +
                  std::to_string(static_cast<int>(options_.censor_factor));
@@ -261,114 +198,135 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
       candidate.kernel.reset();
       continue;
     }
-    // Kernels without weights, too: run over and over, a small conversion or addition stays in the
-    // first-level cache and seems up to seven times faster than it is between other layers.
-    candidate.warm = options_.timing_mode == TimingMode::warm;
     candidate.batch =
         static_cast<int>(std::clamp(std::ceil(kBatchNs / candidate.quick_ns), 1.0, 1e5));
-    active.push_back(&candidate);
+    result.push_back(&candidate);
+  }
+  return result;
+}
+
+/// Visits contenders round after round until each has samples enough or time is up. Samples are
+/// kept by segments of a round or less, with the machine's disturbance read before and after each.
+class Bench::Rounds {
+ public:
+  Rounds(Bench& bench, std::vector<Candidate*> contenders, Group& group)
+      : bench_(bench), active_(std::move(contenders)), group_(group) {
+    if (!active_.empty()) before_ = bench_.timer_->disturbance();
+    segment_begin_ = bench_.timer_->seconds();
   }
 
-  // What was timed since the sentinel was last read; kept or dropped as a whole.
+  void run() {
+    while (!active_.empty() && !group_.out_of_time()) {
+      round();
+      retire();
+    }
+  }
+
+ private:
   struct Visit {
     Candidate* candidate;
     std::vector<double> samples;
   };
-  std::vector<Visit> segment;
-  double before = active.empty() ? 1 : sentinel_.ratio();
-  auto segment_begin = Clock::now();
-  double kept_seconds = 0.1;  // an allowance for the start
-  double dropped_seconds = 0;
-  const auto end_segment = [&] {
-    const double took = seconds_since(segment_begin);
-    const double after = sentinel_.ratio();
-    const double ratio = std::max(before, after);
-    group.lowest_ratio = std::min({group.lowest_ratio, before, after});
-    before = after;
+
+  void round() {
+    bench_.random_.shuffle(std::span(active_));
+    // Kernels without weights are timed cold, too: run over and over, a small conversion or
+    // addition stays in the first-level cache and seems up to seven times faster than it is between
+    // other layers. One flush serves a round: each primitive has its own weights and runs once.
+    const bool cold = bench_.options_.timing_mode == TimingMode::cold_weights;
+    if (cold) bench_.timer_->flush_caches();
+    for (Candidate* candidate : active_) {
+      if (group_.out_of_time()) break;
+      segment_.push_back({candidate, {}});
+      group_.watch(candidate->primitive, Step::timing);
+      bench_.visit(*candidate, segment_.back().samples);
+      group_.watch(nullptr, Step::idle);
+      if (!cold && bench_.timer_->seconds() - segment_begin_ > kSegmentSeconds) end_segment();
+    }
+    if (!segment_.empty()) end_segment();
+  }
+
+  /// Keeps what was timed since the sentinel was last read, or drops it.
+  void end_segment() {
+    const double took = bench_.timer_->seconds() - segment_begin_;
+    const double after = bench_.timer_->disturbance();
+    const double disturbance = std::max(before_, after);
+    group_.least_disturbance = std::min({group_.least_disturbance, before_, after});
+    before_ = after;
+    const bool disturbed = disturbance > bench_.drift_ * (1 + bench_.options_.sentinel_tolerance);
     // Measuring again at most doubles the time; where the machine never comes to rest, the times
-    // are kept with the ratio beside them.
-    if (ratio > drift_ * (1 + options_.sentinel_tolerance) && dropped_seconds < kept_seconds) {
-      dropped_seconds += took;
+    // are kept with the disturbance beside them.
+    if (disturbed && dropped_seconds_ < kept_seconds_) {
+      dropped_seconds_ += took;
     } else {
-      kept_seconds += took;
-      for (Visit& visit : segment) {
-        auto& samples = visit.candidate->measurement.samples_ns;
+      kept_seconds_ += took;
+      for (const Visit& visit : segment_) {
+        auto& samples = visit.candidate->samples();
         samples.insert(samples.end(), visit.samples.begin(), visit.samples.end());
-        visit.candidate->ratios.push_back(ratio);
+        visit.candidate->disturbances.push_back(disturbance);
       }
     }
-    segment.clear();
-    segment_begin = Clock::now();
-  };
+    segment_.clear();
+    segment_begin_ = bench_.timer_->seconds();
+  }
 
-  double fastest_ns = std::numeric_limits<double>::infinity();
-  while (!active.empty() && !group.out_of_time()) {
-    random_.shuffle(std::span(active));
-    const bool cold = std::ranges::any_of(active, [](const Candidate* c) { return !c->warm; });
-    // One flush serves a round: every primitive has its own packed weights and runs once.
-    if (cold) flush_caches();
-    for (Candidate* candidate : active) {
-      if (group.out_of_time()) break;
-      segment.push_back({candidate, {}});
-      group.watch(candidate->primitive, Step::timing);
-      visit(*candidate, segment.back().samples);
-      group.watch(nullptr, Step::idle);
-      if (!cold && seconds_since(segment_begin) > kSegmentSeconds) end_segment();
+  /// Ends the timing of those with samples enough, and of losers of a race.
+  void retire() {
+    const BenchOptions& options = bench_.options_;
+    for (const Candidate* candidate : active_) {
+      const auto& samples = candidate->samples();
+      if (samples.size() >= kFewestSamples) fastest_ns_ = std::min(fastest_ns_, median(samples));
     }
-    if (!segment.empty()) end_segment();
-    for (const Candidate* candidate : active) {
-      const auto& samples = candidate->measurement.samples_ns;
-      if (samples.size() >= kFewestSamples) fastest_ns = std::min(fastest_ns, median(samples));
-    }
-    std::erase_if(active, [&](const Candidate* candidate) {
-      const auto& samples = candidate->measurement.samples_ns;
+    std::erase_if(active_, [&](const Candidate* candidate) {
+      const auto& samples = candidate->samples();
       const auto count = static_cast<int>(samples.size());
       if (samples.size() < kFewestSamples) return false;
-      if (median(samples) > options_.race_factor * fastest_ns) return true;
-      return count >= options_.max_samples || candidate->timed_seconds > options_.max_seconds ||
-             (count >= options_.min_samples &&
-              relative_uncertainty(samples) <= options_.target_uncertainty);
+      if (median(samples) > options.race_factor * fastest_ns_) return true;
+      return count >= options.max_samples || candidate->timed_seconds > options.max_seconds ||
+             (count >= options.min_samples &&
+              relative_uncertainty(samples) <= options.target_uncertainty);
     });
   }
 
+  Bench& bench_;
+  std::vector<Candidate*> active_;
+  Group& group_;
+  std::vector<Visit> segment_;
+  double before_ = 1;  ///< disturbance at the segment's start
+  double segment_begin_ = 0;
+  double kept_seconds_ = 0.1;  ///< with an allowance for the start
+  double dropped_seconds_ = 0;
+  double fastest_ns_ = std::numeric_limits<double>::infinity();
+};
+
+void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
+  Rounds(*this, contenders(candidates, group), group).run();
   for (Candidate& candidate : candidates) {
     Measurement& m = candidate.measurement;
     if (candidate.kernel == nullptr || m.samples_ns.size() < kFewestSamples) continue;
     m.status = MeasurementStatus::ok;
     m.median_ns = median(m.samples_ns);
     m.mad_ns = median_deviation(m.samples_ns, m.median_ns);
-    m.sentinel = median(candidate.ratios);
+    m.sentinel = median(candidate.disturbances);
     if (m.sentinel > 1 + options_.sentinel_tolerance) ++group.disturbed;
     group.emit(m);
   }
 }
 
-void Bench::visit(Candidate& candidate, std::vector<double>& samples) const {
-  if (!candidate.warm) {
+void Bench::visit(Candidate& candidate, std::vector<double>& samples) {
+  if (options_.timing_mode == TimingMode::cold_weights) {
     touch(candidate.args);
-    samples.push_back(stopwatch_.time([&] { candidate.run(); }));
+    samples.push_back(time(candidate, Step::timing));
     candidate.timed_seconds += samples.back() * 1e-9;
     return;
   }
-  if (candidate.quick_ns < kWarmUpNs) candidate.run();
-  const int count = candidate.quick_ns < kWarmUpNs ? kSamplesPerVisit : 1;
+  const bool is_short = candidate.quick_ns < kWarmUpNs;
+  if (is_short) static_cast<void>(time(candidate, Step::timing));
+  const int count = is_short ? kSamplesPerVisit : 1;
   for (int i = 0; i < count; ++i) {
-    const double total = stopwatch_.time([&] {
-      for (int run = 0; run < candidate.batch; ++run) candidate.run();
-    });
+    const double total = time(candidate, Step::timing, candidate.batch);
     samples.push_back(total / candidate.batch);
     candidate.timed_seconds += total * 1e-9;
-  }
-}
-
-void Bench::flush_caches() const {
-  const std::size_t part =
-      flush_.count() / static_cast<std::size_t>(context_.threads) / kReadStep * kReadStep;
-  const Microbench bench = microbench(context_.isa);
-#pragma omp parallel num_threads(context_.threads)
-  {
-    [[maybe_unused]] volatile float sink = 0;
-    sink = bench.read(flush_.data() + part * static_cast<std::size_t>(omp_get_thread_num()), part);
   }
 }
 

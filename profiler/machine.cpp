@@ -19,9 +19,10 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/statistics.h"
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
-#include "profiler/statistics.h"
+#include "profiler/timer.h"
 
 namespace convopt {
 namespace {
@@ -149,9 +150,19 @@ double read_rate(const Microbench& bench, int threads, std::int64_t bytes) {
 
 constexpr double kGiga = 1e9;
 
+// Of each thread, under CONVOPT_TEST_CLOCK.
+constexpr double kSimulatedGflops = 100, kSimulatedGbps = 10;
+
 void measure(Machine& machine, Isa isa, int threads) {
   const Microbench bench = microbench(isa);
   machine.peak_gflops = measured_peak_gflops(isa, threads);
+  if (times_are_simulated()) {
+    machine.memory_gbps = kSimulatedGbps * threads;
+    machine.l3_gbps = 4 * machine.memory_gbps;
+    machine.l2_gbps = 8 * machine.memory_gbps;
+    machine.l1_gbps = 16 * machine.memory_gbps;
+    return;
+  }
   // Half of each cache: the other half is for what else lives there. Of L3 the part of one thread,
   // but more than its L2 holds.
   if (machine.l1d_bytes > 0) {
@@ -189,6 +200,7 @@ bool same_processor(const Machine& a, const Machine& b) {
 }  // namespace
 
 double measured_peak_gflops(Isa isa, int threads) {
+  if (times_are_simulated()) return kSimulatedGflops * threads;
   const Microbench bench = microbench(isa);
   constexpr std::int64_t kIterations = 1000;
   return median_rate(threads, bench.flops_per_iteration * kIterations,

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <map>
@@ -17,23 +16,23 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/store.h"
+#include "profiler/timer.h"
 #include "profiler/worker_process.h"
 
 namespace convopt {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// How often the parent looks up: wakes a core for microseconds, ten times a second.
+// How often the parent wakes to look at the child: microseconds of a core, ten times a second.
 constexpr int kTickMilliseconds = 100;
-// A primitive that is not back after this has hung: the slowest seen needs 10 s for 8 GFLOP.
+// A primitive that does not return within this has hung: the slowest seen needs 10 s for 8 GFLOP.
 constexpr double kTimeoutSeconds = 20;
-// The child looks at its clock between runs; one that does not come back in time is ended. With
-// this the budget is kept within ten percent.
+// The child looks at its clock between runs; if it has not finished by then, it is ended. With this
+// the budget is kept within ten percent.
 constexpr double kGraceShare = 0.03, kLeastGrace = 0.3;
-// Discovering and asking primitives is foreign code as well, but no primitive is to blame.
+// For steps that belong to no primitive, such as loading libraries.
 constexpr double kIdleTimeoutSeconds = 120;
 
 std::string utc_now() {
@@ -81,19 +80,34 @@ double expected_seconds(const Workload& workload, const Platform& platform) {
   constexpr double kPrepareAndCheck = 0.006, kRuns = 14, kLongest = 0.4;
   // A typical share of the peak over all primitives, not only the good ones.
   constexpr double kShareOfPeak = 0.3;
-  std::int64_t elements = workload.output().elements();
-  for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
-  double work = 0;
-  if (workload.has_weights()) {
-    work = workload.shape.flops();
-    elements += workload.weight_elements();
-  }
+  const Amount amount = amount_of(workload);
   const double gflops = std::max(1.0, platform.machine.peak_gflops) * kShareOfPeak;
   const double gbps = std::max(1.0, platform.machine.memory_gbps) / 2;
-  const double run = work / gflops * 1e-9 + static_cast<double>(elements) * 4 / gbps * 1e-9;
+  const double run = amount.flops / gflops * 1e-9 + amount.bytes / gbps * 1e-9;
   return kPrepareAndCheck + 2 * run + std::min(kLongest, kRuns * run + 1e-3);
 }
 
+double wall_seconds() { return 1e-9 * static_cast<double>(monotonic_ns()); }
+
+/// Seconds that the child has been in one step while this process was watching. Both may have been
+/// suspended meanwhile, which must not count as hanging.
+class Watchdog {
+ public:
+  double silent(const WorkerProcess::Activity& activity) {
+    constexpr double kLongestTick = 1;
+    const double now = wall_seconds();
+    const bool same_step = activity.seconds >= last_seconds_;
+    watched_ = same_step ? watched_ + std::min(now - last_tick_, kLongestTick) : 0;
+    last_seconds_ = activity.seconds;
+    last_tick_ = now;
+    return std::min(activity.seconds, watched_);
+  }
+
+ private:
+  double watched_ = 0, last_seconds_ = 0, last_tick_ = wall_seconds();
+};
+
+/// One call of profile() or estimate_profile().
 class ProfilingRun {
  public:
   ProfilingRun(const std::vector<Workload>& workloads, const ProfileOptions& options)
@@ -105,12 +119,13 @@ class ProfilingRun {
     if (options_.context.threads < 1) {
       return make_error(ErrorCode::usage, "the number of threads must be at least 1");
     }
-    auto platform = cached_platform(options_.context.isa, options_.context.threads);
-    if (!platform) return platform.error();
-    header_.platform = std::move(*platform);
+    CONVOPT_TRY(header_.platform, cached_platform(options_.context.isa, options_.context.threads));
     header_.timing_mode = options_.timing_mode;
     header_.seed = options_.seed;
-    if (auto started = start_worker(); !started) return started.error();
+    if (times_are_simulated()) {
+      summary_.warnings.emplace_back("CONVOPT_TEST_CLOCK is set: these times are invented");
+    }
+    CONVOPT_CHECK(start_worker());
     find_remaining();
     opened_seconds_ = elapsed();
     return {};
@@ -121,9 +136,8 @@ class ProfilingRun {
     result.already_done = summary_.already_done;
     for (const Task& task : tasks_) {
       const Json request = {{"probe", task.workload->text()}, {"primitives", task.primitives}};
-      auto answer = ask(request);
-      if (!answer) return answer.error();
-      const auto applicable = answer->value("applicable", std::size_t{0});
+      CONVOPT_TRY(const Json answer, ask(request));
+      const auto applicable = answer.value("applicable", std::size_t{0});
       ++result.workloads;
       result.measurements += applicable;
       result.seconds +=
@@ -133,12 +147,11 @@ class ProfilingRun {
   }
 
   Result<ProfileSummary> run() {
-    auto writer = ProfileWriter::open(options_.output);
-    if (!writer) return writer.error();
+    CONVOPT_TRY(ProfileWriter writer, ProfileWriter::open(options_.output));
     if (!tasks_.empty()) {
       header_.run = new_run_id();
       header_.started = utc_now();
-      if (auto written = writer->write(header_); !written) return written.error();
+      CONVOPT_CHECK(writer.write(header_));
     }
     for (const Task& task : tasks_) expected_total_ += expected(task);
     for (Task& task : tasks_) {
@@ -147,7 +160,7 @@ class ProfilingRun {
         break;
       }
       const double share = expected(task);
-      if (auto measured = measure(task, *writer); !measured) return measured.error();
+      CONVOPT_CHECK(measure(task, writer));
       if (summary_.budget_exhausted) break;
       expected_done_ += share;
       ++summary_.workloads_done;
@@ -162,9 +175,10 @@ class ProfilingRun {
     const Workload* workload;
     std::vector<std::string> primitives;  ///< not measured yet
   };
-  enum class Outcome { finished, again };
+  /// How one request to the child went.
+  enum class Outcome { pending, finished, again };
 
-  double elapsed() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+  double elapsed() const { return budget_seconds() - begin_seconds_; }
   double time_left() const {
     return options_.budget_seconds > 0 ? options_.budget_seconds - elapsed() : 1e9;
   }
@@ -194,9 +208,7 @@ class ProfilingRun {
 
   Result<void> start_worker() {
     worker_.reset();
-    auto started = WorkerProcess::start(options_.worker_command);
-    if (!started) return started.error();
-    worker_ = std::move(*started);
+    CONVOPT_TRY(worker_, WorkerProcess::start(options_.worker_command));
     const Context& context = options_.context;
     const Json setup = {{"parent", getpid()},
                         {"isa", to_string(context.isa)},
@@ -207,22 +219,24 @@ class ProfilingRun {
                         {"target_uncertainty", options_.target_uncertainty},
                         {"race", options_.race},
                         {"sentinel_ns", sentinel_ns_}};
-    auto hello = ask(setup);
-    if (!hello) return hello.error();
-    if (hello->contains("error")) {
-      const Json& error = (*hello)["error"];
+    CONVOPT_TRY(const Json hello, ask(setup));
+    if (hello.contains("error")) {
+      const Json& error = hello["error"];
       return make_error(
           static_cast<ErrorCode>(error.value("code", static_cast<int>(ErrorCode::internal))),
           error.value("message", "the measuring process gave no reason"));
     }
-    sentinel_ns_ = hello->value("sentinel_ns", 0.0);
-    if (!header_.primitives.empty()) return {};
-    for (const Json& primitive : (*hello)["primitives"]) {
-      auto info = primitive_info_from_json(primitive);
-      if (!info) return info.error();
-      header_.primitives.push_back(std::move(*info));
+    sentinel_ns_ = hello.value("sentinel_ns", 0.0);
+    return header_.primitives.empty() ? describe_libraries(hello) : Result<void>();
+  }
+
+  /// Takes over the child's primitives and libraries.
+  Result<void> describe_libraries(const Json& hello) {
+    for (const Json& primitive : hello["primitives"]) {
+      CONVOPT_TRY(auto info, primitive_info_from_json(primitive));
+      header_.primitives.push_back(std::move(info));
     }
-    for (const auto& [name, version] : (*hello)["libraries"].items()) {
+    for (const auto& [name, version] : hello["libraries"].items()) {
       header_.libraries[name] = version.get<std::string>();
     }
     if (const std::string build = loaded_build_id("libxgboost.so"); !build.empty()) {
@@ -235,7 +249,7 @@ class ProfilingRun {
   Result<Json> ask(const Json& request) {
     if (!worker_->send(request.dump())) return worker_lost();
     std::string line;
-    const auto asked = Clock::now();
+    const double asked = wall_seconds();
     for (;;) {
       if (stopped()) return interrupted();
       switch (worker_->wait(line, kTickMilliseconds)) {
@@ -244,7 +258,7 @@ class ProfilingRun {
         case WorkerProcess::Event::ended:
           return worker_lost();
         case WorkerProcess::Event::silence:
-          if (Clock::now() - asked > std::chrono::duration<double>(kIdleTimeoutSeconds)) {
+          if (wall_seconds() - asked > kIdleTimeoutSeconds) {
             return make_error(ErrorCode::environment, "the measuring process does not answer");
           }
       }
@@ -256,21 +270,29 @@ class ProfilingRun {
                       "the measuring process ended before it was ready: " + worker_->end().text());
   }
 
-  void find_remaining() {
+  /// Keys of what the output already holds.
+  std::unordered_set<std::string> already_measured() {
     std::unordered_set<std::string> done;
     std::error_code ignored;
     // Devices hold nothing to resume from.
-    if (!options_.again && std::filesystem::is_regular_file(options_.output, ignored) &&
-        std::filesystem::file_size(options_.output, ignored) > 0) {
-      // A file without a valid header is empty or was cut off in its first line; anything else
-      // has been refused by the writer.
-      if (auto known = load_profile(options_.output); known.ok()) {
-        summary_.warnings = std::move(known->warnings);
-        for (const Measurement& m : known->profile.measurements) {
-          done.insert(measurement_key(*known->profile.header(m.run), m));
-        }
+    if (options_.again || !std::filesystem::is_regular_file(options_.output, ignored) ||
+        std::filesystem::file_size(options_.output, ignored) == 0) {
+      return done;
+    }
+    // A file without a valid header is empty or was cut off in its first line; anything else has
+    // been refused by the writer.
+    if (auto known = load_profile(options_.output); known.ok()) {
+      summary_.warnings.insert(summary_.warnings.end(), known->warnings.begin(),
+                               known->warnings.end());
+      for (const Measurement& m : known->profile.measurements) {
+        done.insert(measurement_key(*known->profile.header(m.run), m));
       }
     }
+    return done;
+  }
+
+  void find_remaining() {
+    const std::unordered_set<std::string> done = already_measured();
     for (const Workload& workload : workloads_) {
       Task task{&workload, {}};
       const std::string text = workload.text();
@@ -295,78 +317,46 @@ class ProfilingRun {
   Result<void> measure(Task& task, ProfileWriter& writer) {
     int unexplained = 0;
     while (!task.primitives.empty() && !out_of_time()) {
-      auto outcome = attempt(task, writer, unexplained);
-      if (!outcome) return outcome.error();
-      if (*outcome == Outcome::finished) return {};
+      CONVOPT_TRY(const Outcome outcome, attempt(task, writer, unexplained));
+      if (outcome == Outcome::finished) return {};
       if (out_of_time()) break;
-      if (auto started = start_worker(); !started) return started.error();
+      CONVOPT_CHECK(start_worker());
     }
     summary_.budget_exhausted = summary_.budget_exhausted || !task.primitives.empty();
     return {};
   }
 
+  /// One request to the child. `unexplained` counts its ends that no primitive caused.
   Result<Outcome> attempt(Task& task, ProfileWriter& writer, int& unexplained) {
     const std::vector<std::string> asked = task.primitives;
     const Json request = {
         {"workload", task.workload->text()}, {"primitives", asked}, {"seconds", time_left()}};
     // A child that is gone is noticed by the first wait.
     static_cast<void>(worker_->send(request.dump()));
-    const auto blame = [&](const WorkerProcess::Activity& activity, MeasurementStatus status,
-                           std::string reason) -> Result<Outcome> {
-      const std::string name = asked[static_cast<std::size_t>(activity.primitive)];
-      Measurement m;
-      m.workload = *task.workload;
-      m.primitive = name;
-      m.revision = info(name).revision;
-      m.isa = options_.context.isa;
-      m.threads = options_.context.threads;
-      m.status = status;
-      m.reason = std::move(reason) + " while " + std::string(to_string(activity.step));
-      if (auto kept = keep(m, task, writer); !kept) return kept.error();
-      return Outcome::again;
-    };
-    const auto is_primitive = [&](int index) {
-      return index >= 0 && static_cast<std::size_t>(index) < asked.size();
-    };
-
-    // How long the child has been silent while this process was watching: both may have been
-    // suspended in between, and that is nobody's fault.
-    double watched = 0, last_seconds = 0, last_tick = elapsed();
+    Watchdog watchdog;
     std::string line;
     for (;;) {
       report(task);
       if (stopped()) return interrupted();
       const WorkerProcess::Event event = worker_->wait(line, kTickMilliseconds);
       if (event == WorkerProcess::Event::line) {
-        auto json = parse_json(line, "answer of the measuring process");
-        if (!json) return json.error();
-        if (json->contains("done")) {
-          summary_.disturbed += json->value("disturbed", std::size_t{0});
-          sentinel_ns_ = json->value("sentinel_ns", sentinel_ns_);
-          // Primitives without an answer: the time did not suffice.
-          if (!task.primitives.empty()) summary_.budget_exhausted = true;
-          return Outcome::finished;
-        }
-        auto measurement = measurement_from_json(*json);
-        if (!measurement) return measurement.error();
-        if (auto kept = keep(*measurement, task, writer); !kept) return kept.error();
+        CONVOPT_TRY(const Outcome outcome, take_line(line, task, writer));
+        if (outcome != Outcome::pending) return outcome;
         continue;
       }
       const WorkerProcess::Activity activity = worker_->activity();
-      constexpr double kLongestTick = 1;
-      watched = activity.seconds < last_seconds
-                    ? 0
-                    : watched + std::min(elapsed() - last_tick, kLongestTick);
-      last_seconds = activity.seconds;
-      last_tick = elapsed();
-      const double silent = std::min(activity.seconds, watched);
+      const double silent = watchdog.silent(activity);
+      const bool in_primitive =
+          activity.primitive >= 0 && static_cast<std::size_t>(activity.primitive) < asked.size();
+      const std::string culprit =
+          in_primitive ? asked[static_cast<std::size_t>(activity.primitive)] : std::string();
       if (event == WorkerProcess::Event::ended) {
         const WorkerProcess::End end = worker_->end();
-        if (!end.from_outside() && is_primitive(activity.primitive)) {
-          return blame(activity, MeasurementStatus::crashed,
-                       "the process ended with " + end.text());
+        if (in_primitive && !end.from_outside()) {
+          return blame(culprit, activity.step, MeasurementStatus::crashed,
+                       "the process ended with " + end.text(), task, writer);
         }
-        // Not a primitive's fault as far as anybody can tell: once more, then give up.
+        // As far as can be told no primitive's fault: once more, then give up.
         if (++unexplained < 2) return Outcome::again;
         return make_error(ErrorCode::partial, "the measuring process was ended twice by " +
                                                   end.text() + " at " + task.workload->text() +
@@ -377,21 +367,52 @@ class ProfilingRun {
         worker_->kill();
         return Outcome::again;  // and measure() sees that the time is over
       }
-      if (is_primitive(activity.primitive) && silent > timeout()) {
+      if (in_primitive && silent > timeout()) {
         worker_->kill();
-        return blame(activity, MeasurementStatus::timeout,
-                     "no end after " + significant(timeout(), 3) + " s");
+        return blame(culprit, activity.step, MeasurementStatus::timeout,
+                     "no end after " + significant(timeout(), 3) + " s", task, writer);
       }
-      if (!is_primitive(activity.primitive) && silent > kIdleTimeoutSeconds) {
+      if (!in_primitive && silent > kIdleTimeoutSeconds) {
         return make_error(ErrorCode::partial,
                           "the measuring process does not answer at " + task.workload->text());
       }
     }
   }
 
+  /// Keeps a measurement, or sees that the request is done.
+  Result<Outcome> take_line(const std::string& line, Task& task, ProfileWriter& writer) {
+    CONVOPT_TRY(const Json json, parse_json(line, "answer of the measuring process"));
+    if (json.contains("done")) {
+      summary_.disturbed += json.value("disturbed", std::size_t{0});
+      sentinel_ns_ = json.value("sentinel_ns", sentinel_ns_);
+      // Primitives without an answer: the time did not suffice.
+      if (!task.primitives.empty()) summary_.budget_exhausted = true;
+      return Outcome::finished;
+    }
+    CONVOPT_TRY(Measurement measurement, measurement_from_json(json));
+    spend_simulated_time(measurement);
+    CONVOPT_CHECK(keep(measurement, task, writer));
+    return Outcome::pending;
+  }
+
+  /// Keeps what a primitive did to the child instead of a time.
+  Result<Outcome> blame(const std::string& primitive, Step step, MeasurementStatus status,
+                        const std::string& reason, Task& task, ProfileWriter& writer) {
+    Measurement m;
+    m.workload = *task.workload;
+    m.primitive = primitive;
+    m.revision = info(primitive).revision;
+    m.isa = options_.context.isa;
+    m.threads = options_.context.threads;
+    m.status = status;
+    m.reason = reason + " while " + std::string(to_string(step));
+    CONVOPT_CHECK(keep(m, task, writer));
+    return Outcome::again;
+  }
+
   Result<void> keep(Measurement& m, Task& task, ProfileWriter& writer) {
     m.run = header_.run;
-    if (auto written = writer.write(m); !written) return written.error();
+    CONVOPT_CHECK(writer.write(m));
     std::erase(task.primitives, m.primitive);
     switch (m.status) {
       case MeasurementStatus::ok:
@@ -440,7 +461,7 @@ class ProfilingRun {
 
   const ProfileOptions& options_;
   std::vector<Workload> workloads_;
-  Clock::time_point begin_ = Clock::now();
+  double begin_seconds_ = budget_seconds();
   double opened_seconds_ = 0;
   RunHeader header_;
   std::unique_ptr<WorkerProcess> worker_;
@@ -455,17 +476,17 @@ class ProfilingRun {
 Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options) {
   // An output that cannot be written to is better known before anything is measured.
-  if (auto writable = ProfileWriter::open(options.output); !writable) return writable.error();
-  ProfilingRun session(workloads, options);
-  if (auto opened = session.open(); !opened) return opened.error();
-  return session.run();
+  CONVOPT_CHECK(ProfileWriter::open(options.output));
+  ProfilingRun run(workloads, options);
+  CONVOPT_CHECK(run.open());
+  return run.run();
 }
 
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
                                          const ProfileOptions& options) {
-  ProfilingRun session(workloads, options);
-  if (auto opened = session.open(); !opened) return opened.error();
-  return session.estimate();
+  ProfilingRun run(workloads, options);
+  CONVOPT_CHECK(run.open());
+  return run.estimate();
 }
 
 }  // namespace convopt

@@ -1,5 +1,4 @@
-// How long does it take here? Times primitives on workloads in a child process and keeps the
-// results in a profile.
+// Times primitives on workloads in a child process and keeps the results in a profile.
 #pragma once
 
 #include <atomic>
@@ -7,9 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "convopt/error.hpp"
@@ -35,7 +32,7 @@ struct ProfileOptions {
   std::filesystem::path output;
   /// Timing of a primitive ends when the relative standard error of its median is below this.
   double target_uncertainty = 0.01;
-  /// Only who wins matters: fewer runs of each primitive, fewest of those that have clearly lost.
+  /// Times to find the fastest only: fewer runs of each primitive, fewest of clear losers.
   bool race = false;
   /// Which primitives to time on which workload; null: all.
   std::function<bool(const Workload&, const PrimitiveInfo&)> filter;
@@ -79,10 +76,14 @@ Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
 /// Argument that makes `convopt` the child of a profiling run.
 inline constexpr const char* kWorkerVerb = "profile-worker";
 
+class Timer;
 using RegistryFactory = std::function<Result<std::unique_ptr<Registry>>(const Context&)>;
+using TimerFactory = std::function<std::unique_ptr<Timer>(const Context&, TimingMode, double)>;
 
 /// The child's side: serves requests on inherited descriptors until its parent is gone. Nothing
 /// else may have used oneDNN in this process.
-Result<void> run_worker(const RegistryFactory& make_registry = Registry::create);
+Result<void> run_worker();
+/// The same with other primitives and another source of times; see make_timer().
+Result<void> run_worker(const RegistryFactory& registry_for, const TimerFactory& timer_for);
 
 }  // namespace convopt

@@ -9,6 +9,7 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/statistics.h"
 #include "core/text.h"
 #include "profiler/statistics.h"
 

@@ -1,4 +1,5 @@
-// The child of a profiling run. What it times may crash or hang; it keeps nothing that matters.
+// The child of a profiling run. A kernel that it times may crash or hang, so results are sent to
+// the parent at once.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -11,16 +12,16 @@
 #include <utility>
 #include <vector>
 
+#include "core/json.h"
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/profiler.h"
 #include "profiler/protocol.h"
-#include "core/json.h"
 
 namespace convopt {
 namespace {
 
-/// For tests of what happens to the parent: `CONVOPT_TEST_FAULT=crash:PRIMITIVE` or
+/// A fault on demand, for tests of how the parent copes: `CONVOPT_TEST_FAULT=crash:PRIMITIVE` or
 /// `hang:PRIMITIVE` makes the first run of that primitive do so.
 class Fault {
  public:
@@ -69,10 +70,10 @@ bool reply(const Json& json) {
 class Worker {
  public:
   Worker(const Registry& registry, Heartbeat& heartbeat, const BenchOptions& options,
-         double sentinel_ns)
+         std::unique_ptr<Timer> timer)
       : registry_(registry),
         heartbeat_(heartbeat),
-        bench_(registry.context(), options, sentinel_ns) {}
+        bench_(registry.context(), options, std::move(timer)) {}
 
   bool greet() {
     Json hello = {{"libraries", Json::object()}, {"primitives", Json::array()}};
@@ -80,11 +81,11 @@ class Worker {
     for (const Primitive* primitive : registry_.primitives()) {
       hello["primitives"].push_back(to_json(primitive->info()));
     }
-    hello["sentinel_ns"] = bench_.sentinel_level_ns();
+    hello["sentinel_ns"] = bench_.undisturbed_ns();
     return reply(hello);
   }
 
-  /// False if the request makes no sense or nobody listens any more.
+  /// False if the request makes no sense or the parent is gone.
   bool serve(const Json& request) {
     const bool probe = request.contains("probe");
     auto workload = Workload::parse(request.at(probe ? "probe" : "workload").get<std::string>());
@@ -118,7 +119,7 @@ class Worker {
                        [&](const Measurement& m) { heard = heard && reply(to_json(m)); });
     return heard && reply({{"done", true},
                            {"disturbed", disturbed},
-                           {"sentinel_ns", bench_.sentinel_level_ns()}});
+                           {"sentinel_ns", bench_.undisturbed_ns()}});
   }
 
  private:
@@ -130,7 +131,9 @@ class Worker {
 
 }  // namespace
 
-Result<void> run_worker(const RegistryFactory& make_registry) {
+Result<void> run_worker() { return run_worker(Registry::create, make_timer); }
+
+Result<void> run_worker(const RegistryFactory& registry_for, const TimerFactory& timer_for) {
   Heartbeat* const heartbeat = map_heartbeat();
   LineReader requests(kChannelFd);
   std::string line;
@@ -142,14 +145,15 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
   };
   if (heartbeat == nullptr || !receive()) return not_by_hand();
 
-  // A terminal sends its signals to parent and child; what they mean is the parent's decision.
+  // A terminal sends Ctrl-C to parent and child; only the parent acts on it.
   signal(SIGINT, SIG_IGN);
   // Libraries may print, and standard output belongs to the parent's results.
   dup2(STDERR_FILENO, STDOUT_FILENO);
 
   try {
     const Json setup = Json::parse(line);
-    // Whoever measures for nobody only disturbs others.
+    // If the parent ends, so does this process: nobody reads its results, and its load would
+    // disturb other work.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != setup.at("parent").get<int>()) return {};
 
@@ -157,7 +161,7 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
     context.isa = parse_isa(setup.at("isa").get<std::string>()).value_or(Isa::scalar);
     context.threads = setup.at("threads").get<int>();
     context.workspace_limit = setup.at("workspace_limit").get<std::size_t>();
-    auto registry = make_registry(context);
+    auto registry = registry_for(context);
     if (!registry) {
       const Error& error = registry.error();
       reply({{"error", {{"code", static_cast<int>(error.code)}, {"message", error.message}}}});
@@ -170,14 +174,15 @@ Result<void> run_worker(const RegistryFactory& make_registry) {
                               ? TimingMode::warm
                               : TimingMode::cold_weights;
     if (setup.at("race").get<bool>()) {
-      // A loser may yet be wanted for its layout, but not if it is slower than that.
+      // A slower primitive may still be chosen for its layout, but not one slower by more.
       constexpr double kRaceFactor = 1.3;
       constexpr int kRaceSamples = 5;
       options.race_factor = kRaceFactor;
       options.min_samples = kRaceSamples;
     }
     bind_threads(context.threads);
-    Worker worker(**registry, *heartbeat, options, setup.at("sentinel_ns").get<double>());
+    Worker worker(**registry, *heartbeat, options,
+                  timer_for(context, options.timing_mode, setup.at("sentinel_ns").get<double>()));
     if (!worker.greet()) return {};
     while (receive()) {
       if (!worker.serve(Json::parse(line))) return not_by_hand();

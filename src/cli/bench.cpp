@@ -16,7 +16,7 @@
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
-#include "profiler/statistics.h"
+#include "core/statistics.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/primitive_filter.h"

@@ -12,6 +12,7 @@
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/store.h"
+#include "profiler/timer.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
@@ -130,7 +131,7 @@ Result<void> Planning::load_times() {
 }
 
 Result<Refinement> Planning::refine(double seconds) {
-  const auto start = std::chrono::steady_clock::now();
+  const double start = budget_seconds();
   if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
   ProfileOptions profiling;
   profiling.context = registry_->context();
@@ -142,8 +143,7 @@ Result<Refinement> Planning::refine(double seconds) {
   profiling.stop = &stop_on_signal();
   const MeasureContested measure =
       [&](std::span<const Query> contested) -> Result<const CostSource*> {
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    profiling.budget_seconds = seconds - spent.count();
+    profiling.budget_seconds = seconds - (budget_seconds() - start);
     if (profiling.budget_seconds <= 0) return nullptr;
     std::vector<Workload> workloads;
     std::unordered_set<TimingKey> pairs;

@@ -1,13 +1,13 @@
 #include "src/tune/transfer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/try.h"
+#include "profiler/timer.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
@@ -153,10 +153,9 @@ Result<void> transfer_action(const Request& request) {
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
   CONVOPT_CHECK(outcome->transfer.model->save(output));
   if (!request.networks.empty()) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = budget_seconds();
     CONVOPT_CHECK(time_contested(request, output, request.budget / 2));
-    const std::chrono::duration<double> contested = std::chrono::steady_clock::now() - start;
-    const double seconds = outcome->profile_seconds + contested.count();
+    const double seconds = outcome->profile_seconds + budget_seconds() - start;
     what.profile = outcome->profile;
     outcome = transfer(*source, what);
     if (!outcome) return outcome.error();

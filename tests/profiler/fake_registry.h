@@ -1,19 +1,20 @@
 // Primitives for tests of the profiler. All compute the activation in nchw; the name says what else
-// they do: quick, steady, lagging (twice quick), slow (20 times quick), wrong, incomplete,
-// refusing, crashing, hanging, fatal (ends its own process with SIGKILL, as if from outside).
+// they do: quick, steady, lagging (takes twice as long as quick), slow (20 times), wrong,
+// incomplete, refusing, crashing, hanging, fatal (ends its own process with SIGKILL, as if from
+// outside).
 #pragma once
 
 #include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
-#include <ctime>
-
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "convopt/primitive.hpp"
 #include "core/primitive_list.h"
+#include "profiler/timer.h"
 
 namespace convopt {
 
@@ -34,23 +35,11 @@ class FakeKernel final : public Kernel {
       args.destination.as<float>()[i] = activation_(args.sources[0].as<float>()[i]);
     }
     if (name_ == "wrong") args.destination.as<float>()[0] += 0.25F;
-    spend(name_ == "slow" ? 4e6 : name_ == "lagging" ? 4e5 : 2e5);
   }
   std::size_t workspace_bytes() const override { return 0; }
   std::size_t packed_bytes() const override { return 0; }
 
  private:
-  /// Nanoseconds of processor time.
-  static void spend(double ns) {
-    const auto now = [] {
-      timespec time{};
-      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-      return 1e9 * static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec);
-    };
-    const double end = now() + ns;
-    while (now() < end) {
-    }
-  }
   std::string name_;
   Activation activation_;
 };
@@ -84,6 +73,17 @@ class FakeRegistry final : public PrimitiveList {
     }
   }
 };
+
+/// What the fake primitives take, whatever the workload.
+inline constexpr double kQuickNs = 2e5, kLaggingNs = 4e5, kSlowNs = 4e6;
+
+inline double fake_ns(const Workload&, std::string_view primitive) {
+  return primitive == "slow" ? kSlowNs : primitive == "lagging" ? kLaggingNs : kQuickNs;
+}
+
+inline std::unique_ptr<Timer> make_fake_timer(const Context&, TimingMode, double) {
+  return std::make_unique<SimulatedTimer>(fake_ns);
+}
 
 inline Result<std::unique_ptr<Registry>> make_fake_registry(const Context& context) {
   return std::unique_ptr<Registry>(std::make_unique<FakeRegistry>(context));

@@ -11,6 +11,7 @@
 
 #include "profiler/bench.h"
 #include "profiler/machine.h"
+#include "profiler/stopwatch.h"
 #include "profiler/store.h"
 #include "tests/profiler/fake_registry.h"
 
@@ -27,15 +28,20 @@ Workload relu(int channels) {
 class Profiling : public testing::Test {
  protected:
   Profiling() {
-    folder_ = fs::temp_directory_path() / ("convopt-profiling-" + std::to_string(getpid()));
     fs::create_directories(folder_);
-    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+    // The machine is described once for all tests.
+    setenv("XDG_DATA_HOME", home().c_str(), 1);
     options_.context = {native_isa(), 1, SIZE_MAX};
     options_.output = folder_ / "profile.jsonl";
     options_.seed = 3;
-    options_.timeout_seconds = 1;
+    options_.timeout_seconds = 2;  // only hanging primitives take it
   }
   ~Profiling() override { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { fs::remove_all(home()); }
+
+  static fs::path home() {
+    return fs::temp_directory_path() / ("convopt-profiling-home-" + std::to_string(getpid()));
+  }
 
   void only(std::set<std::string> names) {
     options_.filter = [names](const Workload&, const PrimitiveInfo& info) {
@@ -50,7 +56,7 @@ class Profiling : public testing::Test {
     return result;
   }
 
-  fs::path folder_;
+  fs::path folder_ = fs::temp_directory_path() / ("convopt-profiling-" + std::to_string(getpid()));
   ProfileOptions options_;
 };
 
@@ -61,13 +67,15 @@ TEST_F(Profiling, EveryPrimitiveGetsItsVerdict) {
   auto all = measured();
   ASSERT_EQ(all.size(), 9U);
   EXPECT_EQ(all["quick"].status, MeasurementStatus::ok);
-  EXPECT_GE(all["quick"].samples_ns.size(), 3U);
-  EXPECT_GT(all["quick"].median_ns, 1e5);
-  EXPECT_GE(all["quick"].max_relative_error, 0);
-  EXPECT_GT(all["quick"].sentinel, 0);
+  EXPECT_EQ(all["quick"].samples_ns.size(), 7U);
+  EXPECT_DOUBLE_EQ(all["quick"].median_ns, kQuickNs);
+  EXPECT_EQ(all["quick"].max_relative_error, 0);
+  EXPECT_EQ(all["quick"].sentinel, 1);
   EXPECT_EQ(all["steady"].status, MeasurementStatus::ok);
   EXPECT_EQ(all["slow"].status, MeasurementStatus::censored);
-  EXPECT_GT(all["slow"].median_ns, 4 * 2e5 / 2);
+  // Only a bound is known.
+  EXPECT_GE(all["slow"].median_ns, kSlowNs / 2);
+  EXPECT_LT(all["slow"].median_ns, kSlowNs);
   EXPECT_EQ(all["wrong"].status, MeasurementStatus::failed);
   EXPECT_NE(all["wrong"].reason.find("differs from the reference"), std::string::npos);
   EXPECT_EQ(all["incomplete"].status, MeasurementStatus::failed);
@@ -158,45 +166,107 @@ TEST_F(Profiling, FullDiskAndMissingProgramAreErrors) {
   EXPECT_EQ(profile({relu(8)}, options_).error().code, ErrorCode::environment);
 }
 
-TEST(BenchModes, ColdWeightsAreTimedToo) {
-  const Context context{native_isa(), 1, SIZE_MAX};
-  BenchOptions options;
-  options.timing_mode = TimingMode::cold_weights;
-  Bench bench(context, options);
-  const FakeRegistry registry(context);
-  const Primitive* const primitives[] = {registry.find("quick"), registry.find("steady")};
-  std::vector<Measurement> seen;
-  bench.measure(
-      relu(8), primitives, 60, [](const Primitive*, Step) {},
-      [&](const Measurement& m) { seen.push_back(m); });
-  ASSERT_EQ(seen.size(), 2U);
-  EXPECT_EQ(seen[0].status, MeasurementStatus::ok);
+class BenchTest : public testing::Test {
+ protected:
+  /// By primitive.
+  std::map<std::string, Measurement> measure(const BenchOptions& options,
+                                             std::unique_ptr<Timer> timer,
+                                             std::vector<const char*> names, double seconds = 60) {
+    Bench bench(context_, options, std::move(timer));
+    const FakeRegistry registry(context_);
+    std::vector<const Primitive*> primitives;
+    for (const char* name : names) primitives.push_back(registry.find(name));
+    std::map<std::string, Measurement> seen;
+    disturbed_ = bench.measure(
+        relu(8), primitives, seconds, [](const Primitive*, Step) {},
+        [&](const Measurement& m) { seen[m.primitive] = m; });
+    return seen;
+  }
+  static std::unique_ptr<Timer> fake_timer() { return std::make_unique<SimulatedTimer>(fake_ns); }
+
+  const Context context_{native_isa(), 1, SIZE_MAX};
+  int disturbed_ = 0;
+};
+
+TEST_F(BenchTest, TimesOnThisMachinesClocks) {
+  for (const TimingMode mode : {TimingMode::warm, TimingMode::cold_weights}) {
+    BenchOptions options;
+    options.timing_mode = mode;
+    const auto seen = measure(options, make_timer(context_, mode, 0), {"quick"});
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen.at("quick").status, MeasurementStatus::ok);
+    EXPECT_GT(seen.at("quick").median_ns, 0);
+    EXPECT_GE(seen.at("quick").samples_ns.size(), 3U);
+  }
 }
 
-TEST(BenchModes, ARaceTimesLosersNoFurther) {
-  const Context context{native_isa(), 1, SIZE_MAX};
+TEST_F(BenchTest, ARaceTimesLosersNoFurther) {
   BenchOptions options;
-  options.timing_mode = TimingMode::cold_weights;
   options.race_factor = 1.3;
-  Bench bench(context, options);
-  const FakeRegistry registry(context);
-  const Primitive* const primitives[] = {registry.find("lagging"), registry.find("quick")};
-  std::map<std::string, Measurement> seen;
-  bench.measure(
-      relu(8), primitives, 60, [](const Primitive*, Step) {},
-      [&](const Measurement& m) { seen[m.primitive] = m; });
+  const auto seen = measure(options, fake_timer(), {"lagging", "quick"});
   ASSERT_EQ(seen.size(), 2U);
-  EXPECT_EQ(seen["lagging"].status, MeasurementStatus::ok);
-  EXPECT_LT(seen["lagging"].samples_ns.size(), 7U);
-  EXPECT_GE(seen["quick"].samples_ns.size(), 7U);
+  EXPECT_EQ(seen.at("lagging").status, MeasurementStatus::ok);
+  EXPECT_EQ(seen.at("lagging").samples_ns.size(), 3U);
+  EXPECT_EQ(seen.at("quick").samples_ns.size(), 7U);
+}
+
+TEST_F(BenchTest, EndsWhenTimeIsUp) {
+  BenchOptions options;
+  options.min_samples = options.max_samples = 1000000;
+  options.max_seconds = 1e9;
+  const auto seen = measure(options, fake_timer(), {"quick", "steady"}, 0.2);
+  ASSERT_EQ(seen.size(), 2U);
+  // Rounds of twice 0.2 ms in 0.2 s, less what preparing takes.
+  EXPECT_NEAR(static_cast<double>(seen.at("quick").samples_ns.size()), 400, 20);
+}
+
+/// A machine that a neighbour disturbs whenever `disturbed` says so.
+class DisturbedTimer final : public Timer {
+ public:
+  explicit DisturbedTimer(std::function<bool(int reading)> disturbed)
+      : disturbed_(std::move(disturbed)) {}
+  double time(const Subject& subject, const std::function<void()>& body) override {
+    return timer_.time(subject, body);
+  }
+  double seconds() const override { return timer_.seconds(); }
+  double disturbance() override { return disturbed_(readings_++) ? 1.5 : 1; }
+  double undisturbed_ns() const override { return 1; }
+  void flush_caches() override {}
+
+ private:
+  SimulatedTimer timer_{fake_ns};
+  std::function<bool(int)> disturbed_;
+  int readings_ = 0;
+};
+
+TEST_F(BenchTest, DisturbedTimesAreTakenAgain) {
+  const auto seen = measure(
+      {}, std::make_unique<DisturbedTimer>([](int reading) { return reading < 5; }), {"quick"});
+  EXPECT_EQ(seen.at("quick").samples_ns.size(), 7U);
+  EXPECT_EQ(seen.at("quick").sentinel, 1);
+  EXPECT_EQ(disturbed_, 0);
+}
+
+TEST_F(BenchTest, TimesOfAMachineThatNeverRestsAreKeptAndMarked) {
+  const auto seen =
+      measure({}, std::make_unique<DisturbedTimer>([](int) { return true; }), {"quick"});
+  EXPECT_EQ(seen.at("quick").status, MeasurementStatus::ok);
+  EXPECT_EQ(seen.at("quick").sentinel, 1.5);
+  EXPECT_EQ(disturbed_, 1);
 }
 
 TEST(StopwatchTest, CostOfReadingIsRemoved) {
-  const Stopwatch stopwatch(1);
-  std::vector<double> empty;
-  for (int i = 0; i < 1000; ++i) empty.push_back(stopwatch.time([] {}));
-  std::ranges::sort(empty);
-  EXPECT_LT(empty[500], 200);
+  // A clock that costs 30 ns to read and otherwise stands still.
+  double now = 0;
+  const Stopwatch stopwatch([&] { return now += 30; });
+  EXPECT_EQ(stopwatch.time([] {}), 1);  // the least that is reported
+  EXPECT_EQ(stopwatch.time([&] { now += 500; }), 500);
+}
+
+TEST(SimulatedTimes, DependOnWorkloadAndPrimitiveOnly) {
+  EXPECT_EQ(simulated_ns(relu(8), "a"), simulated_ns(relu(8), "a"));
+  EXPECT_NE(simulated_ns(relu(8), "a"), simulated_ns(relu(8), "b"));
+  EXPECT_LT(simulated_ns(relu(8), "a"), simulated_ns(relu(80000), "a"));
 }
 
 TEST(MachineTest, FactsAreKnownAndCached) {

@@ -1,10 +1,10 @@
-#include "profiler/statistics.h"
+#include "core/statistics.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
-#include "profiler/profiler.h"
 #include "profiler/random.h"
 
 namespace convopt {
@@ -40,19 +40,6 @@ TEST(Statistics, UncertaintyFallsWithTheRootOfTheSampleCount) {
   EXPECT_NEAR(relative_uncertainty(samples), 0.0627 / std::sqrt(1000.0), 2.5e-4);
   EXPECT_TRUE(std::isinf(relative_uncertainty({1, 1})));
   EXPECT_EQ(relative_uncertainty({1, 1, 1}), 0);
-}
-
-TEST(Statistics, OctavesAreEquallyLikely) {
-  Random random(3);
-  int low = 0;
-  constexpr int kDraws = 20000;
-  for (int i = 0; i < kDraws; ++i) {
-    const int value = random.octave_uniform(1, 255);
-    ASSERT_GE(value, 1);
-    ASSERT_LE(value, 255);
-    if (value < 16) ++low;
-  }
-  EXPECT_NEAR(low, kDraws / 2, 400);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "profiler/statistics.h"
+#include "core/statistics.h"
 
 #include <algorithm>
 #include <cmath>

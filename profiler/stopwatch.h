@@ -1,0 +1,57 @@
+// Clocks, and how undisturbed the machine is while they run.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "convopt/platform.hpp"
+#include "convopt/primitive.hpp"
+#include "profiler/buffer.h"
+#include "profiler/microbench.h"
+
+namespace convopt {
+
+/// Reads a clock; differences are nanoseconds without the cost of reading.
+class Stopwatch {
+ public:
+  using Clock = std::function<double()>;  ///< nanoseconds since some moment
+
+  /// With one thread the clock is that thread's processor time, so that a time slice of another
+  /// process is not counted; with several it is wall-clock time, because they wait for each other.
+  explicit Stopwatch(int threads);
+  explicit Stopwatch(Clock clock);
+
+  template <class Body>
+  double time(const Body& body) const {
+    const double begin = clock_();
+    body();
+    const double elapsed = clock_() - begin - overhead_;
+    return elapsed > 1 ? elapsed : 1;
+  }
+
+ private:
+  Clock clock_;
+  double overhead_ = 0;
+};
+
+/// A small fixed load, half arithmetic, half reading, timed again and again. When it slows down,
+/// the clock frequency has changed or a neighbour is at work, and times taken beside it are not to
+/// be trusted.
+class Sentinel {
+ public:
+  /// `level_ns`: its time on the undisturbed machine if known from before, else 0.
+  Sentinel(const Context& context, double level_ns);
+  double level_ns() const { return level_ns_; }
+  /// Time now over the undisturbed time.
+  double ratio();
+
+ private:
+  double run();
+  Microbench bench_;
+  int threads_;
+  Stopwatch stopwatch_;
+  std::vector<Buffer> buffers_;  ///< one per thread
+  double level_ns_ = 0;
+};
+
+}  // namespace convopt
