@@ -1,6 +1,7 @@
 # Sourced by run.sh and test.sh: installs what is missing and builds. Not to be run by itself.
 #   ensure_packages [NAME…]  installs the Debian packages of cmake/packages.txt, and those named, that are missing
-#   build PRESET TARGET…     configures once and builds; quiet unless something goes wrong
+#   build PRESET TARGET…     configures once and builds. Without a terminal, a line every ten seconds says
+#                            how far it is, and the compiler's output is shown if something goes wrong.
 
 ensure_packages() {
   local missing=() package
@@ -19,6 +20,25 @@ ensure_packages() {
   }
 }
 
+# Reads ninja's output, keeps it in the file $1 and tells every ten seconds how far the build is.
+show_progress() {
+  local log=$1 line step="" last=$SECONDS begin=$SECONDS code
+  while true; do
+    code=0
+    IFS= read -r -t 2 line || code=$?
+    if [ "$code" -eq 0 ]; then
+      printf '%s\n' "$line" >>"$log"
+      [[ $line =~ ^\[([0-9]+/[0-9]+)\] ]] && step=${BASH_REMATCH[1]}
+    elif [ "$code" -le 128 ]; then
+      return 0
+    fi
+    if [ -n "$step" ] && [ $((SECONDS - last)) -ge 10 ]; then
+      last=$SECONDS
+      echo "building: $step after $((SECONDS - begin)) s" >&2
+    fi
+  done
+}
+
 build() {
   local preset=$1 log
   shift
@@ -28,9 +48,10 @@ build() {
   if [ ! -e "build/$preset/build.ninja" ]; then
     cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
   fi
-  if [ -t 2 ] || [ -n "${CI:-}" ]; then
+  if [ -t 2 ]; then
     cmake --build "build/$preset" --target "$@" >&2
-  else
-    cmake --build "build/$preset" --target "$@" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+  elif ! cmake --build "build/$preset" --target "$@" 2>&1 | show_progress "$log"; then
+    cat "$log" >&2
+    return 1
   fi
 }
