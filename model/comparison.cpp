@@ -50,7 +50,7 @@ Losses losses(const Dataset& data, Rows rows, std::span<const double> errors) {
     double error = 0, weight = 0, regret = 0, choices = 0;
   };
   std::map<std::size_t, OfGroup> groups;
-  std::map<std::size_t, std::pair<std::size_t, Choice>> choices;  // by workload, with its group
+  std::map<std::size_t, std::pair<std::size_t, Decision>> choices;  // by workload, with its group
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data.samples[rows[i]];
     const double error = sample.censored ? std::max(0.0, errors[i]) : std::abs(errors[i]);

@@ -8,7 +8,7 @@ namespace convopt {
 
 /// The primitives of one workload, of which the one predicted fastest is taken; the first one of
 /// equals. Measured times may be on any increasing scale.
-struct Choice {
+struct Decision {
   double predicted = INFINITY;         ///< smallest so far
   double chosen = 0, best = INFINITY;  ///< measured: of the one taken, and the smallest
   int candidates = 0;
@@ -24,8 +24,8 @@ struct Choice {
 };
 
 /// Time of what was taken over time of the best, both summed over a map's choices; 1 without any.
-template <class Choices>
-double total_regret(const Choices& choices) {
+template <class Decisions>
+double total_regret(const Decisions& choices) {
   double chosen = 0, best = 0;
   for (const auto& [key, choice] : choices) {
     chosen += choice.chosen;

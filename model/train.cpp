@@ -85,7 +85,7 @@ HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
   std::vector<double> relative, measured, predicted;
   // A choice is made where several primitives compute the same between the same layouts; beyond
   // that, layouts have to fit the neighbours. Here all layouts compete: a diagnosis, not a plan.
-  std::map<std::pair<std::size_t, std::size_t>, Choice> choices;
+  std::map<std::pair<std::size_t, std::size_t>, Decision> choices;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data.samples[rows[i]];
     if (sample.censored) continue;

@@ -46,7 +46,7 @@ std::vector<Row> usable_rows(const Profile& profile, const Platform& platform, T
 }
 
 RegretSummary single_regrets(const std::vector<Row>& rows) {
-  std::map<std::string, Choice> choices;
+  std::map<std::string, Decision> choices;
   for (const Row& row : rows) {
     const Workload& workload = row.measurement->workload;
     if (workload.op != Op::conv) continue;
