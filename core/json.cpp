@@ -282,6 +282,53 @@ Result<Measurement> measurement_from_json(const Json& json) {
   return m;
 }
 
+Result<std::vector<std::pair<std::string, std::string_view>>> json_members(std::string_view text,
+                                                                           std::string_view what) {
+  const auto bad = [&] {
+    return make_error(ErrorCode::bad_input, std::string(what) + ": not a JSON object");
+  };
+  std::size_t at = 0;
+  const auto next = [&] {  // the next character that is not white space, or 0
+    while (at < text.size() && std::string_view(" \t\r\n").find(text[at]) != text.npos) ++at;
+    return at < text.size() ? text[at] : '\0';
+  };
+  const auto skip_string = [&] {
+    for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
+    ++at;
+  };
+  std::vector<std::pair<std::string, std::string_view>> members;
+  if (next() != '{') return bad();
+  ++at;
+  if (next() == '}') return members;
+  for (;;) {
+    if (next() != '"') return bad();
+    const std::size_t name = at;
+    skip_string();
+    const auto parsed = parse_json(text.substr(name, at - name), what);
+    if (!parsed) return parsed.error();
+    if (next() != ':') return bad();
+    ++at;
+    next();
+    const std::size_t value = at;
+    for (int depth = 0; at < text.size(); ++at) {
+      const char c = text[at];
+      if (c == '"') {
+        skip_string();
+        --at;
+      } else if (c == '{' || c == '[') {
+        ++depth;
+      } else if (depth == 0 && (c == ',' || c == '}')) {
+        break;
+      } else if (c == '}' || c == ']') {
+        --depth;
+      }
+    }
+    if (at >= text.size()) return bad();
+    members.emplace_back(parsed->get<std::string>(), text.substr(value, at - value));
+    if (text[at++] == '}') return members;
+  }
+}
+
 Result<Json> parse_json(std::string_view text, std::string_view what) {
   // The parser itself recurses, so depth is bounded before it runs.
   constexpr int kDeepest = 64;

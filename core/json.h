@@ -3,6 +3,10 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
@@ -25,6 +29,11 @@ Result<Platform> platform_from_json(const Json& json);
 Result<PrimitiveInfo> primitive_info_from_json(const Json& json);
 Result<RunHeader> run_header_from_json(const Json& json);
 Result<Measurement> measurement_from_json(const Json& json);
+
+/// Names and values of the object that `text` holds, values as text: a value that nobody asks for
+/// need not be parsed. Checks no more than it must to find where values end.
+Result<std::vector<std::pair<std::string, std::string_view>>> json_members(std::string_view text,
+                                                                           std::string_view what);
 
 /// Parses without exceptions; the error names `what` (a file) and the position.
 Result<Json> parse_json(std::string_view text, std::string_view what);

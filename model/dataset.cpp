@@ -71,6 +71,12 @@ void set_relevance(Dataset& data) {
 
 }  // namespace
 
+std::string op_of(const PrimitiveInfo& primitive) { return std::string(to_string(primitive.op)); }
+
+std::string kind_of(const PrimitiveInfo& primitive) {
+  return op_of(primitive) + '/' + std::string(to_string(primitive.traits.algorithm));
+}
+
 std::string shape_group(const Workload& workload) {
   Workload plain = workload;
   plain.epilogue = {};
@@ -155,7 +161,7 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
     input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
     input.time = analytic_time(input.work, *input.machine, data.timing_mode);
     sample.log_analytic = std::log(input.time.ns);
-    sample.terms = law_terms(input.work, *input.machine, data.timing_mode);
+    sample.terms = cost_terms(input.work, *input.machine, data.timing_mode);
     write_features(input, data.features.row(i));
   }
   set_relevance(data);

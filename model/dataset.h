@@ -9,7 +9,7 @@
 
 #include "convopt/measurement.hpp"
 #include "model/categories.h"
-#include "model/law.h"
+#include "model/cost_terms.h"
 #include "model/matrix.h"
 
 namespace convopt {
@@ -19,7 +19,7 @@ struct Sample {
   std::size_t group = 0;  ///< shapes of one group are never split between training and test
   double log_ns = 0;      ///< of the median; of the bound where censored
   double log_analytic = 0;
-  LawTerms terms{};
+  CostTerms terms{};
   double relevance = 1;  ///< fastest primitive's time of this workload over this one's
   bool censored = false;
 
@@ -35,14 +35,19 @@ struct Dataset {
   Libraries libraries;
   std::vector<Sample> samples;
   CategoryCodes codes = CategoryCodes::current();  ///< of the features
-  FeatureMatrix features;   ///< row i belongs to sample i; the effect column is not filled in
+  FeatureMatrix features;   ///< row i belongs to sample i; prior features are not filled in
   std::size_t skipped = 0;  ///< records with a time but without a known primitive or a usable value
 
   std::vector<std::size_t> all_rows() const;
 };
 
-/// A workload without its epilogue: what says whether a shape was seen.
+/// A workload without its epilogue: whether a shape was seen is decided by this.
 std::string shape_group(const Workload& workload);
+
+std::string op_of(const PrimitiveInfo& primitive);
+/// Operation and algorithm, `conv/winograd`: primitives that were never timed are predicted by
+/// their kind.
+std::string kind_of(const PrimitiveInfo& primitive);
 
 /// Inapplicable and failed records are dropped. Without `mode`, all runs must share one; with it,
 /// others are left out. Fails if nothing remains. `codes` are those of the model that reads the

@@ -123,7 +123,7 @@ std::span<const std::string> feature_names() {
     for_each_feature([&](const char* name, auto&&) { result.emplace_back(name); });
     result.emplace_back("primitive_effect");
     result.emplace_back("law_ratio");
-    for (const std::string_view term : law_term_names()) {
+    for (const std::string_view term : cost_term_names()) {
       result.push_back("law_share_" + std::string(term));
     }
     return result;

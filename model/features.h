@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/categories.h"
-#include "model/law.h"
+#include "model/cost_terms.h"
 
 namespace convopt {
 
@@ -14,10 +14,9 @@ namespace convopt {
 /// the features it was trained with.
 std::span<const std::string> feature_names();
 
-/// The last columns say what training found out about the primitive: its effect, what its law says
-/// (the logarithm of its time over the analytic time), and the share of each cost in that.
-/// model/background fills them in.
-inline constexpr std::size_t kBackgroundColumns = 2 + kLawTerms;
+/// The last columns are prior features of the primitive: its intercept, the logarithm of its cost
+/// model's time over the analytic time, and the share of each cost in that (model/prior_features).
+inline constexpr std::size_t kPriorColumns = 2 + kCostTerms;
 
 struct FeatureInput {
   const Workload* workload = nullptr;
@@ -29,7 +28,7 @@ struct FeatureInput {
   AnalyticTime time;
 };
 
-/// Writes one row of feature_names().size() values; those of the background are NaN.
+/// Writes one row of feature_names().size() values; prior features are NaN.
 void write_features(const FeatureInput& input, std::span<float> row);
 
 /// What decides whether a workload lies within the range of those a model has seen; all of them

@@ -5,7 +5,9 @@
 #include <future>
 #include <map>
 
+#include "core/try.h"
 #include "model/features.h"
+#include "model/regret.h"
 #include "model/statistics.h"
 
 namespace convopt {
@@ -16,13 +18,13 @@ namespace {
 constexpr double kLeastWeight = 0.2;
 
 std::vector<Target> targets_of(const Dataset& data, std::span<const std::size_t> rows,
-                               const Effects& effects) {
+                               const Intercepts& intercepts) {
   std::vector<Target> targets;
   targets.reserve(rows.size());
   for (const std::size_t row : rows) {
     const Sample& sample = data.samples[row];
     Target target;
-    target.value = sample.log_ratio() - effects.of(data.primitives[sample.primitive]);
+    target.value = sample.log_ratio() - intercepts.of(data.primitives[sample.primitive]);
     target.weight = std::max(kLeastWeight, sample.relevance);
     target.lower_bound = sample.censored;
     targets.push_back(target);
@@ -34,24 +36,16 @@ std::vector<Target> targets_of(const Dataset& data, std::span<const std::size_t>
 
 Result<Fit> Fit::train(const Dataset& data, std::span<const std::size_t> rows,
                        const BoosterParameters& parameters) {
-  Background background = Background::fit(data, rows);
-  auto booster =
-      Booster::train(select_rows(data, rows, background, Hide::also_some),
-                     targets_of(data, rows, background.effects), feature_names(), parameters);
-  if (!booster) return booster.error();
-  return Fit{std::move(background), std::move(*booster)};
+  PriorFeatures priors = PriorFeatures::fit(data, rows);
+  CONVOPT_TRY(const FeatureMatrix features, select_rows(data, rows, priors, Hide::also_some));
+  CONVOPT_TRY(Booster booster, Booster::train(features, targets_of(data, rows, priors.intercepts),
+                                              feature_names(), parameters));
+  return Fit{std::move(priors), std::move(booster)};
 }
 
 Result<std::vector<double>> Fit::predict(const Dataset& data,
                                          std::span<const std::size_t> rows) const {
-  const auto trees = booster.predict(select_rows(data, rows, background));
-  if (!trees) return trees.error();
-  std::vector<double> result(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const PrimitiveInfo& primitive = data.primitives[data.samples[rows[i]].primitive];
-    result[i] = background.effects.of(primitive) + (*trees)[i];
-  }
-  return result;
+  return convopt::log_ratios(priors, booster, data, rows);
 }
 
 Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,
@@ -65,9 +59,8 @@ Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const 
       if (own >= 0) (own == fold ? held_out : training).push_back(row);
     }
     if (held_out.empty()) return {};
-    const auto predicted = fit_and_predict(training, held_out);
-    if (!predicted) return predicted.error();
-    for (std::size_t i = 0; i < held_out.size(); ++i) predictions[held_out[i]] = (*predicted)[i];
+    CONVOPT_TRY(const std::vector<double> predicted, fit_and_predict(training, held_out));
+    for (std::size_t i = 0; i < held_out.size(); ++i) predictions[held_out[i]] = predicted[i];
     return {};
   };
   for (int first = 0; first < folds; first += std::max(1, threads)) {
@@ -90,13 +83,9 @@ HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
                     std::span<const double> errors) {
   HoldoutScores scores;
   std::vector<double> relative, measured, predicted;
-  struct Choice {
-    double predicted = 0, chosen = 0, best = 0;
-    int candidates = 0;
-  };
   // A choice is made where several primitives compute the same between the same layouts; beyond
   // that, layouts have to fit the neighbours. Here all layouts compete: a diagnosis, not a plan.
-  std::map<std::pair<std::size_t, std::size_t>, Choice> choices;
+  std::map<std::pair<std::size_t, std::size_t>, Decision> choices;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data.samples[rows[i]];
     if (sample.censored) continue;
@@ -105,14 +94,7 @@ HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
     measured.push_back(sample.log_ns);
     predicted.push_back(log_predicted);
     if (data.workloads[sample.workload].op != Op::conv) continue;
-    Choice& choice = choices[{sample.platform, sample.workload}];
-    const double ns = std::exp(sample.log_ns);
-    if (choice.candidates == 0 || log_predicted < choice.predicted) {
-      choice.predicted = log_predicted;
-      choice.chosen = ns;
-    }
-    choice.best = choice.candidates == 0 ? ns : std::min(choice.best, ns);
-    ++choice.candidates;
+    choices[{sample.platform, sample.workload}].add(log_predicted, std::exp(sample.log_ns));
   }
   if (relative.empty()) return scores;
   scores.within_10_percent =
@@ -120,28 +102,21 @@ HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
       double(relative.size());
   scores.mdrae = statistics::median(std::move(relative));
   scores.spearman = statistics::spearman(measured, predicted);
-  double chosen = 0, best = 0;
-  for (const auto& [key, choice] : choices) {
-    chosen += choice.chosen;
-    best += choice.best;
-  }
-  scores.regret = best > 0 ? chosen / best : 1;
+  scores.regret = total_regret(choices);
   return scores;
 }
 
 Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,
                                             const TrainOptions& options) {
-  const auto data = make_dataset(profiles, options.timing_mode);
-  if (!data) return data.error();
-  return train(*data, options);
+  CONVOPT_TRY(const Dataset data, make_dataset(profiles, options.timing_mode));
+  return train(data, options);
 }
 
 Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options) {
   BoosterParameters parameters = options.booster;
   parameters.seed = options.seed;
   const std::vector<std::size_t> rows = data.all_rows();
-  auto fit = Fit::train(data, rows, parameters);
-  if (!fit) return fit.error();
+  CONVOPT_TRY(Fit fit, Fit::train(data, rows, parameters));
 
   ModelParts parts;
   parts.info = describe(data, options.seed);
@@ -150,17 +125,15 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
   std::vector<double> errors;
   if (folds >= 2) {
     const std::vector<int> fold_of = fold_of_group(data, folds, options.seed);
-    const auto held_out =
-        cross_validate(data, fold_of, folds, options.threads,
-                       [&](std::span<const std::size_t> training,
-                           std::span<const std::size_t> test) -> Result<std::vector<double>> {
-                         auto fold_fit = Fit::train(data, training, parameters);
-                         if (!fold_fit) return fold_fit.error();
-                         return fold_fit->predict(data, test);
-                       });
-    if (!held_out) return held_out.error();
+    const auto fit_fold = [&](std::span<const std::size_t> training,
+                              std::span<const std::size_t> test) -> Result<std::vector<double>> {
+      CONVOPT_TRY(const Fit fold_fit, Fit::train(data, training, parameters));
+      return fold_fit.predict(data, test);
+    };
+    CONVOPT_TRY(const std::vector<double> held_out,
+                cross_validate(data, fold_of, folds, options.threads, fit_fold));
     for (const std::size_t row : rows) {
-      errors.push_back(data.samples[row].log_ratio() - (*held_out)[row]);
+      errors.push_back(data.samples[row].log_ratio() - held_out[row]);
     }
     parts.intervals = Intervals::fit(data, rows, errors);
     parts.info.interval_coverage = Intervals::coverage(data, rows, errors, fold_of, folds);
@@ -169,12 +142,12 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
     parts.intervals = Intervals::fit(data, {}, {});
   }
   parts.platforms = data.platforms;
-  parts.background = std::move(fit->background);
+  parts.priors = std::move(fit.priors);
   parts.ranges = seen_ranges(data);
   parts.parameters = parameters;
   parts.method = "trained";
   parts.info.holdout_mdrae = parts.holdout.mdrae;
-  return TrainedModel::create(std::move(parts), std::move(fit->booster));
+  return TrainedModel::create(std::move(parts), std::move(fit.booster));
 }
 
 }  // namespace convopt

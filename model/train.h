@@ -24,7 +24,7 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
 
 /// The model without its error bars: effects, then trees on what they leave.
 struct Fit {
-  Background background;
+  PriorFeatures priors;
   Booster booster;
 
   static Result<Fit> train(const Dataset& data, std::span<const std::size_t> rows,

@@ -230,15 +230,16 @@ Result<CurveOptions> curve_options(const Request& request) {
   if (!request.shapes.empty()) options.shapes = request.shapes;
   if (request.methods.empty()) return options;
   options.methods.clear();
-  for (const TransferMethod method : kTransferMethods) {
-    if (std::ranges::find(request.methods, to_string(method)) != request.methods.end()) {
-      options.methods.push_back(method);
+  for (const std::string& name : request.methods) {
+    const auto method = method_named(name);
+    if (!method) {
+      return make_error(ErrorCode::usage, "--method: '" + name +
+                                              "' is no method; convopt transfer --help lists them");
     }
+    options.methods.push_back(*method);
   }
-  if (options.methods.size() == request.methods.size()) return options;
-  return make_error(ErrorCode::usage,
-                    "--method names a method that does not exist; convopt evaluate "
-                    "--transfer-curve shows all");
+  std::ranges::sort(options.methods);
+  return options;
 }
 
 Result<void> print_curves(const std::vector<Curve>& curves, const Request& request) {

@@ -30,40 +30,11 @@ struct Request {
 
 /// One line per method, for --help.
 std::string methods_text() {
-  const auto meaning = [](TransferMethod method) -> const char* {
-    switch (method) {
-      case TransferMethod::zero_shot:
-        return "the source model as it is";
-      case TransferMethod::factor:
-        return "the source times one factor";
-      case TransferMethod::factor_per_primitive:
-        return "the source times a factor per primitive, shrunk towards the common one";
-      case TransferMethod::affine:
-        return "the source recalibrated by a log-linear regression";
-      case TransferMethod::source_field:
-        return "the source and a Gaussian process for its residuals";
-      case TransferMethod::law:
-        return "a linear cost model per primitive, with the source's as prior";
-      case TransferMethod::law_scratch:
-        return "a linear cost model per primitive, from the new times alone";
-      case TransferMethod::law_and_source:
-        return "linear cost models and a share of the source's own corrections of them";
-      case TransferMethod::field:
-        return "the same and a Gaussian process for the residuals";
-      case TransferMethod::residual:
-        return "the recalibrated source and more boosted trees for its residuals";
-      case TransferMethod::scratch:
-        return "boosted trees trained on the new times alone";
-      case TransferMethod::stack:
-        return "ensemble: the mean of the methods that are as good as the best";
-    }
-    return "";
-  };
   std::string text = "Methods that are compared by cross-validation on the new times:\n";
   for (const TransferMethod method : kTransferMethods) {
     std::string name(to_string(method));
     name.resize(std::max<std::size_t>(name.size(), 22), ' ');
-    text += "  " + name + "  " + meaning(method) + "\n";
+    text.append("  ").append(name).append("  ").append(description(method)).append("\n");
   }
   return text;
 }

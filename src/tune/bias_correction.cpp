@@ -60,7 +60,7 @@ Result<std::size_t> BiasCorrectedCosts::learn(const CostSource& costs,
     fastest[s.workload] = std::min(fastest[s.workload], s.log_ns);
   }
   for (Sample& s : seen_.samples) s.relevance = std::exp(fastest[s.workload] - s.log_ns);
-  field_ = Field::fit(seen_, seen_.all_rows(), residuals_);
+  process_ = GaussianProcess::fit(seen_, seen_.all_rows(), residuals_);
   if (log_errors_.size() < kLatestErrors) return timed;
   std::vector<double> latest(log_errors_.end() - kLatestErrors, log_errors_.end());
   std::ranges::sort(latest);
@@ -75,7 +75,7 @@ Result<std::vector<Cost>> BiasCorrectedCosts::costs(std::span<const Query> queri
 }
 
 void BiasCorrectedCosts::correct(std::span<const Query> queries, std::vector<Cost>& costs) const {
-  if (field_.empty()) return;
+  if (process_.empty()) return;
   std::map<const PrimitiveInfo*, std::vector<double>> factors;
   const Workload* last = nullptr;
   std::vector<double> kernels;
@@ -83,10 +83,10 @@ void BiasCorrectedCosts::correct(std::span<const Query> queries, std::vector<Cos
     if (costs[i].source != Cost::Source::predicted) continue;
     if (queries[i].workload != last) {
       last = queries[i].workload;
-      kernels = field_.kernels(field_point(*last));
+      kernels = process_.kernels(size_point(*last));
     }
     const auto [at, is_new] = factors.try_emplace(queries[i].primitive);
-    if (is_new) at->second = field_.of(*queries[i].primitive);
+    if (is_new) at->second = process_.of(*queries[i].primitive);
     const double correction =
         std::exp(std::inner_product(at->second.begin(), at->second.end(), kernels.begin(), 0.0));
     Estimate& e = costs[i].estimate;

@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "model/dataset.h"
-#include "model/field.h"
+#include "model/gaussian_process.h"
 #include "src/select/costs.h"
 
 namespace convopt {
 
-/// Costs whose predictions are multiplied by a smooth function of the sizes (model/field.h), fitted
-/// to the pairs that were predicted first and timed later. Measured costs, and all costs before
-/// anything was learnt, stay as they are.
+/// Costs whose predictions are multiplied by a smooth function of the sizes
+/// (model/gaussian_process.h), fitted to the pairs that were predicted first and timed later.
+/// Measured costs, and all costs before anything was learnt, stay as they are.
 class BiasCorrectedCosts final : public CostSource {
  public:
   explicit BiasCorrectedCosts(const CostSource& costs) : costs_(&costs) {}
@@ -41,7 +41,7 @@ class BiasCorrectedCosts final : public CostSource {
   std::map<std::string, std::size_t> workloads_, primitives_;  ///< indices into `seen_`
   std::vector<double> residuals_;   ///< log(measured / uncorrected prediction), one per sample
   std::vector<double> log_errors_;  ///< |log(measured / corrected prediction at that time)|
-  Field field_;
+  GaussianProcess process_;
   double half_width_ = 0;  ///< half width of intervals of log(time); 0: the model's own
 };
 

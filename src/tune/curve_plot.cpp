@@ -20,13 +20,13 @@ struct Style {
 
 std::vector<Style> styles() {
   const auto name = [](TransferMethod method) { return std::string(to_string(method)); };
-  return {{name(TransferMethod::factor), "#9aa0a6", 1.5},
+  return {{name(TransferMethod::one_factor), "#9aa0a6", 1.5},
           {name(TransferMethod::factor_per_primitive), "#e37400", 1.5},
-          {name(TransferMethod::law_scratch), "#188038", 1.5},
-          {name(TransferMethod::law), "#9334e6", 1.5},
-          {name(TransferMethod::scratch), "#d93025", 1.5},
+          {name(TransferMethod::linear_cost_scratch), "#188038", 1.5},
+          {name(TransferMethod::linear_cost), "#9334e6", 1.5},
+          {name(TransferMethod::trees_scratch), "#d93025", 1.5},
           {name(TransferMethod::zero_shot), "#5f6368", 1.5},
-          {name(TransferMethod::source_field), "#00897b", 1.5},
+          {name(TransferMethod::residual_gp), "#00897b", 1.5},
           {kAutomatic, "#1a73e8", 3.0}};
 }
 

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "core/try.h"
+#include "model/regret.h"
 #include "model/statistics.h"
 #include "src/select/costs.h"
 #include "src/tune/offline_replay.h"
@@ -45,32 +46,16 @@ std::vector<Row> usable_rows(const Profile& profile, const Platform& platform, T
 }
 
 RegretSummary single_regrets(const std::vector<Row>& rows) {
-  struct Choice {
-    double expected = 0, chosen = 0, best = 0;
-    int candidates = 0;
-  };
-  std::map<std::string, Choice> choices;
+  std::map<std::string, Decision> choices;
   for (const Row& row : rows) {
     const Workload& workload = row.measurement->workload;
     if (workload.op != Op::conv) continue;
-    Choice& choice = choices[workload.text()];
-    const double ns = row.measurement->median_ns;
-    if (choice.candidates == 0 || row.estimate.ns < choice.expected) {
-      choice.expected = row.estimate.ns;
-      choice.chosen = ns;
-    }
-    choice.best = choice.candidates == 0 ? ns : std::min(choice.best, ns);
-    ++choice.candidates;
+    choices[workload.text()].add(row.estimate.ns, row.measurement->median_ns);
   }
+  std::erase_if(choices, [](const auto& entry) { return entry.second.candidates < 2; });
   RegretSummary summary;
   std::vector<double> regrets;
-  double chosen = 0, best = 0;
-  for (const auto& [text, choice] : choices) {
-    if (choice.candidates < 2) continue;  // nothing to choose
-    regrets.push_back(choice.chosen / choice.best);
-    chosen += choice.chosen;
-    best += choice.best;
-  }
+  for (const auto& [text, choice] : choices) regrets.push_back(choice.chosen / choice.best);
   if (regrets.empty()) return summary;
   std::ranges::sort(regrets);
   summary.workloads = regrets.size();
@@ -78,7 +63,7 @@ RegretSummary single_regrets(const std::vector<Row>& rows) {
   for (const double regret : regrets) summary.mean += regret / double(regrets.size());
   summary.p95 = regrets[static_cast<std::size_t>(0.95 * double(regrets.size() - 1) + 0.5)];
   summary.max = regrets.back();
-  summary.sum = chosen / best;
+  summary.sum = total_regret(choices);
   return summary;
 }
 

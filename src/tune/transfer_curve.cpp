@@ -207,7 +207,7 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
       const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
       const Draw rows = draw(data, left_out, size, seed, options.select_samples);
       for (const TransferMethod method : options.methods) {
-        if (method == TransferMethod::stack) continue;
+        if (method == TransferMethod::ensemble) continue;
         if (size == 0 && method != TransferMethod::zero_shot) continue;
         CONVOPT_TRY(const auto learnt, adapter.learn(method, rows.training));
         CONVOPT_TRY(const DrawScores scored, score_draw(adapter, networks, learnt, rows));

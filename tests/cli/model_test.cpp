@@ -171,7 +171,7 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   expect_error("evaluate --transfer-curve " + model_, 2, "needs a profile");
   expect_error("evaluate --transfer-curve " + profile_, 2, "leaves nothing to learn from");
   expect_error("evaluate --transfer-curve --method magic " + model_ + " " + profile_, 2,
-               "a method that does not exist");
+               "'magic' is no method");
   ASSERT_EQ(
       run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
       << shell_->err();

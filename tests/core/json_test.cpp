@@ -146,6 +146,21 @@ TEST(Json, AMeasurementIsKeyedByItsTypes) {
   EXPECT_NE(parsed->workload, sample_measurement().workload);
 }
 
+TEST(Json, MembersAreFoundWithoutBeingParsed) {
+  const auto members = json_members(R"( {"a" : 1, "b\"}":{"x":[1,{"y":"}"}]},"c":"],\\" } )", "x");
+  ASSERT_TRUE(members.ok()) << members.error().message;
+  ASSERT_EQ(members->size(), 3U);
+  EXPECT_EQ((*members)[0], (std::pair<std::string, std::string_view>("a", "1")));
+  EXPECT_EQ((*members)[1].first, "b\"}");
+  EXPECT_EQ((*members)[1].second, R"({"x":[1,{"y":"}"}]})");
+  EXPECT_EQ(parse_json((*members)[2].second, "x")->get<std::string>(), "],\\");
+  EXPECT_TRUE(json_members("{}", "x")->empty());
+  for (const char* text : {"", "[1]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":\"",
+                           "{\"a\":[1}", "{\"a\":{\"b\\", "{a:1}", "{\"a\" 1}", "{\"a\":1,"}) {
+    EXPECT_FALSE(json_members(text, "x").ok()) << text;
+  }
+}
+
 TEST(Json, OtherSchemasAreRefused) {
   RunHeader header;
   header.run = "r1";

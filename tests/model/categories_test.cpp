@@ -28,8 +28,8 @@ CategoryCodes with_inserted_categories() {
 
 // Convolutions whose times hang on their activations in no order that codes could have.
 Profile profile_by_activation() {
-  Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 60, .noise = 0});
+  Profile profile = synthetic::profile(synthetic::platform(), synthetic::time_function(),
+                                       {.shapes = 60, .noise = 0});
   const std::pair<ActivationKind, double> kinds[] = {{ActivationKind::none, 1},
                                                      {ActivationKind::relu, 6},
                                                      {ActivationKind::leaky_relu, 0.3},

@@ -5,9 +5,9 @@
 #include <fstream>
 
 #include "convopt/model.hpp"
+#include "core/files.h"
 #include "model/features.h"
 #include "model/train.h"
-#include "core/files.h"
 #include "tests/model/synthetic.h"
 
 namespace convopt {
@@ -16,8 +16,8 @@ namespace {
 class ModelFile : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    profile_ =
-        new Profile(synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 40}));
+    profile_ = new Profile(
+        synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40}));
     TrainOptions options;
     options.booster.rounds = 40;
     options.folds = 3;

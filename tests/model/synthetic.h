@@ -98,11 +98,11 @@ inline Workload conv(int ic, int size, int oc, int kernel, int stride) {
 }
 
 /// Nanoseconds of one primitive on one workload, without noise.
-using Law = std::function<double(const Workload&, const PrimitiveInfo&)>;
+using TimeFunction = std::function<double(const Workload&, const PrimitiveInfo&)>;
 
 /// Rates per primitive, row tiles of 14 for the one with hidden tiles, fewer multiplications but
 /// transforms for Winograd, a cost per call.
-inline Law law(double speed = 1, std::map<std::string, double> factors = {}) {
+inline TimeFunction time_function(double speed = 1, std::map<std::string, double> factors = {}) {
   return [=](const Workload& w, const PrimitiveInfo& p) {
     const ConvShape& s = w.shape;
     const double factor = factors.contains(p.name) ? factors.at(p.name) : 1.0;
@@ -127,7 +127,7 @@ struct Options {
   double censor_above = 0;  ///< times beyond this multiple of the best are cut short there
 };
 
-inline Profile profile(const Platform& where, const Law& time, const Options& options) {
+inline Profile profile(const Platform& where, const TimeFunction& time, const Options& options) {
   Profile result;
   RunHeader header;
   header.run = "run-" + std::to_string(options.seed);

@@ -43,7 +43,7 @@ double mdrae(const PerformanceModel& model, const Profile& truth, const Platform
 
 TEST(Train, LearnsALawOnShapesItHasNotSeen) {
   const Platform here = synthetic::platform();
-  const Profile profile = synthetic::profile(here, synthetic::law(), {.shapes = 150});
+  const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 150});
   const auto model = train(std::span(&profile, 1), quick());
   ASSERT_TRUE(model.ok()) << model.error().message;
   const ModelInfo& info = (*model)->info();
@@ -53,7 +53,7 @@ TEST(Train, LearnsALawOnShapesItHasNotSeen) {
   EXPECT_GT(info.interval_coverage, 0.82);
   EXPECT_LT(info.interval_coverage, 0.98);
   const Profile unseen =
-      synthetic::profile(here, synthetic::law(), {.shapes = 60, .seed = 99, .noise = 0});
+      synthetic::profile(here, synthetic::time_function(), {.shapes = 60, .seed = 99, .noise = 0});
   EXPECT_LT(mdrae(**model, unseen, here), 0.06);
 }
 
@@ -61,7 +61,7 @@ TEST(Train, HoldoutErrorIsNotThatOfRowsLeftOutAtRandom) {
   // Times that depend on nothing but the workload, through a hash: no model can predict unseen
   // shapes, but one that sees other primitives of the same shape could. The reported error must
   // say so.
-  const synthetic::Law hashed = [](const Workload& w, const PrimitiveInfo&) {
+  const synthetic::TimeFunction hashed = [](const Workload& w, const PrimitiveInfo&) {
     synthetic::Random random(std::hash<std::string>()(w.text()));
     return 1e6 * std::exp(2 * synthetic::gaussian(random));
   };
@@ -72,7 +72,8 @@ TEST(Train, HoldoutErrorIsNotThatOfRowsLeftOutAtRandom) {
 }
 
 TEST(Train, FoldsNeverSplitAShape) {
-  Profile profile = synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 30});
+  Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 30});
   // The same shapes again with a fused activation: they belong to the fold of the bare ones.
   const std::size_t count = profile.measurements.size();
   for (std::size_t i = 0; i < count; ++i) {
@@ -108,7 +109,7 @@ TEST(Train, FoldsNeverSplitAShape) {
 
 TEST(Train, SameInputSameBytes) {
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 40});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40});
   TrainOptions options = quick();
   options.booster.rounds = 30;
   const auto first = train(std::span(&profile, 1), options);
@@ -126,7 +127,7 @@ TEST(Train, CensoredRecordsPullUpwardsOnly) {
   // would make it look twice as slow as the best everywhere; left out, its few fast shapes would
   // stand for all.
   const Platform here = synthetic::platform();
-  const synthetic::Law truth = synthetic::law(1, {{"gemm", 6.0}});
+  const synthetic::TimeFunction truth = synthetic::time_function(1, {{"gemm", 6.0}});
   const Profile censored =
       synthetic::profile(here, truth, {.shapes = 120, .noise = 0.01, .censor_above = 2});
   const Profile full = synthetic::profile(here, truth, {.shapes = 120, .noise = 0.01});
@@ -150,8 +151,9 @@ TEST(Train, CensoredRecordsPullUpwardsOnly) {
 
 TEST(Train, RefusesMixedTimingModesUnlessOneIsChosen) {
   std::vector<Profile> profiles = {
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 20}),
-      synthetic::profile(synthetic::platform(), synthetic::law(2), {.shapes = 20, .seed = 2})};
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 20}),
+      synthetic::profile(synthetic::platform(), synthetic::time_function(2),
+                         {.shapes = 20, .seed = 2})};
   profiles[1].runs[0].timing_mode = TimingMode::cold_weights;
   const auto mixed = make_dataset(profiles);
   ASSERT_FALSE(mixed.ok());
@@ -163,7 +165,8 @@ TEST(Train, RefusesMixedTimingModesUnlessOneIsChosen) {
 }
 
 TEST(Train, RefusesAProfileWithoutTimes) {
-  Profile profile = synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 3});
+  Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 3});
   for (Measurement& m : profile.measurements) m.status = MeasurementStatus::failed;
   const auto model = train(std::span(&profile, 1), quick());
   ASSERT_FALSE(model.ok());
@@ -172,7 +175,7 @@ TEST(Train, RefusesAProfileWithoutTimes) {
 
 TEST(Train, SaysWhichWorkloadsAndPrimitivesAreNew) {
   const Platform here = synthetic::platform();
-  const Profile profile = synthetic::profile(here, synthetic::law(), {.shapes = 80});
+  const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 80});
   TrainOptions options = quick();
   options.booster.rounds = 30;
   const auto model = train(std::span(&profile, 1), options);
@@ -224,7 +227,7 @@ TEST(Analytic, IsPositiveAndFiniteForEverythingAndForUnknownMachines) {
           std::vector<float> row(feature_names().size());
           write_features(input, row);
           for (std::size_t i = 0; i < row.size(); ++i) {
-            if (i >= row.size() - kBackgroundColumns) continue;
+            if (i >= row.size() - kPriorColumns) continue;
             EXPECT_TRUE(std::isfinite(row[i])) << feature_names()[i] << " of " << workload.text();
           }
         }
@@ -273,7 +276,7 @@ TEST(Statistics, MedianQuantileAndRankCorrelation) {
 
 TEST(IntervalsTest, APrimitiveThatErrsMoreHasWiderOnes) {
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 80});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 80});
   const auto data = make_dataset(std::span(&profile, 1));
   ASSERT_TRUE(data.ok());
   const std::vector<std::size_t> rows = data->all_rows();

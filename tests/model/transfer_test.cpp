@@ -15,7 +15,7 @@ class TransferTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     const Profile profile =
-        synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 150});
+        synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 150});
     TrainOptions options;
     options.booster.rounds = 120;
     options.folds = 3;
@@ -27,16 +27,18 @@ class TransferTest : public testing::Test {
 
   static Platform target() { return synthetic::platform("GenuineIntel"); }
 
-  static Transfer adapt_to(const synthetic::Law& law, int shapes, std::uint64_t seed = 5) {
-    const Profile few = synthetic::profile(target(), law, {.shapes = shapes, .seed = seed});
+  static Transfer adapt_to(const synthetic::TimeFunction& cost, int shapes,
+                           std::uint64_t seed = 5) {
+    const Profile few = synthetic::profile(target(), cost, {.shapes = shapes, .seed = seed});
     auto transfer = adapt(*source_, few, {.seed = 1, .threads = 2});
     EXPECT_TRUE(transfer.ok()) << transfer.error().message;
     return std::move(*transfer);
   }
 
   /// On shapes that no model has seen, against the law itself.
-  static double error_of(const PerformanceModel& model, const synthetic::Law& law) {
-    const Profile truth = synthetic::profile(target(), law, {.shapes = 60, .seed = 77, .noise = 0});
+  static double error_of(const PerformanceModel& model, const synthetic::TimeFunction& cost) {
+    const Profile truth =
+        synthetic::profile(target(), cost, {.shapes = 60, .seed = 77, .noise = 0});
     std::vector<Query> queries;
     std::vector<double> measured, errors;
     for (const Measurement& m : truth.measurements) {
@@ -68,51 +70,51 @@ class TransferTest : public testing::Test {
 TrainedModel* TransferTest::source_ = nullptr;
 
 TEST_F(TransferTest, KeepsTheSourceWhereNothingDiffers) {
-  const Transfer transfer = adapt_to(synthetic::law(), 12);
-  EXPECT_LT(error_of(*transfer.model, synthetic::law()),
-            error_of(*source_, synthetic::law()) + 0.01);
+  const Transfer transfer = adapt_to(synthetic::time_function(), 12);
+  EXPECT_LT(error_of(*transfer.model, synthetic::time_function()),
+            error_of(*source_, synthetic::time_function()) + 0.01);
   EXPECT_EQ(transfer.candidates.size(), kTransferMethods.size());
   EXPECT_EQ(transfer.shapes, 24U);  // each convolution comes with a conversion
 }
 
 TEST_F(TransferTest, FindsOneFactorFromOneShape) {
-  const synthetic::Law law = synthetic::law(0.3);
-  const Transfer transfer = adapt_to(law, 1);
-  EXPECT_EQ(chosen(transfer), TransferMethod::factor);
-  EXPECT_LT(error_of(*transfer.model, law), 0.12);
-  EXPECT_GT(error_of(*source_, law), 0.5);
+  const synthetic::TimeFunction cost = synthetic::time_function(0.3);
+  const Transfer transfer = adapt_to(cost, 1);
+  EXPECT_EQ(chosen(transfer), TransferMethod::one_factor);
+  EXPECT_LT(error_of(*transfer.model, cost), 0.12);
+  EXPECT_GT(error_of(*source_, cost), 0.5);
 }
 
 TEST_F(TransferTest, RecoversAFactorPerPrimitive) {
-  const synthetic::Law law =
-      synthetic::law(1.5, {{"direct", 0.7}, {"gemm", 1.6}, {"secret", 1.1}, {"winograd", 2.0}});
-  const Transfer transfer = adapt_to(law, 10);
+  const synthetic::TimeFunction cost = synthetic::time_function(
+      1.5, {{"direct", 0.7}, {"gemm", 1.6}, {"secret", 1.1}, {"winograd", 2.0}});
+  const Transfer transfer = adapt_to(cost, 10);
   EXPECT_GE(chosen(transfer), TransferMethod::factor_per_primitive);
-  EXPECT_LT(error_of(*transfer.model, law), 0.08);
+  EXPECT_LT(error_of(*transfer.model, cost), 0.08);
   EXPECT_LT(transfer.candidates[2].scores.mdrae, 0.6 * transfer.candidates[1].scores.mdrae);
   EXPECT_LE(transfer.candidates[2].scores.regret, transfer.candidates[1].scores.regret);
 }
 
 TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
-  const std::map<std::string, synthetic::Law> laws = {
-      {"the same", synthetic::law()},
-      {"slower", synthetic::law(0.5)},
-      {"other factors", synthetic::law(1, {{"gemm", 2.0}, {"winograd", 0.5}})},
+  const std::map<std::string, synthetic::TimeFunction> costs = {
+      {"the same", synthetic::time_function()},
+      {"slower", synthetic::time_function(0.5)},
+      {"other factors", synthetic::time_function(1, {{"gemm", 2.0}, {"winograd", 0.5}})},
       {"other kind of cost", [](const Workload& w, const PrimitiveInfo& p) {
-         return 5000 + 2 * std::pow(synthetic::law()(w, p), 0.9);
+         return 5000 + 2 * std::pow(synthetic::time_function()(w, p), 0.9);
        }}};
-  for (const auto& [name, law] : laws) {
+  for (const auto& [name, cost] : costs) {
     for (const int shapes : {3, 10, 30}) {
       const std::uint64_t seed = 100 + static_cast<std::uint64_t>(shapes);
-      const Transfer transfer = adapt_to(law, shapes, seed);
-      const Profile few = synthetic::profile(target(), law, {.shapes = shapes, .seed = seed});
-      const double kept = error_of(*transfer.model, law);
+      const Transfer transfer = adapt_to(cost, shapes, seed);
+      const Profile few = synthetic::profile(target(), cost, {.shapes = shapes, .seed = seed});
+      const double kept = error_of(*transfer.model, cost);
       double simple = INFINITY;
-      for (const TransferMethod method : {TransferMethod::zero_shot, TransferMethod::factor,
+      for (const TransferMethod method : {TransferMethod::zero_shot, TransferMethod::one_factor,
                                           TransferMethod::factor_per_primitive}) {
         const auto alone = adapt(*source_, few, {.methods = {method}});
         ASSERT_TRUE(alone.ok());
-        simple = std::min(simple, error_of(*alone->model, law));
+        simple = std::min(simple, error_of(*alone->model, cost));
       }
       // The times themselves are known to 2 %, and which way is best in hindsight cannot be told
       // from a handful of shapes any better than that.
@@ -123,39 +125,39 @@ TEST_F(TransferTest, IsNeverMuchWorseThanTheBestSimpleWay) {
 
 TEST_F(TransferTest, LearnsAnotherLawFromManySamples) {
   // Rows of 14 matter to another primitive here, and every call costs far more.
-  const synthetic::Law law = [](const Workload& w, const PrimitiveInfo& p) {
+  const synthetic::TimeFunction cost = [](const Workload& w, const PrimitiveInfo& p) {
     const double row = std::ceil(w.shape.ow() / 16.0) * 16 / w.shape.ow();
-    return 2000 + synthetic::law(0.8)(w, p) * (p.name == "direct" ? row : 1.0);
+    return 2000 + synthetic::time_function(0.8)(w, p) * (p.name == "direct" ? row : 1.0);
   };
-  const Transfer transfer = adapt_to(law, 80);
-  EXPECT_GE(chosen(transfer), TransferMethod::law);
-  EXPECT_LT(error_of(*transfer.model, law), 0.08);
-  const Profile few = synthetic::profile(target(), law, {.shapes = 80, .seed = 5});
+  const Transfer transfer = adapt_to(cost, 80);
+  EXPECT_GE(chosen(transfer), TransferMethod::linear_cost);
+  EXPECT_LT(error_of(*transfer.model, cost), 0.08);
+  const Profile few = synthetic::profile(target(), cost, {.shapes = 80, .seed = 5});
   const auto factors = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
   ASSERT_TRUE(factors.ok());
-  EXPECT_LT(error_of(*transfer.model, law), 0.7 * error_of(*factors->model, law));
+  EXPECT_LT(error_of(*transfer.model, cost), 0.7 * error_of(*factors->model, cost));
 }
 
 TEST_F(TransferTest, OtherCostsAreLearntFromTenShapes) {
   // Arithmetic is faster and calls are ten times as expensive: no factor can say that, a law can.
-  const synthetic::Law law = [](const Workload& w, const PrimitiveInfo& p) {
-    return 3000 + 0.4 * synthetic::law()(w, p);
+  const synthetic::TimeFunction cost = [](const Workload& w, const PrimitiveInfo& p) {
+    return 3000 + 0.4 * synthetic::time_function()(w, p);
   };
-  const Transfer transfer = adapt_to(law, 10);
-  const Profile few = synthetic::profile(target(), law, {.shapes = 10, .seed = 5});
+  const Transfer transfer = adapt_to(cost, 10);
+  const Profile few = synthetic::profile(target(), cost, {.shapes = 10, .seed = 5});
   const auto factors = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
   ASSERT_TRUE(factors.ok());
-  EXPECT_LT(error_of(*transfer.model, law), 0.12);
-  EXPECT_LT(error_of(*transfer.model, law), 0.6 * error_of(*factors->model, law));
+  EXPECT_LT(error_of(*transfer.model, cost), 0.12);
+  EXPECT_LT(error_of(*transfer.model, cost), 0.6 * error_of(*factors->model, cost));
 }
 
 TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
-  const synthetic::Law law = synthetic::law(1, {{"gemm", 2.5}});
-  const Profile few = synthetic::profile(target(), law, {.shapes = 20, .seed = 5});
+  const synthetic::TimeFunction cost = synthetic::time_function(1, {{"gemm", 2.5}});
+  const Profile few = synthetic::profile(target(), cost, {.shapes = 20, .seed = 5});
   for (const TransferMethod method : kTransferMethods) {
     // A stack needs members.
     TransferOptions options;
-    if (method != TransferMethod::stack) options.methods = {method};
+    if (method != TransferMethod::ensemble) options.methods = {method};
     auto adapted = adapt(*source_, few, options);
     ASSERT_TRUE(adapted.ok()) << adapted.error().message;
     const Transfer transfer = std::move(*adapted);
@@ -177,16 +179,16 @@ TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
 }
 
 TEST_F(TransferTest, CanBeRepeatedOnItsOwnResult) {
-  const Transfer first = adapt_to(synthetic::law(0.5), 10);
-  const Profile more = synthetic::profile(target(), synthetic::law(0.25), {.shapes = 10});
+  const Transfer first = adapt_to(synthetic::time_function(0.5), 10);
+  const Profile more = synthetic::profile(target(), synthetic::time_function(0.25), {.shapes = 10});
   const auto second = adapt(*first.model, more);
   ASSERT_TRUE(second.ok());
-  EXPECT_LT(error_of(*second->model, synthetic::law(0.25)), 0.08);
+  EXPECT_LT(error_of(*second->model, synthetic::time_function(0.25)), 0.08);
 }
 
 TEST_F(TransferTest, SameInputSameModel) {
-  const synthetic::Law law = synthetic::law(1, {{"gemm", 2.5}});
-  const Profile few = synthetic::profile(target(), law, {.shapes = 15});
+  const synthetic::TimeFunction cost = synthetic::time_function(1, {{"gemm", 2.5}});
+  const Profile few = synthetic::profile(target(), cost, {.shapes = 15});
   const auto one = adapt(*source_, few, {.seed = 3, .threads = 1});
   const auto two = adapt(*source_, few, {.seed = 3, .threads = 2});
   ASSERT_TRUE(one.ok() && two.ok());
@@ -194,7 +196,7 @@ TEST_F(TransferTest, SameInputSameModel) {
 }
 
 TEST_F(TransferTest, AnUnseenPrimitiveBecomesKnown) {
-  Profile few = synthetic::profile(target(), synthetic::law(), {.shapes = 10});
+  Profile few = synthetic::profile(target(), synthetic::time_function(), {.shapes = 10});
   for (PrimitiveInfo& p : few.runs[0].primitives) {
     if (p.name == "direct") p.name = "newcomer";
   }
@@ -214,7 +216,7 @@ TEST_F(TransferTest, AnUnseenPrimitiveBecomesKnown) {
 }
 
 TEST_F(TransferTest, RefusesAProfileInAnotherTimingMode) {
-  Profile few = synthetic::profile(target(), synthetic::law(), {.shapes = 10});
+  Profile few = synthetic::profile(target(), synthetic::time_function(), {.shapes = 10});
   few.runs[0].timing_mode = TimingMode::cold_weights;
   const auto transfer = adapt(*source_, few);
   ASSERT_FALSE(transfer.ok());

@@ -214,9 +214,10 @@ TEST(Evaluate, RefusesAProfileOfAnotherPlatform) {
 }
 
 TEST(Evaluate, ListsPlatformsByTheirMeasurements) {
-  Profile profile = synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 5});
-  const Profile other = synthetic::profile(synthetic::platform("GenuineIntel"), synthetic::law(),
-                                           {.shapes = 9, .seed = 2});
+  Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 5});
+  const Profile other = synthetic::profile(synthetic::platform("GenuineIntel"),
+                                           synthetic::time_function(), {.shapes = 9, .seed = 2});
   profile.runs.push_back(other.runs[0]);
   profile.measurements.insert(profile.measurements.end(), other.measurements.begin(),
                               other.measurements.end());
@@ -257,7 +258,7 @@ TEST(RecordedModel, PredictsTheRepeatOfItsProfile) {
 
 TEST(RecordedRegistry, KnowsWhatWasTimed) {
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 5});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 5});
   const RecordedRegistry registry(profile, synthetic::platform());
   EXPECT_EQ(registry.primitives().size(), 5U);
   const Primitive* winograd = registry.find("winograd");

@@ -12,15 +12,15 @@ namespace {
 
 TEST(PlatformHoldout, ProfilesAreJoinedByPlatform) {
   const Platform here = synthetic::platform(), there = synthetic::platform("GenuineIntel");
-  Profile both = synthetic::profile(here, synthetic::law(), {.shapes = 3});
+  Profile both = synthetic::profile(here, synthetic::time_function(), {.shapes = 3});
   const std::size_t of_here = both.measurements.size();
-  Profile other = synthetic::profile(there, synthetic::law(), {.shapes = 4});
+  Profile other = synthetic::profile(there, synthetic::time_function(), {.shapes = 4});
   other.runs[0].run = "other";
   for (Measurement& m : other.measurements) m.run = "other";
   both.runs.push_back(other.runs[0]);
   both.measurements.insert(both.measurements.end(), other.measurements.begin(),
                            other.measurements.end());
-  const Profile again = synthetic::profile(here, synthetic::law(), {.shapes = 2});
+  const Profile again = synthetic::profile(here, synthetic::time_function(), {.shapes = 2});
 
   const std::vector<Profile> profiles{both, again};
   const auto parts = by_platform(profiles);
@@ -33,10 +33,10 @@ TEST(PlatformHoldout, ProfilesAreJoinedByPlatform) {
 }
 
 TEST(PlatformHoldout, TheTargetIsNeverLearntFrom) {
-  const Profile target =
-      synthetic::profile(synthetic::platform("GenuineIntel"), synthetic::law(), {.shapes = 5});
+  const Profile target = synthetic::profile(synthetic::platform("GenuineIntel"),
+                                            synthetic::time_function(), {.shapes = 5});
   const Profile source =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 20});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 20});
   const std::vector<Profile> alone{target}, both{target, source};
   CurveOptions options;
   const auto nothing_left = transfer_curves(nullptr, by_platform(alone), "", options);

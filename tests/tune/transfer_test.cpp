@@ -25,12 +25,12 @@ TEST(TuneTransfer, AdaptsToAProfileFromAFile) {
   {
     auto writer = ProfileWriter::open(path);
     ASSERT_TRUE(writer.ok()) << writer.error().message;
-    const Profile few = synthetic::profile(target, synthetic::law(0.5), {.shapes = 10});
+    const Profile few = synthetic::profile(target, synthetic::time_function(0.5), {.shapes = 10});
     ASSERT_TRUE(writer->write(few.runs[0]).ok());
     for (const Measurement& m : few.measurements) ASSERT_TRUE(writer->write(m).ok());
   }
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 40});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40});
   TrainOptions options;
   options.booster.rounds = 40;
   options.folds = 2;
@@ -56,7 +56,7 @@ TEST(TuneTransfer, ABudgetTooShortForABusyMachineIsPartial) {
       std::filesystem::temp_directory_path() / ("convopt-tune-busy-" + std::to_string(getpid()));
   setenv("XDG_DATA_HOME", home.c_str(), 1);
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 20});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 20});
   TrainOptions options;
   options.booster.rounds = 10;
   options.folds = 2;
@@ -118,7 +118,7 @@ TEST(Check, ToldApartByHowTimesChange) {
 
 TEST(Check, TakesTheFastestOfConvolutionsOfAllSizes) {
   const Platform here = synthetic::platform();
-  const Profile profile = synthetic::profile(here, synthetic::law(), {.shapes = 60});
+  const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 60});
   const auto chosen = points_to_check(profile, here, TimingMode::warm, 10);
   ASSERT_EQ(chosen.size(), 10U);
   for (std::size_t i = 0; i < chosen.size(); ++i) {

@@ -1,4 +1,4 @@
-#include "model/effects.h"
+#include "model/intercepts.h"
 
 namespace convopt {
 namespace {
@@ -18,7 +18,7 @@ struct Mean {
 
 }  // namespace
 
-Effects Effects::fit(const Dataset& data, std::span<const std::size_t> rows) {
+Intercepts Intercepts::fit(const Dataset& data, std::span<const std::size_t> rows) {
   Mean all;
   std::map<std::string, Mean> kinds;
   std::map<std::string, std::pair<std::string, Mean>> primitives;
@@ -34,16 +34,17 @@ Effects Effects::fit(const Dataset& data, std::span<const std::size_t> rows) {
     of_kind.add(sample.log_ratio());
     primitive.second.add(sample.log_ratio());
   }
-  Effects effects;
-  effects.overall = all.count > 0 ? all.sum / all.count : 0;
-  for (const auto& [name, mean] : kinds) effects.by_kind[name] = mean.shrunk_to(effects.overall);
+  Intercepts intercepts;
+  intercepts.overall = all.count > 0 ? all.sum / all.count : 0;
+  for (const auto& [name, mean] : kinds)
+    intercepts.by_kind[name] = mean.shrunk_to(intercepts.overall);
   for (const auto& [name, entry] : primitives) {
-    effects.by_primitive[name] = entry.second.shrunk_to(effects.by_kind[entry.first]);
+    intercepts.by_primitive[name] = entry.second.shrunk_to(intercepts.by_kind[entry.first]);
   }
-  return effects;
+  return intercepts;
 }
 
-double Effects::of(const PrimitiveInfo& primitive) const {
+double Intercepts::of(const PrimitiveInfo& primitive) const {
   if (const auto at = by_primitive.find(primitive.name); at != by_primitive.end())
     return at->second;
   if (const auto at = by_kind.find(kind_of(primitive)); at != by_kind.end()) return at->second;

@@ -1,4 +1,4 @@
-#include "model/field.h"
+#include "model/gaussian_process.h"
 
 #include <algorithm>
 #include <array>
@@ -41,7 +41,7 @@ constexpr std::array kNoises = {0.03, 0.06, 0.12};
 constexpr std::size_t kJudges = 24, kJudgePoints = 40;
 
 /// Matern, smoothness 3/2.
-double kernel(const FieldPoint& a, const FieldPoint& b) {
+double kernel(const SizePoint& a, const SizePoint& b) {
   double squares = 0;
   for (std::size_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]);
   const double r = std::sqrt(3 * squares);
@@ -154,7 +154,7 @@ struct Amplitudes {
 
 class Fitting {
  public:
-  Fitting(const std::vector<FieldPoint>& points, std::vector<Observation> seen)
+  Fitting(const std::vector<SizePoint>& points, std::vector<Observation> seen)
       : count_(points.size()), gram_(count_ * count_), seen_(std::move(seen)) {
     for (std::size_t i = 0; i < count_; ++i) {
       for (std::size_t j = 0; j < count_; ++j) gram_[i * count_ + j] = kernel(points[i], points[j]);
@@ -270,7 +270,7 @@ class Fitting {
 
 }  // namespace
 
-FieldPoint field_point(const Workload& workload) {
+SizePoint size_point(const Workload& workload) {
   const ConvShape& s = workload.shape;
   const TensorShape output = workload.output();
   const auto log = [](double value) { return std::log2(std::max(1.0, value)); };
@@ -280,40 +280,40 @@ FieldPoint field_point(const Workload& workload) {
           log(std::max(s.stride_h, s.stride_w))};
 }
 
-Field Field::fit(const Dataset& data, std::span<const std::size_t> rows,
-                 std::span<const double> residuals) {
-  Field field;
+GaussianProcess GaussianProcess::fit(const Dataset& data, std::span<const std::size_t> rows,
+                                     std::span<const double> residuals) {
+  GaussianProcess process;
   std::unordered_map<std::size_t, std::size_t> point_of;
   std::vector<Observation> seen;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& s = data.samples[rows[i]];
     // A bound that is below what was expected says nothing.
     if (s.censored && residuals[i] < 0) continue;
-    const auto [at, is_new] = point_of.try_emplace(s.workload, field.points.size());
+    const auto [at, is_new] = point_of.try_emplace(s.workload, process.points.size());
     if (is_new) {
-      if (field.points.size() >= kMostPoints) {
+      if (process.points.size() >= kMostPoints) {
         point_of.erase(at);
         continue;
       }
-      field.points.push_back(field_point(data.workloads[s.workload]));
+      process.points.push_back(size_point(data.workloads[s.workload]));
     }
     seen.push_back({at->second, &data.primitives[s.primitive], residuals[i],
                     std::max(kLeastWeight, s.relevance)});
   }
-  Fitting fitting(field.points, std::move(seen));
+  Fitting fitting(process.points, std::move(seen));
   fitting.run();
-  field.factors = fitting.factors();
-  return field;
+  process.factors = fitting.factors();
+  return process;
 }
 
-std::vector<double> Field::kernels(const FieldPoint& point) const {
+std::vector<double> GaussianProcess::kernels(const SizePoint& point) const {
   std::vector<double> result(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) result[i] = kernel(point, points[i]);
   result.push_back(1);
   return result;
 }
 
-std::vector<double> Field::of(const PrimitiveInfo& primitive) const {
+std::vector<double> GaussianProcess::of(const PrimitiveInfo& primitive) const {
   std::vector<double> result;
   for (const std::string& key :
        {std::string(kAll), op_key(primitive), kind_of(primitive), primitive.name}) {
@@ -325,7 +325,7 @@ std::vector<double> Field::of(const PrimitiveInfo& primitive) const {
   return result;
 }
 
-void Field::scale(double weight) {
+void GaussianProcess::scale(double weight) {
   for (auto& [key, values] : factors) {
     for (double& value : values) value *= weight;
   }

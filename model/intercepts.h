@@ -1,5 +1,5 @@
-// What every primitive has of its own: the mean of what the analytic time misses, shrunk towards
-// its kind where there are few samples. An unseen primitive gets its kind's.
+// Random intercepts: by how much the analytic time misses each primitive on average, shrunk towards
+// its kind where there are few samples. A primitive that was never seen gets its kind's.
 #pragma once
 
 #include <map>
@@ -10,12 +10,13 @@
 
 namespace convopt {
 
-struct Effects {
+/// Means of log(time / analytic time).
+struct Intercepts {
   double overall = 0;
   std::map<std::string, double> by_kind;  ///< operation and algorithm
   std::map<std::string, double, std::less<>> by_primitive;
 
-  static Effects fit(const Dataset& data, std::span<const std::size_t> rows);
+  static Intercepts fit(const Dataset& data, std::span<const std::size_t> rows);
   double of(const PrimitiveInfo& primitive) const;
   bool knows(const PrimitiveInfo& primitive) const { return by_primitive.contains(primitive.name); }
 };

@@ -1,30 +1,31 @@
-#include "model/law.h"
+#include "model/linear_cost.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <numeric>
 
-#include "model/blend.h"
 #include "model/dataset.h"
-#include "model/field.h"
+#include "model/ensemble.h"
+#include "model/gaussian_process.h"
 #include "tests/model/synthetic.h"
 
 namespace convopt {
 namespace {
 
-Law ones() {
-  Law law;
-  law.coefficients.fill(1);
-  return law;
+LinearCost ones() {
+  LinearCost cost;
+  cost.coefficients.fill(1);
+  return cost;
 }
 
 // Terms of many sizes, independent of each other.
-std::vector<LawSample> samples(const Law& truth, int count, double noise, std::uint64_t seed) {
+std::vector<CostSample> samples(const LinearCost& truth, int count, double noise,
+                                std::uint64_t seed) {
   synthetic::Random random(seed);
-  std::vector<LawSample> result;
+  std::vector<CostSample> result;
   for (int i = 0; i < count; ++i) {
-    LawSample s;
+    CostSample s;
     for (double& term : s.terms) term = std::exp(6 * synthetic::uniform(random));
     s.log_ns = truth.log_ns(s.terms) + noise * synthetic::gaussian(random);
     result.push_back(s);
@@ -33,51 +34,51 @@ std::vector<LawSample> samples(const Law& truth, int count, double noise, std::u
 }
 
 TEST(LawTest, FindsCoefficientsAndKeepsThemNonNegative) {
-  Law truth;
+  LinearCost truth;
   truth.coefficients = {3, 0.7, 0, 0, 2, 0, 0, 0, 0.5, 0};
   const auto seen = samples(truth, 400, 0.01, 3);
-  const Law found = fit_law(seen, ones(), 5);
-  for (std::size_t j = 0; j < kLawTerms; ++j) {
+  const LinearCost found = fit_linear_cost(seen, ones(), 5);
+  for (std::size_t j = 0; j < kCostTerms; ++j) {
     EXPECT_GE(found.coefficients[j], 0);
     EXPECT_NEAR(found.coefficients[j], truth.coefficients[j], 0.1 * truth.coefficients[j] + 0.03)
-        << law_term_names()[j];
+        << cost_term_names()[j];
   }
 }
 
 TEST(LawTest, StaysAtThePriorWithoutSamplesAndNearItWithOne) {
-  Law prior = ones();
+  LinearCost prior = ones();
   prior.coefficients[1] = 7;
-  EXPECT_EQ(fit_law({}, prior, 0.5).coefficients, prior.coefficients);
-  Law slower = prior.scaled(1.3);
+  EXPECT_EQ(fit_linear_cost({}, prior, 0.5).coefficients, prior.coefficients);
+  LinearCost slower = prior.scaled(1.3);
   const auto one = samples(slower, 1, 0, 5);
-  const Law found = fit_law(one, prior, 0.2);
+  const LinearCost found = fit_linear_cost(one, prior, 0.2);
   EXPECT_GT(found.log_ns(one[0].terms), prior.log_ns(one[0].terms) + 0.1);
-  for (std::size_t j = 0; j < kLawTerms; ++j) {
+  for (std::size_t j = 0; j < kCostTerms; ++j) {
     EXPECT_NEAR(found.coefficients[j], prior.coefficients[j], 0.8 * prior.coefficients[j]);
   }
 }
 
 TEST(LawTest, OneOutlierDoesNotBendIt) {
-  Law truth = ones();
+  LinearCost truth = ones();
   auto seen = samples(truth, 30, 0.01, 7);
   seen[3].log_ns += 3;
-  const Law found = fit_law(seen, ones(), 1);
-  for (const LawSample& s : samples(truth, 20, 0, 8)) {
+  const LinearCost found = fit_linear_cost(seen, ones(), 1);
+  for (const CostSample& s : samples(truth, 20, 0, 8)) {
     EXPECT_NEAR(found.log_ns(s.terms), s.log_ns, 0.1);
   }
 }
 
 TEST(LawTest, LowerBoundsOnlyPushUp) {
-  Law truth = ones();
+  LinearCost truth = ones();
   auto seen = samples(truth, 40, 0, 9);
-  for (LawSample& s : seen) {
+  for (CostSample& s : seen) {
     s.log_ns -= 1;
     s.lower_bound = true;
   }
-  const Law kept = fit_law(seen, truth, 1);
+  const LinearCost kept = fit_linear_cost(seen, truth, 1);
   EXPECT_NEAR(kept.log_ns(seen[0].terms), seen[0].log_ns + 1, 1e-6);
-  for (LawSample& s : seen) s.log_ns += 2;
-  const Law raised = fit_law(seen, truth, 1);
+  for (CostSample& s : seen) s.log_ns += 2;
+  const LinearCost raised = fit_linear_cost(seen, truth, 1);
   EXPECT_GT(raised.log_ns(seen[0].terms), truth.log_ns(seen[0].terms) + 0.7);
 }
 
@@ -88,8 +89,8 @@ TEST(LawTest, TermsOfEveryShapeAreFiniteAndNotNegative) {
       const Workload conv = synthetic::conv(3, size, 64, 3, 1);
       const Workload w =
           primitive.op == Op::conv ? conv : Workload::pointwise(Op::convert, conv.input());
-      const LawTerms terms =
-          law_terms(estimate_work(w, primitive, machine.vector), machine, TimingMode::cold_weights);
+      const CostTerms terms = cost_terms(estimate_work(w, primitive, machine.vector), machine,
+                                         TimingMode::cold_weights);
       for (const double term : terms) {
         EXPECT_TRUE(std::isfinite(term));
         EXPECT_GE(term, 0);
@@ -100,8 +101,8 @@ TEST(LawTest, TermsOfEveryShapeAreFiniteAndNotNegative) {
 }
 
 TEST(FieldTest, LearnsASmoothFunctionAndFadesAway) {
-  const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 60, .noise = 0});
+  const Profile profile = synthetic::profile(synthetic::platform(), synthetic::time_function(),
+                                             {.shapes = 60, .noise = 0});
   const auto data = make_dataset(std::span(&profile, 1));
   ASSERT_TRUE(data.ok());
   const std::vector<std::size_t> rows = data->all_rows();
@@ -110,12 +111,12 @@ TEST(FieldTest, LearnsASmoothFunctionAndFadesAway) {
   for (const std::size_t row : rows) {
     residuals.push_back(truth(data->workloads[data->samples[row].workload]));
   }
-  const Field field = Field::fit(*data, rows, residuals);
-  ASSERT_FALSE(field.empty());
-  Blend blend = Blend::nothing();
-  blend.fields.push_back(field);
-  BlendReader reader(blend);
-  const LawTerms none{};
+  const GaussianProcess process = GaussianProcess::fit(*data, rows, residuals);
+  ASSERT_FALSE(process.empty());
+  Ensemble ensemble = Ensemble::nothing();
+  ensemble.processes.push_back(process);
+  EnsembleReader reader(ensemble);
+  const CostTerms none{};
   const PrimitiveInfo direct = synthetic::primitives()[0];
   double error = 0, size = 0;
   std::vector<Workload> unseen;
@@ -135,7 +136,7 @@ TEST(FieldTest, LearnsASmoothFunctionAndFadesAway) {
 
 TEST(FieldTest, SaysNothingAboutNoise) {
   const Profile profile =
-      synthetic::profile(synthetic::platform(), synthetic::law(), {.shapes = 40});
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40});
   const auto data = make_dataset(std::span(&profile, 1));
   ASSERT_TRUE(data.ok());
   synthetic::Random random(4);
@@ -144,31 +145,31 @@ TEST(FieldTest, SaysNothingAboutNoise) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     residuals.push_back(0.05 * synthetic::gaussian(random));
   }
-  Blend blend = Blend::nothing();
-  blend.fields.push_back(Field::fit(*data, rows, residuals));
-  BlendReader reader(blend);
-  const LawTerms none{};
+  Ensemble ensemble = Ensemble::nothing();
+  ensemble.processes.push_back(GaussianProcess::fit(*data, rows, residuals));
+  EnsembleReader reader(ensemble);
+  const CostTerms none{};
   const PrimitiveInfo direct = synthetic::primitives()[0];
   const Workload w = synthetic::conv(50, 20, 48, 3, 1);
   EXPECT_NEAR(reader.log_ns({0, 0, &none, &w, &direct}), 0, 0.03);
 }
 
 TEST(BlendTest, AnAverageIsTheMeanOfTheLogarithms) {
-  Blend a, b = Blend::nothing();
+  Ensemble a, b = Ensemble::nothing();
   a.offset = 0.4;
   a.own["direct"] = 0.1;
-  Laws laws;
-  laws.by_op["conv"] = ones();
-  b.laws.emplace_back(1, laws);
-  const Blend both[] = {a, b};
-  const Blend mean = Blend::average(both);
-  LawTerms terms{};
+  LinearCosts costs;
+  costs.by_op["conv"] = ones();
+  b.costs.emplace_back(1, costs);
+  const Ensemble both[] = {a, b};
+  const Ensemble mean = Ensemble::average(both);
+  CostTerms terms{};
   terms[1] = 500;
   const Workload w = synthetic::conv(32, 20, 48, 3, 1);
   const PrimitiveInfo direct = synthetic::primitives()[0];
-  const BlendInput input{-0.2, 6.0, &terms, &w, &direct};
-  EXPECT_NEAR(BlendReader(mean).log_ns(input),
-              0.5 * (BlendReader(a).log_ns(input) + BlendReader(b).log_ns(input)), 1e-12);
+  const EnsembleInput input{-0.2, 6.0, &terms, &w, &direct};
+  EXPECT_NEAR(EnsembleReader(mean).log_ns(input),
+              0.5 * (EnsembleReader(a).log_ns(input) + EnsembleReader(b).log_ns(input)), 1e-12);
 }
 
 }  // namespace

@@ -1,0 +1,59 @@
+// Everything in a trained model except the trees.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "convopt/model.hpp"
+#include "model/booster.h"
+#include "model/categories.h"
+#include "model/ensemble.h"
+#include "model/intervals.h"
+#include "model/prior_features.h"
+
+namespace convopt {
+
+/// Smallest and largest range_coordinates() seen, by operation.
+using SeenRanges = std::map<std::string, std::pair<std::vector<double>, std::vector<double>>>;
+SeenRanges seen_ranges(const Dataset& data);
+
+ModelInfo describe(const Dataset& data, std::uint64_t seed);
+/// One machine measured on two days is described twice and named once.
+void name_platform(ModelInfo& info, const Platform& platform);
+
+/// Intercept and trees of these rows: log(time / analytic time).
+Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Booster& booster,
+                                       const Dataset& data, std::span<const std::size_t> rows);
+
+/// On workloads that were held out.
+struct HoldoutScores {
+  double mdrae = 0;  ///< median of |predicted - measured| / measured
+  double within_10_percent = 0;
+  double spearman = 0;
+  double regret = 0;  ///< time of the predicted best over time of the best, summed
+};
+
+struct ModelParts {
+  ModelInfo info;
+  CategoryCodes codes = CategoryCodes::current();
+  std::vector<Platform> platforms;
+  PriorFeatures priors;
+  Ensemble ensemble;                   ///< how predictions are put together
+  std::optional<LinearCosts> adapted;  ///< of the platform it was transferred to
+  Intervals intervals;
+  SeenRanges ranges;
+  HoldoutScores holdout;
+  BoosterParameters parameters;
+  std::string method;  ///< `trained`, or how it was transferred and from which model
+
+  /// Never null.
+  Result<const LinearCosts*> costs_near(const Platform& platform) const {
+    if (adapted) return &*adapted;
+    return priors.costs_near(platform);
+  }
+};
+
+}  // namespace convopt

@@ -1,0 +1,62 @@
+// Features of a primitive that are fitted before the trees: its intercept, and what its linear cost
+// model predicts. Cost models hold beyond the shapes seen; the trees learn where and how far they
+// can be trusted.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "model/intercepts.h"
+#include "model/linear_cost.h"
+
+namespace convopt {
+
+/// Cost models that are read when first asked for: most of a model file's text is about platforms
+/// that it is not used on. Copies share them; asking is safe from several threads.
+class DeferredCosts {
+ public:
+  using Read = std::function<Result<LinearCosts>()>;
+
+  DeferredCosts() : DeferredCosts(LinearCosts{}) {}
+  explicit DeferredCosts(LinearCosts costs);
+  explicit DeferredCosts(Read read);
+
+  /// Lives as long as any copy of this.
+  Result<const LinearCosts*> get() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+struct PriorFeatures {
+  Intercepts intercepts;
+  DeferredCosts costs;  ///< of all platforms together
+  /// By platform identifier, drawn to the common ones.
+  std::map<std::string, DeferredCosts, std::less<>> of_platform;
+
+  static PriorFeatures fit(const Dataset& data, std::span<const std::size_t> rows);
+  /// Null for a platform that was never seen.
+  Result<const LinearCosts*> costs_of(const Platform& platform) const;
+  /// That platform's, else the common ones. Never null.
+  Result<const LinearCosts*> costs_near(const Platform& platform) const;
+};
+
+/// Fills in the last columns of a row of features: see feature_names(). Without a cost model, its
+/// columns stay empty.
+void write_prior_features(double intercept, const LinearCost* cost, const CostTerms& terms,
+                          double log_analytic, std::span<float> row);
+
+/// Rows that the trees see without a cost model.
+enum class Hide : std::uint8_t {
+  unseen_platforms,  ///< those of platforms that have none
+  also_some,         ///< and some shapes of others: trees learn from these to do without
+};
+/// The rows as the trees see them: features with the prior features of each primitive filled in.
+Result<FeatureMatrix> select_rows(const Dataset& data, std::span<const std::size_t> rows,
+                                  const PriorFeatures& priors, Hide hide = Hide::unseen_platforms);
+
+}  // namespace convopt
