@@ -102,7 +102,7 @@ std::string absent_text(const std::vector<Explanation::Absent>& absent, bool all
   }
   std::size_t others = 0;
   for (std::size_t i = kShown; i < order.size(); ++i) others += order[i].first;
-  if (others > 0) table.add_row({std::to_string(others), "of other reasons"});
+  if (others > 0) table.add_row({std::to_string(others), "for other reasons"});
   return "\n" + table.text() + "--all names them.\n";
 }
 
