@@ -46,7 +46,7 @@ TEST(OnnxForms, WithoutAnOpset) {
   ASSERT_EQ(network->warnings.size(), 1U);
   EXPECT_NE(network->warnings[0].find("opset 18"), std::string::npos) << network->warnings[0];
   model.proto().set_ir_version(2);
-  EXPECT_NE(refusal(model).find("opset 1;"), std::string::npos) << refusal(model);
+  EXPECT_NE(model.read()->warnings.at(0).find("opset 7"), std::string::npos);
 }
 
 TEST(OnnxForms, OutputsThatAreInputs) {

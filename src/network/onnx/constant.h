@@ -13,7 +13,7 @@ namespace convopt::onnx_reader {
 
 using Dims = std::vector<std::int64_t>;
 
-/// Of any rank, in row-major order. Integers and truth values of every width are held in 64 bits.
+/// A tensor of any rank, row-major. Integers and truth values of every width are held in 64 bits.
 struct Constant {
   Dims dims;
   bool is_float = false;

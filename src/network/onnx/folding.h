@@ -16,7 +16,7 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node,
                                                   const std::vector<ConstantPointer>& inputs,
                                                   const std::filesystem::path& folder);
 
-// What operators on constants and on other tensors have in common.
+// Rules that operators on constants and on other tensors share.
 
 /// An axis, counted from the end if negative; nothing if there is no such axis.
 std::optional<std::size_t> resolve_axis(std::int64_t axis, std::size_t rank);
@@ -25,7 +25,7 @@ std::optional<std::size_t> resolve_axis(std::int64_t axis, std::size_t rank);
 std::optional<std::vector<std::size_t>> resolve_axes(const std::vector<std::int64_t>& axes,
                                                      std::size_t rank);
 
-/// What a Reshape's second input means for a tensor of shape `from`.
+/// The sizes that a Reshape's second input means for a tensor of shape `from`.
 Result<Dims> reshaped(const Node& node, const Dims& from, const std::vector<std::int64_t>& shape);
 Result<Dims> flattened(const Node& node, const Dims& from);
 /// `axes` as the operator gives them, by attribute or input.

@@ -28,7 +28,7 @@ class TensorProto;
 
 namespace convopt::onnx_reader {
 
-/// What a name of the model stands for: a constant, a tensor of the network, or an error.
+/// The meaning of a name of the model: a constant, a tensor of the network, or an error.
 struct Value {
   ConstantPointer constant;
   TensorId tensor = -1;

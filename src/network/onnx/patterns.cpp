@@ -119,7 +119,7 @@ std::optional<Product> product_of(Import& model, const Node& node) {
   return std::nullopt;
 }
 
-/// Whether that operator exists and has the value as its first input.
+/// True if that operator exists and has the value as its first input.
 bool reads(Import& model, const Node* node, const Value* value) {
   return node != nullptr && value_of(model, node->input(0)) == value;
 }
@@ -179,7 +179,7 @@ std::optional<Match> match(Import& model, const Product& product) {
   return std::nullopt;
 }
 
-/// Whether the operator is the mean of `of` over its last axis, which it keeps.
+/// True if the operator is the mean of `of` over its last axis, which it keeps.
 bool averages_last(Import& model, const Node* node, const Value* of) {
   if (node == nullptr || value_of(model, node->input(0)) != of || node->integer("keepdims", 1) == 0)
     return false;

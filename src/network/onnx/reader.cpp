@@ -105,7 +105,8 @@ Result<void> ModelReader::read_opset() {
   std::optional<std::int64_t> named;
   for (const auto& entry : model_.opset_import())
     if (entry.domain().empty() || entry.domain() == "ai.onnx") named = entry.version();
-  const std::int64_t opset = named.value_or(newest_opset(model_.ir_version()));
+  const std::int64_t opset =
+      named.value_or(std::max(kOldestOpset, newest_opset(model_.ir_version())));
   if (opset < kOldestOpset || opset > kNewestOpset)
     return bad("the model uses opset " + std::to_string(opset) + "; those from " +
                std::to_string(kOldestOpset) + " to " + std::to_string(kNewestOpset) +
@@ -113,7 +114,7 @@ Result<void> ModelReader::read_opset() {
   opset_ = static_cast<int>(opset);
   if (!named)
     import_.graph().warn("the model does not say which opset it uses; it is read as opset " +
-                         std::to_string(opset_) + ", the newest of its version of the format");
+                         std::to_string(opset_) + ", by its version of the format");
   return {};
 }
 

@@ -15,7 +15,7 @@ namespace convopt::onnx_reader {
 /// Numbers of the data types that ONNX's attributes name, as its TensorProto has them.
 enum DataTypeNumber : int { kFloat = 1, kBool = 9, kFloat16 = 10, kDouble = 11, kBfloat16 = 16 };
 
-/// Whether values of that type are numbers with a fraction.
+/// True for types of floating-point numbers.
 bool is_real(int data_type);
 
 const std::string& name_of(const ::onnx::TensorProto& tensor);

@@ -47,6 +47,7 @@ Result<Value> arithmetic(Import& model, const Node& node) {
   CONVOPT_TRY(const auto left, model.input(node, 0));
   CONVOPT_TRY(const auto right, model.input(node, 1));
   if (node.input_count() > 2) return node.error("it has more than two inputs");
+  if (node.has("broadcast")) return node.unsupported("the broadcasting of opsets before 7");
   CONVOPT_TRY(auto known, recognised(model, node));
   if (known) return *std::move(known);
   const std::string_view type = node.type();

@@ -1,4 +1,4 @@
-// What convolutions of both directions read.
+// Inputs and attributes of convolutions of both directions.
 #pragma once
 
 #include "src/network/onnx/operators/parts.h"
@@ -13,7 +13,7 @@ struct ConvolutionInputs {
   std::int64_t groups = 1;
 };
 
-/// Whether the kernel has the right channels is left to the direction.
+/// The caller checks the channels of the kernel: their order depends on the direction.
 Result<ConvolutionInputs> convolution_inputs(Import& model, const Node& node);
 
 Result<Value> conv_transpose(Import& model, const Node& node);

@@ -13,7 +13,7 @@
 namespace convopt::onnx_reader {
 namespace {
 
-/// What a Pad adds before and behind each axis; negative: takes away.
+/// Elements that a Pad adds before and behind each axis; negative: takes away.
 struct Margins {
   Integers before, after;
 };

@@ -15,7 +15,7 @@
 namespace convopt::onnx_reader {
 namespace {
 
-/// How one dimension is resized: every result a weighted sum of the input's values.
+/// Resizing along one dimension: every result is a weighted sum of the input's values.
 struct ResizeAxis {
   std::int64_t in = 0, out = 0;
   double scale = 1;

@@ -28,7 +28,7 @@ struct Axis {
     last = reach >= 0 ? reach / stride : -((-reach + stride - 1) / stride);
   }
   std::int64_t taps() const { return last - first + 1; }
-  /// Of the ordinary convolution; where it is negative, that many pixels of the input reach no
+  /// Padding of the ordinary convolution; if negative, that many pixels of the input reach no
   /// result.
   std::int64_t pad_before() const { return last; }
   std::int64_t pad_after() const {
@@ -62,7 +62,7 @@ void append_filter(const Transposition& t, std::int64_t phase, const float* plan
   }
 }
 
-/// Of the ordinary convolution, from a kernel of [ic][oc / groups][kh][kw].
+/// Weights of the ordinary convolution, from a kernel of [ic][oc / groups][kh][kw].
 StoredWeights spread_weights(const Transposition& t, const std::vector<float>& kernel,
                              const std::vector<float>& bias) {
   StoredWeights weights;
