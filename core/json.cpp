@@ -81,18 +81,18 @@ Json to_json(const PrimitiveInfo& info) {
   if (info.output_type != DataType::f32) json["output_type"] = to_string(info.output_type);
   json["revision"] = info.revision;
   json["traits"] = {{"algorithm", to_string(t.algorithm)},
-            {"cost", t.cost},
-            {"tile_oc", t.tile_oc},
-            {"tile_pixels", t.tile_pixels},
-            {"transform_h", t.transform_h},
-            {"transform_w", t.transform_w},
-            {"output_h", t.output_h},
-            {"output_w", t.output_w},
-            {"block_tiles", t.block_tiles},
-            {"packed_bytes_per_input_byte", t.packed_bytes_per_input_byte},
-            {"error_amplification", t.error_amplification},
-            {"overwrites_residual", t.overwrites_residual},
-            {"strided_views", t.strided_views}};
+                    {"cost", t.cost},
+                    {"tile_oc", t.tile_oc},
+                    {"tile_pixels", t.tile_pixels},
+                    {"transform_h", t.transform_h},
+                    {"transform_w", t.transform_w},
+                    {"output_h", t.output_h},
+                    {"output_w", t.output_w},
+                    {"block_tiles", t.block_tiles},
+                    {"packed_bytes_per_input_byte", t.packed_bytes_per_input_byte},
+                    {"error_amplification", t.error_amplification},
+                    {"overwrites_residual", t.overwrites_residual},
+                    {"strided_views", t.strided_views}};
   return json;
 }
 

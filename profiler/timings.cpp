@@ -11,7 +11,6 @@
 #include "core/json.h"
 #include "core/statistics.h"
 #include "core/text.h"
-#include "profiler/statistics.h"
 
 namespace convopt {
 namespace {

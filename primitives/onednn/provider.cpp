@@ -83,7 +83,7 @@ class OneDnnPrimitive final : public Primitive {
                                               ": " + applies.reason);
     }
     return onednn::make_kernel(session_->catalogue.cpu(), request(workload, context),
-                       identity_.implementation, parameters);
+                               identity_.implementation, parameters);
   }
 
  private:

@@ -11,12 +11,12 @@
 
 #include "convopt/network.hpp"
 #include "core/json.h"
+#include "core/statistics.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "profiler/affinity.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
-#include "core/statistics.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/primitive_filter.h"

@@ -47,9 +47,7 @@ Json to_json(const PlanInPlace& in_place) {
   return {{"name", in_place.name}, {"layout", to_string(in_place.layout)}};
 }
 
-void read_layout(JsonReader& reader, const char* key, Layout& out) {
-  reader.name(key, out, true);
-}
+void read_layout(JsonReader& reader, const char* key, Layout& out) { reader.name(key, out, true); }
 
 void read_time(JsonReader& reader, const char* key, double& out, bool required) {
   reader.number(key, out, required);

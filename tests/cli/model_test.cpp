@@ -199,8 +199,8 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   ASSERT_EQ(run("profile --threads 1 --quiet --configs 12 --ops convert --allow layout -o " + more),
             0)
       << shell_->err();
-  ASSERT_EQ(run("evaluate --transfer-curve --select-samples --draws 2 --shapes 0,3 --json " + model_ +
-                " " + profile_ + " " + more + " --network " + network_),
+  ASSERT_EQ(run("evaluate --transfer-curve --select-samples --draws 2 --shapes 0,3 --json " +
+                model_ + " " + profile_ + " " + more + " --network " + network_),
             0)
       << shell_->err();
   const auto judged = shell_->out_json()["curves"][0];
