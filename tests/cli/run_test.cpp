@@ -143,6 +143,8 @@ std::string npy(const std::string& shape, const std::vector<float>& values) {
 TEST_F(RunVerb, OwnKernelsKeepNaNsThroughReluAndClip) {
   std::vector<float> image(1 * 8 * 12 * 12, 1.0F);
   image[5 * 12 + 5] = std::numeric_limits<float>::quiet_NaN();
+  // Neither oneDNN's times nor a model that predicts them: its activations drop NaNs.
+  setenv("CONVOPT_DATA_DIR", file("no_model").c_str(), 1);
   shell_->write("nan.npy", npy("(1, 8, 12, 12)", image));
   for (const std::string activation :
        {R"({"name":"a","op":"relu"})", R"({"name":"a","op":"clip","min":-1,"max":6})"}) {
@@ -152,11 +154,13 @@ TEST_F(RunVerb, OwnKernelsKeepNaNsThroughReluAndClip) {
             "operators":[{"name":"c","op":"conv","oc":16,"kernel":3,"padding":1},)" +
                                       activation + "]}");
     const std::string profile = file("nan.jsonl");
-    ASSERT_EQ(call("profile --threads 1 --quiet --network " + network + " -o " + profile), 0)
+    ASSERT_EQ(call("profile --threads 1 --quiet --exclude onednn --network " + network + " -o " +
+                   profile),
+              0)
         << err();
     int families = 0;
     for (const std::string family :
-         {"direct", "im2col", "indirect", "kn2row", "kn2col", "mec", "winograd", "fft"}) {
+         {"direct", "im2col", "indirect", "kn2row", "mec", "winograd", "fft"}) {
       const int code =
           call("run " + network + " --repeat 1 --threads 1 --profile " + profile + " --allow " +
                family + " --input " + file("nan.npy") + " --output " + file("nan_out.npy"));
@@ -173,6 +177,7 @@ TEST_F(RunVerb, OwnKernelsKeepNaNsThroughReluAndClip) {
     }
     EXPECT_GE(families, 5);
   }
+  unsetenv("CONVOPT_DATA_DIR");
 }
 
 TEST_F(RunVerb, AGivenPlanKeepsTheLimits) {
