@@ -1,14 +1,13 @@
 #include "profiler/bench.h"
-#include "core/text.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "core/statistics.h"
+#include "core/text.h"
 #include "profiler/instance.h"
 
 namespace convopt {
