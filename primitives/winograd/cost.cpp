@@ -29,7 +29,8 @@ void cost(const Workload& workload, const PrimitiveInfo& primitive, int vector,
   work.flops = 2 * points * round_up_to(tiles, RegisterTile::of(primitive, vector).pixels) * ic *
                oc * s.groups;
   // Two small matrix products per tile; about half of the matrices' entries are zeros and ones.
-  work.transform_flops += points * (traits.transform_h + traits.transform_w) * tiles * images;
+  work.transform_flops +=
+      points * (double(traits.transform_h) + traits.transform_w) * tiles * images;
   work.weight_bytes = kFloatBytes * points * ic * oc * s.groups;
   work.packed_bytes = kFloatBytes * points * tiles * images;
 }
