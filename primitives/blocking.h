@@ -12,7 +12,7 @@ namespace convopt {
 
 /// L2 as far as direct convolution and FFT use it: where it is 2 MiB (Intel family 6 model 207,
 /// AVX-512, both sizes in turn in one process), shares of all of it cost direct 3x3 convolutions of
-/// 128 to 512 channels up to 6 % and FFT on 112 x 112 up to 13. im2col and im2row gain 1 to 6 %
+/// 128 to 512 channels 1 to 13 % and FFT on 112 x 112 up to 13. im2col and im2row gain 2 to 6 %
 /// there, the others differ by less than two runs of the same.
 constexpr std::int64_t modest_l2(const Caches& caches) {
   return std::min(caches.l2, std::int64_t{1} << 20);
