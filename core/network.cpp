@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/files.h"
+#include "core/ops/descriptor.h"
 
 namespace convopt {
 namespace {
@@ -36,10 +37,8 @@ std::string Network::hash() const {
       case OperatorKind::compute:
         text += op.workload.text();
         // The workload's text leaves these out because they change no time.
-        if (op.workload.op == Op::layer_norm) text += "," + exact(op.workload.epsilon);
-        if (op.workload.op == Op::lrn)
-          for (const float value : {op.workload.lrn_alpha, op.workload.lrn_beta, op.workload.lrn_k})
-            text += "," + exact(value);
+        for (const OpConstant& constant : descriptor(op.workload.op).constants)
+          text += "," + exact(op.workload.*constant.member);
         break;
       case OperatorKind::reshape:
         text += "reshape";

@@ -81,6 +81,12 @@ std::string fixed(double value, int decimals) { return formatted("%.*f", decimal
 std::string significant(double value, int digits) { return formatted("%.*g", digits, value); }
 std::string scientific(double value, int decimals) { return formatted("%.*e", decimals, value); }
 
+Error bad_text(std::string_view what, std::string_view text) {
+  constexpr std::size_t kShown = 120;
+  return make_error(ErrorCode::bad_input,
+                    "'" + std::string(text.substr(0, kShown)) + "' is not a " + std::string(what));
+}
+
 std::string mebibytes(std::size_t bytes) {
   return fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
 }

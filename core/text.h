@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "convopt/error.hpp"
+
 namespace convopt {
 
 /// The whole of `text` as a number, or nothing.
@@ -40,6 +42,9 @@ std::string fixed(double value, int decimals);
 std::string significant(double value, int digits);
 /// "1.5e-06"
 std::string scientific(double value, int decimals);
+/// "'TEXT' is not a WHAT", of a text that may be long.
+Error bad_text(std::string_view what, std::string_view text);
+
 /// "1.5 MiB"
 std::string mebibytes(std::size_t bytes);
 /// "1 input", "2 inputs"

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/ops/descriptor.h"
+
 namespace convopt {
 namespace {
 
@@ -19,7 +21,7 @@ float fill(double size, double unit) {
 template <class Put>
 void for_each_feature(Put&& put) {
   using In = const FeatureInput&;
-  const auto shape = [](In in) -> const ConvShape& { return in.workload->shape; };
+  const auto shape = [](In in) { return geometry(*in.workload); };
   const auto traits = [](In in) -> const Traits& { return in.primitive->traits; };
 
   // What is computed.
@@ -138,7 +140,7 @@ void write_features(const FeatureInput& input, std::span<float> row) {
 }
 
 std::vector<double> range_coordinates(const Workload& workload) {
-  const ConvShape& s = workload.shape;
+  const ConvShape s = geometry(workload);
   const TensorShape output = workload.output();
   const double work = workload.op == Op::conv ? s.flops() : double(output.elements());
   return {std::log2(std::max(1.0, work)),

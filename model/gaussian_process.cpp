@@ -6,6 +6,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "core/ops/descriptor.h"
+
 namespace convopt {
 namespace {
 
@@ -271,7 +273,7 @@ class Fitting {
 }  // namespace
 
 SizePoint size_point(const Workload& workload) {
-  const ConvShape& s = workload.shape;
+  const ConvShape s = geometry(workload);
   const TensorShape output = workload.output();
   const auto log = [](double value) { return std::log2(std::max(1.0, value)); };
   constexpr double kOctaves = 3;

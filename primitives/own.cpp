@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/ops/descriptor.h"
 #include "core/try.h"
 
 namespace convopt {
@@ -49,44 +50,6 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
 
 namespace {
 
-/// Values that are added up for one result.
-double reduction_length(const Workload& workload) {
-  const ConvShape& shape = workload.shape;
-  switch (workload.op) {
-    case Op::conv:
-      return double{1} * shape.ic / shape.groups * shape.kh * shape.kw;
-    case Op::fully_connected:
-    case Op::softmax:
-      return shape.ic;
-    case Op::avg_pool_include:
-    case Op::avg_pool_exclude:
-      return double{1} * shape.kh * shape.kw;
-    case Op::lrn:
-      return shape.kh;
-    case Op::layer_norm:
-      return shape.ic;
-    case Op::upsample_bilinear:
-    case Op::upsample_corners:
-      return 4;
-    case Op::convert:
-    case Op::max_pool:
-    case Op::activation:
-    case Op::add:
-    case Op::concat:
-    case Op::upsample_nearest:
-    case Op::multiply:
-    case Op::subtract:
-    case Op::divide:
-    case Op::slice:
-    case Op::shuffle:
-    case Op::pad:
-    case Op::depth_to_space:
-    case Op::transpose:
-      break;
-  }
-  return 1;
-}
-
 Result<void> check(std::string_view what, const ParameterView& given, std::int64_t wanted,
                    const Workload& workload) {
   if (given.data != nullptr && given.type == DataType::f32 && given.count == wanted) return {};
@@ -118,7 +81,8 @@ double error_bound(const Workload& workload, const Traits& traits) {
   // Bias, residual, activation and rounding of the stored value: a few roundings each, not averaged
   // out in short reductions.
   constexpr double kConstantPart = 16;
-  const double accumulated = kPerRootOfLength * std::sqrt(reduction_length(workload));
+  const double accumulated =
+      kPerRootOfLength * std::sqrt(descriptor(workload.op).reduction_length(workload));
   return kUnitRoundoff * traits.error_amplification * (accumulated + kConstantPart);
 }
 

@@ -46,10 +46,10 @@ Instance::Instance(Workload workload, std::uint64_t seed)
   destination_ = Buffer(static_cast<std::size_t>(largest));
   if (!workload_.has_weights()) return;
   weights_ = Buffer(static_cast<std::size_t>(workload_.weight_elements()));
-  bias_ = Buffer(static_cast<std::size_t>(workload_.shape.oc));
+  bias_ = Buffer(static_cast<std::size_t>(workload_.bias_elements()));
   reference::fill_random(weights_.data(), workload_.weight_elements(), stream(seed_, kWeights),
                          reference::weight_scale(workload_));
-  reference::fill_random(bias_.data(), workload_.shape.oc, stream(seed_, kBias), 1.0F);
+  reference::fill_random(bias_.data(), workload_.bias_elements(), stream(seed_, kBias), 1.0F);
 }
 
 Instance::Sources& Instance::sources(Layout layout) {

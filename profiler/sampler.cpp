@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "core/ops/descriptor.h"
 #include "profiler/random.h"
 
 namespace convopt {
@@ -330,11 +331,11 @@ Workload draw(Random& random, Op op, int batch) {
 }
 
 bool within(const SampleLimits& limits, const Workload& workload) {
-  if (!workload.shape.validate()) return false;
+  if (!workload.validate()) return false;
   std::int64_t elements = workload.output().elements();
   for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
   if (workload.has_weights()) {
-    const double flops = workload.shape.flops();
+    const double flops = geometry(workload).flops();
     if (flops < limits.min_flops || flops > limits.max_flops) return false;
     elements += workload.weight_elements();
   } else if (elements > kMaxElements) {
@@ -348,7 +349,7 @@ bool within(const SampleLimits& limits, const Workload& workload) {
 /// falls from 1 GFLOP to that of the networks' own layers.
 bool accept(Random& random, const Workload& workload) {
   constexpr double kCommon = 0.2e9;
-  const double flops = workload.has_weights() ? workload.shape.flops() : 0;
+  const double flops = workload.has_weights() ? geometry(workload).flops() : 0;
   return flops <= kCommon || random.unit() < std::sqrt(kCommon / flops);
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/files.h"
+#include "core/ops/descriptor.h"
 #include "profiler/buffer.h"
 #include "profiler/machine.h"
 #include "profiler/microbench.h"
@@ -113,7 +114,7 @@ Amount amount_of(const Workload& workload) {
   for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
   double flops = 0;
   if (workload.has_weights()) {
-    flops = workload.shape.flops();
+    flops = geometry(workload).flops();
     elements += workload.weight_elements();
   }
   return {flops, static_cast<double>(elements) * sizeof(float)};

@@ -63,10 +63,11 @@ struct PrimitiveInfo {
   std::string revision;                  ///< changes whenever older timings stop being valid
   Traits traits;
 
-  /// Whether operation and types are the workload's; the primitive itself says more.
+  /// Whether operation and types are the workload's, whose tensors are images; the primitive itself
+  /// says more.
   bool computes(const Workload& workload) const {
     return op == workload.op && input_type == workload.input_type &&
-           output_type == workload.output_type;
+           output_type == workload.output_type && workload.is_image();
   }
 };
 

@@ -12,6 +12,9 @@
 
 namespace convopt {
 
+/// The largest size of a tensor or a window, and the largest padding.
+inline constexpr int kMaxDimension = 1 << 24, kMaxPadding = 4096;
+
 /// The arithmetic of one two-dimensional convolution (cross-correlation, as in every framework).
 /// Weights are ordered [oc][ic / groups][kh][kw]; oc and ic are multiples of groups.
 /// A dilation of 1 is an ordinary, dense kernel.
@@ -116,32 +119,31 @@ struct Epilogue {
   bool operator==(const Epilogue&) const = default;
 };
 
-/// Anything that takes time in a network and can be timed alone.
-///
-/// `shape` is a full convolution for conv; elsewhere the fields not named stay at their defaults:
-///   pooling           n, ic = oc = groups, ih, iw, kh, kw, strides, paddings (a ceiling mode shows
-///                     as larger bottom and right paddings)
-///   fully_connected   n, ic, oc
-///   lrn               n, ic = oc, ih, iw, kh = window across channels
-///   upsample_*        n, ic = oc, ih, iw, stride_h and stride_w = factors
-///   depth_to_space    n, ic, ih, iw, stride_h and stride_w = factors, oc = ic / factors
-///   pad               n, ic = oc, ih, iw, paddings
-///   concat            n, ic = oc = sum of parts, ih, iw
-///   slice             n, ic, oc = channels kept, ih, iw, parts = {first, step}
-///   shuffle           n, ic = oc, ih, iw, parts = {groups}
-///   transpose         n, ic = oc, ih, iw, parts = dimension of the source that each one of the
-///                     result is
-///   layer_norm        n, ic = oc = groups, ih, iw
-///   add, multiply, subtract, divide: n, ic = oc, ih, iw; parts = {n, c, h, w} of the second source
-///                     if that is smaller: every size is the first one's or 1, which is repeated
-///   convert, activation, softmax: n, ic = oc, ih, iw
+/// Anything that takes time in a network and can be timed alone. One plain struct for every
+/// operation: `op` says which of the members mean something, all others stay at their defaults.
+/// Which they are, how they are written and what follows from them is in the operation's descriptor
+/// (core/ops).
 struct Workload {
   Op op = Op::conv;
+  /// conv; pooling, with ic = oc = groups (a ceiling mode shows as larger bottom and right
+  /// paddings); fully_connected, with n, ic and oc alone.
   ConvShape shape;
   Epilogue epilogue;
-  std::vector<int> parts;                ///< concat: channels of each source; others: see above
   DataType input_type = DataType::f32;   ///< of all sources
   DataType output_type = DataType::f32;  ///< of the result and a residual
+
+  // All other operations.
+  TensorShape first;  ///< shape of the first source
+  /// add, multiply, subtract, divide: every size is the first one's or 1, which is repeated.
+  TensorShape second;
+  int axis = 1;                            ///< concat, slice, softmax: the dimension it works along
+  std::vector<int> parts;                  ///< concat: size of each source along the axis
+  int begin = 0, count = 0, step = 1;      ///< slice: elements along the axis
+  int groups = 1;                          ///< shuffle: rows of the matrix of channels
+  int window = 1;                          ///< lrn: channels that are squared and added
+  std::array<int, 2> factors = {1, 1};     ///< upsample_*, depth_to_space: of rows and columns
+  std::array<int, 4> pads = {0, 0, 0, 0};  ///< pad: top, bottom, left, right
+  std::vector<int> order;                  ///< transpose: the source's dimension of each result's
   // What changes no time is not part of the text.
   float lrn_alpha = 1e-4F, lrn_beta = 0.75F, lrn_k = 1.0F;
   float epsilon = 1e-5F;  ///< layer_norm: added to the variance
@@ -149,33 +151,42 @@ struct Workload {
   static Workload conv(const ConvShape& shape, const Epilogue& epilogue = {});
   static Workload pool(Op op, const ConvShape& window);
   static Workload fully_connected(int n, int ic, int oc, const Activation& activation = {});
-  /// convert, activation, add and softmax.
+  /// convert, activation, softmax, and add of two tensors of this shape.
   static Workload pointwise(Op op, const TensorShape& shape, const Epilogue& epilogue = {});
+  /// Along the channels.
   static Workload concat(const TensorShape& result, std::vector<int> parts);
   static Workload lrn(const TensorShape& shape, int window);
   static Workload upsample(Op op, const TensorShape& shape, int factor_h, int factor_w);
   /// add, multiply, subtract and divide.
   static Workload binary(Op op, const TensorShape& first, const TensorShape& second);
-  static Workload slice(const TensorShape& shape, int first, int count, int step);
+  /// Of the channels.
+  static Workload slice(const TensorShape& shape, int begin, int count, int step);
   static Workload shuffle(const TensorShape& shape, int groups);
   static Workload pad(const TensorShape& shape, int top, int bottom, int left, int right);
   static Workload depth_to_space(const TensorShape& shape, int factor_h, int factor_w);
-  static Workload transpose(const TensorShape& shape, const std::array<int, 4>& order);
+  static Workload transpose(const TensorShape& shape, std::vector<int> order);
   static Workload layer_norm(const TensorShape& shape, float epsilon);
   /// The same operation on data of another type.
   Workload of_type(DataType type) const;
 
-  TensorShape input() const;  ///< of the first source; for concat of the first part
+  TensorShape input() const { return source(0); }  ///< of the first source
   TensorShape output() const;
   int source_count() const;
   TensorShape source(int index) const;
+  /// Whether `shape` says what it computes, not `first`.
+  bool has_conv_shape() const;
+  /// On image tensors, and along the channels if along an axis.
+  bool is_image() const { return has_conv_shape() || (first.is_image() && axis == 1); }
+  /// Whether the second source is repeated along some dimension of the first.
+  bool repeats() const { return second != first; }
   /// Those of layer_norm are a scale per channel, its bias is the shift.
   bool has_weights() const {
     return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm;
   }
-
-  std::int64_t weight_elements() const { return has_weights() ? shape.weight_elements() : 0; }
-  std::int64_t bias_elements() const { return has_weights() ? shape.oc : 0; }
+  /// Refuses what cannot be computed, sizes beyond 2^24 and tensors of more than 2^31 - 1 elements.
+  Result<void> validate() const;
+  std::int64_t weight_elements() const;
+  std::int64_t bias_elements() const;
 
   /// Canonical text, the key of every store: `op:shape[:epilogue]`, for example
   ///   conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1:add+relu
@@ -184,8 +195,10 @@ struct Workload {
   ///   lrn:n1_c64_h27_w27_k5                          upsample_nearest:n1_c64_h28_w28_s2
   ///   multiply:n1_c96_h28_w28_by1x96x1x1             slice:n1_ic116_oc58_h28_w28_from58
   ///   shuffle:n1_c116_h28_w28_g2                     transpose:n1_c255_h20_w20_order0231
-  /// Types other than f32 end the shape: `convert:n1_c64_h56_w56_bf16` reads and writes bf16,
-  /// `convert:n1_c64_h56_w56_u8_s32` reads u8 and writes s32.
+  /// Tensors that are no images have all their sizes, `activation:d2x25x97:sigmoid`, and an axis
+  /// other than 1, `softmax:d8x197x197_axis2`. Types other than f32 end the shape:
+  /// `convert:n1_c64_h56_w56_bf16` reads and writes bf16, `convert:n1_c64_h56_w56_u8_s32` reads u8
+  /// and writes s32.
   std::string text() const;
   static Result<Workload> parse(std::string_view text);
 

@@ -89,10 +89,10 @@ std::string obstacle(const Workload& workload) {
   if (workload.epilogue.residual && !accumulates) {
     return "only convolutions and fully connected layers take a residual";
   }
-  if (workload.op == Op::add && !workload.parts.empty()) {
+  if (workload.op == Op::add && workload.repeats()) {
     return "oneDNN is asked for sums of equal shapes only";
   }
-  if (workload.op == Op::lrn && workload.shape.kh % 2 == 0) {
+  if (workload.op == Op::lrn && workload.window % 2 == 0) {
     return "oneDNN takes one channel less than an even window has";
   }
   const bool activates = accumulates || workload.op == Op::add || workload.op == Op::activation;
@@ -180,7 +180,7 @@ dnnl::primitive_desc_base operation(const dnnl::engine& cpu, const Request& requ
     case Op::softmax:
       return compat::softmax(cpu, source, 1, attributes);
     case Op::lrn:
-      return compat::lrn(cpu, source, shape.kh, workload.lrn_alpha, workload.lrn_beta,
+      return compat::lrn(cpu, source, workload.window, workload.lrn_alpha, workload.lrn_beta,
                          workload.lrn_k, attributes);
     case Op::upsample_nearest:
       return compat::resampling(cpu, algorithm::resampling_nearest, source, destination,
@@ -310,9 +310,9 @@ dnnl::primitive_desc_base find_descriptor(const dnnl::engine& cpu, const Request
 }
 
 std::size_t Catalogue::Hash::operator()(const Request& request) const {
-  const ConvShape& s = request.workload.shape;
-  const Epilogue& epilogue = request.workload.epilogue;
-  std::size_t hash = static_cast<std::size_t>(request.workload.op);
+  const Workload& w = request.workload;
+  const ConvShape& s = w.shape;
+  std::size_t hash = static_cast<std::size_t>(w.op);
   for (const int value : {s.n,
                           s.ic,
                           s.ih,
@@ -329,17 +329,20 @@ std::size_t Catalogue::Hash::operator()(const Request& request) const {
                           s.dilation_h,
                           s.dilation_w,
                           s.groups,
-                          static_cast<int>(epilogue.residual),
-                          static_cast<int>(epilogue.activation.kind),
+                          static_cast<int>(w.epilogue.residual),
+                          static_cast<int>(w.epilogue.activation.kind),
                           static_cast<int>(request.input),
                           static_cast<int>(request.output),
                           static_cast<int>(request.winograd),
                           static_cast<int>(request.free_layouts),
-                          request.threads}) {
-    mix(hash, static_cast<std::size_t>(value));
-  }
-  for (const int part : request.workload.parts) mix(hash, static_cast<std::size_t>(part));
-  return hash;
+                          request.threads}    mix(hash, static_cast<std::size_t>(value));
+}
+for (const int size : w.first.sizes()) mix(hash, static_cast<std::size_t>(size));
+for (const int size : w.second.sizes()) mix(hash, static_cast<std::size_t>(size));
+for (const int part : w.parts) mix(hash, static_cast<std::size_t>(part));
+for (const int factor : w.factors) mix(hash, static_cast<std::size_t>(factor));
+mix(hash, static_cast<std::size_t>(w.window));
+return hash;
 }
 
 const Offers& Catalogue::offers(const Request& request) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/activation.h"
 #include "primitives/own.h"
 
 namespace convopt::reference {
@@ -50,44 +51,6 @@ void for_each_in_tail(const TensorView& view, const Function& function) {
   const int first = shape.c();
   shape.c() = static_cast<int>(padded_channels(first, view.layout)) - first;
   for_each(shape, [&](int n, int c, int h, int w) { function(n, first + c, h, w); });
-}
-
-double activate(const Activation& activation, double x) {
-  const double alpha = activation.alpha;
-  const double beta = activation.beta;
-  const auto sigmoid = [](double y) { return 1 / (1 + std::exp(-y)); };
-  const auto hard_sigmoid = [](double y) { return std::clamp(y / 6 + 0.5, 0.0, 1.0); };
-  switch (activation.kind) {
-    case ActivationKind::none:
-      return x;
-    case ActivationKind::relu:
-      return x < 0 ? 0 : x;
-    case ActivationKind::clip:
-      return x < alpha ? alpha : x > beta ? beta : x;
-    case ActivationKind::leaky_relu:
-      return x < 0 ? alpha * x : x;
-    case ActivationKind::elu:
-      return x < 0 ? alpha * std::expm1(x) : x;
-    case ActivationKind::sigmoid:
-      return sigmoid(x);
-    case ActivationKind::tanh:
-      return std::tanh(x);
-    case ActivationKind::swish:
-      return x * sigmoid(x);
-    case ActivationKind::hard_sigmoid:
-      return hard_sigmoid(x);
-    case ActivationKind::hard_swish:
-      return x * hard_sigmoid(x);
-    case ActivationKind::gelu:
-      return x * 0.5 * (1 + std::erf(x * std::sqrt(0.5)));
-    case ActivationKind::erf:
-      return std::erf(x);
-    case ActivationKind::exp:
-      return std::exp(x);
-    case ActivationKind::pow:
-      return std::pow(x, alpha);
-  }
-  return x;
 }
 
 void convolve(const ConvShape& s, const Parameters& parameters, const Plain& in, Plain& out) {
@@ -185,7 +148,7 @@ void softmax(const Plain& in, Plain& out) {
 }
 
 void lrn(const Workload& workload, const Plain& in, Plain& out) {
-  const int window = workload.shape.kh;
+  const int window = workload.window;
   for_each(in.shape, [&](int n, int c, int h, int w) {
     const int first = std::max(0, c - (window - 1) / 2);
     const int last = std::min(in.shape.c() - 1, c + window / 2);
@@ -196,24 +159,24 @@ void lrn(const Workload& workload, const Plain& in, Plain& out) {
   });
 }
 
-void upsample_nearest(const ConvShape& s, const Plain& in, Plain& out) {
+void upsample_nearest(const Workload& workload, const Plain& in, Plain& out) {
   for_each(out.shape, [&](int n, int c, int h, int w) {
-    out.at(n, c, h, w) = in.at(n, c, h / s.stride_h, w / s.stride_w);
+    out.at(n, c, h, w) = in.at(n, c, h / workload.factors[0], w / workload.factors[1]);
   });
 }
 
-void upsample_bilinear(const ConvShape& s, const Plain& in, Plain& out) {
+void upsample_bilinear(const Workload& workload, const Plain& in, Plain& out) {
   // Half-pixel centres: output pixel i lies at (i + 1/2) / factor - 1/2, clamped into the image.
   const auto place = [](int i, int factor, int size) {
     return std::clamp((i + 0.5) / factor - 0.5, 0.0, size - 1.0);
   };
   for_each(out.shape, [&](int n, int c, int h, int w) {
-    const double y = place(h, s.stride_h, s.ih);
-    const double x = place(w, s.stride_w, s.iw);
+    const double y = place(h, workload.factors[0], in.shape.h());
+    const double x = place(w, workload.factors[1], in.shape.w());
     const int y0 = static_cast<int>(y);
     const int x0 = static_cast<int>(x);
-    const int y1 = std::min(y0 + 1, s.ih - 1);
-    const int x1 = std::min(x0 + 1, s.iw - 1);
+    const int y1 = std::min(y0 + 1, in.shape.h() - 1);
+    const int x1 = std::min(x0 + 1, in.shape.w() - 1);
     const double top = std::lerp(in.at(n, c, y0, x0), in.at(n, c, y0, x1), x - x0);
     const double bottom = std::lerp(in.at(n, c, y1, x0), in.at(n, c, y1, x1), x - x0);
     out.at(n, c, h, w) = std::lerp(top, bottom, y - y0);
@@ -281,33 +244,31 @@ void layer_norm(const Workload& workload, const Parameters& parameters, const Pl
 
 /// Operations that only move values: where each element of the result comes from.
 void rearrange(const Workload& workload, const Plain& in, Plain& out) {
-  const ConvShape& s = workload.shape;
-  const std::vector<int>& parts = workload.parts;
+  const auto [fh, fw] = workload.factors;
   for_each(out.shape, [&](int n, int c, int h, int w) {
     double value = 0;
     switch (workload.op) {
       case Op::slice:
-        value = in.at(n, parts[0] + c * parts[1], h, w);
+        value = in.at(n, workload.begin + c * workload.step, h, w);
         break;
       case Op::shuffle: {
-        const int groups = parts[0];
-        value = in.at(n, c % groups * (s.ic / groups) + c / groups, h, w);
+        const int groups = workload.groups;
+        value = in.at(n, c % groups * (in.shape.c() / groups) + c / groups, h, w);
         break;
       }
       case Op::pad: {
-        const int y = h - s.pad_top;
-        const int x = w - s.pad_left;
-        if (y >= 0 && y < s.ih && x >= 0 && x < s.iw) value = in.at(n, c, y, x);
+        const int y = h - workload.pads[0];
+        const int x = w - workload.pads[2];
+        if (y >= 0 && y < in.shape.h() && x >= 0 && x < in.shape.w()) value = in.at(n, c, y, x);
         break;
       }
       case Op::depth_to_space:
-        value = in.at(n, (c * s.stride_h + h % s.stride_h) * s.stride_w + w % s.stride_w,
-                      h / s.stride_h, w / s.stride_w);
+        value = in.at(n, (c * fh + h % fh) * fw + w % fw, h / fh, w / fw);
         break;
       default: {  // transpose
         int at[4] = {};
         const int index[4] = {n, c, h, w};
-        for (int i = 0; i < 4; ++i) at[parts[static_cast<std::size_t>(i)]] = index[i];
+        for (std::size_t i = 0; i < 4; ++i) at[workload.order[i]] = index[i];
         value = in.at(at[0], at[1], at[2], at[3]);
       }
     }
@@ -385,10 +346,10 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
       lrn(workload, in, out);
       break;
     case Op::upsample_nearest:
-      upsample_nearest(workload.shape, in, out);
+      upsample_nearest(workload, in, out);
       break;
     case Op::upsample_bilinear:
-      upsample_bilinear(workload.shape, in, out);
+      upsample_bilinear(workload, in, out);
       break;
   }
 
@@ -422,7 +383,8 @@ void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scal
 
 float weight_scale(const Workload& workload) {
   // The variance of U(-s, s) is s^2 / 3; He's rule asks for 2 / reduction.
-  const double reduction = static_cast<double>(workload.weight_elements()) / workload.shape.oc;
+  const double reduction = static_cast<double>(workload.weight_elements()) /
+                           static_cast<double>(workload.bias_elements());
   return static_cast<float>(std::sqrt(6 / reduction));
 }
 

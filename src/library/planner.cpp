@@ -52,7 +52,7 @@ const Platform& Planner::platform() const { return state_->platform; }
 
 Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
   return guarded([&]() -> Result<std::vector<Choice>> {
-    CONVOPT_CHECK(Workload::parse(workload.text()));
+    CONVOPT_CHECK(workload.validate());
     std::vector<Query> queries;
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {

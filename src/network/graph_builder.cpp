@@ -359,7 +359,8 @@ Result<TensorId> GraphBuilder::add_transpose(Label label, TensorId input,
   if (sorted != std::array{0, 1, 2, 3})
     return bad_operator(label.name, "its order must name each of the dimensions 0 to 3 once");
   if (order == sorted) return input;
-  return add_compute(std::move(label), std::array{input}, Workload::transpose(shape(input), order));
+  return add_compute(std::move(label), std::array{input},
+                     Workload::transpose(shape(input), {order.begin(), order.end()}));
 }
 
 void GraphBuilder::note_folded(TensorId tensor, std::string name) {

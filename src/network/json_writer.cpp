@@ -1,10 +1,12 @@
 // Writes a Network in the JSON format.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <unordered_map>
 
 #include "convopt/network.hpp"
 #include "core/json.h"
+#include "core/ops/descriptor.h"
 #include "core/text.h"
 
 namespace convopt {
@@ -20,18 +22,6 @@ double short_number(float value) {
 }
 
 Json sizes(const TensorShape& shape) { return Json(shape.sizes()); }
-
-Json padding(const ConvShape& s) { return {s.pad_top, s.pad_bottom, s.pad_left, s.pad_right}; }
-
-bool is_padded(const ConvShape& s) {
-  return s.pad_top + s.pad_bottom + s.pad_left + s.pad_right > 0;
-}
-
-void add_window(Json& json, const ConvShape& s) {
-  json["kernel"] = {s.kh, s.kw};
-  json["stride"] = {s.stride_h, s.stride_w};
-  if (is_padded(s)) json["padding"] = padding(s);
-}
 
 void add_activation(Json& json, const Activation& activation) {
   switch (activation.kind) {
@@ -54,74 +44,23 @@ void add_activation(Json& json, const Activation& activation) {
 }
 
 void add_attributes(Json& json, const Workload& workload) {
-  const ConvShape& s = workload.shape;
-  json["op"] = to_string(workload.op);
-  switch (workload.op) {
-    case Op::conv:
-      json["oc"] = s.oc;
-      add_window(json, s);
-      if (s.dilation_h != 1 || s.dilation_w != 1) json["dilation"] = {s.dilation_h, s.dilation_w};
-      if (s.groups != 1) json["groups"] = s.groups;
-      break;
-    case Op::max_pool:
-      add_window(json, s);
-      break;
-    case Op::avg_pool_include:
-    case Op::avg_pool_exclude:
-      json["op"] = "avg_pool";
-      add_window(json, s);
-      if (is_padded(s)) json["count_include_pad"] = workload.op == Op::avg_pool_include;
-      break;
-    case Op::activation:
-      add_activation(json, workload.epilogue.activation);
-      break;
-    case Op::fully_connected:
-      json["oc"] = s.oc;
-      break;
-    case Op::lrn:
-      json["size"] = s.kh;
-      json["alpha"] = short_number(workload.lrn_alpha);
-      json["beta"] = short_number(workload.lrn_beta);
-      json["k"] = short_number(workload.lrn_k);
-      break;
-    case Op::upsample_nearest:
-    case Op::upsample_bilinear:
-    case Op::upsample_corners:
-      json["op"] = "upsample";
-      json["factor"] = {s.stride_h, s.stride_w};
-      json["mode"] = workload.op == Op::upsample_nearest    ? "nearest"
-                     : workload.op == Op::upsample_bilinear ? "bilinear"
-                                                            : "corners";
-      break;
-    case Op::slice:
-      if (workload.parts[0] != 0) json["first"] = workload.parts[0];
-      json["count"] = s.oc;
-      if (workload.parts[1] != 1) json["step"] = workload.parts[1];
-      break;
-    case Op::shuffle:
-      json["groups"] = workload.parts[0];
-      break;
-    case Op::pad:
-      json["padding"] = padding(s);
-      break;
-    case Op::depth_to_space:
-      json["factor"] = {s.stride_h, s.stride_w};
-      break;
-    case Op::transpose:
-      json["order"] = workload.parts;
-      break;
-    case Op::layer_norm:
-      json["epsilon"] = short_number(workload.epsilon);
-      break;
-    case Op::add:
-    case Op::multiply:
-    case Op::subtract:
-    case Op::divide:
-    case Op::concat:
-    case Op::softmax:
-    case Op::convert:
-      break;
+  const OpDescriptor& op = descriptor(workload.op);
+  json["op"] = op.json_name.empty() ? op.name : op.json_name;
+  for (const OpField& field : op.json_fields) {
+    const std::vector<int> values = field.get(workload);
+    const auto is_default = [&](int value) { return field.omitted == value; };
+    if (std::ranges::all_of(values, is_default)) continue;
+    json[field.key] = field.form == OpField::Form::number ? Json(values[0]) : Json(values);
   }
+  for (const OpConstant& constant : op.constants) {
+    json[constant.key] = short_number(workload.*constant.member);
+  }
+  if (!op.json_mode.empty()) json["mode"] = op.json_mode;
+  // The divisors differ only where there is padding.
+  if (op.json_name == "avg_pool" && json.contains("padding")) {
+    json["count_include_pad"] = workload.op == Op::avg_pool_include;
+  }
+  if (workload.op == Op::activation) add_activation(json, workload.epilogue.activation);
 }
 
 }  // namespace

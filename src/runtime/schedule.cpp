@@ -134,7 +134,7 @@ class Scheduler {
       if (epilogue.activation.kind != ActivationKind::none) {
         return cannot("an activation ends an epilogue");
       }
-      if (op.workload.op == Op::add && op.workload.parts.empty() && !epilogue.residual) {
+      if (op.workload.op == Op::add && !op.workload.repeats() && !epilogue.residual) {
         epilogue.residual = true;
         group.residual = op.inputs[op.inputs.front() == group.result ? 1 : 0];
         epilogue.activation = op.workload.epilogue.activation;

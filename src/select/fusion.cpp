@@ -43,7 +43,7 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
     if (follower.op == Op::activation) {
       longer.workload.epilogue.activation = follower.epilogue.activation;
     } else if (follower.op == Op::add && kind == Op::conv && longer.absorbed.size() == 1 &&
-               follower.parts.empty() && network.operators[next].inputs.size() == 2) {
+               !follower.repeats() && network.operators[next].inputs.size() == 2) {
       longer.workload.epilogue = follower.epilogue;
       longer.workload.epilogue.residual = true;
     } else {

@@ -419,6 +419,10 @@ std::string lack_of_primitives(const Registry& registry, const Workload& workloa
   if (workload.output_type != workload.input_type) {
     types += " to " + std::string(to_string(workload.output_type));
   }
+  if (!workload.is_image()) {
+    types += " tensors of rank " + std::to_string(workload.first.rank());
+    if (workload.first.is_image()) types += " along axis " + std::to_string(workload.axis);
+  }
   return "no primitive computes " + std::string(to_string(workload.op)) + " of " + types;
 }
 

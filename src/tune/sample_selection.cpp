@@ -7,6 +7,8 @@
 #include <limits>
 #include <map>
 
+#include "core/ops/descriptor.h"
+
 namespace convopt {
 namespace {
 
@@ -19,7 +21,7 @@ constexpr std::size_t kSelected = 150;
 using Point = std::array<double, 7>;
 
 Point point_of(const Workload& workload) {
-  const ConvShape& s = workload.shape;
+  const ConvShape s = geometry(workload);
   const TensorShape output = workload.output();
   const auto log4 = [](double value) { return std::log2(std::max(1.0, value)) / 2; };
   if (!workload.has_weights() && workload.op != Op::max_pool) {
@@ -47,13 +49,13 @@ double distance(const Point& a, const Point& b) {
 /// grows with the work.
 double price_of(const Workload& workload) {
   constexpr double kFlopsLikePreparing = 0.2e9;
-  return 1 + (workload.has_weights() ? workload.shape.flops() / kFlopsLikePreparing : 0.0);
+  return 1 + (workload.has_weights() ? geometry(workload).flops() / kFlopsLikePreparing : 0.0);
 }
 
 /// Importance of a workload. Large layers take most of a network's time; without weights, the first
 /// ten workloads are so small that they measure calls rather than kernels.
 double weight_of(const Workload& workload) {
-  return std::sqrt(workload.has_weights() ? workload.shape.flops()
+  return std::sqrt(workload.has_weights() ? geometry(workload).flops()
                                           : double(workload.output().elements()));
 }
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "core/ops/descriptor.h"
+
 namespace convopt {
 namespace {
 
@@ -139,6 +141,53 @@ TEST(Activation, ComputesItsDefinition) {
   EXPECT_FLOAT_EQ(value("hard_swish", 1), 1 * (1.0F / 6 + 0.5F));
   EXPECT_NEAR(value("gelu", 1), 0.841345, 1e-6);
   EXPECT_NEAR(value("swish", 2), 2 / (1 + std::exp(-2.0)), 1e-6);
+}
+
+TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
+  for (const char* text :
+       {"activation:d2x25x97:sigmoid", "softmax:d8x197x197_axis2", "softmax:d5_axis0",
+        "softmax:d1x8x16x16_axis3", "concat:d2x5x9_axis2_parts9+3",
+        "slice:d4x100_from5_count10_step2", "slice:d2x3x4x5x6_axis4_from0_count2_step3",
+        "transpose:d2x3x4x5x6_order04123", "add:d3x5_by1x5:relu", "convert:d7_bf16",
+        "multiply:d2x3x4x5x6x7x8x9"}) {
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << text << ": " << workload.error().message;
+    EXPECT_EQ(workload->text(), text);
+    EXPECT_FALSE(workload->is_image());
+  }
+  EXPECT_EQ(Workload::parse("concat:d2x5x9_axis2_parts9+3")->output(), (TensorShape{2, 5, 12}));
+  EXPECT_EQ(Workload::parse("transpose:d2x3x4x5x6_order04123")->output(),
+            (TensorShape{2, 6, 3, 4, 5}));
+  EXPECT_EQ(Workload::parse("slice:d4x100_from5_count10_step2")->output(), (TensorShape{4, 10}));
+}
+
+TEST(Workload, RefusesAttributesThatDoNotFit) {
+  for (const char* text :
+       {"activation:d1x2x3x4:relu", "softmax:d8x197_axis2", "softmax:d8x197_axis-1",
+        "concat:d2x5x9_axis2_parts8+3", "slice:d4x100_from5_count48_step2", "slice:d4x0_from0",
+        "transpose:d2x3x4_order0122", "transpose:d2x3x4_order013", "add:d3x5_by2x5",
+        "add:d3x5_by3x5", "add:d3x5_by5", "multiply:d1x2x3x4x5x6x7x8x9", "lrn:d2x3x4_k5",
+        "shuffle:n1_c10_h2_w2_g3", "depth_to_space:n1_c10_h2_w2_s2", "max_pool:d2x3x4",
+        "upsample_nearest:n1_c1_h16777216_w1_s16777216", "activation:d16777217:relu",
+        "convert:d16777216x16777216"}) {
+    EXPECT_FALSE(Workload::parse(text).ok()) << text;
+  }
+}
+
+TEST(Geometry, IsThatOfAConvolution) {
+  const auto of = [](const char* text) { return geometry(*Workload::parse(text)); };
+  const ConvShape slice = of("slice:n1_ic116_oc58_h28_w27_from58_step1");
+  EXPECT_EQ(slice.ic, 116);
+  EXPECT_EQ(slice.oc, 58);
+  EXPECT_EQ(slice.iw, 27);
+  EXPECT_EQ(of("concat:n1_c64+32_h28_w28").ic, 96);
+  EXPECT_EQ(of("lrn:n1_c64_h27_w27_k5").kh, 5);
+  EXPECT_EQ(of("upsample_bilinear:n1_c64_h28_w28_sh2_sw3").stride_w, 3);
+  EXPECT_EQ(of("layer_norm:n1_c64_h1_w1").groups, 64);
+  EXPECT_EQ(of("pad:n1_c3_h5_w5_pt1_pb2_pl0_pr3").pad_right, 3);
+  const ConvShape conv = of("conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1");
+  EXPECT_EQ(conv.kh, 3);
+  EXPECT_EQ(of("activation:d2x3x4x5x6:relu").input(), (TensorShape{6, 4, 5, 6}));
 }
 
 TEST(Workload, TypesAreWrittenWhereTheyAreNotF32) {

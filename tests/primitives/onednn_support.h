@@ -59,14 +59,11 @@ struct Problem {
     }
     reference::fill_random(residual.view(), seed + 100);
     if (workload.has_weights()) {
-      const bool conv = workload.op == Op::conv;
-      const ConvShape& s = workload.shape;
-      weights.resize(
-          static_cast<std::size_t>(conv ? s.weight_elements() : std::int64_t{s.oc} * s.ic));
-      bias.resize(static_cast<std::size_t>(s.oc));
+      weights.resize(static_cast<std::size_t>(workload.weight_elements()));
+      bias.resize(static_cast<std::size_t>(workload.bias_elements()));
       reference::fill_random(weights.data(), static_cast<std::int64_t>(weights.size()), seed + 200,
                              reference::weight_scale(workload));
-      reference::fill_random(bias.data(), s.oc, seed + 300, 1.0F);
+      reference::fill_random(bias.data(), workload.bias_elements(), seed + 300, 1.0F);
     }
     static std::map<std::string, std::unique_ptr<Buffer>> known;
     auto& result = known[workload.text() + std::to_string(seed)];

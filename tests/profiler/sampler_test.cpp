@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/files.h"
+#include "core/ops/descriptor.h"
 
 namespace convopt {
 namespace {
@@ -34,7 +35,7 @@ TEST(Sampler, NoDuplicatesAllValidAllWithinLimits) {
   std::set<std::string> seen;
   for (const Workload& workload : sample_workloads(3000, 5)) {
     EXPECT_TRUE(seen.insert(workload.text()).second) << workload.text();
-    ASSERT_TRUE(workload.shape.validate().ok()) << workload.text();
+    ASSERT_TRUE(workload.validate().ok()) << workload.text();
     const auto parsed = Workload::parse(workload.text());
     ASSERT_TRUE(parsed.ok()) << workload.text();
     EXPECT_EQ(parsed->text(), workload.text());
@@ -42,8 +43,8 @@ TEST(Sampler, NoDuplicatesAllValidAllWithinLimits) {
     for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
     if (workload.has_weights()) {
       elements += workload.weight_elements();
-      EXPECT_GE(workload.shape.flops(), limits.min_flops) << workload.text();
-      EXPECT_LE(workload.shape.flops(), limits.max_flops) << workload.text();
+      EXPECT_GE(geometry(workload).flops(), limits.min_flops) << workload.text();
+      EXPECT_LE(geometry(workload).flops(), limits.max_flops) << workload.text();
     }
     EXPECT_LE(static_cast<std::size_t>(elements) * sizeof(float), limits.max_bytes);
   }

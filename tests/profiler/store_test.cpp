@@ -235,5 +235,19 @@ TEST_F(Store, ReadsOnlyWhatIsAskedFor) {
   EXPECT_EQ(loaded->profile.measurements[0].median_ns, 200);
 }
 
+// Reading compares every workload's text with the one that it would be given today.
+TEST(ShippedProfiles, AreReadInFull) {
+  std::size_t measurements = 0;
+  const auto folder = std::filesystem::path(CONVOPT_SOURCE_DIR) / "data" / "profiles";
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() != ".gz") continue;
+    const auto loaded = load_profile(file.path());
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    EXPECT_TRUE(loaded->warnings.empty()) << file.path() << ": " << loaded->warnings.front();
+    measurements += loaded->profile.measurements.size();
+  }
+  EXPECT_GT(measurements, 100000U);
+}
+
 }  // namespace
 }  // namespace convopt

@@ -1,0 +1,74 @@
+// What is known about an operation without computing it: how its workloads are written, what they
+// read and make, how much arithmetic they take. One descriptor per Op; whatever depends on the
+// operation and needs no data asks it.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convopt/error.hpp"
+#include "convopt/workload.hpp"
+
+namespace convopt {
+
+/// Some numbers of a workload under one name, as text and as JSON.
+struct OpField {
+  /// The text of values v; in JSON it is one number where only `number` is possible, else a list.
+  enum class Form : std::uint8_t {
+    number,  ///< `ih56`
+    pair,    ///< `s2` for equal values, else `sh2_sw1`
+    frame,   ///< `p1` for equal values, else `pt0_pb1_pl0_pr1`
+    sum,     ///< `c64+128+32`
+    sizes,   ///< `by1x96x1x1`
+    digits,  ///< `order0231`
+  };
+  std::string_view key;
+  Form form = Form::number;
+  std::vector<int> (*get)(const Workload&) = nullptr;
+  /// `values` are as many as the form has; of lists, any number. False: they mean nothing.
+  bool (*set)(Workload&, std::span<const int> values) = nullptr;
+  /// Not written where all values are this one. A list is not written where it is empty.
+  std::optional<int> omitted = {};
+};
+
+/// A number that changes results but no time: in JSON, not in the text.
+struct OpConstant {
+  std::string_view key;
+  float Workload::*member;
+};
+
+struct OpDescriptor {
+  std::string_view name;
+  /// The text of workloads on image tensors, and of those on any others; empty: there are none.
+  std::span<const OpField> image_fields, plain_fields;
+  /// In the JSON network format, for which `json_name` and `json_mode` ("mode") stand instead of
+  /// the name where they are not empty.
+  std::span<const OpField> json_fields;
+  std::span<const OpConstant> constants;
+  std::string_view json_name, json_mode;
+  int sources = 1;  ///< 0: as many as the workload says
+  TensorShape (*output)(const Workload&);
+  /// Beyond what holds for every tensor: sizes from 1 and fewer than 2^31 elements.
+  bool (*valid)(const Workload&);
+  double (*reduction_length)(const Workload&);  ///< values that are added up for one result
+  /// Elementary operations per element of the result, the epilogue aside. Products of matrices are
+  /// counted by their primitives.
+  double (*arithmetic)(const Workload&);
+};
+
+const OpDescriptor& descriptor(Op op);
+std::optional<Op> parse_op(std::string_view name);
+
+/// `n1_c64_h56_w56`, the middle of a workload's text without types.
+std::string fields_text(const Workload& workload);
+/// Sets what the text says; the caller compares texts, so that only the canonical one is accepted.
+bool parse_fields(std::string_view text, std::span<const OpField> fields, Workload& workload);
+
+/// The workload as the numbers of a convolution: what fields of the performance model and of older
+/// profiles are called, whatever the operation. Dimensions in front of the last three are one.
+ConvShape geometry(const Workload& workload);
+
+}  // namespace convopt

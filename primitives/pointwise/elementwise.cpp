@@ -1,0 +1,122 @@
+// Activations, and sums, products, differences and quotients of two tensors.
+#include <algorithm>
+
+#include "primitives/pointwise/rows.h"
+
+namespace convopt::pointwise {
+namespace {
+
+/// Applies the activation to a row that was just written.
+void finish_row(ActivateFunction activate, const Activation& activation, const TensorView& view,
+                const Rows::Index& i, const Rows& rows, float* row) {
+  if (activation.kind == ActivationKind::none) return;
+  if (view.column_stride() == rows.block) {
+    activate(activation, row, std::int64_t{view.shape.w()} * rows.block);
+  } else {
+    for (int w = 0; w < view.shape.w(); ++w)
+      activate(activation, row + w * view.column_stride(), rows.block);
+  }
+  clear_tail(view, i, rows, row);
+}
+
+/// result[j] = x[j] and y[j], or y[0] for all j if `kRepeat`.
+template <bool kRepeat>
+void combine(Op op, const float* x, const float* y, float* result, std::int64_t count) {
+  const auto loop = [&](auto function) {
+    if constexpr (kRepeat) {
+      const float value = y[0];
+      for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], value);
+    } else {
+      for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], y[j]);
+    }
+  };
+  switch (op) {
+    case Op::multiply:
+      return loop([](float a, float b) { return a * b; });
+    case Op::subtract:
+      return loop([](float a, float b) { return a - b; });
+    case Op::divide:
+      return loop([](float a, float b) { return a / b; });
+    default:
+      return loop([](float a, float b) { return a + b; });
+  }
+}
+
+/// Copies or combines two tensors, of which the second may be repeated along dimensions in which
+/// its size is 1.
+class ElementwiseKernel final : public WeightlessKernel {
+ public:
+  ElementwiseKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
+      : op_(info.op),
+        clears_tail_(info.op == Op::divide ||
+                     (workload.op != Op::activation && workload.repeats())),
+        activation_(workload.epilogue.activation),
+        threads_(context.threads),
+        activate_(activate_function(context.isa)) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const TensorView& a = args.sources[0];
+    const int block = Rows(out).block;
+    const bool gapless = out.column_stride() == block && a.column_stride() == block;
+    const std::int64_t row_width = std::int64_t{out.shape.w()} * block;
+    if (op_ == Op::activation) {
+      for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+        const float* const from = rows.row(a, i);
+        // Without gaps between pixels a row is one stretch.
+        for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
+          std::copy_n(from + w * a.column_stride(), gapless ? row_width : rows.block,
+                      to + w * out.column_stride());
+        }
+        finish_row(activate_, activation_, out, i, rows, to);
+      });
+      return;
+    }
+    const TensorView& b = args.sources[1];
+    const bool repeats_channels = b.shape.c() == 1 && out.shape.c() > 1;
+    const bool repeats_columns = b.shape.w() == 1 && out.shape.w() > 1;
+    // With one channel per block, pixels are what lies next to each other.
+    const bool one_value_per_row = repeats_columns && block == 1 && gapless;
+    const bool whole_rows =
+        one_value_per_row || (gapless && b.column_stride() == block && !repeats_columns &&
+                              (block == 1 || !repeats_channels));
+    const bool one_value = one_value_per_row || (repeats_channels && block > 1);
+    const std::int64_t width = whole_rows ? row_width : block;
+    const std::int64_t step_b = repeats_columns ? 0 : b.column_stride();
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+      const float* const from_a = rows.row(a, i);
+      const float* const from_b =
+          b.as<float>() + b.offset(b.shape.n() == 1 ? 0 : i.n,
+                                   repeats_channels ? 0 : i.block * rows.block,
+                                   b.shape.h() == 1 ? 0 : i.row, 0);
+      for (int w = 0; w < (whole_rows ? 1 : out.shape.w()); ++w) {
+        float* const result = to + w * out.column_stride();
+        const float* const x = from_a + w * a.column_stride();
+        const float* const y = from_b + w * step_b;
+        if (one_value) {
+          combine<true>(op_, x, y, result, width);
+        } else {
+          combine<false>(op_, x, y, result, width);
+        }
+      }
+      if (clears_tail_) clear_tail(out, i, rows, to);
+      finish_row(activate_, activation_, out, i, rows, to);
+    });
+  }
+
+ private:
+  Op op_;
+  bool clears_tail_;  ///< because the operation does not keep its zeros
+  Activation activation_;
+  int threads_;
+  ActivateFunction activate_;
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_elementwise(PrimitiveInfo info, const Context&,
+                                            std::initializer_list<int>) {
+  return make<ElementwiseKernel>(std::move(info), "element by element, activation included");
+}
+
+}  // namespace convopt::pointwise

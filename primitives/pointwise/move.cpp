@@ -1,0 +1,288 @@
+// Values that only change their place: concatenations, slices, shuffles, frames of zeros,
+// transpositions.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "primitives/pointwise/rows.h"
+
+namespace convopt::pointwise {
+namespace {
+
+class ConcatKernel final : public WeightlessKernel {
+ public:
+  ConcatKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
+      : threads_(context.threads) {
+    // Pieces that lie in one block of the source and one of the destination; nhwc is one block.
+    const int block = info.input_layout == Layout::nhwc ? std::numeric_limits<int>::max()
+                                                        : channel_block(info.input_layout);
+    int to = 0;
+    for (int source = 0; source < static_cast<int>(workload.parts.size()); ++source) {
+      const int channels = workload.parts[static_cast<std::size_t>(source)];
+      for (int from = 0; from < channels;) {
+        const int room = std::min(block - from % block, block - to % block);
+        const int count = std::min(room, channels - from);
+        pieces_.push_back({source, from, to, count});
+        from += count;
+        to += count;
+      }
+    }
+    const int padded = static_cast<int>(padded_channels(to, info.output_layout));
+    if (padded > to) pieces_.push_back({-1, 0, to, padded - to});
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const auto pieces = static_cast<std::int64_t>(pieces_.size());
+    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+      const int h = static_cast<int>(number % out.shape.h());
+      const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
+      const Piece& piece =
+          pieces_[static_cast<std::size_t>(number / out.shape.h() / out.shape.n())];
+      float* to = out.as<float>() + out.offset(n, piece.to, h, 0);
+      if (piece.source < 0) {
+        for (int w = 0; w < out.shape.w(); ++w) {
+          std::fill_n(to + w * out.column_stride(), piece.count, 0.0F);
+        }
+        return;
+      }
+      const TensorView& in = args.sources[static_cast<std::size_t>(piece.source)];
+      const float* from = in.as<float>() + in.offset(n, piece.from, h, 0);
+      if (in.column_stride() == piece.count && out.column_stride() == piece.count) {
+        std::copy_n(from, std::int64_t{piece.count} * out.shape.w(), to);
+        return;
+      }
+      for (int w = 0; w < out.shape.w(); ++w) {
+        std::copy_n(from + w * in.column_stride(), piece.count, to + w * out.column_stride());
+      }
+    });
+  }
+
+ private:
+  struct Piece {
+    int source;  ///< negative: zeros
+    int from, to, count;
+  };
+  std::vector<Piece> pieces_;
+  int threads_;
+};
+
+/// Channels taken from other channels: slices and shuffles.
+class ChannelKernel final : public WeightlessKernel {
+ public:
+  ChannelKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
+      : threads_(context.threads) {
+    const int count = workload.output().c();
+    for (int c = 0; c < count; ++c) {
+      if (info.op == Op::slice) {
+        from_.push_back(workload.begin + c * workload.step);
+      } else {
+        const int groups = workload.groups;
+        from_.push_back(c % groups * (count / groups) + c / groups);
+      }
+    }
+    // Stretches of channels that lie next to each other on both sides; nhwc is one block.
+    const int block = info.input_layout == Layout::nhwc ? std::numeric_limits<int>::max()
+                                                        : channel_block(info.input_layout);
+    for (int c = 0; c < count; ++c) {
+      const bool continues =
+          c % block != 0 && from_[c] % block != 0 && from_[c] == from_[c - 1] + 1;
+      if (continues) {
+        ++pieces_.back().count;
+      } else {
+        pieces_.push_back({from_[c], c, 1});
+      }
+    }
+    // Copying calls pays from about four channels; below that they are gathered one by one.
+    constexpr std::size_t kShortest = 4;
+    gathers_ = block > 1 && pieces_.size() * kShortest > from_.size();
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    if (gathers_) {
+      gather(args);
+    } else {
+      copy(args);
+    }
+  }
+
+ private:
+  void copy(const RunArgs& args) const {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    const auto pieces = static_cast<std::int64_t>(pieces_.size());
+    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+      const int h = static_cast<int>(number % out.shape.h());
+      const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
+      const Piece& piece =
+          pieces_[static_cast<std::size_t>(number / out.shape.h() / out.shape.n())];
+      const float* from = in.as<float>() + in.offset(n, piece.from, h, 0);
+      float* to = out.as<float>() + out.offset(n, piece.to, h, 0);
+      const bool gapless = in.column_stride() == piece.count && out.column_stride() == piece.count;
+      const std::int64_t count = gapless ? std::int64_t{piece.count} * out.shape.w() : piece.count;
+      for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
+        std::copy_n(from + w * in.column_stride(), count, to + w * out.column_stride());
+      }
+      if (piece.to + piece.count < out.shape.c()) return;
+      const auto padded = static_cast<int>(padded_channels(out.shape.c(), out.layout));
+      for (int w = 0; w < out.shape.w(); ++w) {
+        for (int c = out.shape.c(); c < padded; ++c) out.at(n, c, h, w) = 0;
+      }
+    });
+  }
+
+  void gather(const RunArgs& args) const {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    const int block = channel_block(in.layout);
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+      const int first = i.block * rows.block;
+      const int count = std::min(rows.block, out.shape.c() - first);
+      const float* from = in.as<float>() + in.offset(i.n, 0, i.row, 0);
+      for (int w = 0; w < out.shape.w();
+           ++w, to += out.column_stride(), from += in.column_stride()) {
+        for (int c = 0; c < count; ++c) {
+          const int source = from_[static_cast<std::size_t>(first + c)];
+          to[c] = from[source / block * in.channel_stride() + source % block];
+        }
+        std::fill(to + count, to + rows.block, 0.0F);
+      }
+    });
+  }
+
+  struct Piece {
+    int from, to, count;
+  };
+  std::vector<int> from_;  ///< per channel of the result
+  std::vector<Piece> pieces_;
+  bool gathers_ = false;
+  int threads_;
+};
+
+class PadKernel final : public WeightlessKernel {
+ public:
+  PadKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : top_(workload.pads[0]), left_(workload.pads[2]), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+      const int row = i.row - top_;
+      const bool inside = row >= 0 && row < in.shape.h();
+      const float* from =
+          inside ? in.as<float>() + in.offset(i.n, i.block * rows.block, row, 0) : nullptr;
+      for (int w = 0; w < out.shape.w(); ++w) {
+        const int column = w - left_;
+        float* const pixel = to + w * out.column_stride();
+        if (inside && column >= 0 && column < in.shape.w()) {
+          std::copy_n(from + column * in.column_stride(), rows.block, pixel);
+        } else {
+          std::fill_n(pixel, rows.block, 0.0F);
+        }
+      }
+    });
+  }
+
+ private:
+  int top_, left_;
+  int threads_;
+};
+
+class DepthToSpaceKernel final : public WeightlessKernel {
+ public:
+  DepthToSpaceKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : factors_(workload.factors), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    const auto [fh, fw] = factors_;
+    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+      const int first = i.block * rows.block;
+      const int count = std::min(rows.block, out.shape.c() - first);
+      for (int x = 0; x < fw; ++x) {
+        for (int c = 0; c < count; ++c) {
+          const int channel = ((first + c) * fh + i.row % fh) * fw + x;
+          const float* from = in.as<float>() + in.offset(i.n, channel, i.row / fh, 0);
+          for (int w = 0; w < in.shape.w(); ++w) {
+            to[(w * fw + x) * out.column_stride() + c] = from[w * in.column_stride()];
+          }
+        }
+      }
+      clear_tail(out, i, rows, to);
+    });
+  }
+
+ private:
+  std::array<int, 2> factors_;
+  int threads_;
+};
+
+/// In nchw only: in the others no dimension order of the result would be a copy of stretches.
+class TransposeKernel final : public WeightlessKernel {
+ public:
+  TransposeKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : order_(workload.order), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    const std::int64_t strides[4] = {in.batch_stride(), in.channel_stride(), in.row_stride(),
+                                     in.column_stride()};
+    const auto stride = [&](std::size_t i) { return strides[order_[i]]; };
+    const TensorShape& shape = out.shape;
+    // Tiles of rows and columns, so that lines of either side are used up while they are cached.
+    constexpr int kTile = 16;
+    const std::int64_t tiles = ceil_div(shape.h(), kTile);
+    parallel_for(threads_, std::int64_t{shape.n()} * shape.c() * tiles, [&](std::int64_t number) {
+      const int first = static_cast<int>(number % tiles) * kTile;
+      const int last = std::min(first + kTile, shape.h());
+      const int c = static_cast<int>(number / tiles % shape.c());
+      const int n = static_cast<int>(number / tiles / shape.c());
+      const float* const from = in.as<float>() + n * stride(0) + c * stride(1);
+      for (int left = 0; left < shape.w(); left += kTile) {
+        const int right = std::min(left + kTile, shape.w());
+        for (int h = first; h < last; ++h) {
+          float* const to = out.as<float>() + out.offset(n, c, h, 0);
+          const float* const row = from + h * stride(2);
+          for (int w = left; w < right; ++w) to[w * out.column_stride()] = row[w * stride(3)];
+        }
+      }
+    });
+  }
+
+ private:
+  std::vector<int> order_;
+  int threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
+                                       std::initializer_list<int>) {
+  return make<ConcatKernel>(std::move(info), "copies channel ranges, at any offset in a block");
+}
+
+std::unique_ptr<Primitive> make_channels(PrimitiveInfo info, const Context&,
+                                         std::initializer_list<int>) {
+  return make<ChannelKernel>(std::move(info), "takes channels from other channels");
+}
+
+std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,
+                                    std::initializer_list<int>) {
+  return make<PadKernel>(std::move(info), "copies the image into a frame of zeros");
+}
+
+std::unique_ptr<Primitive> make_depth_to_space(PrimitiveInfo info, const Context&,
+                                               std::initializer_list<int>) {
+  return make<DepthToSpaceKernel>(std::move(info), "spreads channels over pixels");
+}
+
+std::unique_ptr<Primitive> make_transpose(PrimitiveInfo info, const Context&,
+                                          std::initializer_list<int>) {
+  return make<TransposeKernel>(std::move(info), "reorders dimensions tile by tile");
+}
+
+}  // namespace convopt::pointwise
