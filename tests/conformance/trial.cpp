@@ -1,0 +1,175 @@
+#include "tests/conformance/trial.h"
+
+#include <algorithm>
+#include <convopt/convopt.hpp>
+#include <cstring>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+namespace convopt::conformance {
+namespace {
+
+using ::onnx::ModelProto;
+using ::onnx::TensorProto;
+using ::onnx::ValueInfoProto;
+using Declared = std::vector<ValueInfoProto>;
+
+// Networks pad their tensors to four dimensions and make them float32, so far.
+constexpr bool kExactForm = false;
+
+constexpr std::array<std::string_view, kVerdicts.size()> kNames = {"passed", "refused", "wrong",
+                                                                   "crashed"};
+
+Outcome refused(const Error& error) {
+  return {error.code == ErrorCode::internal ? Verdict::crashed : Verdict::refused, error.message};
+}
+
+/// The sentence without the name of the model's file, in one line.
+std::string shortened(std::string sentence, const std::filesystem::path& file) {
+  for (const std::string& name : {file.string(), file.filename().string()}) {
+    if (sentence.starts_with(name + ": ")) sentence.erase(0, name.size() + 2);
+  }
+  std::ranges::replace(sentence, '\n', ' ');
+  return sentence;
+}
+
+/// Runs the session and returns its outputs.
+Result<std::vector<Array>> run(Session& session, const std::vector<Array>& inputs) {
+  std::vector<const float*> sources;
+  for (std::size_t i = 0; i < inputs.size() && i < session.inputs().size(); ++i) {
+    if (inputs[i].type != TensorProto::FLOAT ||
+        std::ssize(inputs[i].bytes) != session.inputs()[i].shape.elements() * 4) {
+      return make_error(ErrorCode::bad_input, "input '" + session.inputs()[i].name +
+                                                  "' takes arrays of another size or type");
+    }
+    sources.push_back(reinterpret_cast<const float*>(inputs[i].bytes.data()));
+  }
+  std::vector<Array> outputs;
+  std::vector<float*> destinations;
+  for (const Tensor& tensor : session.outputs()) {
+    Array& output = outputs.emplace_back();
+    output.type = TensorProto::FLOAT;
+    output.dims.assign(tensor.shape.sizes().begin(), tensor.shape.sizes().end());
+    output.bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * sizeof(float));
+  }
+  for (Array& output : outputs)
+    destinations.push_back(reinterpret_cast<float*>(output.bytes.data()));
+  const auto ran = session.run(sources, destinations);
+  if (!ran) return ran.error();
+  return outputs;
+}
+
+Outcome try_model(const Planner& planner, const std::filesystem::path& model,
+                  const std::vector<Array>& inputs, const std::vector<Array>& expected) {
+  const auto network = load_network(model);
+  if (!network) return refused(network.error());
+  const auto plan = planner.plan(*network);
+  if (!plan) return refused(plan.error());
+  auto session = Session::create(*network, *plan, *network_weights(*network, 1));
+  if (!session) return refused(session.error());
+  const auto outputs = run(*session, inputs);
+  if (!outputs) return refused(outputs.error());
+  if (outputs->size() != expected.size()) {
+    return {Verdict::wrong, std::to_string(outputs->size()) + " outputs instead of " +
+                                std::to_string(expected.size())};
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::string differs = difference((*outputs)[i], expected[i], kExactForm);
+    if (differs.empty()) continue;
+    return {Verdict::wrong, "output '" + session->outputs()[i].name + "': " + differs};
+  }
+  return {};
+}
+
+/// The inputs that have no values in the file.
+Declared open_inputs(const ::onnx::GraphProto& graph) {
+  Declared open;
+  for (const ValueInfoProto& input : graph.input()) {
+    const auto& known = graph.initializer();
+    if (std::ranges::find(known, input.name(), &TensorProto::name) == known.end()) {
+      open.push_back(input);
+    }
+  }
+  return open;
+}
+
+std::vector<Array> to_arrays(const std::vector<TensorProto>& tensors, const Declared& declared) {
+  std::vector<Array> arrays;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    arrays.push_back(to_array(tensors[i], declared[i]));
+  }
+  return arrays;
+}
+
+/// The model whose open inputs but `kept` have become initialisers.
+ModelProto with_initialisers(ModelProto model, const Declared& open,
+                             const std::vector<TensorProto>& values,
+                             std::optional<std::size_t> kept) {
+  auto& graph = *model.mutable_graph();
+  graph.clear_input();
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    if (i == kept) {
+      *graph.add_input() = open[i];
+    } else {
+      TensorProto& value = *graph.add_initializer();
+      value = values[i];
+      value.set_name(open[i].name());
+    }
+  }
+  return model;
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) { return kNames[static_cast<std::size_t>(verdict)]; }
+
+std::optional<Verdict> parse_verdict(std::string_view text) {
+  for (const Verdict verdict : kVerdicts) {
+    if (to_string(verdict) == text) return verdict;
+  }
+  return std::nullopt;
+}
+
+Outcome try_case(const Planner& planner, const Case& test, const std::filesystem::path& scratch) {
+  const auto file = test.folder / "model.onnx";
+  const auto model = read_message<ModelProto>(file);
+  if (!model) return {Verdict::crashed, "the case cannot be read"};
+  const auto& graph = model->graph();
+  const Declared open = open_inputs(graph);
+  const std::vector<TensorProto> values = read_tensors(test, "input");
+  const std::vector<TensorProto> results = read_tensors(test, "output");
+  if (values.size() != open.size() || std::ssize(results) != graph.output_size()) {
+    return {Verdict::crashed, "the case has not the arrays that its model declares"};
+  }
+  const std::vector<Array> inputs = to_arrays(values, open);
+  const std::vector<Array> expected =
+      to_arrays(results, {graph.output().begin(), graph.output().end()});
+  Outcome outcome = try_model(planner, file, inputs, expected);
+  outcome.reason = shortened(std::move(outcome.reason), file);
+  const auto first_real = std::ranges::find(inputs, TensorProto::FLOAT, &Array::type);
+  std::vector<std::optional<std::size_t>> forms;
+  if (inputs.size() > 1) forms.emplace_back(0);
+  if (first_real != inputs.end() && first_real != inputs.begin()) {
+    forms.emplace_back(static_cast<std::size_t>(first_real - inputs.begin()));
+  }
+  if (!inputs.empty()) forms.emplace_back(std::nullopt);
+
+  bool passed = outcome.verdict == Verdict::passed;
+  const auto changed_file = scratch / "model.onnx";
+  for (std::size_t i = 0; i < forms.size(); ++i) {
+    std::ofstream(changed_file, std::ios::binary)
+        << with_initialisers(*model, open, values, forms[i]).SerializeAsString();
+    std::vector<Array> kept;
+    if (forms[i]) kept.push_back(inputs[*forms[i]]);
+    Outcome next = try_model(planner, changed_file, kept, expected);
+    next.reason = shortened(std::move(next.reason), changed_file);
+    passed = passed || next.verdict == Verdict::passed;
+    const bool tells_more = i == 0 && forms[i] && next.verdict == outcome.verdict;
+    if (next.verdict > outcome.verdict || tells_more) outcome = std::move(next);
+  }
+  if (passed && outcome.verdict == Verdict::refused) return {};
+  return outcome;
+}
+
+}  // namespace convopt::conformance
