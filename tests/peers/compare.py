@@ -13,8 +13,8 @@ import statistics
 import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
+from peers import HERE, ROOT, Worker, install, onnxruntime, read_npy, run
+
 PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's PyTorch
 NETWORKS = ["vgg16", "resnet18", "resnet50", "googlenet", "squeezenet1_1", "alexnet", "mobilenet_v2"]
 #: ONNX Runtime's time over convopt's that is asked for, by threads.
@@ -22,57 +22,9 @@ TARGETS = {1: [2.0, 1.7, 1.3, 1.4, 1.35, 1.4, 1.05], 2: [1.8, 1.5, 1.2, 1.2, 1.0
 ENGINES = ["convopt", "onnxruntime", "onednn_default", "pytorch"]
 
 
-def run(*command, **more):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
-
-
-def install(folder):
-    """What is missing, of Debian and npm."""
-    missing = [p for p in ("python3-torchvision", "nodejs", "npm") if
-               subprocess.run(["dpkg", "-s", p], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL).returncode]
-    if subprocess.run(["sh", "-c", "command -v node && command -v npm"], stdout=subprocess.DEVNULL).returncode == 0:
-        missing = [p for p in missing if p not in ("nodejs", "npm")]
-    if missing:
-        run("apt-get", "update")
-        run("apt-get", "install", "-y", "--no-install-recommends", *missing)
-    if not os.path.exists(os.path.join(folder, "node_modules", "onnxruntime-node")):
-        # Without its install script, which only fetches what a CPU has no use for.
-        run("npm", "install", "--ignore-scripts", "--prefix", folder, "onnxruntime-node")
-
-
-class Worker:
-    """Another engine in a process of its own, which runs only while it is asked to."""
-
-    def __init__(self, command, folder):
-        environment = dict(os.environ, PEERS_MODULES=folder)
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
-        if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("cannot start " + " ".join(command))
-
-    def times(self, seconds):
-        print(seconds, file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def npy_values(path):
-    """float32 values; NumPy may be missing from the Python that runs this."""
-    import array
-    with open(path, "rb") as file:
-        data = file.read()
-    values = array.array("f")
-    values.frombytes(data[10 + int.from_bytes(data[8:10], "little"):])
-    return values
-
-
 def output_error(path, reference):
     """Largest difference over the range of the reference."""
-    a, b = npy_values(path), npy_values(reference)
+    (_, a), (_, b) = read_npy(path), read_npy(reference)
     if len(a) != len(b):
         raise RuntimeError(path + " has another size than " + reference)
     return max(abs(x - y) for x, y in zip(a, b)) / (max(b) - min(b))
@@ -89,8 +41,7 @@ def compare(name, options):
     run(options.convopt, "select", *common, "-o", plan, **quiet)
     mine, theirs, torchs = file(".convopt.npy"), file(".onnxruntime.npy"), file(".pytorch.npy")
     workers = {
-        "onnxruntime": Worker(["node", os.path.join(HERE, "onnxruntime_worker.js"), file(".onnx"),
-                               file(".input.npy"), theirs, threads], options.folder),
+        "onnxruntime": onnxruntime(file(".onnx"), [file(".input.npy")], [theirs], threads, options.folder),
         "pytorch": Worker([PYTHON, os.path.join(HERE, "pytorch_worker.py"), file(".pt"), file(".input.npy"),
                            torchs, threads], options.folder)}
     medians = {engine: [] for engine in ENGINES}
@@ -147,7 +98,7 @@ def main():
     options.folder = os.path.abspath(options.folder)
     options.profile = options.profile or os.path.join(options.folder, "profile.jsonl")
     os.makedirs(options.folder, exist_ok=True)
-    install(options.folder)
+    install(options.folder, "python3-torchvision")
     names = options.networks.split(",")
     run(PYTHON, os.path.join(HERE, "export.py"), options.folder, *names)
     path = os.path.join(options.folder, "results.json")
