@@ -118,7 +118,7 @@ std::vector<TensorProto> read_tensors(const Case& test, const std::string& kind)
 
 std::vector<Case> find_cases(const std::filesystem::path& root) {
   std::vector<Case> cases;
-  std::map<std::string, std::string> groups;  // of cases that are one operator
+  std::map<std::string, std::string> ops;  // of cases that are one operator
   std::error_code error;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root, error)) {
     if (entry.path().filename() != "model.onnx") continue;
@@ -130,22 +130,20 @@ std::vector<Case> find_cases(const std::filesystem::path& root) {
     for_each_node(model->graph(), [&](const auto& node) { types.insert(full_type(node)); });
     test.left_out = why_left_out(test.name, types, *model);
     if (model->graph().node_size() == 1) {
-      test.group = full_type(model->graph().node(0));
-      groups[test.name] = test.group;
+      test.op = full_type(model->graph().node(0));
+      ops[test.name] = test.op;
     }
     cases.push_back(std::move(test));
   }
   std::ranges::sort(cases, {}, &Case::name);
   for (Case& test : cases) {
-    if (!test.group.empty()) continue;
-    const auto original = groups.find(original_name(test.name));
-    if (original == groups.end()) {
-      test.group = "several operators";
-      continue;
-    }
-    test.group = original->second + ", spelt out";
+    if (!test.op.empty()) continue;
+    const auto original = ops.find(original_name(test.name));
+    if (original == ops.end()) continue;
+    test.op = original->second;
+    test.spelt_out = true;
     for (const LeftOut& entry : kOperators) {
-      if (original->second == entry.what) test.left_out = std::string(entry.why);
+      if (test.op == entry.what) test.left_out = std::string(entry.why);
     }
   }
   return cases;

@@ -12,9 +12,10 @@ namespace convopt::conformance {
 
 /// A model, its inputs and what it computes of them.
 struct Case {
-  std::string name;                          ///< folder and test, e.g. "node/test_abs"
-  std::filesystem::path folder = {};         ///< with model.onnx and test_data_set_0
-  std::string group = {};                    ///< the operator that it is about
+  std::string name;                   ///< folder and test, e.g. "node/test_abs"
+  std::filesystem::path folder = {};  ///< with model.onnx and test_data_set_0
+  std::string op = {};     ///< the operator that it is about; empty if it is about several
+  bool spelt_out = false;  ///< as a graph of simpler operators
   std::optional<std::string> left_out = {};  ///< why no network with convolutions needs it
 };
 

@@ -99,7 +99,22 @@ std::string kind_of(const std::string& reason) {
   return std::regex_replace(std::regex_replace(reason, quoted, "'...'"), number, "N");
 }
 
+std::string group_of(const Case& test) {
+  if (test.op.empty()) return "several operators";
+  return test.op + (test.spelt_out ? ", spelt out" : "");
+}
+
 using Counts = std::array<int, kVerdicts.size()>;
+
+void print_left_out(const std::vector<Case>& cases) {
+  std::map<std::string, int> counts;
+  for (const Case& test : cases) {
+    if (test.left_out) ++counts[*test.left_out];
+  }
+  std::printf("left out\n");
+  for (const auto& [reason, count] : counts) std::printf("%5d  %s\n", count, reason.c_str());
+  std::printf("\n");
+}
 
 void print_tables(const std::vector<Case>& cases, const std::vector<Outcome>& outcomes) {
   std::map<std::string, Counts> by_group;
@@ -108,10 +123,11 @@ void print_tables(const std::vector<Case>& cases, const std::vector<Outcome>& ou
   Counts total{};
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const auto verdict = static_cast<std::size_t>(outcomes[i].verdict);
-    ++by_group[cases[i].group][verdict];
+    const std::string group = group_of(cases[i]);
+    ++by_group[group][verdict];
     ++total[verdict];
     if (outcomes[i].verdict == Verdict::passed) continue;
-    reason_of.emplace(cases[i].group, outcomes[i].reason);
+    reason_of.emplace(group, outcomes[i].reason);
     ++reasons[kind_of(outcomes[i].reason)];
   }
   const auto print = [](const std::string& name, const Counts& counts, const std::string& reason) {
@@ -166,6 +182,7 @@ TEST(Conformance, OutcomesAreThoseOfTheList) {
   std::vector<Case> cases = find_cases(kData);
   ASSERT_FALSE(cases.empty()) << "there is nothing in " << kData
                               << ": install Debian's package libonnx-testdata";
+  if (options.cases.empty()) print_left_out(cases);
   std::erase_if(cases, [](const Case& test) {
     return test.left_out || test.name.find(options.cases) == std::string::npos;
   });

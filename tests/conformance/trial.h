@@ -26,10 +26,11 @@ struct Outcome {
   std::string reason;  ///< of anything but success, in one line
 };
 
-/// Loads, plans and runs the model in up to four forms: as it is; with all inputs but the first
-/// made initialisers, as networks have their parameters; with all but the first of float32; and
-/// with all. The case is passed if one form is right and none is wrong; where all are refused, the
-/// reason is that of the second. `scratch` is an existing folder for files.
+/// Loads, plans and runs the model in several forms: as it is; with all inputs but the first made
+/// initialisers, as networks have their parameters; with all but the first of float32. The case is
+/// passed if one form is right and none is wrong; where all are refused, the reason is that of the
+/// second. Operators that networks apply to constants only are tried on constants too. `scratch` is
+/// an existing folder for files.
 Outcome try_case(const Planner& planner, const Case& test, const std::filesystem::path& scratch);
 
 }  // namespace convopt::conformance
