@@ -335,14 +335,15 @@ std::size_t Catalogue::Hash::operator()(const Request& request) const {
                           static_cast<int>(request.output),
                           static_cast<int>(request.winograd),
                           static_cast<int>(request.free_layouts),
-                          request.threads}    mix(hash, static_cast<std::size_t>(value));
-}
-for (const int size : w.first.sizes()) mix(hash, static_cast<std::size_t>(size));
-for (const int size : w.second.sizes()) mix(hash, static_cast<std::size_t>(size));
-for (const int part : w.parts) mix(hash, static_cast<std::size_t>(part));
-for (const int factor : w.factors) mix(hash, static_cast<std::size_t>(factor));
-mix(hash, static_cast<std::size_t>(w.window));
-return hash;
+                          request.threads}) {
+    mix(hash, static_cast<std::size_t>(value));
+  }
+  for (const int size : w.first.sizes()) mix(hash, static_cast<std::size_t>(size));
+  for (const int size : w.second.sizes()) mix(hash, static_cast<std::size_t>(size));
+  for (const int part : w.parts) mix(hash, static_cast<std::size_t>(part));
+  for (const int factor : w.factors) mix(hash, static_cast<std::size_t>(factor));
+  mix(hash, static_cast<std::size_t>(w.window));
+  return hash;
 }
 
 const Offers& Catalogue::offers(const Request& request) {
