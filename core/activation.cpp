@@ -11,17 +11,60 @@
 namespace convopt {
 namespace {
 
-constexpr auto kActivationNames = std::to_array<std::string_view>(
-    {"", "relu", "clip", "leaky_relu", "elu", "sigmoid", "tanh", "swish", "hard_sigmoid",
-     "hard_swish", "gelu", "erf", "exp", "pow"});
+constexpr auto kActivationNames = std::to_array<std::string_view>({"",
+                                                                   "relu",
+                                                                   "clip",
+                                                                   "leaky_relu",
+                                                                   "elu",
+                                                                   "sigmoid",
+                                                                   "tanh",
+                                                                   "swish",
+                                                                   "hard_sigmoid",
+                                                                   "hard_swish",
+                                                                   "gelu",
+                                                                   "erf",
+                                                                   "exp",
+                                                                   "pow",
+                                                                   "log",
+                                                                   "sin",
+                                                                   "cos",
+                                                                   "tan",
+                                                                   "asin",
+                                                                   "acos",
+                                                                   "atan",
+                                                                   "sinh",
+                                                                   "cosh",
+                                                                   "asinh",
+                                                                   "acosh",
+                                                                   "atanh",
+                                                                   "abs",
+                                                                   "sign",
+                                                                   "floor",
+                                                                   "ceil",
+                                                                   "round",
+                                                                   "truncate",
+                                                                   "softplus",
+                                                                   "softsign",
+                                                                   "selu",
+                                                                   "celu",
+                                                                   "thresholded_relu",
+                                                                   "mish",
+                                                                   "gelu_tanh",
+                                                                   "shrink",
+                                                                   "is_zero",
+                                                                   "is_nan"});
 
 int parameter_count(ActivationKind kind) {
   switch (kind) {
     case ActivationKind::clip:
+    case ActivationKind::selu:
+    case ActivationKind::shrink:
       return 2;
     case ActivationKind::leaky_relu:
     case ActivationKind::elu:
     case ActivationKind::pow:
+    case ActivationKind::celu:
+    case ActivationKind::thresholded_relu:
       return 1;
     default:
       return 0;

@@ -14,6 +14,7 @@ T activate(const Activation& activation, T x) {
   const auto alpha = static_cast<T>(activation.alpha), beta = static_cast<T>(activation.beta);
   const auto clamp = [](T v, T low, T high) { return v < low ? low : v > high ? high : v; };
   const auto sigmoid = [](T v) { return 1 / (1 + std::exp(-v)); };
+  const auto softplus = [](T v) { return std::max<T>(v, 0) + std::log1p(std::exp(-std::abs(v))); };
   const auto hard_sigmoid = [&](T v) { return clamp(v / 6 + T{0.5}, 0, 1); };
   switch (activation.kind) {
     case ActivationKind::none:
@@ -44,6 +45,64 @@ T activate(const Activation& activation, T x) {
       return std::exp(x);
     case ActivationKind::pow:
       return std::pow(x, alpha);
+    case ActivationKind::log:
+      return std::log(x);
+    case ActivationKind::sin:
+      return std::sin(x);
+    case ActivationKind::cos:
+      return std::cos(x);
+    case ActivationKind::tan:
+      return std::tan(x);
+    case ActivationKind::asin:
+      return std::asin(x);
+    case ActivationKind::acos:
+      return std::acos(x);
+    case ActivationKind::atan:
+      return std::atan(x);
+    case ActivationKind::sinh:
+      return std::sinh(x);
+    case ActivationKind::cosh:
+      return std::cosh(x);
+    case ActivationKind::asinh:
+      return std::asinh(x);
+    case ActivationKind::acosh:
+      return std::acosh(x);
+    case ActivationKind::atanh:
+      return std::atanh(x);
+    case ActivationKind::abs:
+      return std::abs(x);
+    case ActivationKind::sign:
+      return x > 0 ? 1 : x < 0 ? -1 : x;
+    case ActivationKind::floor:
+      return std::floor(x);
+    case ActivationKind::ceil:
+      return std::ceil(x);
+    case ActivationKind::round:
+      return std::nearbyint(x);
+    case ActivationKind::truncate:
+      return std::trunc(x);
+    case ActivationKind::softplus:
+      return softplus(x);
+    case ActivationKind::softsign:
+      return x / (1 + std::abs(x));
+    case ActivationKind::selu:
+      return beta * (x < 0 ? alpha * std::expm1(x) : x);
+    case ActivationKind::celu:
+      return x < 0 ? alpha * std::expm1(x / alpha) : x;
+    case ActivationKind::thresholded_relu:
+      return x <= alpha ? 0 : x;
+    case ActivationKind::mish:
+      return x * std::tanh(softplus(x));
+    case ActivationKind::gelu_tanh: {
+      constexpr T kRootOfTwoOverPi = static_cast<T>(0.79788456080286536);
+      return T{0.5} * x * (1 + std::tanh(kRootOfTwoOverPi * (x + T(0.044715) * x * x * x)));
+    }
+    case ActivationKind::shrink:
+      return x < -alpha ? x + beta : x > alpha ? x - beta : x - x;
+    case ActivationKind::is_zero:
+      return x == 0 ? 1 : 0;
+    case ActivationKind::is_nan:
+      return std::isnan(x) ? 1 : 0;
   }
   return x;
 }

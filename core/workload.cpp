@@ -165,6 +165,50 @@ Workload Workload::layer_norm(const TensorShape& shape, float epsilon) {
   return workload;
 }
 
+Workload Workload::expand(const TensorShape& shape, const TensorShape& result) {
+  Workload workload = pointwise(Op::expand, shape);
+  workload.second = result;
+  return workload;
+}
+
+Workload Workload::reduce(Op op, const TensorShape& shape, std::vector<int> axes) {
+  Workload workload = pointwise(op, shape);
+  workload.axes = std::move(axes);
+  return workload;
+}
+
+Workload Workload::along(Op op, const TensorShape& shape, int axis) {
+  Workload workload = pointwise(op, shape);
+  workload.axis = axis;
+  return workload;
+}
+
+Workload Workload::matmul(const TensorShape& first, const TensorShape& second, bool transposed) {
+  Workload workload = pointwise(Op::matmul, first);
+  workload.second = second;
+  workload.transposed = transposed ? 1 : 0;
+  return workload;
+}
+
+Workload Workload::gather(Op op, const TensorShape& shape, const TensorShape& indices, int axis) {
+  Workload workload = along(op, shape, axis);
+  workload.second = indices;
+  return workload;
+}
+
+Workload Workload::resample(const TensorShape& shape, int axis, int count, int window) {
+  Workload workload = along(Op::resample, shape, axis);
+  workload.count = count;
+  workload.window = window;
+  return workload;
+}
+
+Workload Workload::top_k(Op op, const TensorShape& shape, int axis, int count) {
+  Workload workload = along(op, shape, axis);
+  workload.count = count;
+  return workload;
+}
+
 Workload Workload::of_type(DataType type) const {
   Workload workload = *this;
   workload.input_type = workload.output_type = type;
@@ -178,7 +222,7 @@ bool Workload::has_conv_shape() const {
 
 int Workload::source_count() const {
   const int sources = descriptor(op).sources;
-  return sources == 0 ? static_cast<int>(parts.size()) : sources;
+  return sources == kAsManyAsParts ? static_cast<int>(parts.size()) : sources;
 }
 
 TensorShape Workload::source(int index) const {
@@ -188,7 +232,12 @@ TensorShape Workload::source(int index) const {
     part[axis] = parts[static_cast<std::size_t>(index)];
     return part;
   }
-  return index == 0 ? first : second;
+  return index == 0 || op == Op::select ? first : second;
+}
+
+bool Workload::is_image() const {
+  return has_conv_shape() ||
+         (first.is_image() && axis == 1 && !descriptor(op).image_fields.empty());
 }
 
 TensorShape Workload::output() const { return descriptor(op).output(*this); }
@@ -202,11 +251,14 @@ Result<void> Workload::validate() const {
 
 std::int64_t Workload::weight_elements() const {
   if (op == Op::layer_norm) return first.c();
+  if (op == Op::constant) return first.elements();
+  if (op == Op::resample) return std::int64_t{2} * count * window;
   return has_weights() ? shape.weight_elements() : 0;
 }
 
 std::int64_t Workload::bias_elements() const {
   if (op == Op::layer_norm) return first.c();
+  if (op == Op::constant || op == Op::resample) return 0;
   return has_weights() ? shape.oc : 0;
 }
 

@@ -40,6 +40,8 @@ struct OpConstant {
   float Workload::*member;
 };
 
+inline constexpr int kAsManyAsParts = -1;
+
 struct OpDescriptor {
   std::string_view name;
   /// The text of workloads on image tensors, and of those on any others; empty: there are none.
@@ -49,7 +51,7 @@ struct OpDescriptor {
   std::span<const OpField> json_fields;
   std::span<const OpConstant> constants;
   std::string_view json_name, json_mode;
-  int sources = 1;  ///< 0: as many as the workload says
+  int sources = 1;  ///< kAsManyAsParts: as many as the workload has parts
   TensorShape (*output)(const Workload&);
   /// Beyond what holds for every tensor: sizes from 1 and fewer than 2^31 elements.
   bool (*valid)(const Workload&);

@@ -53,6 +53,13 @@ constexpr OpDescriptor binary(std::string_view name) {
   return result;
 }
 
+constexpr OpDescriptor plain(std::string_view name, int sources) {
+  OpDescriptor result = unary(name);
+  result.image_fields = {};
+  result.sources = sources;
+  return result;
+}
+
 }  // namespace
 
 constinit const OpDescriptor kConvert = unary("convert");
@@ -61,5 +68,15 @@ constinit const OpDescriptor kAdd = binary("add");
 constinit const OpDescriptor kMultiply = binary("multiply");
 constinit const OpDescriptor kSubtract = binary("subtract");
 constinit const OpDescriptor kDivide = binary("divide");
+constinit const OpDescriptor kMaximum = binary("maximum");
+constinit const OpDescriptor kMinimum = binary("minimum");
+constinit const OpDescriptor kPower = binary("power");
+constinit const OpDescriptor kModulo = binary("modulo");
+constinit const OpDescriptor kRemainder = binary("remainder");
+constinit const OpDescriptor kEqual = binary("equal");
+constinit const OpDescriptor kLess = binary("less");
+constinit const OpDescriptor kLessOrEqual = binary("less_or_equal");
+constinit const OpDescriptor kConstant = plain("constant", 0);
+constinit const OpDescriptor kSelect = plain("select", 3);
 
 }  // namespace convopt::ops

@@ -66,6 +66,19 @@ inline constexpr OpField kSizes = {"d", Form::sizes,
                                    }};
 inline constexpr OpField kAxis = of_workload<&Workload::axis>("axis", Form::number, 1);
 
+/// The sizes of a second source or of a result; a single value has none.
+constexpr OpField second_sizes(std::string_view key) {
+  return {key, Form::sizes,
+          [](const Workload& w) {
+            return std::vector<int>(w.second.sizes().begin(), w.second.sizes().end());
+          },
+          [](Workload& w, std::span<const int> values) {
+            if (std::ssize(values) > kMaxRank) return false;
+            w.second = TensorShape(values);
+            return true;
+          }};
+}
+
 inline constexpr OpField kImageFields[] = {kImages, kChannels, kRows, kColumns};
 inline constexpr OpField kPlainFields[] = {kSizes};
 
@@ -90,11 +103,17 @@ template <int count>
 double fixed(const Workload&) {
   return count;
 }
+inline double along_axis(const Workload& w) { return w.first[w.axis]; }
 inline bool has_axis(const Workload& w) { return w.axis >= 0 && w.axis < w.first.rank(); }
 
 extern const OpDescriptor kConv, kMaxPool, kAvgPoolInclude, kAvgPoolExclude, kFullyConnected;
 extern const OpDescriptor kConvert, kActivation, kAdd, kMultiply, kSubtract, kDivide;
 extern const OpDescriptor kConcat, kSlice, kShuffle, kPad, kDepthToSpace, kTranspose;
+extern const OpDescriptor kMaximum, kMinimum, kPower, kModulo, kRemainder;
+extern const OpDescriptor kEqual, kLess, kLessOrEqual, kConstant, kSelect, kExpand;
+extern const OpDescriptor kReduceSum, kReduceMean, kReduceMaximum, kReduceMinimum, kReduceProduct;
+extern const OpDescriptor kArgMaximum, kArgMinimum, kTopK, kTopKIndices, kCumulativeSum;
+extern const OpDescriptor kMatmul, kGather, kGatherElements, kResample;
 extern const OpDescriptor kSoftmax, kLrn, kLayerNorm;
 extern const OpDescriptor kUpsampleNearest, kUpsampleBilinear, kUpsampleCorners;
 

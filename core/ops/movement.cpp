@@ -113,9 +113,48 @@ constexpr OpDescriptor moving(std::string_view name, std::span<const OpField> im
           .arithmetic = fixed<1>};
 }
 
+constexpr OpField kExpandPlain[] = {kSizes, second_sizes("to")};
+
+bool expands(const Workload& w) {
+  if (w.second.rank() != w.first.rank()) return false;
+  for (int d = 0; d < w.first.rank(); ++d) {
+    if (w.first[d] != 1 && w.first[d] != w.second[d]) return false;
+  }
+  return true;
+}
+
+constexpr OpField kGatherPlain[] = {kSizes, kAxis, second_sizes("at")};
+
+bool has_gather_axis(const Workload& w) {
+  return has_axis(w) && w.first.rank() - 1 + w.second.rank() <= kMaxRank;
+}
+
+/// The axis replaced by the dimensions of the indices.
+TensorShape gathered(const Workload& w) {
+  std::vector<int> sizes(w.first.sizes().begin(), w.first.sizes().end());
+  const auto at = sizes.erase(sizes.begin() + w.axis);
+  sizes.insert(at, w.second.sizes().begin(), w.second.sizes().end());
+  return TensorShape(sizes);
+}
+
+bool fits_but_for_axis(const Workload& w) {
+  if (!has_axis(w) || w.second.rank() != w.first.rank()) return false;
+  for (int d = 0; d < w.first.rank(); ++d) {
+    if (d != w.axis && w.second[d] > w.first[d]) return false;
+  }
+  return true;
+}
+
+constexpr OpDescriptor indexing(std::string_view name, TensorShape (*output)(const Workload&),
+                                bool (*valid)(const Workload&)) {
+  OpDescriptor result = moving(name, {}, kGatherPlain, {}, output, valid);
+  result.sources = 2;
+  return result;
+}
+
 constexpr OpDescriptor concatenation() {
   OpDescriptor result = moving("concat", kConcatImage, kConcatPlain, {}, joined, parts_add_up);
-  result.sources = 0;
+  result.sources = kAsManyAsParts;
   return result;
 }
 
@@ -145,6 +184,11 @@ constinit const OpDescriptor kDepthToSpace = moving(
     [](const Workload& w) {
       return factors_fit(w) && w.first.c() % (std::int64_t{w.factors[0]} * w.factors[1]) == 0;
     });
+constinit const OpDescriptor kExpand = moving(
+    "expand", {}, kExpandPlain, {}, [](const Workload& w) { return w.second; }, expands);
+constinit const OpDescriptor kGather = indexing("gather", gathered, has_gather_axis);
+constinit const OpDescriptor kGatherElements = indexing(
+    "gather_elements", [](const Workload& w) { return w.second; }, fits_but_for_axis);
 constinit const OpDescriptor kTranspose = moving(
     "transpose", kTransposeImage, kTransposePlain, kTransposeJson,
     [](const Workload& w) {

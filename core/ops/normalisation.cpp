@@ -7,8 +7,6 @@ namespace {
 constexpr OpField kAxisPlain[] = {kSizes, kAxis};
 constexpr OpField kAxisJson[] = {kAxis};
 
-double along_axis(const Workload& w) { return w.first[w.axis]; }
-
 constexpr OpField kLrnFields[] = {kImages, kChannels, kRows, kColumns,
                                   of_workload<&Workload::window>("k")};
 constexpr OpField kLrnJson[] = {of_workload<&Workload::window>("size")};

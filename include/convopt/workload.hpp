@@ -78,8 +78,33 @@ enum class Op : std::uint8_t {
   depth_to_space,  ///< channel c * fh * fw + y * fw + x becomes pixel (y, x) of channel c
   transpose,       ///< dimensions in another order
   layer_norm,      ///< over channels: zero mean, unit variance, then scaled and shifted
+  maximum,         ///< the larger of two; NaN if one is
+  minimum,         ///< the smaller of two; NaN if one is
+  power,           ///< the first source to the power of the second
+  modulo,          ///< remainder of the division, with the sign of the divisor (Python's %)
+  remainder,       ///< remainder of the division, with the sign of the dividend (C's fmod)
+  equal,           ///< 1 where both are equal, else 0; so do the next two
+  less,            ///< the first is less
+  less_or_equal,
+  constant,    ///< no source: the weights are the result
+  select,      ///< the second source where the first is not zero, else the third
+  expand,      ///< sizes of 1 repeated
+  reduce_sum,  ///< over some dimensions, which stay with a size of 1; so do the next four
+  reduce_mean,
+  reduce_maximum,
+  reduce_minimum,
+  reduce_product,
+  arg_maximum,      ///< index of the first largest element along an axis, which stays with size 1
+  arg_minimum,      ///< the same of the smallest
+  matmul,           ///< products of matrices, the last two dimensions of both sources
+  gather,           ///< slices of the first source along an axis, by indices that the second holds
+  gather_elements,  ///< single elements along an axis, by indices of the result's shape
+  resample,         ///< along an axis, weighted sums of a few elements, the same for all rows
+  top_k,            ///< the largest elements along an axis, in descending order
+  top_k_indices,    ///< where they are; of equal ones the first comes first
+  cumulative_sum,   ///< along an axis
 };
-inline constexpr int kOpCount = 23;
+inline constexpr int kOpCount = 48;
 
 std::string_view to_string(Op op);
 
@@ -98,6 +123,34 @@ enum class ActivationKind : std::uint8_t {
   erf,
   exp,
   pow,  ///< x to the power of alpha
+  log,
+  sin,
+  cos,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  asinh,
+  acosh,
+  atanh,
+  abs,
+  sign,
+  floor,
+  ceil,
+  round,             ///< to the nearest whole number, halves to the even one
+  truncate,          ///< to the next whole number towards zero
+  softplus,          ///< log(exp(x) + 1)
+  softsign,          ///< x / (1 + |x|)
+  selu,              ///< beta * (x < 0 ? alpha * (exp(x) - 1) : x)
+  celu,              ///< x < 0 ? alpha * (exp(x / alpha) - 1) : x
+  thresholded_relu,  ///< x > alpha ? x : 0
+  mish,              ///< x * tanh(softplus(x))
+  gelu_tanh,         ///< GELU by its approximation with tanh
+  shrink,            ///< x < -alpha ? x + beta : x > alpha ? x - beta : 0
+  is_zero,           ///< 1 where x is zero, else 0: logical negation
+  is_nan,            ///< 1 where x is no number, else 0
 };
 
 struct Activation {
@@ -133,14 +186,18 @@ struct Workload {
   DataType output_type = DataType::f32;  ///< of the result and a residual
 
   // All other operations.
-  TensorShape first;  ///< shape of the first source
-  /// add, multiply, subtract, divide: every size is the first one's or 1, which is repeated.
+  TensorShape first;  ///< shape of the first source; of a constant's result
+  /// Operations of two sources, element by element: every size is the first one's or 1, which is
+  /// repeated. expand: the result's shape. matmul, gather, gather_elements: the second source's.
   TensorShape second;
-  int axis = 1;                            ///< concat, slice, softmax: the dimension it works along
-  std::vector<int> parts;                  ///< concat: size of each source along the axis
-  int begin = 0, count = 0, step = 1;      ///< slice: elements along the axis
-  int groups = 1;                          ///< shuffle: rows of the matrix of channels
-  int window = 1;                          ///< lrn: channels that are squared and added
+  int axis = 1;             ///< the dimension that it works along, where it is one
+  std::vector<int> axes;    ///< reduce_*: dimensions, ascending
+  std::vector<int> parts;   ///< concat: size of each source along the axis
+  int begin = 0, step = 1;  ///< slice: first element along the axis, and distance of the next
+  int count = 0;            ///< slice, resample, top_k: the result's elements along the axis
+  int groups = 1;           ///< shuffle: rows of the matrix of channels
+  int window = 1;           ///< lrn: channels that are squared and added; resample: elements
+  int transposed = 0;       ///< matmul: 1 if the second source's last two dimensions are swapped
   std::array<int, 2> factors = {1, 1};     ///< upsample_*, depth_to_space: of rows and columns
   std::array<int, 4> pads = {0, 0, 0, 0};  ///< pad: top, bottom, left, right
   std::vector<int> order;                  ///< transpose: the source's dimension of each result's
@@ -166,6 +223,17 @@ struct Workload {
   static Workload depth_to_space(const TensorShape& shape, int factor_h, int factor_w);
   static Workload transpose(const TensorShape& shape, std::vector<int> order);
   static Workload layer_norm(const TensorShape& shape, float epsilon);
+  static Workload expand(const TensorShape& shape, const TensorShape& result);
+  /// `op` is one of reduce_*.
+  static Workload reduce(Op op, const TensorShape& shape, std::vector<int> axes);
+  /// arg_maximum, arg_minimum, cumulative_sum, softmax.
+  static Workload along(Op op, const TensorShape& shape, int axis);
+  static Workload matmul(const TensorShape& first, const TensorShape& second, bool transposed);
+  /// gather and gather_elements.
+  static Workload gather(Op op, const TensorShape& shape, const TensorShape& indices, int axis);
+  static Workload resample(const TensorShape& shape, int axis, int count, int window);
+  /// top_k and top_k_indices.
+  static Workload top_k(Op op, const TensorShape& shape, int axis, int count);
   /// The same operation on data of another type.
   Workload of_type(DataType type) const;
 
@@ -175,13 +243,16 @@ struct Workload {
   TensorShape source(int index) const;
   /// Whether `shape` says what it computes, not `first`.
   bool has_conv_shape() const;
-  /// On image tensors, and along the channels if along an axis.
-  bool is_image() const { return has_conv_shape() || (first.is_image() && axis == 1); }
+  /// On image tensors, and along the channels if along an axis. Some operations have no such form.
+  bool is_image() const;
   /// Whether the second source is repeated along some dimension of the first.
   bool repeats() const { return second != first; }
-  /// Those of layer_norm are a scale per channel, its bias is the shift.
+  /// Those of layer_norm are a scale per channel, its bias is the shift; those of a constant its
+  /// values. Those of resample are the indices of `window` elements for each result along the axis,
+  /// [count][window], then their factors in the same order.
   bool has_weights() const {
-    return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm;
+    return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm ||
+           op == Op::constant || op == Op::resample;
   }
   /// Refuses what cannot be computed, sizes beyond 2^24 and tensors of more than 2^31 - 1 elements.
   Result<void> validate() const;
