@@ -79,6 +79,7 @@ Json to_json(const PrimitiveInfo& info) {
                {"output_layout", to_string(info.output_layout)}};
   if (info.input_type != DataType::f32) json["input_type"] = to_string(info.input_type);
   if (info.output_type != DataType::f32) json["output_type"] = to_string(info.output_type);
+  if (info.plain) json["plain"] = true;
   json["revision"] = info.revision;
   json["traits"] = {{"algorithm", to_string(t.algorithm)},
                     {"cost", t.cost},
@@ -182,6 +183,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
   reader.name("output_layout", info.output_layout);
   reader.name("input_type", info.input_type);
   reader.name("output_type", info.output_type);
+  reader.flag("plain", info.plain);
   reader.text("revision", info.revision);
   if (const Json* traits = reader.find("traits", false); traits != nullptr) {
     Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");

@@ -22,16 +22,17 @@ template <class Put>
 void for_each_feature(Put&& put) {
   using In = const FeatureInput&;
   const auto shape = [](In in) { return geometry(*in.workload); };
+  const auto output = [](In in) { return as_image(in.workload->output()); };
   const auto traits = [](In in) -> const Traits& { return in.primitive->traits; };
 
   // What is computed.
   put("op", [](In in) { return in.codes->of(in.workload->op); });
   put("log_n", [=](In in) { return log2_of(shape(in).n); });
   put("log_ic", [=](In in) { return log2_of(shape(in).ic); });
-  put("log_oc", [=](In in) { return log2_of(in.workload->output().c()); });
+  put("log_oc", [=](In in) { return log2_of(output(in).c()); });
   put("log_ih", [=](In in) { return log2_of(shape(in).ih); });
   put("log_iw", [=](In in) { return log2_of(shape(in).iw); });
-  put("log_ow", [=](In in) { return log2_of(in.workload->output().w()); });
+  put("log_ow", [=](In in) { return log2_of(output(in).w()); });
   put("kh", [=](In in) { return float(shape(in).kh); });
   put("kw", [=](In in) { return float(shape(in).kw); });
   put("stride", [=](In in) { return float(std::max(shape(in).stride_h, shape(in).stride_w)); });
@@ -67,9 +68,9 @@ void for_each_feature(Put&& put) {
   put("channel_fill_16", [=](In in) { return fill(shape(in).ic, 16); });
   put("output_fill_8", [](In in) { return fill(in.work.n, 8); });
   put("output_fill_16", [](In in) { return fill(in.work.n, 16); });
-  put("row_fill_6", [](In in) { return fill(in.workload->output().w(), 6); });
-  put("row_fill_14", [](In in) { return fill(in.workload->output().w(), 14); });
-  put("row_fill_28", [](In in) { return fill(in.workload->output().w(), 28); });
+  put("row_fill_6", [=](In in) { return fill(output(in).w(), 6); });
+  put("row_fill_14", [=](In in) { return fill(output(in).w(), 14); });
+  put("row_fill_28", [=](In in) { return fill(output(in).w(), 28); });
   put("waste", [](In in) {
     return in.work.nominal_flops > 0 ? log2_of(in.work.flops / in.work.nominal_flops) : 0.0F;
   });
@@ -141,7 +142,7 @@ void write_features(const FeatureInput& input, std::span<float> row) {
 
 std::vector<double> range_coordinates(const Workload& workload) {
   const ConvShape s = geometry(workload);
-  const TensorShape output = workload.output();
+  const TensorShape output = as_image(workload.output());
   const double work = workload.op == Op::conv ? s.flops() : double(output.elements());
   return {std::log2(std::max(1.0, work)),
           std::log2(double(s.n)),

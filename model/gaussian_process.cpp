@@ -274,7 +274,7 @@ class Fitting {
 
 SizePoint size_point(const Workload& workload) {
   const ConvShape s = geometry(workload);
-  const TensorShape output = workload.output();
+  const TensorShape output = as_image(workload.output());
   const auto log = [](double value) { return std::log2(std::max(1.0, value)); };
   constexpr double kOctaves = 3;
   return {log(double(output.n()) * output.h() * output.w()) / kOctaves, log(output.c()) / kOctaves,

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 #include "primitives/own.h"
 
@@ -46,7 +50,7 @@ HWY_INLINE V erf(V x) {
   return hn::CopySign(hn::NegMulAdd(hn::Mul(p, t), e, constant(1)), x);
 }
 
-/// The kind is a template parameter so that the loop below is free of branches.
+/// The kind is a template parameter so that loops are free of branches.
 template <ActivationKind kKind>
 HWY_INLINE V apply(V x, V alpha, V beta) {
   if constexpr (kKind == ActivationKind::relu) {
@@ -75,8 +79,111 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
     return erf(x);
   } else if constexpr (kKind == ActivationKind::exp) {
     return exponential(x);
+  } else if constexpr (kKind == ActivationKind::abs) {
+    return hn::Abs(x);
+  } else if constexpr (kKind == ActivationKind::sign) {
+    const V above = hn::IfThenElse(hn::Gt(x, constant(0)), constant(1), x);
+    return hn::IfThenElse(hn::Lt(x, constant(0)), constant(-1), above);
+  } else if constexpr (kKind == ActivationKind::floor) {
+    return hn::Floor(x);
+  } else if constexpr (kKind == ActivationKind::ceil) {
+    return hn::Ceil(x);
+  } else if constexpr (kKind == ActivationKind::round) {
+    return hn::Round(x);
+  } else if constexpr (kKind == ActivationKind::truncate) {
+    return hn::Trunc(x);
+  } else if constexpr (kKind == ActivationKind::softsign) {
+    return hn::Div(x, hn::Add(constant(1), hn::Abs(x)));
+  } else if constexpr (kKind == ActivationKind::selu) {
+    return hn::Mul(beta, apply<ActivationKind::elu>(x, alpha, beta));
+  } else if constexpr (kKind == ActivationKind::celu) {
+    const V below = hn::Expm1(D(), hn::Div(hn::Min(x, constant(0)), alpha));
+    return hn::IfThenElse(hn::Lt(x, constant(0)), hn::Mul(alpha, below), x);
+  } else if constexpr (kKind == ActivationKind::thresholded_relu) {
+    return hn::IfThenElse(hn::Le(x, alpha), constant(0), x);
+  } else if constexpr (kKind == ActivationKind::shrink) {
+    const V above = hn::IfThenElse(hn::Gt(x, alpha), hn::Sub(x, beta), hn::Sub(x, x));
+    return hn::IfThenElse(hn::Lt(x, hn::Neg(alpha)), hn::Add(x, beta), above);
+  } else if constexpr (kKind == ActivationKind::is_zero) {
+    return hn::IfThenElse(hn::Eq(x, constant(0)), constant(1), constant(0));
+  } else if constexpr (kKind == ActivationKind::is_nan) {
+    return hn::IfThenElse(hn::Eq(x, x), constant(0), constant(1));
+  } else if constexpr (kKind == ActivationKind::log) {
+    return hn::Log(D(), x);
+  } else if constexpr (kKind == ActivationKind::sin) {
+    return hn::Sin(D(), x);
+  } else if constexpr (kKind == ActivationKind::cos) {
+    return hn::Cos(D(), x);
+  } else if constexpr (kKind == ActivationKind::asin) {
+    return hn::Asin(D(), x);
+  } else if constexpr (kKind == ActivationKind::acos) {
+    return hn::Acos(D(), x);
+  } else if constexpr (kKind == ActivationKind::atan) {
+    return hn::Atan(D(), x);
+  } else if constexpr (kKind == ActivationKind::sinh) {
+    return hn::Sinh(D(), x);
+  } else if constexpr (kKind == ActivationKind::cosh) {
+    const V e = hn::Exp(D(), x);
+    return hn::Mul(constant(0.5F), hn::Add(e, hn::Div(constant(1), e)));
+  } else if constexpr (kKind == ActivationKind::asinh) {
+    return hn::Asinh(D(), x);
+  } else if constexpr (kKind == ActivationKind::acosh) {
+    return hn::Acosh(D(), x);
+  } else if constexpr (kKind == ActivationKind::atanh) {
+    return hn::Atanh(D(), x);
+  } else if constexpr (kKind == ActivationKind::softplus) {
+    const V e = hn::Exp(D(), hn::Neg(hn::Abs(x)));
+    return hn::Add(hn::Max(x, constant(0)), hn::Log1p(D(), e));
+  } else if constexpr (kKind == ActivationKind::mish) {
+    // tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2); from 20 on it is 1.
+    const V e = hn::Exp(D(), hn::Min(x, constant(20)));
+    const V n = hn::Mul(e, hn::Add(e, constant(2)));
+    return hn::Mul(x, hn::Div(n, hn::Add(n, constant(2))));
+  } else if constexpr (kKind == ActivationKind::gelu_tanh) {
+    const V square = hn::Mul(x, x);
+    const V cubic = hn::Mul(x, hn::MulAdd(square, constant(0.044715F), constant(1)));
+    const V half = hn::Mul(constant(0.5F), x);
+    return hn::MulAdd(half, hn::Tanh(D(), hn::Mul(cubic, constant(0.79788456F))), half);
   } else {
     return x;
+  }
+}
+
+/// Where `apply` is good to a few roundings.
+struct Range {
+  float low, high;
+};
+template <ActivationKind kKind>
+constexpr Range good_range() {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  switch (kKind) {
+    case ActivationKind::log:
+      return {std::numeric_limits<float>::min(), kLargest};
+    case ActivationKind::sin:
+    case ActivationKind::cos:
+      return {-39000, 39000};
+    case ActivationKind::tan:  // which Highway does not have
+      return {1, -1};
+    case ActivationKind::asin:
+    case ActivationKind::acos:
+      return {-1, 1};
+    case ActivationKind::atan:
+      return {-kLargest, kLargest};
+    case ActivationKind::asinh:
+      return {-1e18F, 1e18F};
+    case ActivationKind::acosh:
+      return {1, 1e18F};
+    case ActivationKind::atanh:
+      return {-0.999F, 0.999F};
+    case ActivationKind::sinh:
+    case ActivationKind::cosh:
+    case ActivationKind::softplus:
+    case ActivationKind::mish:
+      return {-87, 87};
+    case ActivationKind::gelu_tanh:
+      return {-1e4F, 1e4F};
+    default:  // everywhere
+      return {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
   }
 }
 
@@ -88,17 +195,10 @@ void for_each_vector(float* data, std::int64_t count, const Function& function) 
   for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, data + i)), d, data + i);
   if (i < count) {
     HWY_ALIGN float rest[HWY_LANES(float)] = {};
-    for (std::int64_t j = i; j < count; ++j) rest[j - i] = data[j];
+    for (std::int64_t j = 0; j < lanes; ++j) rest[j] = data[std::min(i + j, count - 1)];
     hn::Store(function(hn::Load(d, rest)), d, rest);
     for (std::int64_t j = i; j < count; ++j) data[j] = rest[j - i];
   }
-}
-
-template <ActivationKind kKind>
-void pass(const Activation& activation, float* data, std::int64_t count) {
-  const V alpha = constant(activation.alpha);
-  const V beta = constant(activation.beta);
-  for_each_vector(data, count, [&](V x) { return apply<kKind>(x, alpha, beta); });
 }
 
 /// Powers that networks have, by arithmetic; the others value by value.
@@ -114,37 +214,43 @@ void power(float exponent, float* data, std::int64_t count) {
   }
 }
 
-void activate(const Activation& activation, float* data, std::int64_t count) {
-  switch (activation.kind) {
-    case ActivationKind::none:
-      return;
-    case ActivationKind::relu:
-      return pass<ActivationKind::relu>(activation, data, count);
-    case ActivationKind::clip:
-      return pass<ActivationKind::clip>(activation, data, count);
-    case ActivationKind::leaky_relu:
-      return pass<ActivationKind::leaky_relu>(activation, data, count);
-    case ActivationKind::elu:
-      return pass<ActivationKind::elu>(activation, data, count);
-    case ActivationKind::sigmoid:
-      return pass<ActivationKind::sigmoid>(activation, data, count);
-    case ActivationKind::tanh:
-      return pass<ActivationKind::tanh>(activation, data, count);
-    case ActivationKind::swish:
-      return pass<ActivationKind::swish>(activation, data, count);
-    case ActivationKind::hard_sigmoid:
-      return pass<ActivationKind::hard_sigmoid>(activation, data, count);
-    case ActivationKind::hard_swish:
-      return pass<ActivationKind::hard_swish>(activation, data, count);
-    case ActivationKind::gelu:
-      return pass<ActivationKind::gelu>(activation, data, count);
-    case ActivationKind::erf:
-      return pass<ActivationKind::erf>(activation, data, count);
-    case ActivationKind::exp:
-      return pass<ActivationKind::exp>(activation, data, count);
-    case ActivationKind::pow:
-      return power(activation.alpha, data, count);
+/// A vector of which some values lie outside of the good range.
+template <ActivationKind kKind>
+HWY_NOINLINE V apply_slowly(const Activation& activation, V x) {
+  HWY_ALIGN float values[HWY_LANES(float)];
+  hn::Store(x, D(), values);
+  for (float& value : values) value = activation(value);
+  return hn::Load(D(), values);
+}
+
+template <ActivationKind kKind>
+void pass(const Activation& activation, float* data, std::int64_t count) {
+  if constexpr (kKind == ActivationKind::none) return;
+  if constexpr (kKind == ActivationKind::pow) return power(activation.alpha, data, count);
+  const V alpha = constant(activation.alpha);
+  const V beta = constant(activation.beta);
+  constexpr Range kRange = good_range<kKind>();
+  if constexpr (kRange.low == -std::numeric_limits<float>::infinity()) {
+    for_each_vector(data, count, [&](V x) { return apply<kKind>(x, alpha, beta); });
+  } else {
+    for_each_vector(data, count, [&](V x) {
+      const auto is_good =
+          hn::And(hn::Ge(x, constant(kRange.low)), hn::Le(x, constant(kRange.high)));
+      if (HWY_LIKELY(hn::AllTrue(D(), is_good))) return apply<kKind>(x, alpha, beta);
+      return apply_slowly<kKind>(activation, x);
+    });
   }
+}
+
+template <std::size_t... kKinds>
+constexpr auto passes(std::index_sequence<kKinds...>) {
+  return std::array{&pass<static_cast<ActivationKind>(kKinds)>...};
+}
+
+void activate(const Activation& activation, float* data, std::int64_t count) {
+  constexpr std::size_t kKinds = static_cast<std::size_t>(ActivationKind::is_nan) + 1;
+  static constexpr auto kPasses = passes(std::make_index_sequence<kKinds>());
+  kPasses[static_cast<std::size_t>(activation.kind)](activation, data, count);
 }
 
 }  // namespace convopt::HWY_NAMESPACE

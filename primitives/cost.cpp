@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/ops/descriptor.h"
 #include "primitives/cost_parts.h"
 
 namespace convopt {
@@ -42,20 +43,48 @@ double activation_flops(ActivationKind kind) {
       return 0;
     case ActivationKind::relu:
     case ActivationKind::clip:
+    case ActivationKind::abs:
+    case ActivationKind::sign:
+    case ActivationKind::floor:
+    case ActivationKind::ceil:
+    case ActivationKind::round:
+    case ActivationKind::truncate:
+    case ActivationKind::thresholded_relu:
+    case ActivationKind::is_zero:
+    case ActivationKind::is_nan:
       return 1;
     case ActivationKind::leaky_relu:
     case ActivationKind::hard_sigmoid:
     case ActivationKind::hard_swish:
+    case ActivationKind::softsign:
+    case ActivationKind::shrink:
       return 4;
     case ActivationKind::elu:
+    case ActivationKind::selu:
+    case ActivationKind::celu:
     case ActivationKind::sigmoid:
     case ActivationKind::tanh:
     case ActivationKind::swish:
+    case ActivationKind::log:
+    case ActivationKind::sin:
+    case ActivationKind::cos:
+    case ActivationKind::asin:
+    case ActivationKind::acos:
+    case ActivationKind::atan:
+    case ActivationKind::sinh:
+    case ActivationKind::mish:
+    case ActivationKind::gelu_tanh:
       return 24;
     case ActivationKind::gelu:
     case ActivationKind::erf:
     case ActivationKind::exp:
     case ActivationKind::pow:
+    case ActivationKind::tan:
+    case ActivationKind::cosh:
+    case ActivationKind::asinh:
+    case ActivationKind::acosh:
+    case ActivationKind::atanh:
+    case ActivationKind::softplus:
       return 40;
   }
   return 1;
@@ -73,8 +102,9 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
   }
   work.output_bytes = bytes_of(output, primitive.output_layout);
   if (workload.epilogue.residual) work.residual_bytes = work.output_bytes;
-  work.m = double(output.n()) * output.h() * output.w();
-  work.n = output.c();
+  const TensorShape image = as_image(output);
+  work.m = double(image.n()) * image.h() * image.w();
+  work.n = image.c();
   work.transform_flops =
       static_cast<double>(output.elements()) *
       (activation_flops(workload.epilogue.activation.kind) + (workload.epilogue.residual ? 1 : 0));

@@ -13,6 +13,10 @@ namespace convopt {
   namespace family {                                                     \
   Factory factory;                                                       \
   }
+#define CONVOPT_PLAIN(op, factory) \
+  namespace plain {                \
+  Factory factory;                 \
+  }
 #include "primitives/primitives.inc"
 
 namespace {
@@ -22,6 +26,7 @@ struct Line {
   const char *name, *family;
   Op op;
   Layout input, output;
+  bool plain;
   Factory* factory;
   std::initializer_list<int> variant;
 };
@@ -31,7 +36,9 @@ struct Line {
 std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
   static constexpr Line kLines[] = {
 #define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...) \
-  {#name, #family, Op::op, Layout::input, Layout::output, &family::factory, {__VA_ARGS__}},
+  {#name, #family, Op::op, Layout::input, Layout::output, false, &family::factory, {__VA_ARGS__}},
+#define CONVOPT_PLAIN(op, factory) \
+  {#op "_plain", "plain", Op::op, Layout::nchw, Layout::nchw, true, &plain::factory, {}},
 #include "primitives/primitives.inc"
   };
   std::vector<std::unique_ptr<Primitive>> list;
@@ -42,6 +49,7 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
     info.op = line.op;
     info.input_layout = line.input;
     info.output_layout = line.output;
+    info.plain = line.plain;
     info.traits.cost = line.family;
     list.push_back(line.factory(std::move(info), context, line.variant));
   }

@@ -41,14 +41,16 @@ Instance::Instance(Workload workload, std::uint64_t seed)
     : workload_(std::move(workload)), seed_(seed) {
   std::int64_t largest = 0;
   for (const Layout layout : kLayouts) {
+    if (layout != Layout::nchw && !workload_.is_image()) break;
     largest = std::max(largest, padded_elements(workload_.output(), layout));
   }
   destination_ = Buffer(static_cast<std::size_t>(largest));
   if (!workload_.has_weights()) return;
   weights_ = Buffer(static_cast<std::size_t>(workload_.weight_elements()));
   bias_ = Buffer(static_cast<std::size_t>(workload_.bias_elements()));
-  reference::fill_random(weights_.data(), workload_.weight_elements(), stream(seed_, kWeights),
-                         reference::weight_scale(workload_));
+  const std::span<float> weights(weights_.data(),
+                                 static_cast<std::size_t>(workload_.weight_elements()));
+  reference::fill_weights(workload_, weights, stream(seed_, kWeights));
   reference::fill_random(bias_.data(), workload_.bias_elements(), stream(seed_, kBias), 1.0F);
 }
 
@@ -59,7 +61,8 @@ Instance::Sources& Instance::sources(Layout layout) {
     const TensorShape shape = workload_.source(i);
     Buffer buffer = tensor(shape, layout);
     const TensorView view = TensorView::dense(buffer.data(), shape, layout);
-    reference::fill_random(view, stream(seed_, kSource + static_cast<std::uint64_t>(i)));
+    reference::fill_source(workload_, i, view,
+                           stream(seed_, kSource + static_cast<std::uint64_t>(i)));
     result.buffers.push_back(std::move(buffer));
     result.views.push_back(view);
   }

@@ -38,7 +38,7 @@ int draw_size(Random& random) {
   return random.chance(0.65) ? random.pick<int>(kSizes) : random.octave_uniform(kMinSize, kMaxSize);
 }
 
-void draw_image(Random& random, ConvShape& shape) {
+void draw_pixels(Random& random, ConvShape& shape) {
   shape.ih = shape.iw = draw_size(random);
   if (random.chance(0.12)) shape.iw = draw_size(random);
 }
@@ -169,7 +169,7 @@ Workload draw_conv(Random& random, int batch) {
   s.kh = kind.kh;
   s.kw = kind.kw;
   s.stride_h = s.stride_w = draw_stride(random, kind);
-  draw_image(random, s);
+  draw_pixels(random, s);
   switch (kind.form) {
     case KernelKind::dense:
       s.ic = draw_channels(random);
@@ -208,7 +208,7 @@ Workload draw_pool(Random& random, Op op, int batch) {
   ConvShape s;
   s.n = batch;
   s.ic = s.oc = s.groups = draw_channels(random);
-  draw_image(random, s);
+  draw_pixels(random, s);
   const double choice = random.unit();
   if (op != Op::max_pool && choice < 0.5) {  // global
     s.kh = s.ih;
@@ -225,7 +225,7 @@ Workload draw_pool(Random& random, Op op, int batch) {
 
 TensorShape draw_tensor(Random& random, int batch) {
   ConvShape image;
-  draw_image(random, image);
+  draw_pixels(random, image);
   return {batch, draw_channels(random), image.ih, image.iw};
 }
 
@@ -258,7 +258,7 @@ Activation draw_activation(Random& random) {
   return activation;
 }
 
-Workload draw(Random& random, Op op, int batch) {
+Workload draw_image(Random& random, Op op, int batch) {
   switch (op) {
     case Op::conv:
       return draw_conv(random, batch);
@@ -292,7 +292,15 @@ Workload draw(Random& random, Op op, int batch) {
     }
     case Op::multiply:
     case Op::subtract:
-    case Op::divide: {
+    case Op::divide:
+    case Op::maximum:
+    case Op::minimum:
+    case Op::power:
+    case Op::modulo:
+    case Op::remainder:
+    case Op::equal:
+    case Op::less:
+    case Op::less_or_equal: {
       const TensorShape first = draw_tensor(random, batch);
       TensorShape second = first;
       // A factor per channel, as squeeze-and-excitation has it.
@@ -324,17 +332,194 @@ Workload draw(Random& random, Op op, int batch) {
       return Workload::transpose(draw_tensor(random, batch), {0, 2, 3, 1});
     case Op::layer_norm:
       return Workload::layer_norm(draw_tensor(random, batch), 1e-6F);
-    case Op::convert:
-      break;
+    default:
+      return Workload::pointwise(Op::convert, draw_tensor(random, batch));
   }
-  return Workload::pointwise(Op::convert, draw_tensor(random, batch));
+}
+
+/// Tensors as transformers, heads of detectors and OCR have them: (1, tokens, features), (heads,
+/// tokens, tokens), (1, boxes, classes), (1, pixels, channels), rows of 1000 classes, vectors.
+TensorShape draw_rows(Random& random, int batch) {
+  constexpr int kTokens[] = {16, 25, 49, 50, 77, 128, 197, 256, 384, 512, 577, 1024};
+  constexpr int kFeatures[] = {32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072};
+  constexpr int kHeads[] = {1, 3, 4, 6, 8, 12, 16};
+  constexpr int kBoxes[] = {300, 1344, 2125, 3549, 8400, 8732, 16800, 25200};
+  constexpr int kClasses[] = {1, 2, 4, 5, 6, 16, 17, 64, 80, 81, 85, 91};
+  constexpr int kLetters[] = {37, 97, 438, 1000, 6625};
+  const double choice = random.unit();
+  const int tokens =
+      random.chance(0.7) ? random.pick<int>(kTokens) : random.octave_uniform(4, 2048);
+  if (choice < 0.30) return {batch, tokens, random.pick<int>(kFeatures)};
+  if (choice < 0.45) return {batch * random.pick<int>(kHeads), tokens, tokens};
+  if (choice < 0.55) return {batch, random.pick<int>(kHeads), tokens, 64};
+  if (choice < 0.75) return {batch, random.pick<int>(kBoxes), random.pick<int>(kClasses)};
+  if (choice < 0.85) return {batch, random.pick<int>(kClasses), random.pick<int>(kBoxes)};
+  if (choice < 0.92) return {batch, random.pick<int>(kTokens), random.pick<int>(kLetters)};
+  if (choice < 0.97) return {batch, random.octave_uniform(10, 8192)};
+  return {random.octave_uniform(1, 1 << 20)};
+}
+
+/// A second source of the same shape, or of a value for each row, for each column or for all.
+TensorShape draw_repeated(Random& random, TensorShape shape) {
+  const double choice = random.unit();
+  if (choice < 0.4) return shape;
+  const int last = shape.rank() - 1;
+  for (int d = 0; d <= last; ++d) {
+    if (choice >= 0.85 || (d == last) == (choice < 0.6)) shape[d] = 1;
+  }
+  return shape;
+}
+
+/// The last axis mostly.
+int draw_axis(Random& random, const TensorShape& shape) {
+  const int last = shape.rank() - 1;
+  return random.chance(0.7) ? last : random.below(last + 1);
+}
+
+Workload draw_transpose(Random& random, int batch) {
+  const double choice = random.unit();
+  if (choice < 0.3) {  // a shuffle of channels
+    constexpr int kSides[] = {7, 10, 14, 20, 28, 40, 56};
+    constexpr int kHalves[] = {24, 58, 88, 116, 232, 244};
+    const int side = random.pick<int>(kSides);
+    return Workload::transpose({batch, 2, random.pick<int>(kHalves), side, side}, {0, 2, 1, 3, 4});
+  }
+  if (choice < 0.5) {  // windows of pixels
+    constexpr int kWindows[] = {2, 4, 7, 8};
+    constexpr int kFeatures[] = {3, 16, 48, 96, 192, 384};
+    const int window = random.pick<int>(kWindows), across = 1 + random.below(8);
+    return Workload::transpose({batch, across, window, across, window, random.pick<int>(kFeatures)},
+                               {0, 1, 3, 2, 4, 5});
+  }
+  const TensorShape shape = draw_rows(random, batch);
+  if (shape.rank() == 2) return Workload::transpose(shape, {1, 0});
+  if (shape.rank() == 1) return Workload::transpose({shape[0], 4}, {1, 0});
+  if (shape.rank() == 4)
+    return Workload::transpose({batch, shape[1], shape[2], 3, 64}, {3, 0, 2, 1, 4});
+  return Workload::transpose(shape, {0, 2, 1});
+}
+
+/// Scores of attention, their products with values, and layers of features.
+Workload draw_matmul(Random& random, int batch) {
+  constexpr int kTokens[] = {16, 25, 49, 50, 64, 77, 128, 197, 256, 384, 512, 577};
+  constexpr int kFeatures[] = {32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 3072};
+  constexpr int kHeads[] = {1, 2, 3, 4, 6, 8, 12, 16};
+  const int tokens =
+      random.chance(0.7) ? random.pick<int>(kTokens) : random.octave_uniform(4, 2048);
+  const int features = random.pick<int>(kFeatures), results = random.pick<int>(kFeatures);
+  const int heads = random.pick<int>(kHeads);
+  constexpr int kHeadFeatures[] = {16, 32, 32, 64, 64, 64, 80, 128};
+  const int inner = random.pick<int>(kHeadFeatures);
+  const double choice = random.unit();
+  if (choice < 0.3) {
+    return Workload::matmul({batch, heads, tokens, inner}, {batch, heads, tokens, inner}, true);
+  }
+  if (choice < 0.6) {
+    return Workload::matmul({batch, heads, tokens, tokens}, {batch, heads, tokens, inner}, false);
+  }
+  if (choice < 0.9)
+    return Workload::matmul({batch, tokens, features}, {1, features, results}, false);
+  return Workload::matmul({tokens, features}, {features, results}, random.chance(0.5));
+}
+
+/// On tensors that are no images.
+Workload draw_plain(Random& random, Op op, int batch) {
+  if (op == Op::transpose) return draw_transpose(random, batch);
+  if (op == Op::matmul) return draw_matmul(random, batch);
+  TensorShape shape = draw_rows(random, batch);
+  switch (op) {
+    case Op::activation: {
+      constexpr ActivationKind kKinds[] = {
+          ActivationKind::sigmoid,   ActivationKind::sigmoid, ActivationKind::gelu,
+          ActivationKind::erf,       ActivationKind::relu,    ActivationKind::swish,
+          ActivationKind::gelu_tanh, ActivationKind::exp,     ActivationKind::tanh,
+          ActivationKind::log,       ActivationKind::abs,     ActivationKind::floor,
+          ActivationKind::softplus,  ActivationKind::sin,     ActivationKind::cos,
+          ActivationKind::mish};
+      return Workload::pointwise(op, shape, {false, {random.pick<ActivationKind>(kKinds)}});
+    }
+    case Op::expand:
+      return Workload::expand(draw_repeated(random, shape), shape);
+    case Op::softmax:
+      return Workload::along(op, shape, draw_axis(random, shape));
+    case Op::slice: {
+      Workload slice = Workload::along(op, shape, draw_axis(random, shape));
+      const int size = shape[slice.axis];
+      slice.step = size > 1 && random.chance(0.2) ? 2 : 1;
+      slice.count = std::max(1, size / (slice.step * (1 + random.below(4))));
+      slice.begin = random.below(size - (slice.count - 1) * slice.step);
+      return slice;
+    }
+    case Op::concat: {
+      Workload concat = Workload::along(op, shape, draw_axis(random, shape));
+      concat.parts = {shape[concat.axis]};
+      for (int more = 1 + random.below(3); more > 0; --more) {
+        concat.parts.push_back(random.octave_uniform(1, std::max(1, 2 * shape[concat.axis])));
+      }
+      return concat;
+    }
+    case Op::reduce_sum:
+    case Op::reduce_mean:
+    case Op::reduce_maximum:
+    case Op::reduce_minimum:
+    case Op::reduce_product: {
+      if (random.chance(0.3)) return Workload::reduce(op, draw_tensor(random, batch), {2, 3});
+      if (random.chance(0.2)) return Workload::reduce(op, draw_tensor(random, batch), {1});
+      return Workload::reduce(op, shape, {draw_axis(random, shape)});
+    }
+    case Op::arg_maximum:
+    case Op::arg_minimum:
+    case Op::cumulative_sum:
+      return Workload::along(op, shape, draw_axis(random, shape));
+    case Op::top_k:
+    case Op::top_k_indices: {
+      constexpr int kCounts[] = {1, 1, 5, 10, 100, 300, 400, 1000};
+      const int axis = draw_axis(random, shape);
+      return Workload::top_k(op, shape, axis, std::min(random.pick<int>(kCounts), shape[axis]));
+    }
+    case Op::gather: {
+      // Rows of an embedding, or some elements of what was computed.
+      if (random.chance(0.4)) {
+        constexpr int kEntries[] = {77, 512, 1000, 6625, 30522, 49408};
+        return Workload::gather(op, {random.pick<int>(kEntries), random.chance(0.5) ? 512 : 768},
+                                {batch, shape[0]}, 0);
+      }
+      const int axis = draw_axis(random, shape);
+      return Workload::gather(op, shape, {random.octave_uniform(1, std::max(1, shape[axis]))},
+                              axis);
+    }
+    case Op::gather_elements: {
+      TensorShape indices = shape;
+      const int axis = draw_axis(random, shape);
+      indices[axis] = random.octave_uniform(1, shape[axis]);
+      return Workload::gather(op, shape, indices, axis);
+    }
+    case Op::resample: {
+      const TensorShape image = draw_tensor(random, batch);
+      const int axis = random.chance(0.5) ? 2 : 3;
+      constexpr int kWindows[] = {1, 2, 2, 4, 8};
+      const int count = std::max(1, image[axis] * (1 + random.below(8)) / 4);
+      return Workload::resample(image, axis, count, random.pick<int>(kWindows));
+    }
+    default:
+      if (descriptor(op).sources == 2) {
+        return Workload::binary(op, shape, draw_repeated(random, shape));
+      }
+      return Workload::pointwise(op, shape);
+  }
+}
+
+/// Whether its time is that of multiplications, by the geometry of a convolution.
+bool multiplies(const Workload& workload) {
+  return workload.op == Op::conv || workload.op == Op::fully_connected ||
+         workload.op == Op::layer_norm;
 }
 
 bool within(const SampleLimits& limits, const Workload& workload) {
   if (!workload.validate()) return false;
   std::int64_t elements = workload.output().elements();
   for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
-  if (workload.has_weights()) {
+  if (multiplies(workload)) {
     const double flops = geometry(workload).flops();
     if (flops < limits.min_flops || flops > limits.max_flops) return false;
     elements += workload.weight_elements();
@@ -349,69 +534,132 @@ bool within(const SampleLimits& limits, const Workload& workload) {
 /// falls from 1 GFLOP to that of the networks' own layers.
 bool accept(Random& random, const Workload& workload) {
   constexpr double kCommon = 0.2e9;
-  const double flops = workload.has_weights() ? geometry(workload).flops() : 0;
+  const double flops = multiplies(workload) ? geometry(workload).flops() : 0;
   return flops <= kCommon || random.unit() < std::sqrt(kCommon / flops);
 }
 
+/// Operations on images, and the same and others on tensors of any rank.
+struct Kind {
+  Op op;
+  bool plain = false;
+};
+
 // What comes after every second convolution, in turn: conversions most often, because every plan is
 // full of them, then what networks have many of.
-constexpr std::array kOthers = {Op::convert,
-                                Op::max_pool,
-                                Op::add,
-                                Op::convert,
-                                Op::activation,
-                                Op::concat,
-                                Op::avg_pool_include,
-                                Op::convert,
-                                Op::add,
-                                Op::fully_connected,
-                                Op::lrn,
-                                Op::avg_pool_exclude,
-                                Op::convert,
-                                Op::softmax,
-                                Op::max_pool,
-                                Op::upsample_nearest,
-                                Op::concat,
-                                Op::upsample_bilinear,
-                                Op::multiply,
-                                Op::convert,
-                                Op::slice,
-                                Op::fully_connected,
-                                Op::add,
-                                Op::shuffle,
-                                Op::layer_norm,
-                                Op::convert,
-                                Op::multiply,
-                                Op::pad,
-                                Op::max_pool,
-                                Op::transpose,
-                                Op::convert,
-                                Op::depth_to_space,
-                                Op::subtract,
-                                Op::fully_connected,
-                                Op::activation,
-                                Op::upsample_corners,
-                                Op::convert,
-                                Op::divide};
+constexpr Kind kOthers[] = {{Op::convert},
+                            {Op::max_pool},
+                            {Op::add},
+                            {Op::convert},
+                            {Op::activation},
+                            {Op::concat},
+                            {Op::avg_pool_include},
+                            {Op::convert},
+                            {Op::add},
+                            {Op::fully_connected},
+                            {Op::lrn},
+                            {Op::avg_pool_exclude},
+                            {Op::convert},
+                            {Op::softmax},
+                            {Op::max_pool},
+                            {Op::upsample_nearest},
+                            {Op::concat},
+                            {Op::upsample_bilinear},
+                            {Op::multiply},
+                            {Op::convert},
+                            {Op::slice},
+                            {Op::fully_connected},
+                            {Op::add},
+                            {Op::shuffle},
+                            {Op::layer_norm},
+                            {Op::convert},
+                            {Op::multiply},
+                            {Op::pad},
+                            {Op::max_pool},
+                            {Op::transpose},
+                            {Op::convert},
+                            {Op::depth_to_space},
+                            {Op::subtract},
+                            {Op::fully_connected},
+                            {Op::activation},
+                            {Op::upsample_corners},
+                            {Op::convert},
+                            {Op::divide},
+                            {Op::activation, true},
+                            {Op::add, true},
+                            {Op::transpose, true},
+                            {Op::maximum},
+                            {Op::softmax, true},
+                            {Op::slice, true},
+                            {Op::multiply, true},
+                            {Op::minimum},
+                            {Op::concat, true},
+                            {Op::expand, true},
+                            {Op::select, true},
+                            {Op::power},
+                            {Op::subtract, true},
+                            {Op::divide, true},
+                            {Op::activation, true},
+                            {Op::modulo},
+                            {Op::constant, true},
+                            {Op::convert, true},
+                            {Op::transpose, true},
+                            {Op::remainder},
+                            {Op::maximum, true},
+                            {Op::minimum, true},
+                            {Op::power, true},
+                            {Op::equal},
+                            {Op::modulo, true},
+                            {Op::remainder, true},
+                            {Op::equal, true},
+                            {Op::less},
+                            {Op::less, true},
+                            {Op::less_or_equal, true},
+                            {Op::softmax, true},
+                            {Op::less_or_equal},
+                            {Op::add, true},
+                            {Op::matmul, true},
+                            {Op::reduce_mean, true},
+                            {Op::gather, true},
+                            {Op::reduce_maximum, true},
+                            {Op::matmul, true},
+                            {Op::reduce_sum, true},
+                            {Op::arg_maximum, true},
+                            {Op::matmul, true},
+                            {Op::top_k, true},
+                            {Op::gather_elements, true},
+                            {Op::top_k_indices, true},
+                            {Op::matmul, true},
+                            {Op::resample, true},
+                            {Op::reduce_minimum, true},
+                            {Op::cumulative_sum, true},
+                            {Op::reduce_product, true},
+                            {Op::arg_minimum, true},
+                            {Op::matmul, true},
+                            {Op::resample, true},
+                            {Op::gather, true},
+                            {Op::reduce_mean, true}};
 
-Op scheduled(std::size_t turn) {
-  return turn % 3 == 2 ? kOthers[turn / 3 % kOthers.size()] : Op::conv;
+Kind scheduled(std::size_t turn) {
+  return turn % 3 == 2 ? kOthers[turn / 3 % std::size(kOthers)] : Kind{Op::conv};
 }
 
 /// Draws one kind of workload; every kind has its own stream, so leaving some out changes no other.
 class Stream {
  public:
-  Stream(std::uint64_t seed, Op op)
-      : op_(op), random_(Random(seed).bits() + static_cast<std::uint64_t>(op) + 1) {}
+  Stream(std::uint64_t seed, Kind kind)
+      : kind_(kind),
+        random_(Random(seed).bits() + static_cast<std::uint64_t>(kind.op) + 1 +
+                (kind.plain ? kPlainStreams : 0)) {}
 
   std::optional<Workload> next(const SampleLimits& limits) {
     // About one draw in four is within the default limits; only a space that is all but empty needs
     // this many.
     constexpr int kPatience = 20000;
     for (int attempt = 0; attempt < kPatience && !exhausted_; ++attempt) {
-      Workload workload = draw(random_, op_, limits.batch);
-      if (within(limits, workload) && accept(random_, workload) &&
-          seen_.insert(workload.text()).second)
+      Workload workload = kind_.plain ? draw_plain(random_, kind_.op, limits.batch)
+                                      : draw_image(random_, kind_.op, limits.batch);
+      if (workload.is_image() != kind_.plain && within(limits, workload) &&
+          accept(random_, workload) && seen_.insert(workload.text()).second)
         return workload;
     }
     exhausted_ = true;
@@ -419,7 +667,8 @@ class Stream {
   }
 
  private:
-  Op op_;
+  static constexpr std::uint64_t kPlainStreams = 1000;
+  Kind kind_;
   Random random_;
   std::unordered_set<std::string> seen_;
   bool exhausted_ = false;
@@ -429,19 +678,23 @@ class Stream {
 
 std::vector<Workload> sample_workloads(std::size_t count, std::uint64_t seed,
                                        const SampleLimits& limits) {
-  std::vector<Stream> streams;
-  for (int op = 0; op < kOpCount; ++op) streams.emplace_back(seed, static_cast<Op>(op));
+  std::vector<Stream> images, others;
+  for (int op = 0; op < kOpCount; ++op) {
+    images.emplace_back(seed, Kind{static_cast<Op>(op), false});
+    others.emplace_back(seed, Kind{static_cast<Op>(op), true});
+  }
   const auto wanted = [&](Op op) {
     return limits.ops.empty() || std::ranges::find(limits.ops, op) != limits.ops.end();
   };
   std::vector<Workload> samples;
   // A whole cycle without a sample: nothing is left.
-  constexpr std::size_t kCycle = 3 * kOthers.size();
+  constexpr std::size_t kCycle = 3 * std::size(kOthers);
   for (std::size_t turn = 0, barren = 0; samples.size() < count && barren < kCycle; ++turn) {
     ++barren;
-    const Op op = scheduled(turn);
-    if (!wanted(op)) continue;
-    if (auto workload = streams[static_cast<std::size_t>(op)].next(limits)) {
+    const Kind kind = scheduled(turn);
+    if (!wanted(kind.op)) continue;
+    Stream& stream = (kind.plain ? others : images)[static_cast<std::size_t>(kind.op)];
+    if (auto workload = stream.next(limits)) {
       samples.push_back(std::move(*workload));
       barren = 0;
     }

@@ -216,19 +216,22 @@ bool parse_fields(std::string_view text, std::span<const OpField> fields, Worklo
   return tokens.empty();
 }
 
+TensorShape as_image(const TensorShape& shape) {
+  TensorShape image = {1, 1, 1, 1};
+  for (int d = shape.rank() - 1, to = kImageRank - 1; d >= 0; --d, to = std::max(0, to - 1)) {
+    image[to] *= shape[d];
+  }
+  return image;
+}
+
 ConvShape geometry(const Workload& workload) {
   if (workload.has_conv_shape()) return workload.shape;
-  const TensorShape& first = workload.first;
-  // The last three dimensions are channels, rows and columns; those in front of them, images.
-  int sizes[kImageRank] = {1, 1, 1, 1};
-  for (int d = first.rank() - 1, to = kImageRank - 1; d >= 0; --d, to = std::max(0, to - 1)) {
-    sizes[to] *= first[d];
-  }
+  const TensorShape image = as_image(workload.first);
   ConvShape shape;
-  shape.n = sizes[0];
-  shape.ic = shape.oc = sizes[1];
-  shape.ih = sizes[2];
-  shape.iw = sizes[3];
+  shape.n = image.n();
+  shape.ic = shape.oc = image.c();
+  shape.ih = image.h();
+  shape.iw = image.w();
   switch (workload.op) {
     case Op::concat:
       if (workload.is_image()) shape.ic = shape.oc = workload.output().c();

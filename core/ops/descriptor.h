@@ -69,8 +69,11 @@ std::string fields_text(const Workload& workload);
 /// Sets what the text says; the caller compares texts, so that only the canonical one is accepted.
 bool parse_fields(std::string_view text, std::span<const OpField> fields, Workload& workload);
 
+/// The last three dimensions as channels, rows and columns, those in front of them as images.
+TensorShape as_image(const TensorShape& shape);
+
 /// The workload as the numbers of a convolution: what fields of the performance model and of older
-/// profiles are called, whatever the operation. Dimensions in front of the last three are one.
+/// profiles are called, whatever the operation.
 ConvShape geometry(const Workload& workload);
 
 }  // namespace convopt

@@ -60,14 +60,15 @@ struct PrimitiveInfo {
   Layout output_layout = Layout::nchw;
   DataType input_type = DataType::f32;   ///< of the sources
   DataType output_type = DataType::f32;  ///< of the destination and a residual
+  bool plain = false;                    ///< of row-major tensors of any rank; else of images
   std::string revision;                  ///< changes whenever older timings stop being valid
   Traits traits;
 
-  /// Whether operation and types are the workload's, whose tensors are images; the primitive itself
-  /// says more.
+  /// Whether operation, types and kind of tensors are the workload's; the primitive itself says
+  /// more.
   bool computes(const Workload& workload) const {
     return op == workload.op && input_type == workload.input_type &&
-           output_type == workload.output_type && workload.is_image();
+           output_type == workload.output_type && workload.is_image() != plain;
   }
 };
 

@@ -1,6 +1,7 @@
-// Activations, and sums, products, differences and quotients of two tensors.
+// Activations, and two tensors combined element by element.
 #include <algorithm>
 
+#include "primitives/pointwise/combine.h"
 #include "primitives/pointwise/rows.h"
 
 namespace convopt::pointwise {
@@ -22,24 +23,14 @@ void finish_row(ActivateFunction activate, const Activation& activation, const T
 /// result[j] = x[j] and y[j], or y[0] for all j if `kRepeat`.
 template <bool kRepeat>
 void combine(Op op, const float* x, const float* y, float* result, std::int64_t count) {
-  const auto loop = [&](auto function) {
+  with_function(op, [&](auto function) {
     if constexpr (kRepeat) {
       const float value = y[0];
       for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], value);
     } else {
       for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], y[j]);
     }
-  };
-  switch (op) {
-    case Op::multiply:
-      return loop([](float a, float b) { return a * b; });
-    case Op::subtract:
-      return loop([](float a, float b) { return a - b; });
-    case Op::divide:
-      return loop([](float a, float b) { return a / b; });
-    default:
-      return loop([](float a, float b) { return a + b; });
-  }
+  });
 }
 
 /// Copies or combines two tensors, of which the second may be repeated along dimensions in which
@@ -48,8 +39,7 @@ class ElementwiseKernel final : public WeightlessKernel {
  public:
   ElementwiseKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
       : op_(info.op),
-        clears_tail_(info.op == Op::divide ||
-                     (workload.op != Op::activation && workload.repeats())),
+        clears_tail_(info.op != Op::activation && (workload.repeats() || !keeps_zeros(info.op))),
         activation_(workload.epilogue.activation),
         threads_(context.threads),
         activate_(activate_function(context.isa)) {}

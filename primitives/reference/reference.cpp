@@ -2,23 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/activation.h"
 #include "primitives/own.h"
+#include "primitives/reference/combine.h"
+#include "primitives/reference/plain.h"
 
 namespace convopt::reference {
 namespace {
 
 /// A dense nchw tensor of doubles.
-struct Plain {
-  explicit Plain(const TensorShape& s) : shape(s), values(static_cast<std::size_t>(s.elements())) {}
+struct Image {
+  explicit Image(const TensorShape& s) : shape(s), values(static_cast<std::size_t>(s.elements())) {}
 
   double* row(int n, int c, int h) {
     return values.data() + ((std::int64_t{n} * shape.c() + c) * shape.h() + h) * shape.w();
   }
-  const double* row(int n, int c, int h) const { return const_cast<Plain*>(this)->row(n, c, h); }
+  const double* row(int n, int c, int h) const { return const_cast<Image*>(this)->row(n, c, h); }
   double& at(int n, int c, int h, int w) { return row(n, c, h)[w]; }
   double at(int n, int c, int h, int w) const { return row(n, c, h)[w]; }
 
@@ -37,23 +41,23 @@ void for_each(const TensorShape& shape, const Function& function) {
   }
 }
 
-Plain read(const TensorView& view) {
-  Plain plain(view.shape);
-  for_each(view.shape,
-           [&](int n, int c, int h, int w) { plain.at(n, c, h, w) = view.at(n, c, h, w); });
-  return plain;
+Image read_image(const TensorView& view) {
+  Image image(view.shape);
+  image.values = read(view).values;
+  return image;
 }
 
 /// Calls `function(n, c, h, w)` for the channels that exist only as filling.
 template <class Function>
 void for_each_in_tail(const TensorView& view, const Function& function) {
+  if (channel_block(view.layout) == 1) return;
   TensorShape shape = view.shape;
   const int first = shape.c();
   shape.c() = static_cast<int>(padded_channels(first, view.layout)) - first;
   for_each(shape, [&](int n, int c, int h, int w) { function(n, first + c, h, w); });
 }
 
-void convolve(const ConvShape& s, const Parameters& parameters, const Plain& in, Plain& out) {
+void convolve(const ConvShape& s, const Parameters& parameters, const Image& in, Image& out) {
   const int ic_per_group = s.ic / s.groups;
   const int oc_per_group = s.oc / s.groups;
   parallel_for(default_threads(), std::int64_t{s.n} * s.oc, [&](std::int64_t index) {
@@ -92,7 +96,7 @@ void convolve(const ConvShape& s, const Parameters& parameters, const Plain& in,
   });
 }
 
-void pool(const Workload& workload, const Plain& in, Plain& out) {
+void pool(const Workload& workload, const Image& in, Image& out) {
   const ConvShape& s = workload.shape;
   for_each(out.shape, [&](int n, int c, int oh, int ow) {
     double sum = 0;
@@ -117,8 +121,8 @@ void pool(const Workload& workload, const Plain& in, Plain& out) {
   });
 }
 
-void fully_connected(const ConvShape& s, const Parameters& parameters, const Plain& in,
-                     Plain& out) {
+void fully_connected(const ConvShape& s, const Parameters& parameters, const Image& in,
+                     Image& out) {
   parallel_for(default_threads(), s.oc, [&](std::int64_t oc) {
     for (int n = 0; n < s.n; ++n) {
       double sum = parameters.bias.as<float>() ? parameters.bias.as<float>()[oc] : 0;
@@ -132,7 +136,7 @@ void fully_connected(const ConvShape& s, const Parameters& parameters, const Pla
   });
 }
 
-void softmax(const Plain& in, Plain& out) {
+void softmax(const Image& in, Image& out) {
   TensorShape pixels = in.shape;
   pixels.c() = 1;
   for_each(pixels, [&](int n, int, int h, int w) {
@@ -147,7 +151,7 @@ void softmax(const Plain& in, Plain& out) {
   });
 }
 
-void lrn(const Workload& workload, const Plain& in, Plain& out) {
+void lrn(const Workload& workload, const Image& in, Image& out) {
   const int window = workload.window;
   for_each(in.shape, [&](int n, int c, int h, int w) {
     const int first = std::max(0, c - (window - 1) / 2);
@@ -159,13 +163,13 @@ void lrn(const Workload& workload, const Plain& in, Plain& out) {
   });
 }
 
-void upsample_nearest(const Workload& workload, const Plain& in, Plain& out) {
+void upsample_nearest(const Workload& workload, const Image& in, Image& out) {
   for_each(out.shape, [&](int n, int c, int h, int w) {
     out.at(n, c, h, w) = in.at(n, c, h / workload.factors[0], w / workload.factors[1]);
   });
 }
 
-void upsample_bilinear(const Workload& workload, const Plain& in, Plain& out) {
+void upsample_bilinear(const Workload& workload, const Image& in, Image& out) {
   // Half-pixel centres: output pixel i lies at (i + 1/2) / factor - 1/2, clamped into the image.
   const auto place = [](int i, int factor, int size) {
     return std::clamp((i + 0.5) / factor - 0.5, 0.0, size - 1.0);
@@ -184,25 +188,12 @@ void upsample_bilinear(const Workload& workload, const Plain& in, Plain& out) {
 }
 
 /// Which element of the second source belongs to one of the first: sizes of 1 are repeated.
-double repeated(const Plain& other, int n, int c, int h, int w) {
+double repeated(const Image& other, int n, int c, int h, int w) {
   const TensorShape& s = other.shape;
   return other.at(s.n() == 1 ? 0 : n, s.c() == 1 ? 0 : c, s.h() == 1 ? 0 : h, s.w() == 1 ? 0 : w);
 }
 
-double combine(Op op, double a, double b) {
-  switch (op) {
-    case Op::multiply:
-      return a * b;
-    case Op::subtract:
-      return a - b;
-    case Op::divide:
-      return a / b;
-    default:
-      return a + b;
-  }
-}
-
-void upsample_corners(const Plain& in, Plain& out) {
+void upsample_corners(const Image& in, Image& out) {
   const auto place = [](int i, int from, int to) {
     return to > 1 ? double{1} * i * (from - 1) / (to - 1) : 0.0;
   };
@@ -219,8 +210,8 @@ void upsample_corners(const Plain& in, Plain& out) {
   });
 }
 
-void layer_norm(const Workload& workload, const Parameters& parameters, const Plain& in,
-                Plain& out) {
+void layer_norm(const Workload& workload, const Parameters& parameters, const Image& in,
+                Image& out) {
   TensorShape pixels = in.shape;
   pixels.c() = 1;
   const int channels = in.shape.c();
@@ -243,7 +234,7 @@ void layer_norm(const Workload& workload, const Parameters& parameters, const Pl
 }
 
 /// Operations that only move values: where each element of the result comes from.
-void rearrange(const Workload& workload, const Plain& in, Plain& out) {
+void rearrange(const Workload& workload, const Image& in, Image& out) {
   const auto [fh, fw] = workload.factors;
   for_each(out.shape, [&](int n, int c, int h, int w) {
     double value = 0;
@@ -285,11 +276,10 @@ double uniform(std::uint64_t seed, std::uint64_t index) {
   return static_cast<double>(z >> 11) * 0x1p-52 - 1;
 }
 
-}  // namespace
-
-void run(const Workload& workload, const Parameters& parameters, const RunArgs& args) {
-  Plain out(workload.output());
-  const Plain in = read(args.sources[0]);
+/// Everything but the epilogue.
+void compute_image(const Workload& workload, const Parameters& parameters,
+                   std::span<const TensorView> sources, Image& out) {
+  const Image in = read_image(sources[0]);
   switch (workload.op) {
     case Op::conv:
       convolve(workload.shape, parameters, in, out);
@@ -306,16 +296,6 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
     case Op::avg_pool_exclude:
       pool(workload, in, out);
       break;
-    case Op::add:
-    case Op::multiply:
-    case Op::subtract:
-    case Op::divide: {
-      const Plain other = read(args.sources[1]);
-      for_each(out.shape, [&](int n, int c, int h, int w) {
-        out.at(n, c, h, w) = combine(workload.op, in.at(n, c, h, w), repeated(other, n, c, h, w));
-      });
-      break;
-    }
     case Op::slice:
     case Op::shuffle:
     case Op::pad:
@@ -331,7 +311,7 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
       break;
     case Op::concat: {
       int first = 0;
-      for (const TensorView& source : args.sources) {
+      for (const TensorView& source : sources) {
         for_each(source.shape, [&](int n, int c, int h, int w) {
           out.at(n, first + c, h, w) = source.at(n, c, h, w);
         });
@@ -351,26 +331,113 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
     case Op::upsample_bilinear:
       upsample_bilinear(workload, in, out);
       break;
+    default: {  // of two tensors
+      const Image other = read_image(sources[1]);
+      for_each(out.shape, [&](int n, int c, int h, int w) {
+        out.at(n, c, h, w) = combine(workload.op, in.at(n, c, h, w), repeated(other, n, c, h, w));
+      });
+    }
   }
+}
 
+/// A whole number from 0 to count - 1 for a value in [-1, 1).
+float whole_number(float value, int count) {
+  return std::floor(
+      std::min((value + 1) / 2 * static_cast<float>(count), static_cast<float>(count - 1)));
+}
+
+/// Quarters: several values are equal, and some are zero.
+float coarse(float value) { return std::round(4 * value) / 4; }
+
+using Map = std::function<float(float)>;
+
+/// What an activation is defined for, and where it is not linear.
+Map value_of_argument(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::log:
+      return [](float x) { return 1.1F + x; };
+    case ActivationKind::acosh:
+      return [](float x) { return 2.1F + x; };
+    case ActivationKind::atanh:
+      return [](float x) { return 0.95F * x; };
+    case ActivationKind::sign:
+    case ActivationKind::floor:
+    case ActivationKind::ceil:
+    case ActivationKind::round:
+    case ActivationKind::truncate:
+    case ActivationKind::is_zero:
+      return [](float x) { return x < 0 ? 4 * x : 2 * coarse(x); };
+    case ActivationKind::is_nan:
+      return [](float x) { return x < 0 ? std::numeric_limits<float>::quiet_NaN() : x; };
+    default:
+      return {};
+  }
+}
+
+/// What becomes of a random value in [-1, 1) as an element of a source; empty: nothing.
+Map value_of_source(const Workload& workload, int source) {
+  switch (workload.op) {
+    case Op::activation:
+      return value_of_argument(workload.epilogue.activation.kind);
+    case Op::power:
+      if (source == 1) return {};
+      return [](float x) { return 1.25F + x; };
+    case Op::modulo:
+    case Op::remainder:
+      // Divisors away from zero, and dividends beyond them.
+      if (source == 0) return [](float x) { return 4 * x; };
+      return [](float x) { return x < 0 ? x - 0.25F : x + 0.25F; };
+    case Op::equal:
+    case Op::less:
+    case Op::less_or_equal:
+      return coarse;
+    case Op::select:
+      if (source == 0) return [](float x) { return x < 0 ? 0.0F : x; };
+      return {};
+    case Op::gather:
+    case Op::gather_elements:
+      if (source == 0) return {};
+      return [count = workload.first[workload.axis]](float x) { return whole_number(x, count); };
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+void run(const Workload& workload, const Parameters& parameters, const RunArgs& args) {
+  Tensor result(workload.output());
+  if (workload.is_image()) {
+    Image image(result.shape);
+    compute_image(workload, parameters, args.sources, image);
+    result.values = std::move(image.values);
+  } else {
+    std::vector<Tensor> sources;
+    for (const TensorView& source : args.sources) sources.push_back(read(source));
+    compute_plain(workload, parameters, sources, result);
+  }
   const Epilogue& epilogue = workload.epilogue;
   if (epilogue.residual) {
-    const Plain residual = read(args.residual);
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] += residual.values[i];
+    const Tensor residual = read(args.residual);
+    for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] += residual.values[i];
   }
   const TensorView& destination = args.destination;
-  for_each(out.shape, [&](int n, int c, int h, int w) {
-    destination.at(n, c, h, w) =
-        static_cast<float>(activate(epilogue.activation, out.at(n, c, h, w)));
+  auto value = result.values.begin();
+  for_each_row(result.shape, [&](const Index& index) {
+    const Row row(destination, index);
+    for (int i = 0; i < row.size; ++i) {
+      row[i] = static_cast<float>(activate(epilogue.activation, *value++));
+    }
   });
   for_each_in_tail(destination,
                    [&](int n, int c, int h, int w) { destination.at(n, c, h, w) = 0; });
 }
 
 void fill_random(const TensorView& view, std::uint64_t seed) {
-  std::uint64_t index = 0;
-  for_each(view.shape, [&](int n, int c, int h, int w) {
-    view.at(n, c, h, w) = static_cast<float>(uniform(seed, index++));
+  std::uint64_t number = 0;
+  for_each_row(view.shape, [&](const Index& index) {
+    const Row row(view, index);
+    for (int i = 0; i < row.size; ++i) row[i] = static_cast<float>(uniform(seed, number++));
   });
   for_each_in_tail(view, [&](int n, int c, int h, int w) { view.at(n, c, h, w) = 0; });
 }
@@ -381,23 +448,45 @@ void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scal
   }
 }
 
-float weight_scale(const Workload& workload) {
+void fill_source(const Workload& workload, int source, const TensorView& view, std::uint64_t seed) {
+  fill_random(view, seed);
+  const auto map = value_of_source(workload, source);
+  if (!map) return;
+  for_each_row(view.shape, [&](const Index& index) {
+    const Row row(view, index);
+    for (int i = 0; i < row.size; ++i) row[i] = map(row[i]);
+  });
+}
+
+void fill_weights(const Workload& workload, std::span<float> weights, std::uint64_t seed,
+                  float scale) {
   // The variance of U(-s, s) is s^2 / 3; He's rule asks for 2 / reduction.
-  const double reduction = static_cast<double>(workload.weight_elements()) /
-                           static_cast<double>(workload.bias_elements());
-  return static_cast<float>(std::sqrt(6 / reduction));
+  if (workload.bias_elements() > 0) {
+    const double reduction = static_cast<double>(workload.weight_elements()) /
+                             static_cast<double>(workload.bias_elements());
+    scale *= static_cast<float>(std::sqrt(6 / reduction));
+  }
+  fill_random(weights.data(), std::ssize(weights), seed, scale);
+  if (workload.op != Op::resample) return;
+  const std::span<float> indices = weights.first(weights.size() / 2);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    indices[i] = whole_number(static_cast<float>(uniform(seed, i)), workload.first[workload.axis]);
+  }
 }
 
 double max_relative_error(const TensorView& result, const TensorView& expected) {
   double error = 0;
   double magnitude = 0;
   bool finite = true;
-  for_each(expected.shape, [&](int n, int c, int h, int w) {
-    const double want = expected.at(n, c, h, w);
-    const double got = result.at(n, c, h, w);
-    finite = finite && std::isfinite(got);
-    error = std::max(error, std::abs(got - want));
-    magnitude = std::max(magnitude, std::abs(want));
+  for_each_row(expected.shape, [&](const Index& index) {
+    const Row wanted(expected, index), found(result, index);
+    for (int i = 0; i < wanted.size; ++i) {
+      const double want = wanted[i];
+      const double got = found[i];
+      finite = finite && std::isfinite(got);
+      error = std::max(error, std::abs(got - want));
+      magnitude = std::max(magnitude, std::abs(want));
+    }
   });
   if (!finite) return std::numeric_limits<double>::infinity();
   if (error == 0) return 0;

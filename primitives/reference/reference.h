@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "convopt/primitive.hpp"
 #include "convopt/tensor.hpp"
@@ -24,9 +25,14 @@ void fill_random(const TensorView& view, std::uint64_t seed);
 /// Uniform values in [-scale, scale).
 void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scale);
 
-/// The scale at which random weights keep results of the size of the inputs, whatever the
-/// reduction.
-float weight_scale(const Workload& workload);
+/// The same as a source of a workload: inside of what the operation is defined for, indices where
+/// it wants some, values that are sometimes equal where they are compared.
+void fill_source(const Workload& workload, int source, const TensorView& view, std::uint64_t seed);
+
+/// Uniform weights of a scale that keeps results of the size of the inputs, whatever the reduction,
+/// times `scale`; resample's indices are within the axis.
+void fill_weights(const Workload& workload, std::span<float> weights, std::uint64_t seed,
+                  float scale = 1);
 
 /// max|result - expected| / max|expected| over the elements of two views of one shape. Infinity if
 /// a result is not finite, or not zero where everything expected is.

@@ -24,12 +24,11 @@ Result<Weights> RandomWeights::weights(const Operator& op) const {
   // summand adds a sixteenth instead, 2^4 in all.
   constexpr float kSummandScale = 0.25F;
   constexpr float kBiasScale = 0.05F;
-  const float scale = reference::weight_scale(workload) *
-                      (summands_.contains(op.outputs.front()) ? kSummandScale : 1.0F);
+  const float scale = summands_.contains(op.outputs.front()) ? kSummandScale : 1.0F;
   std::vector<float> weights(static_cast<std::size_t>(workload.weight_elements()));
   std::vector<float> bias(static_cast<std::size_t>(workload.bias_elements()));
   const std::uint64_t stream = hash64(op.name, seed_);
-  reference::fill_random(weights.data(), std::ssize(weights), stream, scale);
+  reference::fill_weights(workload, weights, stream, scale);
   reference::fill_random(bias.data(), std::ssize(bias), ~stream, kBiasScale);
   return Weights{std::move(weights), std::move(bias)};
 }

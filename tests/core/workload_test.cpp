@@ -144,12 +144,46 @@ TEST(Activation, ComputesItsDefinition) {
 }
 
 TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
-  for (const char* text :
-       {"activation:d2x25x97:sigmoid", "softmax:d8x197x197_axis2", "softmax:d5_axis0",
-        "softmax:d1x8x16x16_axis3", "concat:d2x5x9_axis2_parts9+3",
-        "slice:d4x100_from5_count10_step2", "slice:d2x3x4x5x6_axis4_from0_count2_step3",
-        "transpose:d2x3x4x5x6_order04123", "add:d3x5_by1x5:relu", "convert:d7_bf16",
-        "multiply:d2x3x4x5x6x7x8x9"}) {
+  for (const char* text : {"activation:d2x25x97:sigmoid",
+                           "softmax:d8x197x197_axis2",
+                           "softmax:d5_axis0",
+                           "softmax:d1x8x16x16_axis3",
+                           "concat:d2x5x9_axis2_parts9+3",
+                           "slice:d4x100_from5_count10_step2",
+                           "slice:d2x3x4x5x6_axis4_from0_count2_step3",
+                           "transpose:d2x3x4x5x6_order04123",
+                           "add:d3x5_by1x5:relu",
+                           "convert:d7_bf16",
+                           "multiply:d2x3x4x5x6x7x8x9",
+                           "maximum:d3x5_by1x5",
+                           "minimum:d7:clip(0,1)",
+                           "power:d3x5_by1x1",
+                           "modulo:d3x5",
+                           "remainder:d3x5",
+                           "equal:d3x5_by3x1",
+                           "less:d3x5",
+                           "less_or_equal:d3x5",
+                           "constant:d3x5",
+                           "constant:d1x2x3x4",
+                           "select:d1x2x3x4",
+                           "expand:d1x5_to3x5",
+                           "reduce_sum:d2x3x4_axes02",
+                           "reduce_mean:d1x2x3x4_axes23",
+                           "reduce_maximum:d5_axes0",
+                           "reduce_minimum:d2x3_axes1",
+                           "reduce_product:d2x3_axes01",
+                           "arg_maximum:d2x3_axis0",
+                           "arg_minimum:d2x3",
+                           "cumulative_sum:d2x3x4_axis2",
+                           "matmul:d8x50x64_by8x64x50",
+                           "matmul:d8x50x64_by1x70x64_t1",
+                           "matmul:d4x5_by5x6",
+                           "gather:d77x512_axis0_at1x7",
+                           "gather:d2x3x4_axis2",
+                           "gather_elements:d2x9_at2x4",
+                           "resample:d1x3x8x8_axis2_count20_k4",
+                           "top_k:d1x8400_count300",
+                           "top_k_indices:d4x1000_axis0_count2"}) {
     const auto workload = Workload::parse(text);
     ASSERT_TRUE(workload.ok()) << text << ": " << workload.error().message;
     EXPECT_EQ(workload->text(), text);
@@ -159,17 +193,83 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
   EXPECT_EQ(Workload::parse("transpose:d2x3x4x5x6_order04123")->output(),
             (TensorShape{2, 6, 3, 4, 5}));
   EXPECT_EQ(Workload::parse("slice:d4x100_from5_count10_step2")->output(), (TensorShape{4, 10}));
+  const auto result = [](const char* text) { return Workload::parse(text)->output(); };
+  EXPECT_EQ(result("select:d2x3"), (TensorShape{2, 3}));
+  EXPECT_EQ(result("expand:d1x5_to3x5"), (TensorShape{3, 5}));
+  EXPECT_EQ(result("reduce_mean:d1x2x3x4_axes23"), (TensorShape{1, 2, 1, 1}));
+  EXPECT_EQ(result("arg_minimum:d2x3"), (TensorShape{2, 1}));
+  EXPECT_EQ(result("matmul:d8x50x64_by1x64x70"), (TensorShape{8, 50, 70}));
+  EXPECT_EQ(result("matmul:d1x50x64_by8x70x64_t1"), (TensorShape{8, 50, 70}));
+  EXPECT_EQ(result("gather:d77x512_axis0_at1x7"), (TensorShape{1, 7, 512}));
+  EXPECT_EQ(result("gather:d2x3x4_axis2"), (TensorShape{2, 3}));
+  EXPECT_EQ(result("gather_elements:d2x9_at2x4"), (TensorShape{2, 4}));
+  EXPECT_EQ(result("resample:d1x3x8x8_axis2_count20_k4"), (TensorShape{1, 3, 20, 8}));
+  EXPECT_EQ(result("top_k:d1x8400_count300"), (TensorShape{1, 300}));
+  EXPECT_EQ(result("cumulative_sum:d2x3x4_axis2"), (TensorShape{2, 3, 4}));
+}
+
+TEST(Workload, OperationsOnImagesHaveTheirSizes) {
+  for (const char* text : {"maximum:n1_c8_h2_w3", "less_or_equal:n1_c8_h2_w3_by1x8x1x1",
+                           "power:n1_c8_h2_w3_by1x1x1x1:relu", "activation:n1_c8_h2_w3:log",
+                           "activation:n1_c8_h2_w3:selu(1.6,1.05)"}) {
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << text << ": " << workload.error().message;
+    EXPECT_EQ(workload->text(), text);
+    EXPECT_TRUE(workload->is_image());
+  }
+}
+
+TEST(Workload, KnowsItsSourcesAndWeights) {
+  EXPECT_EQ(Workload::parse("select:d2x3")->source_count(), 3);
+  EXPECT_EQ(Workload::parse("select:d2x3")->source(2), (TensorShape{2, 3}));
+  EXPECT_EQ(Workload::parse("constant:d2x3")->source_count(), 0);
+  EXPECT_EQ(Workload::parse("constant:d2x3")->weight_elements(), 6);
+  EXPECT_EQ(Workload::parse("gather:d77x512_axis0_at1x7")->source(1), (TensorShape{1, 7}));
+  EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->weight_elements(), 160);
+  EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->bias_elements(), 0);
 }
 
 TEST(Workload, RefusesAttributesThatDoNotFit) {
-  for (const char* text :
-       {"activation:d1x2x3x4:relu", "softmax:d8x197_axis2", "softmax:d8x197_axis-1",
-        "concat:d2x5x9_axis2_parts8+3", "slice:d4x100_from5_count48_step2", "slice:d4x0_from0",
-        "transpose:d2x3x4_order0122", "transpose:d2x3x4_order013", "add:d3x5_by2x5",
-        "add:d3x5_by3x5", "add:d3x5_by5", "multiply:d1x2x3x4x5x6x7x8x9", "lrn:d2x3x4_k5",
-        "shuffle:n1_c10_h2_w2_g3", "depth_to_space:n1_c10_h2_w2_s2", "max_pool:d2x3x4",
-        "upsample_nearest:n1_c1_h16777216_w1_s16777216", "activation:d16777217:relu",
-        "convert:d16777216x16777216"}) {
+  for (const char* text : {"activation:d1x2x3x4:relu",
+                           "softmax:d8x197_axis2",
+                           "softmax:d8x197_axis-1",
+                           "concat:d2x5x9_axis2_parts8+3",
+                           "slice:d4x100_from5_count48_step2",
+                           "slice:d4x0_from0",
+                           "transpose:d2x3x4_order0122",
+                           "transpose:d2x3x4_order013",
+                           "add:d3x5_by2x5",
+                           "add:d3x5_by3x5",
+                           "add:d3x5_by5",
+                           "multiply:d1x2x3x4x5x6x7x8x9",
+                           "lrn:d2x3x4_k5",
+                           "shuffle:n1_c10_h2_w2_g3",
+                           "depth_to_space:n1_c10_h2_w2_s2",
+                           "max_pool:d2x3x4",
+                           "upsample_nearest:n1_c1_h16777216_w1_s16777216",
+                           "activation:d16777217:relu",
+                           "convert:d16777216x16777216",
+                           "expand:d2x5_to3x5",
+                           "expand:d5_to3x5",
+                           "select:n1_c2_h3_w4",
+                           "reduce_sum:d2x3_axes",
+                           "reduce_sum:d2x3_axes10",
+                           "reduce_sum:d2x3_axes2",
+                           "reduce_sum:d2x3_axes00",
+                           "arg_maximum:d2x3_axis2",
+                           "matmul:d5_by5",
+                           "matmul:d4x5_by4x6",
+                           "matmul:d2x4x5_by3x5x6",
+                           "matmul:d4x5_by5x6_t1",
+                           "matmul:d4x5_by5x6_t2",
+                           "gather:d2x3_axis2_at4",
+                           "gather_elements:d2x9_at3x4",
+                           "gather_elements:d2x9_at4",
+                           "resample:d8_axis0_count0_k1",
+                           "resample:d8_axis0_count4_k0",
+                           "top_k:d1x5_count6",
+                           "top_k:d1x5_count0",
+                           "maximum:d3x5_by5"}) {
     EXPECT_FALSE(Workload::parse(text).ok()) << text;
   }
 }

@@ -10,14 +10,20 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <string_view>
 #include <utility>
 
 #include "primitives/reference/reference.h"
+#include "primitives/reference/tensor.h"
 
 namespace convopt::harness {
 namespace {
+
+using reference::for_each_row;
+using reference::Index;
+using reference::Row;
 
 // A quiet NaN that arithmetic does not produce: read by mistake it poisons the result, overwritten
 // by mistake it is missed.
@@ -52,35 +58,52 @@ class Guarded {
   std::vector<float> values_;
 };
 
-/// A tensor in guarded memory, on request a range of channels in the middle of a larger one.
+/// A tensor in guarded memory, on request in the middle of a larger one: a range of the channels of
+/// an image, of the first and the last dimension of others.
 class GuardedTensor {
  public:
-  GuardedTensor(const TensorShape& shape, Layout layout, bool gaps)
-      : outer_(shape), memory_(padded_elements(outer(shape, gaps), layout)) {
-    outer_ = outer(shape, gaps);
-    view_ = TensorView::dense(memory_.data(), outer_, layout);
-    if (gaps) view_ = view_.channels(kGap, shape.c());
+  GuardedTensor(const TensorShape& shape, Layout layout, bool plain, bool gaps)
+      : memory_(padded_elements(gaps ? outer(shape, plain) : shape, layout)) {
+    const TensorShape whole = gaps ? outer(shape, plain) : shape;
+    view_ = TensorView::dense(memory_.data(), whole, layout);
+    if (!gaps) return;
+    if (!plain) {
+      view_ = view_.channels(kGap, shape.c());
+    } else if (shape.rank() > 0) {
+      const auto last = static_cast<std::size_t>(shape.rank() - 1);
+      view_ = view_.at_offset(view_.strides[0] + 2 * view_.strides[last]);
+      view_.shape = shape;
+    }
   }
 
   const TensorView& view() const { return view_; }
 
   void copy_from(const TensorView& source) {
-    for_each(view_.shape.c(),
-             [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = source.at(n, c, h, w); });
-    for_each(padded(), [&](int n, int c, int h, int w) {
-      if (c >= view_.shape.c()) view_.at(n, c, h, w) = 0;
+    for_each_row(padded(), [&](const Index& index) {
+      const Row to(view_, index);
+      for (int i = 0; i < to.size; ++i) to[i] = 0;
+    });
+    for_each_row(view_.shape, [&](const Index& index) {
+      const Row from(source, index), to(view_, index);
+      for (int i = 0; i < to.size; ++i) to[i] = from[i];
     });
   }
 
   /// Whether nothing but the view (and the filling of its last block) was written.
   bool surroundings_intact() {
     std::vector<float> kept;
-    for_each(padded(), [&](int n, int c, int h, int w) {
-      kept.push_back(std::exchange(view_.at(n, c, h, w), std::bit_cast<float>(kCanary)));
+    for_each_row(padded(), [&](const Index& index) {
+      const Row row(view_, index);
+      for (int i = 0; i < row.size; ++i) {
+        kept.push_back(std::exchange(row[i], std::bit_cast<float>(kCanary)));
+      }
     });
     const bool intact = std::all_of(memory_.all().begin(), memory_.all().end(), is_canary);
-    std::size_t i = 0;
-    for_each(padded(), [&](int n, int c, int h, int w) { view_.at(n, c, h, w) = kept[i++]; });
+    auto value = kept.begin();
+    for_each_row(padded(), [&](const Index& index) {
+      const Row row(view_, index);
+      for (int i = 0; i < row.size; ++i) row[i] = *value++;
+    });
     return intact;
   }
   std::vector<float> snapshot() const { return memory_.all(); }
@@ -90,23 +113,24 @@ class GuardedTensor {
 
  private:
   static constexpr int kGap = 16;
-  static TensorShape outer(TensorShape shape, bool gaps) {
-    if (gaps) shape.c() += 3 * kGap;
+  static TensorShape outer(TensorShape shape, bool plain) {
+    if (!plain) {
+      shape.c() += 3 * kGap;
+    } else if (shape.rank() > 0) {
+      shape[0] += 2;
+      shape[shape.rank() - 1] += 5;
+    }
     return shape;
   }
-  int padded() const { return static_cast<int>(padded_channels(view_.shape.c(), view_.layout)); }
-  template <class Function>
-  void for_each(int channels, const Function& function) {
-    for (int n = 0; n < view_.shape.n(); ++n) {
-      for (int c = 0; c < channels; ++c) {
-        for (int h = 0; h < view_.shape.h(); ++h) {
-          for (int w = 0; w < view_.shape.w(); ++w) function(n, c, h, w);
-        }
-      }
+  /// The view with the filling of its last block.
+  TensorShape padded() const {
+    TensorShape shape = view_.shape;
+    if (channel_block(view_.layout) > 1) {
+      shape.c() = static_cast<int>(padded_channels(shape.c(), view_.layout));
     }
+    return shape;
   }
 
-  TensorShape outer_;
   Guarded memory_;
   TensorView view_;
 };
@@ -128,18 +152,12 @@ TensorView nchw(const std::vector<float>& values, const TensorShape& shape) {
 
 /// Empty if there is a NaN wherever one is expected.
 std::string lost_nan(const TensorView& found, const TensorView& expected) {
-  for (int n = 0; n < found.shape.n(); ++n) {
-    for (int c = 0; c < found.shape.c(); ++c) {
-      for (int h = 0; h < found.shape.h(); ++h) {
-        for (int w = 0; w < found.shape.w(); ++w) {
-          if (std::isnan(expected.at(n, c, h, w)) && !std::isnan(found.at(n, c, h, w))) {
-            return "a NaN was lost";
-          }
-        }
-      }
-    }
-  }
-  return {};
+  bool lost = false;
+  for_each_row(expected.shape, [&](const Index& index) {
+    const Row want(expected, index), got(found, index);
+    for (int i = 0; i < want.size; ++i) lost |= std::isnan(want[i]) && !std::isnan(got[i]);
+  });
+  return lost ? "a NaN was lost" : "";
 }
 
 // The note is read by a signal handler.
@@ -185,7 +203,7 @@ const Problem::Data& Problem::data() const {
   for (int i = 0; i < workload_.source_count(); ++i) {
     const TensorShape shape = workload_.source(i);
     std::vector<float>& values = made->sources.emplace_back(dense(shape));
-    reference::fill_random(nchw(values, shape), seed + static_cast<std::uint64_t>(i));
+    reference::fill_source(workload_, i, nchw(values, shape), seed + static_cast<std::uint64_t>(i));
     if (nan_) values[seed % values.size()] = std::numeric_limits<float>::quiet_NaN();
     views.push_back(nchw(values, shape));
   }
@@ -193,8 +211,7 @@ const Problem::Data& Problem::data() const {
   if (workload_.has_weights()) {
     made->weights.resize(static_cast<std::size_t>(workload_.weight_elements()));
     made->bias.resize(static_cast<std::size_t>(workload_.bias_elements()));
-    reference::fill_random(made->weights.data(), workload_.weight_elements(), seed + 100,
-                           reference::weight_scale(workload_));
+    reference::fill_weights(workload_, made->weights, seed + 100);
     reference::fill_random(made->bias.data(), workload_.bias_elements(), seed + 101, 1);
     parameters = {std::span<const float>(made->weights), std::span<const float>(made->bias)};
   }
@@ -231,7 +248,7 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
   std::vector<GuardedTensor> sources;
   std::vector<TensorView> views;
   for (int i = 0; i < workload.source_count(); ++i) {
-    sources.emplace_back(workload.source(i), info.input_layout, setting.gaps);
+    sources.emplace_back(workload.source(i), info.input_layout, info.plain, setting.gaps);
     sources.back().copy_from(problem.source(i));
   }
   // Views point into heap memory, which moving the vector's elements leaves in place.
@@ -239,8 +256,8 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
   std::vector<std::vector<float>> before;
   for (const GuardedTensor& source : sources) before.push_back(source.snapshot());
 
-  GuardedTensor destination(workload.output(), info.output_layout, setting.gaps);
-  GuardedTensor separate(workload.output(), info.output_layout, setting.gaps);
+  GuardedTensor destination(workload.output(), info.output_layout, info.plain, setting.gaps);
+  GuardedTensor separate(workload.output(), info.output_layout, info.plain, setting.gaps);
   const bool residual = workload.epilogue.residual;
   const bool in_place = residual && setting.residual_in_place;
   if (residual) (in_place ? destination : separate).copy_from(problem.residual());
@@ -313,6 +330,41 @@ const std::vector<Activation> kActivations = {
     {ActivationKind::pow, 2},
     {ActivationKind::pow, 3},
 };
+/// Those that are no part of another operation's epilogue here: they jump, or are not defined for
+/// every sum.
+const std::vector<Activation> kFunctions = {
+    {ActivationKind::log},
+    {ActivationKind::sin},
+    {ActivationKind::cos},
+    {ActivationKind::tan},
+    {ActivationKind::asin},
+    {ActivationKind::acos},
+    {ActivationKind::atan},
+    {ActivationKind::sinh},
+    {ActivationKind::cosh},
+    {ActivationKind::asinh},
+    {ActivationKind::acosh},
+    {ActivationKind::atanh},
+    {ActivationKind::abs},
+    {ActivationKind::sign},
+    {ActivationKind::floor},
+    {ActivationKind::ceil},
+    {ActivationKind::round},
+    {ActivationKind::truncate},
+    {ActivationKind::softplus},
+    {ActivationKind::softsign},
+    {ActivationKind::selu, 1.67326F, 1.0507F},
+    {ActivationKind::celu, 0.5F},
+    {ActivationKind::thresholded_relu, 0.25F},
+    {ActivationKind::mish},
+    {ActivationKind::gelu_tanh},
+    {ActivationKind::shrink, 0.5F, 0.125F},
+    {ActivationKind::is_zero},
+    {ActivationKind::is_nan},
+};
+constexpr Op kBinary[] = {Op::add,       Op::multiply, Op::subtract, Op::divide,
+                          Op::maximum,   Op::minimum,  Op::power,    Op::modulo,
+                          Op::remainder, Op::equal,    Op::less,     Op::less_or_equal};
 /// Collects problems.
 struct List {
   std::vector<Problem> problems;
@@ -456,13 +508,16 @@ void add_elementwise(List& list, const TensorShape& shape) {
     if (activation.kind == ActivationKind::none) continue;
     add("activation", Workload::pointwise(Op::activation, shape, {false, activation}));
   }
+  for (const Activation& function : kFunctions) {
+    add("function", Workload::pointwise(Op::activation, shape, {false, function}));
+  }
   add("lrn", Workload::lrn(shape, 5));
   add("lrn, even window", Workload::lrn(shape, 4));
   Workload steep = Workload::lrn(shape, 3);
   steep.lrn_alpha = 2;
   steep.lrn_beta = 0.6F;
   add("lrn, steep", steep);
-  for (const Op op : {Op::add, Op::multiply, Op::subtract, Op::divide}) {
+  for (const Op op : kBinary) {
     add("of equal shapes", Workload::binary(op, shape, shape));
     add("by channel", Workload::binary(op, shape, {shape.n(), shape.c(), 1, 1}));
     add("by channel, any image", Workload::binary(op, shape, {1, shape.c(), 1, 1}));
@@ -542,6 +597,58 @@ void add_concatenations_and_products(List& list) {
   }
 }
 
+void add_plain(List& list) {
+  const auto add = [&](const char* axis, const std::string& text) {
+    list.add(axis, Workload::parse(text).value());
+  };
+  for (const std::string shape : {"d2x25x97", "d5", "d3x1x7x2x1x33"}) {
+    for (const Activation& activation : kActivations) {
+      if (activation.kind == ActivationKind::none) continue;
+      add("activation", "activation:" + shape + ":" + activation.text());
+    }
+    for (const Activation& function : kFunctions) {
+      add("function", "activation:" + shape + ":" + function.text());
+    }
+    for (const Op op : kBinary) {
+      add("of equal shapes", std::string(to_string(op)) + ":" + shape);
+      add("and activate", std::string(to_string(op)) + ":" + shape + ":relu");
+    }
+    for (const char* op : {"convert", "select", "constant"}) {
+      add("of one shape", std::string(op) + ":" + shape);
+    }
+  }
+  for (const Op op : kBinary) {
+    for (const char* shapes :
+         {"d40x60x50_by1x60x1", "d40x60x50_by40x1x50", "d40x60x50_by1x1x50", "d6x5000_by6x1",
+          "d3x5_by1x1", "d2x3x4x5x6_by1x3x1x5x1", "d2x1x9x1x4_by2x1x1x1x4"}) {
+      add("repeated", std::string(to_string(op)) + ":" + shapes + ":sigmoid");
+    }
+  }
+  for (const char* text : {"expand:d1x1_to7x9",
+                           "expand:d3x1x5_to3x4x5",
+                           "expand:d1x6x1x1x2_to5x6x3x1x2",
+                           "transpose:d70x90_order10",
+                           "transpose:d5x33x20_order021",
+                           "transpose:d5x33x20_order210",
+                           "transpose:d2x3x4x5x6_order04123",
+                           "transpose:d1x2x8x5x7_order02134",
+                           "transpose:d300x3x2_order120",
+                           "slice:d4x100_from5_count10_step2",
+                           "slice:d2x3x4x50x6_axis3_from7_count40_step1",
+                           "slice:d2x3x4x5x70_axis4_from1_count20_step3",
+                           "slice:d1x3x20x30_axis2_from1_count10_step2",
+                           "concat:d2x5x9_axis2_parts9+3",
+                           "concat:d40x1x7_axis0_parts40+1+3",
+                           "concat:d2x5x9_parts5+1",
+                           "softmax:d8x197x197_axis2",
+                           "softmax:d3x300x77",
+                           "softmax:d5_axis0",
+                           "softmax:d1x8x16x16_axis3",
+                           "softmax:d3x1"}) {
+    add("any rank", text);
+  }
+}
+
 /// Draws shapes of at most some hundred thousand multiply-adds.
 class Random {
  public:
@@ -557,6 +664,27 @@ class Random {
   }
 
   TensorShape tensor() { return {from(1, 3), from(3, 50), from(1, 12), from(1, 20)}; }
+
+  /// At most some ten thousand elements of rank 1 to 6, many sizes 1.
+  TensorShape any() {
+    std::vector<int> sizes(static_cast<std::size_t>(from(1, 6)));
+    for (int& size : sizes) size = one_in(3) ? 1 : from(2, 5);
+    sizes[static_cast<std::size_t>(from(0, static_cast<int>(sizes.size()) - 1))] = from(1, 70);
+    return TensorShape(sizes);
+  }
+  /// Some sizes become 1.
+  TensorShape with_ones(TensorShape shape) {
+    for (int d = 0; d < shape.rank(); ++d) {
+      if (one_in(2)) shape[d] = 1;
+    }
+    return shape;
+  }
+  std::vector<int> order(int rank) {
+    std::vector<int> order(static_cast<std::size_t>(rank));
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), engine_);
+    return order;
+  }
 
   ConvShape conv() {
     ConvShape s;
@@ -592,6 +720,78 @@ class Random {
  private:
   std::mt19937_64 engine_;
 };
+
+void add_random_reductions(List& list, Random& random) {
+  const TensorShape shape = random.any();
+  const auto add = [&](const Workload& workload) { list.add("random, any rank", workload); };
+  const int axis = random.from(0, shape.rank() - 1), size = shape[axis];
+  for (const Op op : {Op::reduce_sum, Op::reduce_mean, Op::reduce_maximum, Op::reduce_minimum,
+                      Op::reduce_product}) {
+    std::vector<int> axes;
+    for (int d = 0; d < shape.rank(); ++d) {
+      if (d == axis || random.one_in(3)) axes.push_back(d);
+    }
+    add(Workload::reduce(op, shape, axes));
+  }
+  for (const Op op : {Op::arg_maximum, Op::arg_minimum, Op::cumulative_sum}) {
+    add(Workload::along(op, shape, axis));
+  }
+  for (const Op op : {Op::top_k, Op::top_k_indices}) {
+    add(Workload::top_k(op, shape, axis, random.from(1, size)));
+  }
+  add(Workload::gather(Op::gather, shape, {random.from(1, 9)}, axis));
+  add(Workload::gather(Op::gather, shape, {random.from(1, 5), random.from(1, 4)}, axis));
+  add(Workload::gather(Op::gather, shape, {}, axis));
+  TensorShape indices = shape;
+  for (int d = 0; d < shape.rank(); ++d) indices[d] = random.from(1, shape[d]);
+  indices[axis] = random.from(1, 20);
+  add(Workload::gather(Op::gather_elements, shape, indices, axis));
+  add(Workload::resample(shape, axis, random.from(1, 40), random.from(1, 4)));
+
+  std::vector<int> first(static_cast<std::size_t>(random.from(0, 4)));
+  for (int& sizes : first) sizes = random.from(1, 4);
+  std::vector<int> second = first;
+  for (std::size_t d = 0; d < first.size(); ++d) {
+    if (random.one_in(3)) (random.one_in(2) ? first : second)[d] = 1;
+  }
+  const int m = random.from(1, 70), n = random.from(1, 90), k = random.from(1, 100);
+  const bool transposed = random.one_in(2);
+  first.insert(first.end(), {m, k});
+  second.insert(second.end(), {transposed ? n : k, transposed ? k : n});
+  add(Workload::matmul(TensorShape(first), TensorShape(second), transposed));
+}
+
+/// One of each operation on tensors of any rank.
+void add_random_plain(List& list, Random& random) {
+  const TensorShape shape = random.any();
+  const auto add = [&](const Workload& workload) { list.add("random, any rank", workload); };
+  const int axis = random.from(0, shape.rank() - 1);
+  for (const Op op : {Op::convert, Op::select, Op::constant}) add(Workload::pointwise(op, shape));
+  const Activation& activation = random.of(kActivations);
+  if (shape.elements() >= 16) {
+    add(Workload::pointwise(Op::activation, shape, {false, random.of(kFunctions)}));
+  }
+  for (const Op op : kBinary) {
+    Workload binary = Workload::binary(op, shape, random.with_ones(shape));
+    // Exponentials of quotients and powers leave the range of numbers.
+    const bool is_bounded = op != Op::divide && op != Op::power;
+    if (is_bounded && shape.elements() >= 16) binary.epilogue.activation = activation;
+    add(binary);
+  }
+  add(Workload::expand(random.with_ones(shape), shape));
+  add(Workload::transpose(shape, random.order(shape.rank())));
+  add(Workload::along(Op::softmax, shape, axis));
+  Workload slice = Workload::along(Op::slice, shape, axis);
+  slice.step = random.from(1, 3);
+  slice.begin = random.from(0, shape[axis] - 1);
+  slice.count = random.from(1, (shape[axis] - 1 - slice.begin) / slice.step + 1);
+  add(slice);
+  Workload concat = Workload::along(Op::concat, shape, axis);
+  concat.parts = {shape[axis], random.from(1, 9), random.from(1, 40)};
+  add(concat);
+  add_random_reductions(list, random);
+}
+
 }  // namespace
 
 std::vector<Problem> problems() {
@@ -603,6 +803,7 @@ std::vector<Problem> problems() {
     add_of_shape(list, shape);
   }
   add_concatenations_and_products(list);
+  add_plain(list);
   return std::move(list.problems);
 }
 
@@ -617,6 +818,7 @@ std::vector<Problem> random_problems(std::uint64_t seed) {
     list.add("random", Workload::conv(shape, epilogue));
   }
   for (int i = 0; i < 3; ++i) add_of_shape(list, random.tensor());
+  for (int i = 0; i < 20; ++i) add_random_plain(list, random);
   for (int i = 0; i < 4; ++i) {
     const TensorShape image = random.tensor();
     std::vector<int> parts(static_cast<std::size_t>(random.from(1, 4)));

@@ -73,7 +73,7 @@ class Kernels : public testing::TestWithParam<Case> {
                     const Problem& problem) {
     const Workload& workload = problem.workload();
     const Traits& traits = primitive.info().traits;
-    if (workload.op != primitive.info().op) return false;
+    if (!primitive.info().computes(workload)) return false;
     if (setting.gaps && !traits.strided_views) return false;
     if (setting.residual_in_place && !workload.epilogue.residual) return false;
     if (traits.overwrites_residual && !setting.residual_in_place && workload.epilogue.residual) {
@@ -133,8 +133,10 @@ TEST_P(Kernels, KeepNaN) {
   static const std::vector<Problem> list = [] {
     std::vector<Problem> made;
     for (const Problem& problem : fixed()) {
-      const bool activates = problem.workload().epilogue.activation.kind != ActivationKind::none;
-      if (activates) made.push_back(problem.with_nan());
+      const Workload& workload = problem.workload();
+      const bool activates = workload.epilogue.activation.kind != ActivationKind::none;
+      if (activates || workload.op == Op::maximum || workload.op == Op::minimum)
+        made.push_back(problem.with_nan());
     }
     return made;
   }();

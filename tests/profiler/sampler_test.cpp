@@ -41,8 +41,8 @@ TEST(Sampler, NoDuplicatesAllValidAllWithinLimits) {
     EXPECT_EQ(parsed->text(), workload.text());
     std::int64_t elements = workload.output().elements();
     for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
-    if (workload.has_weights()) {
-      elements += workload.weight_elements();
+    elements += workload.weight_elements();
+    if (workload.bias_elements() > 0) {
       EXPECT_GE(geometry(workload).flops(), limits.min_flops) << workload.text();
       EXPECT_LE(geometry(workload).flops(), limits.max_flops) << workload.text();
     }
@@ -52,8 +52,9 @@ TEST(Sampler, NoDuplicatesAllValidAllWithinLimits) {
 
 TEST(Sampler, CoversWhatNetworksContain) {
   std::map<std::string, int> seen;
-  for (const Workload& workload : sample_workloads(1500, 9)) {
+  for (const Workload& workload : sample_workloads(4500, 9)) {
     ++seen[std::string(to_string(workload.op))];
+    if (!workload.is_image()) ++seen[std::string(to_string(workload.op)) + ", any rank"];
     if (workload.op != Op::conv) continue;
     const ConvShape& s = workload.shape;
     ++seen[std::to_string(s.kh) + "x" + std::to_string(s.kw)];
@@ -78,7 +79,11 @@ TEST(Sampler, CoversWhatNetworksContain) {
     EXPECT_GE(seen[std::string(to_string(static_cast<Op>(op)))], 10)
         << to_string(static_cast<Op>(op));
   }
-  EXPECT_EQ(seen["conv"], 1000);
+  for (const char* op : {"activation", "add", "multiply", "subtract", "divide", "transpose",
+                         "softmax", "slice", "concat", "convert"}) {
+    EXPECT_GE(seen[std::string(op) + ", any rank"], 10) << op;
+  }
+  EXPECT_EQ(seen["conv"], 3000);
 }
 
 TEST(Sampler, OneKindIsTheSameAloneAndInCompany) {

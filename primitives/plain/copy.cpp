@@ -1,0 +1,192 @@
+// Values that only change their place, all as one copy between two views.
+#include "primitives/plain/copy.h"
+
+#include <algorithm>
+
+#include "primitives/plain/loops.h"
+
+namespace convopt::plain {
+namespace {
+
+/// Copies runs of neighbours row by row.
+void copy_runs(const float* from, std::int64_t from_step, float* to, std::int64_t to_step,
+               std::int64_t rows, std::int64_t columns) {
+  // A call of memmove pays for itself from about this many values on.
+  constexpr std::int64_t kShort = 32;
+  for (std::int64_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+    if (columns >= kShort) {
+      std::copy_n(from, columns, to);
+    } else {
+      for (std::int64_t c = 0; c < columns; ++c) to[c] = from[c];
+    }
+  }
+}
+
+/// Rows of the destination are columns of the source: tiles, so that lines of either side are used
+/// up while they are cached.
+void copy_tiles(const float* from, std::int64_t from_column, float* to, std::int64_t to_row,
+                std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t kTile = 16;
+  for (std::int64_t top = 0; top < rows; top += kTile) {
+    const std::int64_t bottom = std::min(top + kTile, rows);
+    for (std::int64_t left = 0; left < columns; left += kTile) {
+      const std::int64_t right = std::min(left + kTile, columns);
+      for (std::int64_t r = top; r < bottom; ++r) {
+        for (std::int64_t c = left; c < right; ++c) to[r * to_row + c] = from[r + c * from_column];
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void copy(const TensorView& from, const TensorView& to, int threads) {
+  Loops<2> loops(to.shape, {from.strides, to.strides});
+  loops.make_rows_of_neighbours(0);
+  const auto& rows = loops.rows();
+  const auto& columns = loops.columns();
+  const auto* const source = from.as<const float>();
+  auto* const destination = to.as<float>();
+  const bool is_transposed =
+      rows.strides[0] == 1 && columns.strides[0] != 1 && columns.strides[1] == 1;
+  // Both sides of a transposed block are several lines wide.
+  constexpr std::int64_t kTransposedColumns = 64;
+  loops.run(
+      threads,
+      [&](const Loops<2>::Block& block) {
+        const float* const x = source + block.offsets[0];
+        float* const y = destination + block.offsets[1];
+        if (columns.strides[0] == 1 && columns.strides[1] == 1) {
+          copy_runs(x, rows.strides[0], y, rows.strides[1], block.rows, block.columns);
+        } else if (is_transposed) {
+          copy_tiles(x, columns.strides[0], y, rows.strides[1], block.rows, block.columns);
+        } else {
+          for (std::int64_t r = 0; r < block.rows; ++r) {
+            for (std::int64_t c = 0; c < block.columns; ++c) {
+              y[r * rows.strides[1] + c * columns.strides[1]] =
+                  x[r * rows.strides[0] + c * columns.strides[0]];
+            }
+          }
+        }
+      },
+      is_transposed ? kTransposedColumns : Loops<2>::kBlock);
+}
+
+namespace {
+
+/// The source seen in the shape of the result.
+TensorView arranged(const Workload& workload, const TensorView& source) {
+  TensorView view = source;
+  switch (workload.op) {
+    case Op::slice: {
+      const auto axis = static_cast<std::size_t>(workload.axis);
+      view = source.at_offset(workload.begin * source.strides[axis]);
+      view.strides[axis] *= workload.step;
+      break;
+    }
+    case Op::transpose:
+      for (std::size_t d = 0; d < workload.order.size(); ++d) {
+        view.strides[d] = source.strides[static_cast<std::size_t>(workload.order[d])];
+      }
+      break;
+    default:  // expand; a conversion of one type repeats nothing
+      view.strides = repeated_strides(source);
+  }
+  view.shape = workload.output();
+  return view;
+}
+
+class CopyKernel final : public WeightlessKernel {
+ public:
+  CopyKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : workload_(workload), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    copy(arranged(workload_, args.sources[0]), args.destination, threads_);
+  }
+
+ private:
+  Workload workload_;
+  int threads_;
+};
+
+class ConcatKernel final : public WeightlessKernel {
+ public:
+  ConcatKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : axis_(workload.axis), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    std::int64_t first = 0;
+    for (const TensorView& source : args.sources) {
+      TensorView part = args.destination.at_offset(
+          first * args.destination.strides[static_cast<std::size_t>(axis_)]);
+      part.shape = source.shape;
+      copy(source, part, threads_);
+      first += source.shape[axis_];
+    }
+  }
+
+ private:
+  int axis_;
+  int threads_;
+};
+
+class ConstantKernel final : public Kernel {
+ public:
+  ConstantKernel(const Workload& workload, const Parameters& parameters, const Context& context)
+      : shape_(workload.first),
+        values_(static_cast<std::size_t>(shape_.elements())),
+        threads_(context.threads) {
+    std::copy_n(parameters.weights.as<float>(), values_.size(), values_.data());
+  }
+
+  void run(const RunArgs& args) const noexcept override {
+    // Views are of memory that may be written to; this one is only read.
+    auto* const values = const_cast<float*>(values_.data());
+    copy(TensorView::dense(values, shape_, Layout::nchw), args.destination, threads_);
+  }
+  std::size_t workspace_bytes() const override { return 0; }
+  std::size_t packed_bytes() const override { return values_.bytes(); }
+
+ private:
+  TensorShape shape_;
+  AlignedFloats values_;
+  int threads_;
+};
+
+class ConstantPrimitive final : public Primitive {
+ public:
+  using Primitive::Primitive;
+
+  Applicability applicability(const Workload&, const Context&) const override {
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
+  std::size_t packed_bytes(const Workload& workload, const Context&) const override {
+    return sizeof(float) * static_cast<std::size_t>(workload.weight_elements());
+  }
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
+    return std::unique_ptr<Kernel>(std::make_unique<ConstantKernel>(workload, parameters, context));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_copy(PrimitiveInfo info, const Context&,
+                                     std::initializer_list<int>) {
+  return make<CopyKernel>(std::move(info), "copies runs, or tiles where dimensions swap");
+}
+
+std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
+                                       std::initializer_list<int>) {
+  return make<ConcatKernel>(std::move(info), "copies one source after the other");
+}
+
+std::unique_ptr<Primitive> make_constant(PrimitiveInfo info, const Context&,
+                                         std::initializer_list<int>) {
+  return make_primitive<ConstantPrimitive>(std::move(info), "copies its weights");
+}
+
+}  // namespace convopt::plain

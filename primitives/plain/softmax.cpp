@@ -1,0 +1,144 @@
+// Softmax along any axis.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "primitives/plain/loops.h"
+
+namespace convopt::plain {
+namespace {
+
+/// `combine` over all values, in as many chains as a compiler makes vectors of.
+template <class Combine>
+float fold(const float* data, std::int64_t count, float start, const Combine& combine) {
+  constexpr std::int64_t kChains = 16;
+  std::array<float, kChains> chains;
+  chains.fill(start);
+  std::int64_t i = 0;
+  for (; i + kChains <= count; i += kChains) {
+    for (std::int64_t j = 0; j < kChains; ++j) {
+      auto& chain = chains[static_cast<std::size_t>(j)];
+      chain = combine(chain, data[i + j]);
+    }
+  }
+  float result = start;
+  for (; i < count; ++i) result = combine(result, data[i]);
+  for (const float chain : chains) result = combine(result, chain);
+  return result;
+}
+
+float larger(float a, float b) { return a > b || a != a ? a : b; }
+
+class SoftmaxKernel final : public WeightlessKernel {
+ public:
+  SoftmaxKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : axis_(static_cast<std::size_t>(workload.axis)),
+        count_(workload.first[workload.axis]),
+        threads_(context.threads),
+        activate_(activate_function(context.isa)) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& in = args.sources[0];
+    const TensorView& out = args.destination;
+    TensorShape starts = out.shape;
+    starts[static_cast<int>(axis_)] = 1;
+    const Loops<2> loops(starts, {in.strides, out.strides});
+    const Steps from{in.strides[axis_], loops.rows().strides[0], loops.columns().strides[0]};
+    const Steps to{out.strides[axis_], loops.rows().strides[1], loops.columns().strides[1]};
+    const bool across = loops.columns().size > 1 && from.column == 1 && to.column == 1;
+    loops.run(
+        threads_,
+        [&](const Loops<2>::Block& block) {
+          for (std::int64_t r = 0; r < block.rows; ++r) {
+            const float* const x = in.as<float>() + block.offsets[0] + r * from.row;
+            float* const y = out.as<float>() + block.offsets[1] + r * to.row;
+            if (across) {
+              normalise_columns(x, from.axis, y, to.axis, block.columns);
+            } else {
+              for (std::int64_t c = 0; c < block.columns; ++c) {
+                normalise(x + c * from.column, from.axis, y + c * to.column, to.axis);
+              }
+            }
+          }
+        },
+        kColumns);
+  }
+
+ private:
+  struct Steps {
+    std::int64_t axis, row, column;
+  };
+  /// Neighbouring columns that are worked on together.
+  static constexpr std::int64_t kColumns = 128;
+
+  /// One column.
+  void normalise(const float* x, std::int64_t x_step, float* y, std::int64_t y_step) const {
+    if (x_step != 1 || y_step != 1) {
+      normalise_slowly(x, x_step, y, y_step);
+      return;
+    }
+    const float maximum = fold(x, count_, -std::numeric_limits<float>::infinity(), larger);
+    for (std::int64_t i = 0; i < count_; ++i) y[i] = x[i] - maximum;
+    activate_({ActivationKind::exp}, y, count_);
+    const float scale = 1 / fold(y, count_, 0, [](float a, float b) { return a + b; });
+    for (std::int64_t i = 0; i < count_; ++i) y[i] *= scale;
+  }
+
+  void normalise_slowly(const float* x, std::int64_t x_step, float* y, std::int64_t y_step) const {
+    float maximum = -std::numeric_limits<float>::infinity();
+    for (std::int64_t i = 0; i < count_; ++i) maximum = larger(maximum, x[i * x_step]);
+    double sum = 0;
+    for (std::int64_t i = 0; i < count_; ++i) {
+      y[i * y_step] = std::exp(x[i * x_step] - maximum);
+      sum += y[i * y_step];
+    }
+    const auto scale = static_cast<float>(1 / sum);
+    for (std::int64_t i = 0; i < count_; ++i) y[i * y_step] *= scale;
+  }
+
+  /// Columns beside each other.
+  void normalise_columns(const float* x, std::int64_t x_step, float* y, std::int64_t y_step,
+                         std::int64_t columns) const {
+    std::array<float, kColumns> maxima, sums;
+    maxima.fill(-std::numeric_limits<float>::infinity());
+    sums.fill(0);
+    for (std::int64_t i = 0; i < count_; ++i) {
+      for (std::int64_t c = 0; c < columns; ++c) {
+        auto& maximum = maxima[static_cast<std::size_t>(c)];
+        maximum = larger(maximum, x[i * x_step + c]);
+      }
+    }
+    for (std::int64_t i = 0; i < count_; ++i) {
+      float* const row = y + i * y_step;
+      for (std::int64_t c = 0; c < columns; ++c) {
+        row[c] = x[i * x_step + c] - maxima[static_cast<std::size_t>(c)];
+      }
+      activate_({ActivationKind::exp}, row, columns);
+      for (std::int64_t c = 0; c < columns; ++c) sums[static_cast<std::size_t>(c)] += row[c];
+    }
+    for (std::int64_t c = 0; c < columns; ++c) {
+      auto& sum = sums[static_cast<std::size_t>(c)];
+      sum = 1 / sum;
+    }
+    for (std::int64_t i = 0; i < count_; ++i) {
+      for (std::int64_t c = 0; c < columns; ++c) {
+        y[i * y_step + c] *= sums[static_cast<std::size_t>(c)];
+      }
+    }
+  }
+
+  std::size_t axis_;
+  std::int64_t count_;  ///< along the axis
+  int threads_;
+  ActivateFunction activate_;
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_softmax(PrimitiveInfo info, const Context&,
+                                        std::initializer_list<int>) {
+  return make<SoftmaxKernel>(std::move(info), "maximum, exponentials, division along an axis");
+}
+
+}  // namespace convopt::plain

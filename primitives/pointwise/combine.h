@@ -1,0 +1,53 @@
+// Operations of two values, for loops over either kind of tensor.
+#pragma once
+
+#include <cmath>
+
+#include "convopt/workload.hpp"
+
+namespace convopt::pointwise {
+
+/// Division's remainder with the sign of the divisor.
+inline float modulo(float a, float b) {
+  const float rest = std::fmod(a, b);
+  return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+/// Calls `loop(function)` with the operation as a function of two floats.
+template <class Loop>
+void with_function(Op op, const Loop& loop) {
+  switch (op) {
+    case Op::multiply:
+      return loop([](float a, float b) { return a * b; });
+    case Op::subtract:
+      return loop([](float a, float b) { return a - b; });
+    case Op::divide:
+      return loop([](float a, float b) { return a / b; });
+    case Op::maximum:
+      return loop([](float a, float b) { return a > b || a != a ? a : b; });
+    case Op::minimum:
+      return loop([](float a, float b) { return a < b || a != a ? a : b; });
+    case Op::power:
+      return loop([](float a, float b) { return std::pow(a, b); });
+    case Op::modulo:
+      return loop([](float a, float b) { return modulo(a, b); });
+    case Op::remainder:
+      return loop([](float a, float b) { return std::fmod(a, b); });
+    case Op::equal:
+      return loop([](float a, float b) { return a == b ? 1.0F : 0.0F; });
+    case Op::less:
+      return loop([](float a, float b) { return a < b ? 1.0F : 0.0F; });
+    case Op::less_or_equal:
+      return loop([](float a, float b) { return a <= b ? 1.0F : 0.0F; });
+    default:
+      return loop([](float a, float b) { return a + b; });
+  }
+}
+
+/// Whether the operation makes a zero of two zeros.
+constexpr bool keeps_zeros(Op op) {
+  return op == Op::add || op == Op::multiply || op == Op::subtract || op == Op::maximum ||
+         op == Op::minimum || op == Op::less;
+}
+
+}  // namespace convopt::pointwise
