@@ -290,23 +290,6 @@ Workload draw_image(Random& random, Op op, int batch) {
       if (random.chance(0.6)) epilogue.activation.kind = ActivationKind::relu;
       return Workload::pointwise(op, draw_tensor(random, batch), epilogue);
     }
-    case Op::multiply:
-    case Op::subtract:
-    case Op::divide:
-    case Op::maximum:
-    case Op::minimum:
-    case Op::power:
-    case Op::modulo:
-    case Op::remainder:
-    case Op::equal:
-    case Op::less:
-    case Op::less_or_equal: {
-      const TensorShape first = draw_tensor(random, batch);
-      TensorShape second = first;
-      // A factor per channel, as squeeze-and-excitation has it.
-      if (random.chance(0.6)) second.h() = second.w() = 1;
-      return Workload::binary(op, first, second);
-    }
     case Op::slice: {
       const TensorShape shape = draw_tensor(random, batch);
       const int half = shape.c() / 2;
@@ -332,8 +315,15 @@ Workload draw_image(Random& random, Op op, int batch) {
       return Workload::transpose(draw_tensor(random, batch), {0, 2, 3, 1});
     case Op::layer_norm:
       return Workload::layer_norm(draw_tensor(random, batch), 1e-6F);
-    default:
-      return Workload::pointwise(Op::convert, draw_tensor(random, batch));
+    default: {
+      const TensorShape first = draw_tensor(random, batch);
+      if (descriptor(op).sources == 1) return Workload::pointwise(op, first);
+      // Of two tensors.
+      TensorShape second = first;
+      // A factor per channel, as squeeze-and-excitation has it.
+      if (random.chance(0.6)) second.h() = second.w() = 1;
+      return Workload::binary(op, first, second);
+    }
   }
 }
 
@@ -517,12 +507,11 @@ bool multiplies(const Workload& workload) {
 
 bool within(const SampleLimits& limits, const Workload& workload) {
   if (!workload.validate()) return false;
-  std::int64_t elements = workload.output().elements();
+  std::int64_t elements = workload.output().elements() + workload.weight_elements();
   for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
   if (multiplies(workload)) {
     const double flops = geometry(workload).flops();
     if (flops < limits.min_flops || flops > limits.max_flops) return false;
-    elements += workload.weight_elements();
   } else if (elements > kMaxElements) {
     return false;
   }
@@ -542,105 +531,85 @@ bool accept(Random& random, const Workload& workload) {
 struct Kind {
   Op op;
   bool plain = false;
+  bool operator==(const Kind&) const = default;
 };
 
 // What comes after every second convolution, in turn: conversions most often, because every plan is
 // full of them, then what networks have many of.
-constexpr Kind kOthers[] = {{Op::convert},
-                            {Op::max_pool},
-                            {Op::add},
-                            {Op::convert},
-                            {Op::activation},
-                            {Op::concat},
-                            {Op::avg_pool_include},
-                            {Op::convert},
-                            {Op::add},
-                            {Op::fully_connected},
-                            {Op::lrn},
-                            {Op::avg_pool_exclude},
-                            {Op::convert},
-                            {Op::softmax},
-                            {Op::max_pool},
-                            {Op::upsample_nearest},
-                            {Op::concat},
-                            {Op::upsample_bilinear},
-                            {Op::multiply},
-                            {Op::convert},
-                            {Op::slice},
-                            {Op::fully_connected},
-                            {Op::add},
-                            {Op::shuffle},
-                            {Op::layer_norm},
-                            {Op::convert},
-                            {Op::multiply},
-                            {Op::pad},
-                            {Op::max_pool},
-                            {Op::transpose},
-                            {Op::convert},
-                            {Op::depth_to_space},
-                            {Op::subtract},
-                            {Op::fully_connected},
-                            {Op::activation},
-                            {Op::upsample_corners},
-                            {Op::convert},
-                            {Op::divide},
-                            {Op::activation, true},
-                            {Op::add, true},
-                            {Op::transpose, true},
-                            {Op::maximum},
-                            {Op::softmax, true},
-                            {Op::slice, true},
-                            {Op::multiply, true},
-                            {Op::minimum},
-                            {Op::concat, true},
-                            {Op::expand, true},
-                            {Op::select, true},
-                            {Op::power},
-                            {Op::subtract, true},
-                            {Op::divide, true},
-                            {Op::activation, true},
-                            {Op::modulo},
-                            {Op::constant, true},
-                            {Op::convert, true},
-                            {Op::transpose, true},
-                            {Op::remainder},
-                            {Op::maximum, true},
-                            {Op::minimum, true},
-                            {Op::power, true},
-                            {Op::equal},
-                            {Op::modulo, true},
-                            {Op::remainder, true},
-                            {Op::equal, true},
-                            {Op::less},
-                            {Op::less, true},
-                            {Op::less_or_equal, true},
-                            {Op::softmax, true},
-                            {Op::less_or_equal},
-                            {Op::add, true},
-                            {Op::matmul, true},
-                            {Op::reduce_mean, true},
-                            {Op::gather, true},
-                            {Op::reduce_maximum, true},
-                            {Op::matmul, true},
-                            {Op::reduce_sum, true},
-                            {Op::arg_maximum, true},
-                            {Op::matmul, true},
-                            {Op::top_k, true},
-                            {Op::gather_elements, true},
-                            {Op::top_k_indices, true},
-                            {Op::matmul, true},
-                            {Op::resample, true},
-                            {Op::reduce_minimum, true},
-                            {Op::cumulative_sum, true},
-                            {Op::reduce_product, true},
-                            {Op::arg_minimum, true},
-                            {Op::matmul, true},
-                            {Op::resample, true},
-                            {Op::gather, true},
-                            {Op::reduce_mean, true}};
+constexpr Kind kFrequent[] = {{Op::convert},
+                              {Op::max_pool},
+                              {Op::add},
+                              {Op::convert},
+                              {Op::activation},
+                              {Op::concat},
+                              {Op::avg_pool_include},
+                              {Op::convert},
+                              {Op::add},
+                              {Op::fully_connected},
+                              {Op::lrn},
+                              {Op::avg_pool_exclude},
+                              {Op::convert},
+                              {Op::softmax},
+                              {Op::max_pool},
+                              {Op::upsample_nearest},
+                              {Op::concat},
+                              {Op::upsample_bilinear},
+                              {Op::multiply},
+                              {Op::convert},
+                              {Op::slice},
+                              {Op::fully_connected},
+                              {Op::add},
+                              {Op::shuffle},
+                              {Op::layer_norm},
+                              {Op::convert},
+                              {Op::multiply},
+                              {Op::pad},
+                              {Op::max_pool},
+                              {Op::transpose},
+                              {Op::convert},
+                              {Op::depth_to_space},
+                              {Op::subtract},
+                              {Op::fully_connected},
+                              {Op::activation},
+                              {Op::upsample_corners},
+                              {Op::convert},
+                              {Op::divide},
+                              {Op::activation, true},
+                              {Op::add, true},
+                              {Op::transpose, true},
+                              {Op::softmax, true},
+                              {Op::matmul, true},
+                              {Op::slice, true},
+                              {Op::multiply, true},
+                              {Op::concat, true},
+                              {Op::reduce_mean, true},
+                              {Op::gather, true},
+                              {Op::matmul, true},
+                              {Op::activation, true},
+                              {Op::transpose, true},
+                              {Op::matmul, true},
+                              {Op::resample, true},
+                              {Op::add, true},
+                              {Op::softmax, true},
+                              {Op::matmul, true},
+                              {Op::reduce_maximum, true},
+                              {Op::arg_maximum, true},
+                              {Op::top_k, true}};
 
-Kind scheduled(std::size_t turn) {
-  return turn % 3 == 2 ? kOthers[turn / 3 % std::size(kOthers)] : Kind{Op::conv};
+/// What comes after them: everything else once.
+std::vector<Kind> other_kinds() {
+  std::vector<Kind> kinds(std::begin(kFrequent), std::end(kFrequent));
+  for (int number = 0; number < kOpCount; ++number) {
+    const auto op = static_cast<Op>(number);
+    for (const Kind kind : {Kind{op, false}, Kind{op, true}}) {
+      const OpDescriptor& known = descriptor(op);
+      const bool exists = !(kind.plain ? known.plain_fields : known.image_fields).empty();
+      if (exists && op != Op::conv && std::ranges::find(kinds, kind) == kinds.end()) {
+        kinds.push_back(kind);
+      }
+    }
+  }
+  return kinds;
 }
 
 /// Draws one kind of workload; every kind has its own stream, so leaving some out changes no other.
@@ -687,11 +656,12 @@ std::vector<Workload> sample_workloads(std::size_t count, std::uint64_t seed,
     return limits.ops.empty() || std::ranges::find(limits.ops, op) != limits.ops.end();
   };
   std::vector<Workload> samples;
+  const std::vector<Kind> kinds = other_kinds();
   // A whole cycle without a sample: nothing is left.
-  constexpr std::size_t kCycle = 3 * std::size(kOthers);
-  for (std::size_t turn = 0, barren = 0; samples.size() < count && barren < kCycle; ++turn) {
+  const std::size_t cycle = 3 * kinds.size();
+  for (std::size_t turn = 0, barren = 0; samples.size() < count && barren < cycle; ++turn) {
     ++barren;
-    const Kind kind = scheduled(turn);
+    const Kind kind = turn % 3 == 2 ? kinds[turn / 3 % kinds.size()] : Kind{Op::conv};
     if (!wanted(kind.op)) continue;
     Stream& stream = (kind.plain ? others : images)[static_cast<std::size_t>(kind.op)];
     if (auto workload = stream.next(limits)) {

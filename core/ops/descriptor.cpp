@@ -11,55 +11,10 @@ namespace {
 
 using Form = OpField::Form;
 
-/// In the order of Op.
-constexpr std::array kDescriptors = {&ops::kConv,
-                                     &ops::kConvert,
-                                     &ops::kMaxPool,
-                                     &ops::kAvgPoolInclude,
-                                     &ops::kAvgPoolExclude,
-                                     &ops::kActivation,
-                                     &ops::kAdd,
-                                     &ops::kConcat,
-                                     &ops::kFullyConnected,
-                                     &ops::kSoftmax,
-                                     &ops::kLrn,
-                                     &ops::kUpsampleNearest,
-                                     &ops::kUpsampleBilinear,
-                                     &ops::kUpsampleCorners,
-                                     &ops::kMultiply,
-                                     &ops::kSubtract,
-                                     &ops::kDivide,
-                                     &ops::kSlice,
-                                     &ops::kShuffle,
-                                     &ops::kPad,
-                                     &ops::kDepthToSpace,
-                                     &ops::kTranspose,
-                                     &ops::kLayerNorm,
-                                     &ops::kMaximum,
-                                     &ops::kMinimum,
-                                     &ops::kPower,
-                                     &ops::kModulo,
-                                     &ops::kRemainder,
-                                     &ops::kEqual,
-                                     &ops::kLess,
-                                     &ops::kLessOrEqual,
-                                     &ops::kConstant,
-                                     &ops::kSelect,
-                                     &ops::kExpand,
-                                     &ops::kReduceSum,
-                                     &ops::kReduceMean,
-                                     &ops::kReduceMaximum,
-                                     &ops::kReduceMinimum,
-                                     &ops::kReduceProduct,
-                                     &ops::kArgMaximum,
-                                     &ops::kArgMinimum,
-                                     &ops::kMatmul,
-                                     &ops::kGather,
-                                     &ops::kGatherElements,
-                                     &ops::kResample,
-                                     &ops::kTopK,
-                                     &ops::kTopKIndices,
-                                     &ops::kCumulativeSum};
+constexpr std::array kDescriptors = {
+#define CONVOPT_OP(name) &ops::name,
+#include "core/ops/operations.inc"
+};
 static_assert(kDescriptors.size() == kOpCount);
 
 std::string joined(std::span<const int> values, std::string_view separator) {

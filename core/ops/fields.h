@@ -106,15 +106,7 @@ double fixed(const Workload&) {
 inline double along_axis(const Workload& w) { return w.first[w.axis]; }
 inline bool has_axis(const Workload& w) { return w.axis >= 0 && w.axis < w.first.rank(); }
 
-extern const OpDescriptor kConv, kMaxPool, kAvgPoolInclude, kAvgPoolExclude, kFullyConnected;
-extern const OpDescriptor kConvert, kActivation, kAdd, kMultiply, kSubtract, kDivide;
-extern const OpDescriptor kConcat, kSlice, kShuffle, kPad, kDepthToSpace, kTranspose;
-extern const OpDescriptor kMaximum, kMinimum, kPower, kModulo, kRemainder;
-extern const OpDescriptor kEqual, kLess, kLessOrEqual, kConstant, kSelect, kExpand;
-extern const OpDescriptor kReduceSum, kReduceMean, kReduceMaximum, kReduceMinimum, kReduceProduct;
-extern const OpDescriptor kArgMaximum, kArgMinimum, kTopK, kTopKIndices, kCumulativeSum;
-extern const OpDescriptor kMatmul, kGather, kGatherElements, kResample;
-extern const OpDescriptor kSoftmax, kLrn, kLayerNorm;
-extern const OpDescriptor kUpsampleNearest, kUpsampleBilinear, kUpsampleCorners;
+#define CONVOPT_OP(name) extern const OpDescriptor name;
+#include "core/ops/operations.inc"
 
 }  // namespace convopt::ops

@@ -2,6 +2,7 @@
 #include "primitives/plain/copy.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "primitives/plain/loops.h"
 
@@ -22,6 +23,29 @@ void copy_runs(const float* from, std::int64_t from_step, float* to, std::int64_
   }
 }
 
+using Four = float __attribute__((vector_size(16)));
+
+Four load(const float* from) {
+  Four values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+void store(Four values, float* to) { std::memcpy(to, &values, sizeof values); }
+
+/// Four rows of the destination, of four columns.
+void copy_fours(const float* from, std::int64_t from_column, float* to, std::int64_t to_row) {
+  const Four a = load(from), b = load(from + from_column), c = load(from + 2 * from_column),
+             d = load(from + 3 * from_column);
+  const Four low_ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  const Four high_ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four low_cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  const Four high_cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store(__builtin_shufflevector(low_ab, low_cd, 0, 1, 4, 5), to);
+  store(__builtin_shufflevector(low_ab, low_cd, 2, 3, 6, 7), to + to_row);
+  store(__builtin_shufflevector(high_ab, high_cd, 0, 1, 4, 5), to + 2 * to_row);
+  store(__builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7), to + 3 * to_row);
+}
+
 /// Rows of the destination are columns of the source: tiles, so that lines of either side are used
 /// up while they are cached.
 void copy_tiles(const float* from, std::int64_t from_column, float* to, std::int64_t to_row,
@@ -31,9 +55,18 @@ void copy_tiles(const float* from, std::int64_t from_column, float* to, std::int
     const std::int64_t bottom = std::min(top + kTile, rows);
     for (std::int64_t left = 0; left < columns; left += kTile) {
       const std::int64_t right = std::min(left + kTile, columns);
-      for (std::int64_t r = top; r < bottom; ++r) {
-        for (std::int64_t c = left; c < right; ++c) to[r * to_row + c] = from[r + c * from_column];
+      const auto copy_rest = [&](std::int64_t r, std::int64_t first) {
+        for (std::int64_t c = first; c < right; ++c) to[r * to_row + c] = from[r + c * from_column];
+      };
+      std::int64_t r = top;
+      for (; r + 4 <= bottom; r += 4) {
+        std::int64_t c = left;
+        for (; c + 4 <= right; c += 4) {
+          copy_fours(from + r + c * from_column, from_column, to + r * to_row + c, to_row);
+        }
+        for (std::int64_t i = r; i < r + 4; ++i) copy_rest(i, c);
       }
+      for (; r < bottom; ++r) copy_rest(r, left);
     }
   }
 }
@@ -58,6 +91,10 @@ void copy(const TensorView& from, const TensorView& to, int threads) {
         float* const y = destination + block.offsets[1];
         if (columns.strides[0] == 1 && columns.strides[1] == 1) {
           copy_runs(x, rows.strides[0], y, rows.strides[1], block.rows, block.columns);
+        } else if (columns.strides[0] == 0 && columns.strides[1] == 1) {
+          for (std::int64_t r = 0; r < block.rows; ++r) {
+            std::fill_n(y + r * rows.strides[1], block.columns, x[r * rows.strides[0]]);
+          }
         } else if (is_transposed) {
           copy_tiles(x, columns.strides[0], y, rows.strides[1], block.rows, block.columns);
         } else {

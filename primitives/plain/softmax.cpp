@@ -28,7 +28,8 @@ float fold(const float* data, std::int64_t count, float start, const Combine& co
   return result;
 }
 
-float larger(float a, float b) { return a > b || a != a ? a : b; }
+/// Which of two is NaN does not matter: the exponentials' sum is NaN too.
+float larger(float a, float b) { return a > b ? a : b; }
 
 class SoftmaxKernel final : public WeightlessKernel {
  public:

@@ -2,14 +2,25 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "convopt/workload.hpp"
 
 namespace convopt::pointwise {
 
-/// Division's remainder with the sign of the divisor.
+/// Division's remainder with the sign of the dividend, exactly: std::fmod, of quotients of up to 28
+/// bits by arithmetic in double precision, which rounds none of them.
+inline float remainder(float a, float b) {
+  constexpr float kLargest = 1 << 28;
+  if (!(std::abs(a) < kLargest * std::abs(b)) || std::isinf(b)) return std::fmod(a, b);
+  const auto quotient = static_cast<std::int64_t>(double{a} / double{b});
+  const double rest = double{a} - static_cast<double>(quotient) * double{b};
+  return std::copysign(static_cast<float>(rest), a);
+}
+
+/// The same with the sign of the divisor.
 inline float modulo(float a, float b) {
-  const float rest = std::fmod(a, b);
+  const float rest = remainder(a, b);
   return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
@@ -32,7 +43,7 @@ void with_function(Op op, const Loop& loop) {
     case Op::modulo:
       return loop([](float a, float b) { return modulo(a, b); });
     case Op::remainder:
-      return loop([](float a, float b) { return std::fmod(a, b); });
+      return loop([](float a, float b) { return remainder(a, b); });
     case Op::equal:
       return loop([](float a, float b) { return a == b ? 1.0F : 0.0F; });
     case Op::less:

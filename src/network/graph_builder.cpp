@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t kMaxElements = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxSize = 1 << 24;  // of one dimension, as ConvShape::validate has it
-constexpr int kMaxPadding = 4096;           // of one side, like that
 
 Error bad_operator(const std::string& name, const std::string& why) {
   return make_error(ErrorCode::bad_input, "operator " + in_quotes(name) + ": " + why);

@@ -137,6 +137,18 @@ TEST(Json, TypesOfPrimitivesAreWrittenWhereTheyAreNotF32) {
   EXPECT_FALSE(primitive_info_from_json(bad).ok());
 }
 
+TEST(Json, PrimitivesOfPlainTensorsSaySo) {
+  PrimitiveInfo info;
+  info.name = "softmax_plain";
+  EXPECT_FALSE(to_json(info).contains("plain"));
+  info.plain = true;
+  const Json json = to_json(info);
+  EXPECT_EQ(json["plain"], true);
+  const auto parsed = primitive_info_from_json(json);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_TRUE(parsed->plain);
+}
+
 TEST(Json, AMeasurementIsKeyedByItsTypes) {
   Measurement m = sample_measurement();
   m.workload = m.workload.of_type(DataType::bf16);

@@ -234,7 +234,7 @@ TEST(Workload, RefusesAttributesThatDoNotFit) {
                            "softmax:d8x197_axis2",
                            "softmax:d8x197_axis-1",
                            "concat:d2x5x9_axis2_parts8+3",
-                           "slice:d4x100_from5_count48_step2",
+                           "slice:d4x100_from5_count49_step2",
                            "slice:d4x0_from0",
                            "transpose:d2x3x4_order0122",
                            "transpose:d2x3x4_order013",

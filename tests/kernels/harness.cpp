@@ -15,6 +15,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/ops/descriptor.h"
 #include "primitives/reference/reference.h"
 #include "primitives/reference/tensor.h"
 
@@ -362,9 +363,17 @@ const std::vector<Activation> kFunctions = {
     {ActivationKind::is_zero},
     {ActivationKind::is_nan},
 };
-constexpr Op kBinary[] = {Op::add,       Op::multiply, Op::subtract, Op::divide,
-                          Op::maximum,   Op::minimum,  Op::power,    Op::modulo,
-                          Op::remainder, Op::equal,    Op::less,     Op::less_or_equal};
+
+/// Operations of two tensors, of images and others, element by element.
+std::vector<Op> binary_operations() {
+  std::vector<Op> list;
+  for (int number = 0; number < kOpCount; ++number) {
+    const auto op = static_cast<Op>(number);
+    if (descriptor(op).sources == 2 && !descriptor(op).image_fields.empty()) list.push_back(op);
+  }
+  return list;
+}
+
 /// Collects problems.
 struct List {
   std::vector<Problem> problems;
@@ -517,7 +526,7 @@ void add_elementwise(List& list, const TensorShape& shape) {
   steep.lrn_alpha = 2;
   steep.lrn_beta = 0.6F;
   add("lrn, steep", steep);
-  for (const Op op : kBinary) {
+  for (const Op op : binary_operations()) {
     add("of equal shapes", Workload::binary(op, shape, shape));
     add("by channel", Workload::binary(op, shape, {shape.n(), shape.c(), 1, 1}));
     add("by channel, any image", Workload::binary(op, shape, {1, shape.c(), 1, 1}));
@@ -609,7 +618,7 @@ void add_plain(List& list) {
     for (const Activation& function : kFunctions) {
       add("function", "activation:" + shape + ":" + function.text());
     }
-    for (const Op op : kBinary) {
+    for (const Op op : binary_operations()) {
       add("of equal shapes", std::string(to_string(op)) + ":" + shape);
       add("and activate", std::string(to_string(op)) + ":" + shape + ":relu");
     }
@@ -617,7 +626,7 @@ void add_plain(List& list) {
       add("of one shape", std::string(op) + ":" + shape);
     }
   }
-  for (const Op op : kBinary) {
+  for (const Op op : binary_operations()) {
     for (const char* shapes :
          {"d40x60x50_by1x60x1", "d40x60x50_by40x1x50", "d40x60x50_by1x1x50", "d6x5000_by6x1",
           "d3x5_by1x1", "d2x3x4x5x6_by1x3x1x5x1", "d2x1x9x1x4_by2x1x1x1x4"}) {
@@ -771,7 +780,7 @@ void add_random_plain(List& list, Random& random) {
   if (shape.elements() >= 16) {
     add(Workload::pointwise(Op::activation, shape, {false, random.of(kFunctions)}));
   }
-  for (const Op op : kBinary) {
+  for (const Op op : binary_operations()) {
     Workload binary = Workload::binary(op, shape, random.with_ones(shape));
     // Exponentials of quotients and powers leave the range of numbers.
     const bool is_bounded = op != Op::divide && op != Op::power;

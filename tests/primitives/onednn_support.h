@@ -61,8 +61,7 @@ struct Problem {
     if (workload.has_weights()) {
       weights.resize(static_cast<std::size_t>(workload.weight_elements()));
       bias.resize(static_cast<std::size_t>(workload.bias_elements()));
-      reference::fill_random(weights.data(), static_cast<std::int64_t>(weights.size()), seed + 200,
-                             reference::weight_scale(workload));
+      reference::fill_weights(workload, weights, seed + 200);
       reference::fill_random(bias.data(), workload.bias_elements(), seed + 300, 1.0F);
     }
     static std::map<std::string, std::unique_ptr<Buffer>> known;

@@ -26,12 +26,27 @@ TEST(OwnPrimitives, SayWhatTheyAre) {
     EXPECT_FALSE(info.revision.empty()) << info.name;
     EXPECT_FALSE(info.family.empty()) << info.name;
     EXPECT_NE(info.traits.algorithm, Algorithm::unknown) << info.name;
+    if (info.plain) {
+      EXPECT_EQ(info.name, std::string(to_string(info.op)) + "_plain");
+      continue;
+    }
     // The grammar: a name ends with its layouts, one if both are the same.
     std::string layouts = "_" + std::string(to_string(info.output_layout));
     if (info.input_layout != info.output_layout) {
       layouts = "_" + std::string(to_string(info.input_layout)) + layouts;
     }
     EXPECT_TRUE(info.name.ends_with(layouts)) << info.name;
+  }
+}
+
+TEST(OwnPrimitives, AreOfImagesOrOfAnyOtherTensors) {
+  for (const auto& primitive : own_primitives({default_isa(), 1})) {
+    const PrimitiveInfo& info = primitive->info();
+    if (info.op != Op::softmax) continue;
+    EXPECT_EQ(info.computes(Workload::along(Op::softmax, {1, 8, 5, 5}, 1)), !info.plain);
+    EXPECT_EQ(info.computes(Workload::along(Op::softmax, {1, 8, 5, 5}, 3)), info.plain);
+    EXPECT_EQ(info.computes(Workload::along(Op::softmax, {8, 5}, 1)), info.plain);
+    EXPECT_FALSE(info.computes(Workload::along(Op::softmax, {8, 5}, 1).of_type(DataType::bf16)));
   }
 }
 

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
-
 #include <set>
 #include <string>
 #include <utility>
@@ -27,7 +27,9 @@ TEST(Instance, EveryOperationIsCheckedAgainstTheRightReference) {
     SampleLimits limits;
     limits.ops = {static_cast<Op>(number)};
     limits.max_bytes = 1U << 20U;
-    for (const Workload& workload : sample_workloads(6, 7, limits)) {
+    std::array<int, 2> drawn = {};  // of images and not
+    for (const Workload& workload : sample_workloads(12, 7, limits)) {
+      if (++drawn[workload.is_image() ? 1 : 0] > 2) continue;
       Instance instance(workload, 1);
       for (const Primitive* primitive : (*registry)->primitives()) {
         const PrimitiveInfo& info = primitive->info();
@@ -41,8 +43,10 @@ TEST(Instance, EveryOperationIsCheckedAgainstTheRightReference) {
         Buffer workspace((*kernel)->workspace_bytes() / sizeof(float) + 1);
         const RunArgs args = instance.args(info, workspace.data());
         instance.reset(info, args);
-        // Nothing was written yet.
-        EXPECT_FALSE(std::isfinite(instance.error(args))) << workload.text() << " " << info.name;
+        // Nothing was written yet, but for residuals in their place.
+        const bool is_filled = workload.epilogue.residual && info.traits.overwrites_residual;
+        EXPECT_TRUE(is_filled || !std::isfinite(instance.error(args)))
+            << workload.text() << " " << info.name;
         (*kernel)->run(args);
         EXPECT_LE(instance.error(args), error_bound(workload, info.traits))
             << workload.text() << " " << info.name;
