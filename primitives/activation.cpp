@@ -50,6 +50,18 @@ HWY_INLINE V erf(V x) {
   return hn::CopySign(hn::NegMulAdd(hn::Mul(p, t), e, constant(1)), x);
 }
 
+/// The series, to a rounding up to 1/2.
+HWY_INLINE V erf_near_zero(V x) {
+  const V square = hn::Mul(x, x);
+  V p = constant(-8.5483e-4F);
+  p = hn::MulAdd(p, square, constant(5.2239776e-3F));
+  p = hn::MulAdd(p, square, constant(-2.6866171e-2F));
+  p = hn::MulAdd(p, square, constant(0.11283792F));
+  p = hn::MulAdd(p, square, constant(-0.37612639F));
+  p = hn::MulAdd(p, square, constant(1.1283792F));
+  return hn::Mul(p, x);
+}
+
 /// The kind is a template parameter so that loops are free of branches.
 template <ActivationKind kKind>
 HWY_INLINE V apply(V x, V alpha, V beta) {
@@ -76,7 +88,7 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
     const V half = hn::Mul(constant(0.5F), x);
     return hn::MulAdd(half, erf(hn::Mul(x, constant(0.70710678F))), half);
   } else if constexpr (kKind == ActivationKind::erf) {
-    return erf(x);
+    return hn::IfThenElse(hn::Lt(hn::Abs(x), constant(0.5F)), erf_near_zero(x), erf(x));
   } else if constexpr (kKind == ActivationKind::exp) {
     return exponential(x);
   } else if constexpr (kKind == ActivationKind::abs) {

@@ -111,6 +111,16 @@ void copy(const TensorView& from, const TensorView& to, int threads) {
 
 namespace {
 
+/// Channels as a matrix of `rows` rows, two dimensions instead of one.
+TensorView with_rows(const TensorView& image, int rows) {
+  TensorView view = image;
+  const int columns = image.shape.c() / rows;
+  view.shape = {image.shape.n(), rows, columns, image.shape.h(), image.shape.w()};
+  view.strides = {image.strides[0], columns * image.strides[1], image.strides[1], image.strides[2],
+                  image.strides[3]};
+  return view;
+}
+
 /// The source seen in the shape of the result.
 TensorView arranged(const Workload& workload, const TensorView& source) {
   TensorView view = source;
@@ -139,7 +149,15 @@ class CopyKernel final : public WeightlessKernel {
       : workload_(workload), threads_(context.threads) {}
 
   void run(const RunArgs& args) const noexcept override {
-    copy(arranged(workload_, args.sources[0]), args.destination, threads_);
+    const TensorView& source = args.sources[0];
+    if (workload_.op == Op::shuffle) {
+      TensorView transposed = with_rows(source, workload_.groups);
+      std::swap(transposed.shape[1], transposed.shape[2]);
+      std::swap(transposed.strides[1], transposed.strides[2]);
+      copy(transposed, with_rows(args.destination, source.shape.c() / workload_.groups), threads_);
+    } else {
+      copy(arranged(workload_, source), args.destination, threads_);
+    }
   }
 
  private:
@@ -212,13 +230,13 @@ class ConstantPrimitive final : public Primitive {
 }  // namespace
 
 std::unique_ptr<Primitive> make_copy(PrimitiveInfo info, const Context&,
-                                     std::initializer_list<int>) {
-  return make<CopyKernel>(std::move(info), "copies runs, or tiles where dimensions swap");
+                                     std::initializer_list<int> variant) {
+  return make<CopyKernel>(std::move(info), "copies runs, or tiles where dimensions swap", variant);
 }
 
 std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
-                                       std::initializer_list<int>) {
-  return make<ConcatKernel>(std::move(info), "copies one source after the other");
+                                       std::initializer_list<int> variant) {
+  return make<ConcatKernel>(std::move(info), "copies one source after the other", variant);
 }
 
 std::unique_ptr<Primitive> make_constant(PrimitiveInfo info, const Context&,

@@ -148,13 +148,13 @@ class SelectKernel final : public WeightlessKernel {
 }  // namespace
 
 std::unique_ptr<Primitive> make_activation(PrimitiveInfo info, const Context&,
-                                           std::initializer_list<int>) {
-  return make<ActivationKernel>(std::move(info), "copies and activates block by block");
+                                           std::initializer_list<int> variant) {
+  return make<ActivationKernel>(std::move(info), "copies and activates block by block", variant);
 }
 
 std::unique_ptr<Primitive> make_binary(PrimitiveInfo info, const Context&,
-                                       std::initializer_list<int>) {
-  return make<BinaryKernel>(std::move(info), "element by element, activation included");
+                                       std::initializer_list<int> variant) {
+  return make<BinaryKernel>(std::move(info), "element by element, activation included", variant);
 }
 
 std::unique_ptr<Primitive> make_select(PrimitiveInfo info, const Context&,

@@ -10,8 +10,15 @@
 
 namespace convopt::plain {
 
-using pointwise::make;
 using pointwise::make_primitive;
+
+/// `variant` may hold a revision.
+template <class KernelType>
+std::unique_ptr<Primitive> make(PrimitiveInfo info, const char* description,
+                                std::initializer_list<int> variant = {1}) {
+  return make_primitive<WeightlessPrimitive<KernelType>>(
+      std::move(info), description, variant.size() == 0 ? 1 : *variant.begin());
+}
 
 using Strides = std::array<std::int64_t, kMaxRank>;
 

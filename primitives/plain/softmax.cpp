@@ -138,8 +138,9 @@ class SoftmaxKernel final : public WeightlessKernel {
 }  // namespace
 
 std::unique_ptr<Primitive> make_softmax(PrimitiveInfo info, const Context&,
-                                        std::initializer_list<int>) {
-  return make<SoftmaxKernel>(std::move(info), "maximum, exponentials, division along an axis");
+                                        std::initializer_list<int> variant) {
+  return make<SoftmaxKernel>(std::move(info), "maximum, exponentials, division along an axis",
+                             variant);
 }
 
 }  // namespace convopt::plain

@@ -1,5 +1,4 @@
-// Values that only change their place: concatenations, slices, shuffles, frames of zeros,
-// transpositions.
+// Values that only change their place: concatenations, slices, shuffles, frames of zeros.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -220,44 +219,6 @@ class DepthToSpaceKernel final : public WeightlessKernel {
   int threads_;
 };
 
-/// In nchw only: in the others no dimension order of the result would be a copy of stretches.
-class TransposeKernel final : public WeightlessKernel {
- public:
-  TransposeKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
-      : order_(workload.order), threads_(context.threads) {}
-
-  void run(const RunArgs& args) const noexcept override {
-    const TensorView& out = args.destination;
-    const TensorView& in = args.sources[0];
-    const std::int64_t strides[4] = {in.batch_stride(), in.channel_stride(), in.row_stride(),
-                                     in.column_stride()};
-    const auto stride = [&](std::size_t i) { return strides[order_[i]]; };
-    const TensorShape& shape = out.shape;
-    // Tiles of rows and columns, so that lines of either side are used up while they are cached.
-    constexpr int kTile = 16;
-    const std::int64_t tiles = ceil_div(shape.h(), kTile);
-    parallel_for(threads_, std::int64_t{shape.n()} * shape.c() * tiles, [&](std::int64_t number) {
-      const int first = static_cast<int>(number % tiles) * kTile;
-      const int last = std::min(first + kTile, shape.h());
-      const int c = static_cast<int>(number / tiles % shape.c());
-      const int n = static_cast<int>(number / tiles / shape.c());
-      const float* const from = in.as<float>() + n * stride(0) + c * stride(1);
-      for (int left = 0; left < shape.w(); left += kTile) {
-        const int right = std::min(left + kTile, shape.w());
-        for (int h = first; h < last; ++h) {
-          float* const to = out.as<float>() + out.offset(n, c, h, 0);
-          const float* const row = from + h * stride(2);
-          for (int w = left; w < right; ++w) to[w * out.column_stride()] = row[w * stride(3)];
-        }
-      }
-    });
-  }
-
- private:
-  std::vector<int> order_;
-  int threads_;
-};
-
 }  // namespace
 
 std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
@@ -278,11 +239,6 @@ std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,
 std::unique_ptr<Primitive> make_depth_to_space(PrimitiveInfo info, const Context&,
                                                std::initializer_list<int>) {
   return make<DepthToSpaceKernel>(std::move(info), "spreads channels over pixels");
-}
-
-std::unique_ptr<Primitive> make_transpose(PrimitiveInfo info, const Context&,
-                                          std::initializer_list<int>) {
-  return make<TransposeKernel>(std::move(info), "reorders dimensions tile by tile");
 }
 
 }  // namespace convopt::pointwise

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "primitives/own.h"
@@ -59,9 +60,10 @@ inline void clear_tail(const TensorView& view, const Rows::Index& i, const Rows&
 }
 
 template <class PrimitiveType>
-std::unique_ptr<Primitive> make_primitive(PrimitiveInfo info, const char* description) {
+std::unique_ptr<Primitive> make_primitive(PrimitiveInfo info, const char* description,
+                                          int revision = 1) {
   info.description = description;
-  info.revision = "1";
+  info.revision = std::to_string(revision);
   info.traits.algorithm = Algorithm::copy;
   info.traits.strided_views = true;
   return std::make_unique<PrimitiveType>(std::move(info));

@@ -477,18 +477,21 @@ void fill_weights(const Workload& workload, std::span<float> weights, std::uint6
 double max_relative_error(const TensorView& result, const TensorView& expected) {
   double error = 0;
   double magnitude = 0;
-  bool finite = true;
+  bool right = true;  // where a value is not finite
   for_each_row(expected.shape, [&](const Index& index) {
     const Row wanted(expected, index), found(result, index);
     for (int i = 0; i < wanted.size; ++i) {
       const double want = wanted[i];
       const double got = found[i];
-      finite = finite && std::isfinite(got);
+      if (!std::isfinite(want) || !std::isfinite(got)) {
+        right = right && (got == want || (std::isnan(got) && std::isnan(want)));
+        continue;
+      }
       error = std::max(error, std::abs(got - want));
       magnitude = std::max(magnitude, std::abs(want));
     }
   });
-  if (!finite) return std::numeric_limits<double>::infinity();
+  if (!right) return std::numeric_limits<double>::infinity();
   if (error == 0) return 0;
   return error / magnitude;
 }

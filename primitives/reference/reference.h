@@ -34,8 +34,9 @@ void fill_source(const Workload& workload, int source, const TensorView& view, s
 void fill_weights(const Workload& workload, std::span<float> weights, std::uint64_t seed,
                   float scale = 1);
 
-/// max|result - expected| / max|expected| over the elements of two views of one shape. Infinity if
-/// a result is not finite, or not zero where everything expected is.
+/// max|result - expected| / max|expected| over the finite elements of two views of one shape.
+/// Infinity if an element that is not finite in one of them is another one in the other, or if a
+/// result is not zero where everything expected is.
 double max_relative_error(const TensorView& result, const TensorView& expected);
 
 /// Whether the channels that fill up the last block are zero, as every writer promises.

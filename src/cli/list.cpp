@@ -13,6 +13,7 @@ struct Request {
 };
 
 std::string arrow(const PrimitiveInfo& info) {
+  if (info.plain) return "any rank";
   const std::string from(to_string(info.input_layout)), to(to_string(info.output_layout));
   return from == to ? from : from + " > " + to;
 }
@@ -27,13 +28,15 @@ Result<void> list_action(const Request& request) {
     const PrimitiveInfo& info = primitive->info();
     if (request.op != "all" && to_string(info.op) != request.op) continue;
     table.add_row({info.name, info.family, arrow(info), info.description});
-    json.push_back({{"name", info.name},
-                    {"family", info.family},
-                    {"description", info.description},
-                    {"op", to_string(info.op)},
-                    {"input_layout", to_string(info.input_layout)},
-                    {"output_layout", to_string(info.output_layout)},
-                    {"available", true}});
+    Json entry = {{"name", info.name},
+                  {"family", info.family},
+                  {"description", info.description},
+                  {"op", to_string(info.op)},
+                  {"input_layout", to_string(info.input_layout)},
+                  {"output_layout", to_string(info.output_layout)},
+                  {"available", true}};
+    if (info.plain) entry["plain"] = true;
+    json.push_back(std::move(entry));
   }
   if (json.empty()) {
     return make_error(ErrorCode::usage, "--op " + request.op + " is no operation with primitives");

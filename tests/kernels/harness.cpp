@@ -547,7 +547,9 @@ void add_moves(List& list, const TensorShape& shape) {
   add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c(), 16), 1));
   add("slice, inside", Workload::slice(shape, 1, shape.c() - 2, 1));
   add("slice, every second", Workload::slice(shape, 1, shape.c() / 2, 2));
-  add("shuffle", Workload::shuffle(shape, shape.c() % 4 == 0 ? 4 : 3));
+  for (const int groups : {2, 3, 4}) {
+    if (shape.c() % groups == 0) add("shuffle", Workload::shuffle(shape, groups));
+  }
   add("pad", Workload::pad(shape, 1, 2, 0, 3));
   if (shape.c() % 4 == 0) add("depth to space", Workload::depth_to_space(shape, 2, 2));
   if (shape.c() % 3 == 0)

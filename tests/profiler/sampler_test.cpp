@@ -21,9 +21,10 @@ TEST(Sampler, FirstSamplesDoNotDependOnTheCount) {
 
 TEST(Sampler, SameOnEveryMachine) {
   std::string all;
-  for (const Workload& workload : sample_workloads(500, 1)) all += workload.text() + "\n";
+  // New operations are drawn after these.
+  for (const Workload& workload : sample_workloads(300, 1)) all += workload.text() + "\n";
   // Changes whenever the space is changed on purpose; must not differ between machines.
-  EXPECT_EQ(hex16(hash64(all)), "97fd6d4660ffe261");
+  EXPECT_EQ(hex16(hash64(all)), "edde0aa4a6b371e9");
 }
 
 TEST(Sampler, SeedsDiffer) {
