@@ -22,9 +22,9 @@ TEST(Sampler, FirstSamplesDoNotDependOnTheCount) {
 TEST(Sampler, SameOnEveryMachine) {
   std::string all;
   // New operations are drawn after these.
-  for (const Workload& workload : sample_workloads(300, 1)) all += workload.text() + "\n";
+  for (const Workload& workload : sample_workloads(240, 1)) all += workload.text() + "\n";
   // Changes whenever the space is changed on purpose; must not differ between machines.
-  EXPECT_EQ(hex16(hash64(all)), "edde0aa4a6b371e9");
+  EXPECT_EQ(hex16(hash64(all)), "7113a4144b7b0a4d");
 }
 
 TEST(Sampler, SeedsDiffer) {
