@@ -103,8 +103,9 @@ enum class Op : std::uint8_t {
   top_k,            ///< the largest elements along an axis, in descending order
   top_k_indices,    ///< where they are; of equal ones the first comes first
   cumulative_sum,   ///< along an axis
+  prelu,            ///< the first source where it is not negative, else it times the second
 };
-inline constexpr int kOpCount = 48;
+inline constexpr int kOpCount = 49;
 
 std::string_view to_string(Op op);
 

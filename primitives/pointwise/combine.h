@@ -50,6 +50,8 @@ void with_function(Op op, const Loop& loop) {
       return loop([](float a, float b) { return a < b ? 1.0F : 0.0F; });
     case Op::less_or_equal:
       return loop([](float a, float b) { return a <= b ? 1.0F : 0.0F; });
+    case Op::prelu:
+      return loop([](float a, float b) { return a < 0 ? a * b : a; });
     default:
       return loop([](float a, float b) { return a + b; });
   }
@@ -58,7 +60,7 @@ void with_function(Op op, const Loop& loop) {
 /// Whether the operation makes a zero of two zeros.
 constexpr bool keeps_zeros(Op op) {
   return op == Op::add || op == Op::multiply || op == Op::subtract || op == Op::maximum ||
-         op == Op::minimum || op == Op::less;
+         op == Op::minimum || op == Op::less || op == Op::prelu;
 }
 
 }  // namespace convopt::pointwise

@@ -36,6 +36,8 @@ inline double combine(Op op, double a, double b) {
       return a < b ? 1 : 0;
     case Op::less_or_equal:
       return a <= b ? 1 : 0;
+    case Op::prelu:
+      return a < 0 ? a * b : a;
     default:
       return a + b;
   }
