@@ -83,11 +83,13 @@ class Loops {
     }
   }
 
-  /// Calls `body(block)` for blocks of at most `most_columns` that together are everything.
+  /// Calls `body(block)` for blocks that together are everything, of at most so many columns and,
+  /// but for one row, so many elements.
   template <class Body>
-  void run(int threads, const Body& body, std::int64_t most_columns = kBlock) const {
+  void run(int threads, const Body& body, std::int64_t most_columns = kBlock,
+           std::int64_t most_elements = kBlock) const {
     const std::int64_t width = std::min(columns_.size, most_columns);
-    const std::int64_t height = std::clamp<std::int64_t>(kBlock / width, 1, rows_.size);
+    const std::int64_t height = std::clamp<std::int64_t>(most_elements / width, 1, rows_.size);
     const std::int64_t across = ceil_div(columns_.size, width);
     const std::int64_t down = ceil_div(rows_.size, height);
     std::int64_t blocks = across * down;

@@ -96,6 +96,29 @@ void compute_plain(const Workload& workload, const Parameters& parameters,
     case Op::softmax:
       softmax(workload, sources[0], result);
       break;
+    case Op::reduce_sum:
+    case Op::reduce_mean:
+    case Op::reduce_maximum:
+    case Op::reduce_minimum:
+    case Op::reduce_product:
+      reduce(workload, sources[0], result);
+      break;
+    case Op::arg_maximum:
+    case Op::arg_minimum:
+    case Op::top_k:
+    case Op::top_k_indices:
+      order(workload, sources[0], result);
+      break;
+    case Op::cumulative_sum:
+      cumulate(workload, sources[0], result);
+      break;
+    case Op::gather:
+    case Op::gather_elements:
+      gather(workload, sources[0], sources[1], result);
+      break;
+    case Op::resample:
+      resample(workload, parameters, sources[0], result);
+      break;
     default:  // of two tensors
       for_each_element(result.shape, [&](const Index& index) {
         result.at(index) = combine(workload.op, sources[0].at(index), sources[1].at(index));

@@ -12,4 +12,15 @@ namespace convopt::reference {
 void compute_plain(const Workload& workload, const Parameters& parameters,
                    std::span<const Tensor> sources, Tensor& result);
 
+/// reduce_*.
+void reduce(const Workload& workload, const Tensor& in, Tensor& result);
+/// arg_maximum, arg_minimum, top_k, top_k_indices: a NaN is the largest and the smallest of the
+/// first two, and comes last in the others.
+void order(const Workload& workload, const Tensor& in, Tensor& result);
+void cumulate(const Workload& workload, const Tensor& in, Tensor& result);
+/// gather, gather_elements.
+void gather(const Workload& workload, const Tensor& in, const Tensor& indices, Tensor& result);
+void resample(const Workload& workload, const Parameters& parameters, const Tensor& in,
+              Tensor& result);
+
 }  // namespace convopt::reference

@@ -390,14 +390,26 @@ Map value_of_source(const Workload& workload, int source) {
     case Op::equal:
     case Op::less:
     case Op::less_or_equal:
+    case Op::arg_maximum:
+    case Op::arg_minimum:
+    case Op::top_k:
+    case Op::top_k_indices:
       return coarse;
+    case Op::reduce_sum:
+    case Op::reduce_mean:
+      // Sums that are no near zeros: their errors are measured against them.
+      return [](float x) { return 0.75F + x; };
     case Op::select:
       if (source == 0) return [](float x) { return x < 0 ? 0.0F : x; };
       return {};
     case Op::gather:
     case Op::gather_elements:
       if (source == 0) return {};
-      return [count = workload.first[workload.axis]](float x) { return whole_number(x, count); };
+      // Some count from the end.
+      return [count = workload.first[workload.axis]](float x) {
+        const float number = whole_number(x, count);
+        return x > 0.5F ? number - static_cast<float>(count) : number;
+      };
     default:
       return {};
   }

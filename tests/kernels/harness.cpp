@@ -660,6 +660,48 @@ void add_plain(List& list) {
   }
 }
 
+void add_reductions(List& list) {
+  const auto add = [&](const char* axis, const std::string& text) {
+    list.add(axis, Workload::parse(text).value());
+  };
+  for (const char* op : {"sum", "mean", "maximum", "minimum", "product"}) {
+    for (const char* shape :
+         {"d2x512x7x7_axes23", "d1x40x85_axes2", "d3x300x17_axes1", "d2x5x3x4x2_axes024",
+          "d6_axes0", "d2x3x4_axes012", "d3x1x5_axes1", "d2x1x1x9_axes0123", "d7x130x1_axes02"}) {
+      add("reduction", "reduce_" + std::string(op) + ":" + shape);
+    }
+  }
+  for (const char* op : {"sum", "mean", "maximum", "minimum"}) {
+    for (const char* shape : {"d2x20000_axes1", "d20000x3_axes0"}) {
+      add("long reduction", "reduce_" + std::string(op) + ":" + shape);
+    }
+  }
+  for (const char* op : {"arg_maximum", "arg_minimum", "cumulative_sum"}) {
+    for (const char* shape : {"d3x1000_axis1", "d2x21x300_axis1", "d1x21x9x11_axis1",
+                              "d5x7x3_axis0", "d40_axis0", "d3x1x4_axis1", "d2x20000_axis1"}) {
+      std::string text = std::string(op) + ":" + shape;
+      if (const auto at = text.find("_axis1"); at != std::string::npos) text.resize(at);
+      add("along an axis", text);
+    }
+  }
+  for (const char* op : {"top_k", "top_k_indices"}) {
+    for (const char* shape : {"d2x1000_count5", "d3x40_count40", "d2x60x7_count9",
+                              "d300x2_axis0_count7", "d9_axis0_count1", "d3x1x2_count1"}) {
+      add("along an axis", std::string(op) + ":" + shape);
+    }
+  }
+  for (const char* text :
+       {"gather:d30x20_axis0_at7", "gather:d30x64_axis0_at2x9", "gather:d3x50x4_at11",
+        "gather:d3x50x1_at11", "gather:d4x9_at2x3", "gather:d5x6x7_axis2", "gather:d1_axis0_at4",
+        "gather_elements:d5x30_at5x12", "gather_elements:d5x30x3_at4x40x2",
+        "gather_elements:d9_axis0_at20", "gather_elements:d8x3x5_axis0_at2x3x5",
+        "resample:d2x3x20x15_axis2_count40_k2", "resample:d2x3x20x15_axis3_count7_k4",
+        "resample:d30_axis0_count11_k3", "resample:d2x50x600_count9_k1",
+        "resample:d1x3x8x8_axis2_count16_k5"}) {
+    add("indexing", text);
+  }
+}
+
 /// Draws shapes of at most some hundred thousand multiply-adds.
 class Random {
  public:
@@ -815,6 +857,7 @@ std::vector<Problem> problems() {
   }
   add_concatenations_and_products(list);
   add_plain(list);
+  add_reductions(list);
   return std::move(list.problems);
 }
 
