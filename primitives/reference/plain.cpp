@@ -116,6 +116,9 @@ void compute_plain(const Workload& workload, const Parameters& parameters,
     case Op::gather_elements:
       gather(workload, sources[0], sources[1], result);
       break;
+    case Op::matmul:
+      matmul(workload, sources[0], sources[1], result);
+      break;
     case Op::resample:
       resample(workload, parameters, sources[0], result);
       break;

@@ -20,6 +20,7 @@ void order(const Workload& workload, const Tensor& in, Tensor& result);
 void cumulate(const Workload& workload, const Tensor& in, Tensor& result);
 /// gather, gather_elements.
 void gather(const Workload& workload, const Tensor& in, const Tensor& indices, Tensor& result);
+void matmul(const Workload& workload, const Tensor& a, const Tensor& b, Tensor& result);
 void resample(const Workload& workload, const Parameters& parameters, const Tensor& in,
               Tensor& result);
 

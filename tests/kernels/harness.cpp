@@ -700,6 +700,15 @@ void add_reductions(List& list) {
         "resample:d1x3x8x8_axis2_count16_k5"}) {
     add("indexing", text);
   }
+  for (const char* text :
+       {"matmul:d1x1_by1x1", "matmul:d1x70_by70x100", "matmul:d1x70_by100x70_t1",
+        "matmul:d7x1_by1x65", "matmul:d13x300_by300x17", "matmul:d33x5_by1x5_t1",
+        "matmul:d12x40x33_by12x33x40", "matmul:d3x4x9x20_by1x4x20x33",
+        "matmul:d3x1x9x20_by1x4x33x20_t1", "matmul:d5x6x20_by1x20x70", "matmul:d5x1x20_by1x20x70",
+        "matmul:d1x9x20_by6x20x70", "matmul:d40x600_by600x130:sigmoid",
+        "matmul:d2x40x60_by2x60x30:add+relu", "matmul:d40x600_by130x600_t1:add+gelu"}) {
+    add("product of matrices", text);
+  }
 }
 
 /// Draws shapes of at most some hundred thousand multiply-adds.
