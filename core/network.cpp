@@ -43,6 +43,9 @@ std::string Network::hash() const {
       case OperatorKind::reshape:
         text += "reshape";
         break;
+      case OperatorKind::constant:
+        text += "constant";
+        break;
       case OperatorKind::opaque:
         text += "opaque " + op.type;
         break;

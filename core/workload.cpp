@@ -251,14 +251,13 @@ Result<void> Workload::validate() const {
 
 std::int64_t Workload::weight_elements() const {
   if (op == Op::layer_norm) return first.c();
-  if (op == Op::constant) return first.elements();
   if (op == Op::resample) return std::int64_t{2} * count * window;
   return has_weights() ? shape.weight_elements() : 0;
 }
 
 std::int64_t Workload::bias_elements() const {
   if (op == Op::layer_norm) return first.c();
-  if (op == Op::constant || op == Op::resample) return 0;
+  if (op == Op::resample) return 0;
   return has_weights() ? shape.oc : 0;
 }
 

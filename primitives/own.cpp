@@ -19,6 +19,10 @@ namespace convopt {
   }
 #include "primitives/primitives.inc"
 
+namespace plain {
+Factory make_cast;
+}
+
 namespace {
 
 /// A line of the list. It is a table because as many calls take seconds to compile.
@@ -37,6 +41,15 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
   static constexpr Line kLines[] = {
 #define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...) \
   {#name, #family, Op::op, Layout::input, Layout::output, false, &family::factory, {__VA_ARGS__}},
+#define CONVOPT_CAST(name, source, result) \
+  {#name,                                  \
+   "plain",                                \
+   Op::convert,                            \
+   Layout::nchw,                           \
+   Layout::nchw,                           \
+   true,                                   \
+   &plain::make_cast,                      \
+   {static_cast<int>(DataType::source), static_cast<int>(DataType::result)}},
 #define CONVOPT_PLAIN(op, factory) \
   {#op "_plain", "plain", Op::op, Layout::nchw, Layout::nchw, true, &plain::factory, {}},
 #include "primitives/primitives.inc"
@@ -82,7 +95,9 @@ Result<std::unique_ptr<Kernel>> Primitive::prepare(const Workload& workload,
 }
 
 double error_bound(const Workload& workload, const Traits& traits) {
-  constexpr double kUnitRoundoff = 0x1p-24;
+  const double unit_roundoff = workload.output_type == DataType::bf16  ? 0x1p-8
+                               : workload.output_type == DataType::f16 ? 0x1p-11
+                                                                       : 0x1p-24;
   // Direct convolution of U(-1, 1) data with He-scaled weights has an RMS error of 0.29 u sqrt(K)
   // for K = 576 and K = 4608; ten times that.
   constexpr double kPerRootOfLength = 3;
@@ -91,7 +106,7 @@ double error_bound(const Workload& workload, const Traits& traits) {
   constexpr double kConstantPart = 16;
   const double accumulated =
       kPerRootOfLength * std::sqrt(descriptor(workload.op).reduction_length(workload));
-  return kUnitRoundoff * traits.error_amplification * (accumulated + kConstantPart);
+  return unit_roundoff * traits.error_amplification * (accumulated + kConstantPart);
 }
 
 }  // namespace convopt

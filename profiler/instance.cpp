@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
+#include "core/conversion.h"
 #include "primitives/reference/reference.h"
 #include "profiler/random.h"
 
@@ -17,6 +19,12 @@ std::uint64_t stream(std::uint64_t seed, std::uint64_t which) { return seed * 10
 
 Buffer tensor(const TensorShape& shape, Layout layout) {
   return Buffer(static_cast<std::size_t>(padded_elements(shape, layout)));
+}
+
+/// Floats that take as much memory as so many elements of that type.
+std::size_t floats_for(std::int64_t elements, DataType type) {
+  const auto bytes = static_cast<std::size_t>(elements) * element_bytes(type);
+  return (bytes + sizeof(float) - 1) / sizeof(float);
 }
 
 bool all_finite(const float* data, std::int64_t count) {
@@ -44,7 +52,7 @@ Instance::Instance(Workload workload, std::uint64_t seed)
     if (layout != Layout::nchw && !workload_.is_image()) break;
     largest = std::max(largest, padded_elements(workload_.output(), layout));
   }
-  destination_ = Buffer(static_cast<std::size_t>(largest));
+  destination_ = Buffer(floats_for(largest, workload_.output_type));
   if (!workload_.has_weights()) return;
   weights_ = Buffer(static_cast<std::size_t>(workload_.weight_elements()));
   bias_ = Buffer(static_cast<std::size_t>(workload_.bias_elements()));
@@ -60,9 +68,16 @@ Instance::Sources& Instance::sources(Layout layout) {
   for (int i = 0; i < workload_.source_count(); ++i) {
     const TensorShape shape = workload_.source(i);
     Buffer buffer = tensor(shape, layout);
-    const TensorView view = TensorView::dense(buffer.data(), shape, layout);
+    TensorView view = TensorView::dense(buffer.data(), shape, layout);
     reference::fill_source(workload_, i, view,
                            stream(seed_, kSource + static_cast<std::uint64_t>(i)));
+    if (const DataType type = workload_.input_type; type != DataType::f32) {
+      const std::int64_t elements = padded_elements(shape, layout);
+      Buffer typed(floats_for(elements, type));
+      from_floats(buffer.data(), elements, type, typed.data());
+      buffer = std::move(typed);
+      view = TensorView::dense(buffer.data(), type, shape, layout);
+    }
     result.buffers.push_back(std::move(buffer));
     result.views.push_back(view);
   }
@@ -82,8 +97,8 @@ TensorView Instance::residual(Layout layout) {
 RunArgs Instance::args(const PrimitiveInfo& primitive, void* workspace) {
   RunArgs args;
   args.sources = sources(primitive.input_layout).views;
-  args.destination =
-      TensorView::dense(destination_.data(), workload_.output(), primitive.output_layout);
+  args.destination = TensorView::dense(destination_.data(), workload_.output_type,
+                                       workload_.output(), primitive.output_layout);
   if (workload_.epilogue.residual) {
     args.residual =
         primitive.traits.overwrites_residual ? args.destination : residual(primitive.output_layout);
@@ -111,6 +126,7 @@ std::size_t Instance::tensor_bytes(const Workload& workload, const PrimitiveInfo
 
 double Instance::error(const RunArgs& args) {
   const TensorView& result = args.destination;
+  if (workload_.input_type != workload_.output_type) return conversion_error(args);
   if (!all_finite(result.as<float>(), padded_elements(result.shape, result.layout)) ||
       !reference::tail_is_zero(result)) {
     return std::numeric_limits<double>::infinity();
@@ -128,6 +144,21 @@ double Instance::error(const RunArgs& args) {
     reference::run(workload_, parameters(), reference_args);
   }
   return reference::max_relative_error(result, expected);
+}
+
+double Instance::conversion_error(const RunArgs& args) {
+  const TensorView& source = args.sources[0];
+  const TensorView& result = args.destination;
+  const std::int64_t count = result.shape.elements();
+  std::vector<float> got(static_cast<std::size_t>(count)), expected(got.size());
+  to_floats(result.data, result.type, count, got.data());
+  Buffer rounded(floats_for(count, result.type));
+  to_floats(source.data, source.type, count, expected.data());
+  from_floats(expected.data(), count, result.type, rounded.data());
+  to_floats(rounded.data(), result.type, count, expected.data());
+  return reference::max_relative_error(
+      TensorView::dense(got.data(), result.shape, Layout::nchw),
+      TensorView::dense(expected.data(), result.shape, Layout::nchw));
 }
 
 void Instance::choose_points() {

@@ -43,6 +43,7 @@ class Instance {
 
   Sources& sources(Layout layout);
   TensorView residual(Layout layout);
+  double conversion_error(const RunArgs& args);
   double point_error(const TensorView& result);
   void choose_points();
   double expected_at(const Point& point);

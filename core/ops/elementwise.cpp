@@ -77,7 +77,6 @@ constinit const OpDescriptor kEqual = binary("equal");
 constinit const OpDescriptor kLess = binary("less");
 constinit const OpDescriptor kLessOrEqual = binary("less_or_equal");
 constinit const OpDescriptor kPrelu = binary("prelu");
-constinit const OpDescriptor kConstant = plain("constant", 0);
 constinit const OpDescriptor kSelect = plain("select", 3);
 
 }  // namespace convopt::ops

@@ -1,4 +1,4 @@
-// What is in the network: a directed acyclic graph of operators on four-dimensional tensors.
+// What is in the network: a directed acyclic graph of operators on tensors of any rank.
 #pragma once
 
 #include <filesystem>
@@ -15,9 +15,10 @@
 namespace convopt {
 
 enum class OperatorKind : std::uint8_t {
-  compute,  ///< takes time: `workload` says what
-  reshape,  ///< reinterprets an nchw tensor; free in nchw, impossible elsewhere (flatten, reshape)
-  opaque,   ///< not known to convopt: consumes and produces nchw, its time is left out
+  compute,   ///< takes time: `workload` says what
+  reshape,   ///< another shape of the same row-major elements: free in nchw, impossible elsewhere
+  constant,  ///< no inputs; its weights, one per element, are the result, in nchw
+  opaque,    ///< not known to convopt: consumes and produces nchw, its time is left out
 };
 
 using TensorId = int;  ///< index into Network::tensors
@@ -28,7 +29,8 @@ struct Tensor {
   DataType type = DataType::f32;
 };
 
-/// Parameters that a file brings along: weights [oc][ic / groups][kh][kw] and bias [oc].
+/// Parameters that a file brings along: weights [oc][ic / groups][kh][kw] and bias [oc]; for other
+/// operations see Workload::has_weights().
 struct StoredWeights {
   std::vector<float> weights, bias;
 };
@@ -62,8 +64,9 @@ struct Network {
 /// says, and bind dimensions that an ONNX model leaves open.
 using InputShapes = std::vector<std::pair<std::string, std::vector<int>>>;
 
-/// Reads a network file: JSON (docs/reference/network-format.md), or ONNX if its name ends in
-/// `.onnx`. `batch` overrides the batch of the file if > 0.
+/// Reads a network file, JSON (docs/reference/network-format.md) or ONNX, which its content tells
+/// apart. Inputs and outputs have the rank and type that the file says. `batch` overrides the batch
+/// of the file if > 0.
 Result<Network> load_network(const std::filesystem::path& path, int batch = 0,
                              const InputShapes& shapes = {});
 Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch = 0,

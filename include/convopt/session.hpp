@@ -38,10 +38,12 @@ class Session {
   std::span<const Tensor> inputs() const;
   std::span<const Tensor> outputs() const;
 
-  /// One pointer per input and output, to dense nchw tensors of inputs()[i].shape.elements()
+  /// One pointer per input and output, to row-major tensors of inputs()[i].shape.elements()
   /// floats. Inputs are not written to, and must not overlap outputs. Allocates nothing; fails only
-  /// if the number of pointers is wrong or one is null.
+  /// if the number of pointers is wrong, one is null, or a tensor is not of type f32.
   Result<void> run(std::span<const float* const> inputs, std::span<float* const> outputs);
+  /// The same for any types: the pointers are to elements of inputs()[i].type.
+  Result<void> run(std::span<const void* const> inputs, std::span<void* const> outputs);
 
   MemoryUse memory() const;
 

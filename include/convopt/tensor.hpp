@@ -14,18 +14,18 @@
 
 namespace convopt {
 
-enum class DataType : std::uint8_t { f32, bf16, f16, s8, u8, s32, s64, boolean };
+enum class DataType : std::uint8_t { f32, bf16, f16, s8, u8, s32, s64, boolean, f64 };
 
-inline constexpr std::array kDataTypes = {DataType::f32, DataType::bf16,   DataType::f16,
-                                          DataType::s8,  DataType::u8,     DataType::s32,
-                                          DataType::s64, DataType::boolean};
+inline constexpr std::array kDataTypes = {DataType::f32, DataType::bf16,    DataType::f16,
+                                          DataType::s8,  DataType::u8,      DataType::s32,
+                                          DataType::s64, DataType::boolean, DataType::f64};
 
 /// `f32`, `bf16`, …, `bool`.
 std::string_view to_string(DataType type);
 std::optional<DataType> parse_data_type(std::string_view text);
 
 constexpr std::size_t element_bytes(DataType type) {
-  constexpr std::array<std::size_t, kDataTypes.size()> kBytes = {4, 2, 2, 1, 1, 4, 8, 1};
+  constexpr std::array<std::size_t, kDataTypes.size()> kBytes = {4, 2, 2, 1, 1, 4, 8, 1, 8};
   return kBytes[static_cast<std::size_t>(type)];
 }
 

@@ -86,7 +86,6 @@ enum class Op : std::uint8_t {
   equal,           ///< 1 where both are equal, else 0; so do the next two
   less,            ///< the first is less
   less_or_equal,
-  constant,    ///< no source: the weights are the result
   select,      ///< the second source where the first is not zero, else the third
   expand,      ///< sizes of 1 repeated
   reduce_sum,  ///< over some dimensions, which stay with a size of 1; so do the next four
@@ -105,7 +104,7 @@ enum class Op : std::uint8_t {
   cumulative_sum,   ///< along an axis
   prelu,            ///< the first source where it is not negative, else it times the second
 };
-inline constexpr int kOpCount = 49;
+inline constexpr int kOpCount = 48;
 
 std::string_view to_string(Op op);
 
@@ -187,7 +186,7 @@ struct Workload {
   DataType output_type = DataType::f32;  ///< of the result and a residual
 
   // All other operations.
-  TensorShape first;  ///< shape of the first source; of a constant's result
+  TensorShape first;  ///< shape of the first source
   /// Operations of two sources, element by element: every size is the first one's or 1, which is
   /// repeated. expand: the result's shape. matmul, gather, gather_elements: the second source's.
   TensorShape second;
@@ -248,12 +247,11 @@ struct Workload {
   bool is_image() const;
   /// Whether the second source is repeated along some dimension of the first.
   bool repeats() const { return second != first; }
-  /// Those of layer_norm are a scale per channel, its bias is the shift; those of a constant its
-  /// values. Those of resample are the indices of `window` elements for each result along the axis,
+  /// Those of layer_norm are a scale per channel, its bias is the shift. Those of resample are the indices of `window` elements for each result along the axis,
   /// [count][window], then their factors in the same order.
   bool has_weights() const {
     return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm ||
-           op == Op::constant || op == Op::resample;
+           op == Op::resample;
   }
   /// Refuses what cannot be computed, sizes beyond 2^24 and tensors of more than 2^31 - 1 elements.
   Result<void> validate() const;

@@ -186,47 +186,6 @@ class ConcatKernel final : public WeightlessKernel {
   int threads_;
 };
 
-class ConstantKernel final : public Kernel {
- public:
-  ConstantKernel(const Workload& workload, const Parameters& parameters, const Context& context)
-      : shape_(workload.first),
-        values_(static_cast<std::size_t>(shape_.elements())),
-        threads_(context.threads) {
-    std::copy_n(parameters.weights.as<float>(), values_.size(), values_.data());
-  }
-
-  void run(const RunArgs& args) const noexcept override {
-    // Views are of memory that may be written to; this one is only read.
-    auto* const values = const_cast<float*>(values_.data());
-    copy(TensorView::dense(values, shape_, Layout::nchw), args.destination, threads_);
-  }
-  std::size_t workspace_bytes() const override { return 0; }
-  std::size_t packed_bytes() const override { return values_.bytes(); }
-
- private:
-  TensorShape shape_;
-  AlignedFloats values_;
-  int threads_;
-};
-
-class ConstantPrimitive final : public Primitive {
- public:
-  using Primitive::Primitive;
-
-  Applicability applicability(const Workload&, const Context&) const override {
-    return Applicability::yes();
-  }
-  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
-  std::size_t packed_bytes(const Workload& workload, const Context&) const override {
-    return sizeof(float) * static_cast<std::size_t>(workload.weight_elements());
-  }
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
-                                              const Parameters& parameters,
-                                              const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<ConstantKernel>(workload, parameters, context));
-  }
-};
-
 }  // namespace
 
 std::unique_ptr<Primitive> make_copy(PrimitiveInfo info, const Context&,
@@ -237,11 +196,6 @@ std::unique_ptr<Primitive> make_copy(PrimitiveInfo info, const Context&,
 std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
                                        std::initializer_list<int> variant) {
   return make<ConcatKernel>(std::move(info), "copies one source after the other", variant);
-}
-
-std::unique_ptr<Primitive> make_constant(PrimitiveInfo info, const Context&,
-                                         std::initializer_list<int>) {
-  return make_primitive<ConstantPrimitive>(std::move(info), "copies its weights");
 }
 
 }  // namespace convopt::plain

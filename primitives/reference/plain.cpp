@@ -77,9 +77,6 @@ void compute_plain(const Workload& workload, const Parameters& parameters,
     case Op::select:
       select(sources[0], sources[1], sources[2], result);
       break;
-    case Op::constant:
-      std::copy_n(parameters.weights.as<float>(), result.values.size(), result.values.begin());
-      break;
     case Op::expand:
       for_each_element(result.shape,
                        [&](const Index& index) { result.at(index) = sources[0].at(index); });

@@ -14,13 +14,13 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "core/try.h"
-#include "primitives/reference/reference.h"
 #include "profiler/affinity.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
+#include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
@@ -49,8 +49,6 @@ struct Contestant {
   double prepare_ms = 0;
   RunTimes times;
 };
-
-using Tensors = std::vector<std::vector<float>>;
 
 bool is_baseline(std::string_view name) {
   name = baseline_name(name);
@@ -167,16 +165,8 @@ Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
   return Contestant{std::move(label), std::move(plan), std::move(*executor), spent.count(), {}};
 }
 
-Tensors tensors_for(const Network& network, const std::vector<TensorId>& ids) {
-  Tensors tensors;
-  for (const TensorId id : ids) {
-    tensors.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
-  }
-  return tensors;
-}
-
 std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
-  return {shape.n(), shape.c(), shape.h(), shape.w()};
+  return {shape.sizes().begin(), shape.sizes().end()};
 }
 
 /// "(1, 3, 224, 224)"
@@ -188,38 +178,60 @@ std::string shape_text(const std::vector<std::int64_t>& sizes) {
   return "(" + text + ")";
 }
 
-Result<Tensors> make_inputs(const Request& request, const Network& network) {
-  Tensors inputs = tensors_for(network, network.inputs);
-  if (request.inputs.empty()) {
-    std::uint64_t seed = request.seed;
-    for (auto& input : inputs) {
-      reference::fill_random(input.data(), std::ssize(input), seed++, 1);
-    }
-    return inputs;
-  }
-  if (request.inputs.size() != inputs.size()) {
-    return make_error(ErrorCode::usage, "the network has " + counted(inputs.size(), "input") +
-                                            ", --input is given " +
+/// The files of the inputs in the network's order: given by name, `NAME=FILE`, or by order.
+Result<std::vector<std::string>> input_files(const Request& request, const Network& network) {
+  std::vector<std::string> files(network.inputs.size());
+  std::string names;
+  for (const TensorId id : network.inputs)
+    names += (names.empty() ? "" : ", ") + in_quotes(network.tensors[id].name);
+  if (request.inputs.size() != files.size()) {
+    return make_error(ErrorCode::usage, "the network has " + counted(files.size(), "input") + " (" +
+                                            names + "), --input is given " +
                                             counted(request.inputs.size(), "time"));
   }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    CONVOPT_TRY(NpyArray array, load_npy(request.inputs[i]));
+  std::size_t next = 0;
+  for (const std::string& given : request.inputs) {
+    std::size_t at = next;
+    std::string file = given;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      const std::string prefix = network.tensors[network.inputs[i]].name + "=";
+      if (!given.starts_with(prefix)) continue;
+      at = i;
+      file = given.substr(prefix.size());
+    }
+    if (at == next) ++next;
+    if (at >= files.size() || !files[at].empty()) {
+      return make_error(ErrorCode::usage, "--input " + given + ": that input is given twice");
+    }
+    files[at] = file;
+  }
+  return files;
+}
+
+Result<Buffers> make_inputs(const Request& request, const Network& network) {
+  Buffers inputs(network, network.inputs);
+  if (request.inputs.empty()) {
+    inputs.fill_random(request.seed);
+    return inputs;
+  }
+  CONVOPT_TRY(const auto files, input_files(request, network));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    CONVOPT_TRY(const NpyArray array, load_npy(files[i]));
     const Tensor& tensor = network.tensors[network.inputs[i]];
     if (array.shape != npy_shape(tensor.shape)) {
-      return make_error(ErrorCode::bad_input, request.inputs[i] + " has the shape " +
-                                                  shape_text(array.shape) + ", the input " +
-                                                  in_quotes(tensor.name) + " has " +
-                                                  shape_text(npy_shape(tensor.shape)));
+      return make_error(ErrorCode::bad_input,
+                        files[i] + " has the shape " + shape_text(array.shape) + ", the input " +
+                            in_quotes(tensor.name) + " has " + shape_text(npy_shape(tensor.shape)));
     }
-    inputs[i] = std::move(array.values);
+    inputs.set(i, array.values);
   }
   return inputs;
 }
 
-Result<void> write_outputs(const Request& request, const Network& network, Tensors outputs) {
+Result<void> write_outputs(const Request& request, const Network& network, const Buffers& outputs) {
   for (std::size_t i = 0; i < request.outputs.size(); ++i) {
-    const NpyArray array{npy_shape(network.tensors[network.outputs[i]].shape),
-                         std::move(outputs[i])};
+    const Tensor& tensor = network.tensors[network.outputs[i]];
+    const NpyArray array{npy_shape(tensor.shape), outputs.values(i), tensor.type};
     CONVOPT_CHECK(write_file_atomically(request.outputs[i], to_npy(array)));
   }
   return {};
@@ -375,7 +387,7 @@ Result<void> run(const Request& request) {
                       "the network has " + counted(network.outputs.size(), "output") +
                           ", --output is given " + counted(request.outputs.size(), "time"));
   }
-  CONVOPT_TRY(const Tensors inputs, make_inputs(request, network));
+  CONVOPT_TRY(const Buffers inputs, make_inputs(request, network));
 
   bind_threads(context.threads);
   const NetworkWeights weights(network, request.seed);
@@ -388,20 +400,19 @@ Result<void> run(const Request& request) {
     executors.push_back(contestants.back().executor.get());
   }
 
-  const std::vector<std::span<const float>> sources(inputs.begin(), inputs.end());
   std::optional<Verification> verification;
   if (request.verify) {
-    CONVOPT_TRY(verification, verify(*executors.front(), network, weights, sources));
+    CONVOPT_TRY(verification, verify(*executors.front(), network, weights, inputs.inputs()));
   }
-  Tensors outputs = tensors_for(network, network.outputs);
-  const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
-  CONVOPT_TRY(auto times, time_in_turns(executors, sources, destinations, timing_options(request)));
+  Buffers outputs(network, network.outputs);
+  CONVOPT_TRY(auto times, time_in_turns(executors, inputs.inputs(), outputs.outputs(),
+                                        timing_options(request)));
   for (std::size_t i = 0; i < times.size(); ++i) contestants[i].times = std::move(times[i]);
 
   if (!request.outputs.empty()) {
     // The last run may have been that of another plan.
-    CONVOPT_CHECK(executors.front()->run(sources, destinations));
-    CONVOPT_CHECK(write_outputs(request, network, std::move(outputs)));
+    CONVOPT_CHECK(executors.front()->run(inputs.inputs(), outputs.outputs()));
+    CONVOPT_CHECK(write_outputs(request, network, outputs));
   }
   if (request.json) {
     const Json json = report_json(network, request, context, contestants, verification);
@@ -439,9 +450,10 @@ void add_run(CLI::App& app, Action& action) {
                  "precision; exit code 6 if one differs by more than its bound.");
   verb->add_flag("--layers", request->layers, "Shows predicted and measured time of every layer.");
   verb->add_option("--input", request->inputs,
-                   "Input as float32 .npy file, once per input. Default: random.");
+                   "Input as .npy file of the input's shape, FILE in the network's order or "
+                   "NAME=FILE, once per input. Default: random.");
   verb->add_option("--output", request->outputs,
-                   "Writes the output to this .npy file, once per output.");
+                   "Writes the output to this .npy file in its own type, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
   verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });

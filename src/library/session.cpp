@@ -1,6 +1,8 @@
 #include "convopt/session.hpp"
 
+#include <cstddef>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,9 +23,11 @@ std::vector<Tensor> tensors_of(const Network& network, const std::vector<TensorI
 }
 
 /// Pointers with the sizes that the network says, as the executor wants them. `spans` has room.
-template <class Value>
-Result<void> bind_tensors(std::span<Value* const> pointers, const std::vector<Tensor>& tensors,
-                          const char* what, std::vector<std::span<Value>>& spans) {
+/// Pointers to floats are for tensors of floats only.
+template <class Pointer, class Byte>
+Result<void> bind_tensors(std::span<Pointer const> pointers, const std::vector<Tensor>& tensors,
+                          const char* what, std::vector<std::span<Byte>>& spans) {
+  constexpr bool kOfFloats = !std::is_void_v<std::remove_pointer_t<Pointer>>;
   if (pointers.size() != tensors.size()) {
     return make_error(ErrorCode::usage, "the network has " + counted(tensors.size(), what) + ", " +
                                             counted(pointers.size(), "pointer") + " given");
@@ -34,7 +38,15 @@ Result<void> bind_tensors(std::span<Value* const> pointers, const std::vector<Te
                                               std::to_string(i) + ", '" + tensors[i].name +
                                               "', is null");
     }
-    spans[i] = {pointers[i], static_cast<std::size_t>(tensors[i].shape.elements())};
+    if (kOfFloats && tensors[i].type != DataType::f32) {
+      return make_error(ErrorCode::usage, "the " + std::string(what) + " '" + tensors[i].name +
+                                              "' is of type " +
+                                              std::string(to_string(tensors[i].type)) +
+                                              ": give its elements by a pointer to void");
+    }
+    spans[i] = {
+        reinterpret_cast<Byte*>(pointers[i]),
+        static_cast<std::size_t>(tensors[i].shape.elements()) * element_bytes(tensors[i].type)};
   }
   return {};
 }
@@ -45,8 +57,18 @@ struct Session::State {
   std::shared_ptr<const Registry> registry;
   std::unique_ptr<Executor> executor;
   std::vector<Tensor> inputs, outputs;
-  std::vector<std::span<const float>> sources;
-  std::vector<std::span<float>> destinations;
+  std::vector<std::span<const std::byte>> sources;
+  std::vector<std::span<std::byte>> destinations;
+
+  template <class Source, class Destination>
+  Result<void> run(std::span<Source const> inputs_given,
+                   std::span<Destination const> outputs_given) {
+    return guarded([&]() -> Result<void> {
+      CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", sources));
+      CONVOPT_CHECK(bind_tensors(outputs_given, outputs, "output", destinations));
+      return executor->run(sources, destinations);
+    });
+  }
 };
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -75,12 +97,11 @@ std::span<const Tensor> Session::outputs() const { return state_->outputs; }
 MemoryUse Session::memory() const { return state_->executor->memory(); }
 
 Result<void> Session::run(std::span<const float* const> inputs, std::span<float* const> outputs) {
-  return guarded([&]() -> Result<void> {
-    State& state = *state_;
-    CONVOPT_CHECK(bind_tensors<const float>(inputs, state.inputs, "input", state.sources));
-    CONVOPT_CHECK(bind_tensors<float>(outputs, state.outputs, "output", state.destinations));
-    return state.executor->run(state.sources, state.destinations);
-  });
+  return state_->run(inputs, outputs);
+}
+
+Result<void> Session::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  return state_->run(inputs, outputs);
 }
 
 }  // namespace convopt

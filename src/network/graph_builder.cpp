@@ -12,14 +12,14 @@ namespace convopt {
 namespace {
 
 constexpr std::int64_t kMaxElements = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kMaxSize = 1 << 24;  // of one dimension, as ConvShape::validate has it
 
 Error bad_operator(const std::string& name, const std::string& why) {
   return make_error(ErrorCode::bad_input, "operator " + in_quotes(name) + ": " + why);
 }
 
 /// Product of positive factors, cut off above kMaxElements so that it cannot overflow.
-std::int64_t capped_product(std::initializer_list<std::int64_t> factors) {
+template <class Factors>
+std::int64_t capped_product(const Factors& factors) {
   std::int64_t product = 1;
   for (const std::int64_t factor : factors) {
     if (factor > kMaxElements) return kMaxElements + 1;
@@ -27,13 +27,18 @@ std::int64_t capped_product(std::initializer_list<std::int64_t> factors) {
   }
   return product;
 }
+std::int64_t capped_product(std::initializer_list<std::int64_t> factors) {
+  return capped_product<std::initializer_list<std::int64_t>>(factors);
+}
 
 std::string by(std::int64_t h, std::int64_t w) {
   return std::to_string(h) + "x" + std::to_string(w);
 }
 
 std::string text_of(const TensorShape& shape) {
-  return by(shape.n(), shape.c()) + "x" + by(shape.h(), shape.w());
+  std::string text;
+  for (const int size : shape.sizes()) text += (text.empty() ? "" : "x") + std::to_string(size);
+  return text.empty() ? "()" : text;
 }
 
 /// One dimension of a sliding window, in 64 bits because nothing has been checked yet.
@@ -84,7 +89,7 @@ struct Window {
     for (Axis* axis : {&rows, &columns}) {
       if (mode_ != Padding::Mode::given) axis->pad_same(mode_ == Padding::Mode::same_upper);
       if (std::max({axis->kernel, axis->stride, axis->dilation, axis->before, axis->after}) >
-          kMaxSize)
+          kMaxDimension)
         return "its kernel, stride, dilation or padding is larger than 2^24";
     }
     if (rows.extent() > rows.padded() || columns.extent() > columns.padded())
@@ -138,10 +143,10 @@ Result<TensorId> GraphBuilder::add_tensor(std::string_view owner, const std::str
                       std::string(owner) + " " + in_quotes(name) + ": " + why);
   };
   if (!names_.insert(name).second) return bad("its name is used twice");
-  if (std::min({shape.n(), shape.c(), shape.h(), shape.w()}) < 1)
+  if (std::ranges::any_of(shape.sizes(), [](int size) { return size < 1; }))
     return bad("the shape " + text_of(shape) + " has a size that is not positive");
-  if (std::max({shape.n(), shape.c(), shape.h(), shape.w()}) > kMaxSize ||
-      capped_product({shape.n(), shape.c(), shape.h(), shape.w()}) > kMaxElements)
+  if (std::ranges::any_of(shape.sizes(), [](int size) { return size > kMaxDimension; }) ||
+      capped_product(shape.sizes()) > kMaxElements)
     return bad("the shape " + text_of(shape) +
                " has more than 2^31 - 1 elements or a size larger than 2^24");
   network_.tensors.push_back({name, shape, type});
@@ -150,15 +155,7 @@ Result<TensorId> GraphBuilder::add_tensor(std::string_view owner, const std::str
 
 Result<TensorId> GraphBuilder::add_operator(OperatorKind kind, Label label,
                                             std::span<const TensorId> inputs, Workload workload,
-                                            const TensorShape& shape) {
-  const DataType type = network_.tensors[inputs[0]].type;
-  for (const TensorId input : inputs) {
-    const DataType other = network_.tensors[input].type;
-    if (other == type) continue;
-    return bad_operator(label.name, "its inputs are of the types " + std::string(to_string(type)) +
-                                        " and " + std::string(to_string(other)));
-  }
-  workload = workload.of_type(type);
+                                            const TensorShape& shape, DataType type) {
   Result<TensorId> output = add_tensor("operator", label.name, shape, type);
   if (!output) return output;
   network_.operators.push_back({std::move(label.name),
@@ -174,6 +171,13 @@ Result<TensorId> GraphBuilder::add_operator(OperatorKind kind, Label label,
 Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId> inputs,
                                            Workload workload, WeightsPointer weights) {
   const TensorShape shape = workload.output();
+  const DataType type = this->type(inputs[0]);
+  for (const TensorId input : inputs) {
+    if (this->type(input) == type) continue;
+    return bad_operator(label.name, "its inputs are of the types " + std::string(to_string(type)) +
+                                        " and " + std::string(to_string(this->type(input))));
+  }
+  workload = workload.of_type(type);
   if (weights != nullptr) {
     const auto fits = [](const std::vector<float>& values, std::int64_t wanted) {
       return std::ssize(values) == wanted;
@@ -184,10 +188,57 @@ Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId
                                           " weights and " + std::to_string(weights->bias.size()) +
                                           " biases, which is not what its shape needs");
   }
-  auto output =
-      add_operator(OperatorKind::compute, std::move(label), inputs, std::move(workload), shape);
+  auto output = add_operator(OperatorKind::compute, std::move(label), inputs, std::move(workload),
+                             shape, type);
   if (output) network_.operators.back().weights = std::move(weights);
   return output;
+}
+
+Result<TensorId> GraphBuilder::add(Label label, std::span<const TensorId> inputs,
+                                   const Workload& workload, WeightsPointer weights) {
+  const auto fits = [&] {
+    if (std::ssize(inputs) != workload.source_count()) return false;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (shape(inputs[i]) != workload.source(static_cast<int>(i))) return false;
+    return true;
+  };
+  if (const auto valid = workload.validate(); !valid)
+    return bad_operator(label.name, valid.error().message);
+  if (!fits()) return bad_operator(label.name, "its inputs do not fit " + workload.text());
+  return add_compute(std::move(label), inputs, workload, std::move(weights));
+}
+
+Result<TensorId> GraphBuilder::add_constant(Label label, const TensorShape& shape,
+                                            std::vector<float> values) {
+  if (!values.empty() && shape.elements() != std::ssize(values))
+    return bad_operator(label.name, "it has " + std::to_string(values.size()) +
+                                        " values for the shape " + text_of(shape));
+  auto output =
+      add_operator(OperatorKind::constant, std::move(label), {}, {}, shape, DataType::f32);
+  if (output && !values.empty())
+    network_.operators.back().weights =
+        std::make_shared<const StoredWeights>(StoredWeights{std::move(values), {}});
+  return output;
+}
+
+Result<TensorId> GraphBuilder::add_cast(Label label, TensorId input, DataType to) {
+  if (type(input) == to) return input;
+  const TensorShape result = shape(input);
+  const bool is_image = result.is_image();
+  // Images would have layouts to choose from, for which there are no kernels: a row has none.
+  TensorId source = input;
+  if (is_image) {
+    CONVOPT_TRY(source, add_reshape({label.name + "/row", "reshape"}, input,
+                                    {static_cast<int>(result.elements())}));
+  }
+  Workload workload = Workload::pointwise(Op::convert, shape(source)).of_type(type(input));
+  workload.output_type = to;
+  const std::string name = is_image ? label.name + "/cast" : label.name;
+  CONVOPT_TRY(const TensorId cast,
+              add_operator(OperatorKind::compute, {name, label.type}, std::array{source},
+                           std::move(workload), shape(source), to));
+  if (!is_image) return cast;
+  return add_reshape(std::move(label), cast, result);
 }
 
 Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorShape& shape,
@@ -197,8 +248,15 @@ Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorSh
   return tensor;
 }
 
+Result<void> GraphBuilder::check_image(const Label& label, TensorId input) const {
+  if (shape(input).is_image()) return {};
+  return bad_operator(label.name, "its input of the shape " + text_of(shape(input)) +
+                                      " is no image of four dimensions");
+}
+
 Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
                                         const ConvAttributes& attributes, WeightsPointer weights) {
+  CONVOPT_CHECK(check_image(label, input));
   const TensorShape& in = shape(input);
   if (attributes.oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   if (attributes.groups < 1) return bad_operator(label.name, "it needs at least one group");
@@ -220,6 +278,7 @@ Result<TensorId> GraphBuilder::add_conv(Label label, TensorId input,
 
 Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId input,
                                         const PoolAttributes& attributes) {
+  CONVOPT_CHECK(check_image(label, input));
   const TensorShape& in = shape(input);
   Window window(in, attributes.kernel, attributes.stride, Pair{1, 1}, attributes.padding);
   if (const std::string fault = window.settle(attributes.ceil_mode); !fault.empty())
@@ -248,6 +307,7 @@ Result<TensorId> GraphBuilder::add_pool(Label label, PoolKind kind, TensorId inp
 }
 
 Result<TensorId> GraphBuilder::add_global_pool(Label label, PoolKind kind, TensorId input) {
+  CONVOPT_CHECK(check_image(label, input));
   PoolAttributes attributes;
   attributes.kernel = {shape(input).h(), shape(input).w()};
   return add_pool(std::move(label), kind, input, attributes);
@@ -255,16 +315,17 @@ Result<TensorId> GraphBuilder::add_global_pool(Label label, PoolKind kind, Tenso
 
 Result<TensorId> GraphBuilder::add_fully_connected(Label label, TensorId input, int oc,
                                                    WeightsPointer weights) {
+  if (shape(input).rank() == 0) return bad_operator(label.name, "its input is a single value");
   if (oc < 1) return bad_operator(label.name, "it needs at least one output channel");
   const TensorShape in = shape(input);
-  const int ic = static_cast<int>(in.elements() / in.n());
-  if (ic > kMaxSize) return bad_operator(label.name, "it has more than 2^24 inputs");
+  const int ic = static_cast<int>(in.elements() / in[0]);
+  if (ic > kMaxDimension) return bad_operator(label.name, "it has more than 2^24 inputs");
   if (capped_product({ic, oc}) > kMaxElements)
     return bad_operator(label.name, "it has more than 2^31 - 1 weights");
   Result<TensorId> flat =
-      add_reshape({label.name + "/flatten", "flatten"}, input, {in.n(), ic, 1, 1});
+      add_reshape({label.name + "/flatten", "flatten"}, input, {in[0], ic, 1, 1});
   if (!flat) return flat;
-  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in.n(), ic, oc),
+  return add_compute(std::move(label), std::array{*flat}, Workload::fully_connected(in[0], ic, oc),
                      std::move(weights));
 }
 
@@ -278,11 +339,13 @@ Result<TensorId> GraphBuilder::add_activation(Label label, TensorId input,
 
 Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, TensorId right) {
   const auto fits = [](const TensorShape& whole, const TensorShape& repeated) {
-    const auto size_fits = [](int size, int other) { return other == 1 || other == size; };
-    return size_fits(whole.n(), repeated.n()) && size_fits(whole.c(), repeated.c()) &&
-           size_fits(whole.h(), repeated.h()) && size_fits(whole.w(), repeated.w());
+    if (whole.rank() != repeated.rank()) return false;
+    for (int d = 0; d < whole.rank(); ++d)
+      if (repeated[d] != 1 && repeated[d] != whole[d]) return false;
+    return true;
   };
-  const bool commutes = op == Op::add || op == Op::multiply;
+  constexpr std::array kCommuting = {Op::add, Op::multiply, Op::maximum, Op::minimum, Op::equal};
+  const bool commutes = std::ranges::find(kCommuting, op) != kCommuting.end();
   if (!fits(shape(left), shape(right)) && commutes && fits(shape(right), shape(left)))
     std::swap(left, right);
   if (!fits(shape(left), shape(right)))
@@ -294,6 +357,7 @@ Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, Ten
 }
 
 Result<TensorId> GraphBuilder::add_scale_shift(Label label, TensorId input, StoredWeights weights) {
+  CONVOPT_CHECK(check_image(label, input));
   ConvAttributes attributes;
   attributes.oc = attributes.groups = shape(input).c();
   auto output = add_conv(std::move(label), input, attributes,
@@ -304,6 +368,7 @@ Result<TensorId> GraphBuilder::add_scale_shift(Label label, TensorId input, Stor
 
 Result<TensorId> GraphBuilder::add_layer_norm(Label label, TensorId input, float epsilon,
                                               WeightsPointer weights) {
+  CONVOPT_CHECK(check_image(label, input));
   if (!(epsilon >= 0)) return bad_operator(label.name, "its epsilon must not be negative");
   return add_compute(std::move(label), std::array{input},
                      Workload::layer_norm(shape(input), epsilon), std::move(weights));
@@ -311,6 +376,7 @@ Result<TensorId> GraphBuilder::add_layer_norm(Label label, TensorId input, float
 
 Result<TensorId> GraphBuilder::add_slice(Label label, TensorId input, int first, int count,
                                          int step) {
+  CONVOPT_CHECK(check_image(label, input));
   const TensorShape& in = shape(input);
   if (first < 0 || count < 1 || step < 1 || first + (std::int64_t{count} - 1) * step >= in.c())
     return bad_operator(
@@ -320,6 +386,7 @@ Result<TensorId> GraphBuilder::add_slice(Label label, TensorId input, int first,
 }
 
 Result<TensorId> GraphBuilder::add_shuffle(Label label, TensorId input, int groups) {
+  CONVOPT_CHECK(check_image(label, input));
   const TensorShape& in = shape(input);
   if (groups < 1 || in.c() % groups != 0)
     return bad_operator(label.name, std::to_string(groups) + " groups do not divide " +
@@ -329,6 +396,7 @@ Result<TensorId> GraphBuilder::add_shuffle(Label label, TensorId input, int grou
 }
 
 Result<TensorId> GraphBuilder::add_pad(Label label, TensorId input, const Padding& padding) {
+  CONVOPT_CHECK(check_image(label, input));
   if (std::min({padding.top, padding.bottom, padding.left, padding.right}) < 0 ||
       std::max({padding.top, padding.bottom, padding.left, padding.right}) > kMaxPadding)
     return bad_operator(label.name, "its padding must lie between 0 and 4096");
@@ -341,6 +409,7 @@ Result<TensorId> GraphBuilder::add_pad(Label label, TensorId input, const Paddin
 }
 
 Result<TensorId> GraphBuilder::add_depth_to_space(Label label, TensorId input, const Pair& factor) {
+  CONVOPT_CHECK(check_image(label, input));
   const TensorShape& in = shape(input);
   const std::int64_t pixels = std::int64_t{factor.h} * factor.w;
   if (factor.h < 1 || factor.w < 1 || in.c() % pixels != 0)
@@ -351,15 +420,13 @@ Result<TensorId> GraphBuilder::add_depth_to_space(Label label, TensorId input, c
                      Workload::depth_to_space(in, factor.h, factor.w));
 }
 
-Result<TensorId> GraphBuilder::add_transpose(Label label, TensorId input,
-                                             const std::array<int, 4>& order) {
-  std::array<int, 4> sorted = order;
-  std::ranges::sort(sorted);
-  if (sorted != std::array{0, 1, 2, 3})
-    return bad_operator(label.name, "its order must name each of the dimensions 0 to 3 once");
-  if (order == sorted) return input;
-  return add_compute(std::move(label), std::array{input},
-                     Workload::transpose(shape(input), {order.begin(), order.end()}));
+Result<TensorId> GraphBuilder::add_transpose(Label label, TensorId input, std::vector<int> order) {
+  if (std::ranges::is_sorted(order) && std::ssize(order) == shape(input).rank()) return input;
+  Workload workload = Workload::transpose(shape(input), std::move(order));
+  if (!workload.validate())
+    return bad_operator(label.name, "its order must name each of the dimensions of " +
+                                        text_of(shape(input)) + " once");
+  return add_compute(std::move(label), std::array{input}, std::move(workload));
 }
 
 void GraphBuilder::note_folded(TensorId tensor, std::string name) {
@@ -370,6 +437,7 @@ void GraphBuilder::note_folded(TensorId tensor, std::string name) {
 }
 
 Result<TensorId> GraphBuilder::add_concat(Label label, std::span<const TensorId> inputs) {
+  for (const TensorId input : inputs) CONVOPT_CHECK(check_image(label, input));
   if (inputs.size() < 2) return bad_operator(label.name, "it needs at least two inputs");
   const TensorShape& first = shape(inputs[0]);
   std::vector<int> parts;
@@ -382,20 +450,22 @@ Result<TensorId> GraphBuilder::add_concat(Label label, std::span<const TensorId>
     parts.push_back(part.c());
     channels += part.c();
   }
-  if (channels > kMaxSize)
+  if (channels > kMaxDimension)
     return bad_operator(label.name, "its result would have more than 2^24 channels");
   const TensorShape result{first.n(), static_cast<int>(channels), first.h(), first.w()};
   return add_compute(std::move(label), inputs, Workload::concat(result, std::move(parts)));
 }
 
 Result<TensorId> GraphBuilder::add_softmax(Label label, TensorId input) {
+  CONVOPT_CHECK(check_image(label, input));
   return add_compute(std::move(label), std::array{input},
                      Workload::pointwise(Op::softmax, shape(input)));
 }
 
 Result<TensorId> GraphBuilder::add_lrn(Label label, TensorId input,
                                        const LrnAttributes& attributes) {
-  if (attributes.size < 1 || attributes.size > kMaxSize)
+  CONVOPT_CHECK(check_image(label, input));
+  if (attributes.size < 1 || attributes.size > kMaxDimension)
     return bad_operator(label.name, "its size must lie between 1 and 2^24");
   Workload workload = Workload::lrn(shape(input), attributes.size);
   workload.lrn_alpha = attributes.alpha;
@@ -406,6 +476,7 @@ Result<TensorId> GraphBuilder::add_lrn(Label label, TensorId input,
 
 Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
                                             const Pair& factor) {
+  CONVOPT_CHECK(check_image(label, input));
   if (factor.h < 1 || factor.w < 1)
     return bad_operator(label.name, "its factors must be at least 1");
   if (factor == Pair{1, 1}) return input;
@@ -420,18 +491,19 @@ Result<TensorId> GraphBuilder::add_upsample(Label label, Op op, TensorId input,
 Result<TensorId> GraphBuilder::add_reshape(Label label, TensorId input, const TensorShape& result) {
   const TensorShape& in = shape(input);
   if (result == in) return input;
-  if (std::min({result.n(), result.c(), result.h(), result.w()}) < 1 ||
-      capped_product({result.n(), result.c(), result.h(), result.w()}) != in.elements())
+  if (std::ranges::any_of(result.sizes(), [](int size) { return size < 1; }) ||
+      capped_product(result.sizes()) != in.elements())
     return bad_operator(label.name, "it cannot make the shape " + text_of(result) + " out of " +
                                         text_of(in) + ", which has " +
                                         std::to_string(in.elements()) + " elements");
-  return add_operator(OperatorKind::reshape, std::move(label), std::array{input}, {}, result);
+  return add_operator(OperatorKind::reshape, std::move(label), std::array{input}, {}, result,
+                      type(input));
 }
 
 Result<TensorId> GraphBuilder::add_batch_norm(Label label, TensorId input) {
   const TensorShape result = shape(input);
-  Result<TensorId> output =
-      add_operator(OperatorKind::reshape, std::move(label), std::array{input}, {}, result);
+  Result<TensorId> output = add_operator(OperatorKind::reshape, std::move(label), std::array{input},
+                                         {}, result, type(input));
   if (output) batch_norms_.insert(*output);
   return output;
 }
@@ -440,7 +512,7 @@ Result<TensorId> GraphBuilder::add_opaque(Label label, std::span<const TensorId>
                                           const TensorShape& result) {
   warn("operator " + in_quotes(label.name) + " of the unknown type " + in_quotes(label.type) +
        " is kept in nchw and its time is left out");
-  return add_operator(OperatorKind::opaque, std::move(label), inputs, {}, result);
+  return add_operator(OperatorKind::opaque, std::move(label), inputs, {}, result, type(inputs[0]));
 }
 
 Result<Network> GraphBuilder::build(std::span<const TensorId> outputs, DeadOperators dead) && {
@@ -500,6 +572,16 @@ std::vector<int> GraphBuilder::count_uses(std::span<const TensorId> outputs) con
   return uses;
 }
 
+namespace {
+
+/// Whether factors of its channels can become factors of its weights.
+bool takes_scale(const Operator& op) {
+  return op.kind == OperatorKind::compute && op.weights != nullptr &&
+         op.workload.bias_elements() > 0;
+}
+
+}  // namespace
+
 void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
   if (scale_shifts_.empty()) return;
   const std::vector<int> uses = count_uses(outputs);
@@ -508,9 +590,9 @@ void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
   int folded = 0;
   for (Operator& op : network_.operators) {
     std::ptrdiff_t maker = static_cast<std::ptrdiff_t>(kept.size());
-    const std::ptrdiff_t before = producer[op.inputs[0]];
+    const std::ptrdiff_t before = op.inputs.empty() ? -1 : producer[op.inputs[0]];
     if (scale_shifts_.contains(op.outputs[0]) && before >= 0 && uses[op.inputs[0]] == 1 &&
-        kept[before].weights != nullptr && op.weights != nullptr) {
+        takes_scale(kept[before]) && op.weights != nullptr) {
       maker = before;
       Operator& head = kept[maker];
       StoredWeights combined = *head.weights;
@@ -549,7 +631,7 @@ Result<void> GraphBuilder::fold_batch_norms(std::span<const TensorId> outputs) {
       maker = producer[op.inputs[0]];
       const bool foldable = maker >= 0 && uses[op.inputs[0]] == 1 &&
                             kept[maker].kind == OperatorKind::compute &&
-                            kept[maker].workload.has_weights();
+                            kept[maker].workload.bias_elements() > 0;
       if (!foldable)
         return bad_operator(op.name,
                             "a batch normalisation can only be folded into a convolution or fully"

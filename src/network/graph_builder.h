@@ -72,6 +72,16 @@ class GraphBuilder {
  public:
   GraphBuilder(std::string name, std::string source);
 
+  /// Any operation on inputs of the shapes that the workload says.
+  Result<TensorId> add(Label label, std::span<const TensorId> inputs, const Workload& workload,
+                       std::shared_ptr<const StoredWeights> weights = nullptr);
+  /// A tensor whose elements are known, in row-major order; none where the file does not say them.
+  Result<TensorId> add_constant(Label label, const TensorShape& shape,
+                                std::vector<float> values = {});
+  /// The same numbers in another type: rounded towards zero if that has whole numbers only, 1 for
+  /// all that are not zero in truth values.
+  Result<TensorId> add_cast(Label label, TensorId input, DataType type);
+
   Result<TensorId> add_input(const std::string& name, const TensorShape& shape,
                              DataType type = DataType::f32);
 
@@ -105,7 +115,7 @@ class GraphBuilder {
   Result<TensorId> add_pad(Label label, TensorId input, const Padding& padding);
   Result<TensorId> add_depth_to_space(Label label, TensorId input, const Pair& factor);
   /// Dimension i of the result is dimension order[i] of the input.
-  Result<TensorId> add_transpose(Label label, TensorId input, const std::array<int, 4>& order);
+  Result<TensorId> add_transpose(Label label, TensorId input, std::vector<int> order);
   Result<TensorId> add_lrn(Label label, TensorId input, const LrnAttributes& attributes);
   /// `op` is one of the upsampling operations.
   Result<TensorId> add_upsample(Label label, Op op, TensorId input, const Pair& factor);
@@ -119,6 +129,7 @@ class GraphBuilder {
                               const TensorShape& shape);
 
   const TensorShape& shape(TensorId tensor) const { return network_.tensors[tensor].shape; }
+  DataType type(TensorId tensor) const { return network_.tensors[tensor].type; }
   bool has_name(const std::string& name) const { return names_.contains(name); }
   bool is_input(TensorId tensor) const {
     return std::ranges::find(network_.inputs, tensor) != network_.inputs.end();
@@ -133,10 +144,11 @@ class GraphBuilder {
                         DeadOperators dead = DeadOperators::warn) &&;
 
  private:
+  Result<void> check_image(const Label& label, TensorId input) const;
   Result<TensorId> add_tensor(std::string_view owner, const std::string& name,
                               const TensorShape& shape, DataType type);
   Result<TensorId> add_operator(OperatorKind kind, Label label, std::span<const TensorId> inputs,
-                                Workload workload, const TensorShape& shape);
+                                Workload workload, const TensorShape& shape, DataType type);
   Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload,
                                WeightsPointer weights = nullptr);
 

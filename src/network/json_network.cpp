@@ -157,11 +157,12 @@ Result<void> NetworkFile::read_input(const Json& json, const std::string& what) 
   }
   const auto shape = json.find("shape");
   if (shape == json.end()) return bad(what + " has no 'shape'");
-  const auto value = read_attribute(*shape, {"shape", AttributeType::shape});
-  const auto* sizes = value ? std::get_if<std::vector<int>>(&*value) : nullptr;
-  if (sizes == nullptr || sizes->size() != 4 || std::ranges::count(*sizes, -1) > 0)
-    return bad(what + ": 'shape' must be [n, c, h, w] of integers from 1");
-  input.shape = {(*sizes)[0], (*sizes)[1], (*sizes)[2], (*sizes)[3]};
+  const auto value = read_attribute(*shape, {"shape", AttributeType::sizes});
+  if (!value)
+    return bad(what +
+               ": 'shape' must be [n, c, h, w], or all sizes of a tensor that is no image: " +
+               "at most eight integers from 1");
+  input.shape = TensorShape(std::get<std::vector<int>>(*value));
   if (json.contains("type")) {
     CONVOPT_TRY(const std::string name, read_string(json, what, "type"));
     const auto type = parse_data_type(name);
@@ -178,12 +179,13 @@ Result<void> NetworkFile::replace_shapes() {
     const auto input = std::ranges::find(inputs_, name, &Input::name);
     if (input == inputs_.end())
       return make_error(ErrorCode::usage, "the network has no input " + in_quotes(name));
-    if (sizes.size() != 4)
-      return make_error(ErrorCode::usage, "the input " + in_quotes(name) + " has four dimensions");
-    input->shape = {sizes[0], sizes[1], sizes[2], sizes[3]};
+    if (std::ssize(sizes) != input->shape.rank())
+      return make_error(ErrorCode::usage, "the input " + in_quotes(name) + " has " +
+                                              std::to_string(input->shape.rank()) + " dimensions");
+    input->shape = TensorShape(sizes);
   }
   for (Input& input : inputs_)
-    if (batch_ > 0) input.shape.n() = batch_;
+    if (batch_ > 0 && input.shape.rank() > 0) input.shape[0] = batch_;
   return {};
 }
 
@@ -260,7 +262,8 @@ Result<void> NetworkFile::resolve_names() {
       }
       entry.inputs.push_back(found->second);
     }
-    if (entry.input_names.empty()) {
+    if (entry.input_names.empty() &&
+        (entry.description == nullptr || entry.description->max_inputs > 0)) {
       if (i == 0 && inputs_.size() > 1)
         return bad(what + " must say which of the inputs of the network it reads");
       entry.inputs.push_back(static_cast<int>(inputs_.size() + i) - 1);

@@ -145,8 +145,9 @@ Result<TensorId> add_upsample(GraphBuilder& graph, Label label, Inputs inputs,
 
 Result<TensorId> add_flatten(GraphBuilder& graph, Label label, Inputs inputs, const Attributes&) {
   const TensorShape& in = graph.shape(inputs[0]);
+  const int images = in.rank() > 0 ? in[0] : 1;
   return graph.add_reshape(std::move(label), inputs[0],
-                           {in.n(), static_cast<int>(in.elements() / in.n()), 1, 1});
+                           {images, static_cast<int>(in.elements() / images), 1, 1});
 }
 
 Result<TensorId> add_reshape(GraphBuilder& graph, Label label, Inputs inputs,
@@ -157,6 +158,29 @@ Result<TensorId> add_reshape(GraphBuilder& graph, Label label, Inputs inputs,
     return make_error(ErrorCode::bad_input,
                       "operator " + in_quotes(label.name) + ": " + shape.error().message);
   return graph.add_reshape(std::move(label), inputs[0], *shape);
+}
+
+Result<TensorId> add_view(GraphBuilder& graph, Label label, Inputs inputs,
+                          const Attributes& attributes) {
+  return graph.add_reshape(std::move(label), inputs[0],
+                           TensorShape(attributes.get<std::vector<int>>("sizes")));
+}
+
+Result<TensorId> add_constant(GraphBuilder& graph, Label label, Inputs,
+                              const Attributes& attributes) {
+  return graph.add_constant(std::move(label),
+                            TensorShape(attributes.get<std::vector<int>>("sizes")));
+}
+
+Result<TensorId> add_workload(GraphBuilder& graph, Label label, Inputs inputs,
+                              const Attributes& attributes) {
+  const auto workload = Workload::parse(attributes.get<std::string>("workload"));
+  if (!workload)
+    return make_error(ErrorCode::bad_input,
+                      "operator " + in_quotes(label.name) + ": " + workload.error().message);
+  if (workload->input_type != workload->output_type && workload->op == Op::convert)
+    return graph.add_cast(std::move(label), inputs[0], workload->output_type);
+  return graph.add(std::move(label), inputs, *workload);
 }
 
 Result<TensorId> add_batch_norm(GraphBuilder& graph, Label label, Inputs inputs,
@@ -248,6 +272,9 @@ const std::vector<OperatorDescription>& table() {
        add_upsample},
       {"flatten", 1, 1, {}, add_flatten},
       {"reshape", 1, 1, {{"shape", Type::shape, true}}, add_reshape},
+      {"view", 1, 1, {{"sizes", Type::sizes, true}}, add_view},
+      {"constant", 0, 0, {{"sizes", Type::sizes, true}}, add_constant},
+      {"workload", 1, kAny, {{"workload", Type::text, true}}, add_workload},
       {"batch_norm", 1, 1, {}, add_batch_norm},
       {"dropout", 1, 1, {}, pass_through},
       {"identity", 1, 1, {}, pass_through},
@@ -363,6 +390,14 @@ Result<Attributes::Value> read_attribute(const Json& json,
         return bad("[c, h, w] or [n, c, h, w] of integers from 1, one of which may be -1");
       return Value(*sizes);
     }
+    case AttributeType::sizes: {
+      const auto sizes = whole_numbers(json, 1, kMaxRank);
+      if (!sizes || !json.is_array()) return bad("an array of at most eight integers from 1");
+      return Value(*sizes);
+    }
+    case AttributeType::text:
+      if (!json.is_string()) return bad("a string");
+      return Value(json.get<std::string>());
     case AttributeType::choice: {
       const auto& choices = description.choices;
       if (!json.is_string() ||
@@ -381,7 +416,7 @@ Result<Attributes::Value> read_attribute(const Json& json,
 Result<TensorShape> resolve_shape(const std::vector<int>& sizes, const TensorShape& input) {
   const auto bad = [](std::string why) { return make_error(ErrorCode::bad_input, std::move(why)); };
   std::vector<int> all = sizes;
-  if (all.size() == 3) all.insert(all.begin(), input.n());
+  if (all.size() == 3) all.insert(all.begin(), input.rank() > 0 ? input[0] : 1);
   // Sizes are at most 2^31, so two of them fit into 64 bits; a third is checked before it is used.
   std::int64_t known = 1;
   for (const int size : all) {

@@ -25,6 +25,8 @@ enum class AttributeType : std::uint8_t {
   number,   ///< any finite number
   shape,    ///< [c, h, w] or [n, c, h, w]; integers from 1, or once -1 for "what remains"
   choice,   ///< one of a few words
+  sizes,    ///< all sizes of a tensor of rank 0 to 8; integers from 1
+  text,     ///< a string
 };
 
 struct AttributeDescription {

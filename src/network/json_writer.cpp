@@ -43,7 +43,23 @@ void add_activation(Json& json, const Activation& activation) {
   json["op"] = text.substr(0, text.find('('));
 }
 
+/// Operations of tensors that are no images, and those that have no name in the format.
+bool is_written_as_workload(const Workload& workload) {
+  if (workload.op == Op::activation && workload.is_image()) {
+    return workload.epilogue.activation.kind > ActivationKind::pow;
+  }
+  return !workload.is_image() || workload.op > Op::layer_norm ||
+         workload.input_type != workload.output_type;
+}
+
 void add_attributes(Json& json, const Workload& workload) {
+  if (is_written_as_workload(workload)) {
+    json["op"] = "workload";
+    // The type of all else is that of the inputs.
+    const bool casts = workload.input_type != workload.output_type;
+    json["workload"] = (casts ? workload : workload.of_type(DataType::f32)).text();
+    return;
+  }
   const OpDescriptor& op = descriptor(workload.op);
   json["op"] = op.json_name.empty() ? op.name : op.json_name;
   for (const OpField& field : op.json_fields) {
@@ -64,6 +80,11 @@ void add_attributes(Json& json, const Workload& workload) {
 }
 
 }  // namespace
+
+void add_reshape(Json& entry, const TensorShape& shape) {
+  entry["op"] = shape.is_image() ? "reshape" : "view";
+  entry[shape.is_image() ? "shape" : "sizes"] = sizes(shape);
+}
 
 std::string to_json(const Network& network) {
   // In the file, tensors are called like the operators that make them.
@@ -88,15 +109,17 @@ std::string to_json(const Network& network) {
         add_attributes(entry, op.workload);
         break;
       case OperatorKind::reshape:
-        entry["op"] = "reshape";
-        entry["shape"] = sizes(network.tensors[op.outputs[0]].shape);
+        add_reshape(entry, network.tensors[op.outputs[0]].shape);
+        break;
+      case OperatorKind::constant:
+        entry["op"] = "constant";
+        entry["sizes"] = sizes(network.tensors[op.outputs[0]].shape);
         break;
       case OperatorKind::opaque:
         entry["op"] = op.type;
         entry["shape"] = sizes(network.tensors[op.outputs[0]].shape);
         break;
     }
-    entry["inputs"] = Json::array();
     for (const TensorId input : op.inputs) entry["inputs"].push_back(names[input]);
     for (const TensorId output : op.outputs) names[output] = op.name;
     operators.push_back(std::move(entry));

@@ -42,10 +42,19 @@ Error out_of_memory(std::size_t bytes) {
       "there is no memory of " + std::to_string(bytes >> 20U) + " MiB for the network's tensors");
 }
 
-std::string wrong_size(std::string_view what, std::size_t index, std::size_t got,
-                       std::size_t want) {
-  return std::string(what) + " " + std::to_string(index) + " has " + std::to_string(got) +
-         " elements, but the network's has " + std::to_string(want);
+std::size_t elements(const Tensor& tensor) {
+  return static_cast<std::size_t>(tensor.shape.elements());
+}
+
+Result<void> check_size(std::string_view what, std::size_t index, std::size_t bytes,
+                        const Tensor& tensor) {
+  const std::size_t size = element_bytes(tensor.type);
+  if (bytes == elements(tensor) * size) return {};
+  return make_error(ErrorCode::usage, std::string(what) + " " + std::to_string(index) + " has " +
+                                          std::to_string(bytes / size) + " elements of " +
+                                          std::string(to_string(tensor.type)) +
+                                          ", but the network's has " +
+                                          std::to_string(elements(tensor)));
 }
 
 }  // namespace
@@ -79,19 +88,13 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
   }
   std::unique_ptr<Executor> executor(new Executor);
   executor->schedule_ = std::move(*schedule);
-  const auto sizes = [&](const std::vector<TensorId>& tensors) {
-    std::vector<std::size_t> result;
-    for (const TensorId id : tensors) {
-      result.push_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
-    }
-    return result;
-  };
-  executor->input_sizes_ = sizes(network.inputs);
-  executor->output_sizes_ = sizes(network.outputs);
+  for (const TensorId id : network.inputs) executor->inputs_.push_back(network.tensors[id]);
+  for (const TensorId id : network.outputs) executor->outputs_.push_back(network.tensors[id]);
   if (auto prepared = executor->prepare(network, registry, weights); !prepared) {
     return prepared.error();
   }
   if (auto allocated = executor->allocate(); !allocated) return allocated.error();
+  if (auto filled = executor->fill_constants(network, weights); !filled) return filled.error();
   executor->make_views(network);
   return executor;
 } catch (const std::bad_alloc&) {
@@ -129,21 +132,39 @@ Result<void> Executor::allocate() {
   std::memset(arena_.get(), 0, memory_.tensors);
   std::memset(workspace_.get(), 0, memory_.workspace);
   for (const std::size_t offset : layout.offsets) {
-    storage_data_.push_back(reinterpret_cast<float*>(arena_.get() + offset));
+    storage_data_.push_back(arena_.get() + offset);
+  }
+  return {};
+}
+
+Result<void> Executor::fill_constants(const Network& network, const WeightSource& source) {
+  for (std::size_t s = 0; s < schedule_.storages.size(); ++s) {
+    if (schedule_.storages[s].constant == kNone) continue;
+    const Operator& op = network.operators[schedule_.storages[s].constant];
+    auto loaded = source.weights(op);
+    if (!loaded) return loaded.error();
+    const std::span<const float> values = loaded->weights.values();
+    const std::size_t wanted = elements(network.tensors[op.outputs.front()]);
+    if (values.size() != wanted) {
+      return make_error(ErrorCode::bad_input, "the constant '" + op.name + "' is given " +
+                                                  std::to_string(values.size()) +
+                                                  " values, but has " + std::to_string(wanted));
+    }
+    std::memcpy(storage_data_[s], values.data(), values.size_bytes());
   }
   return {};
 }
 
 TensorView Executor::view_of(int index, const Network& network) const {
   const Value& value = schedule_.values[index];
-  const TensorShape& shape = network.tensors[value.tensor].shape;
+  const auto& [name, shape, type] = network.tensors[value.tensor];
   if (value.part_of == kNone) {
-    return TensorView::dense(storage_data_[value.storage], shape, value.layout);
+    return TensorView::dense(storage_data_[value.storage], type, shape, value.layout);
   }
   const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c());
   // Of a single image, only the stride between images tells the part from a dense tensor.
   return channels_are_dense(shape, value.layout)
-             ? TensorView::dense(part.as<float>(), shape, value.layout)
+             ? TensorView::dense(part.data, type, shape, value.layout)
              : part;
 }
 
@@ -153,7 +174,7 @@ void Executor::make_views(const Network& network) {
     const Storage& storage = schedule_.storages[number];
     view = view_of(index, network);
     if (storage.input != kNone || storage.output != kNone) {
-      bindings_.push_back({&view, number, view.as<float>() - storage_data_[number]});
+      bindings_.push_back({&view, number, view.as<std::byte>() - storage_data_[number]});
     }
   };
   for (std::size_t s = 0; s < calls_.size(); ++s) {
@@ -169,7 +190,7 @@ void Executor::make_views(const Network& network) {
       fill(call.copied_residual, step.residual);
       fill(call.args.residual, step.destination);
       const TensorView& residual = call.copied_residual;
-      call.copy_bytes = sizeof(float) *
+      call.copy_bytes = element_bytes(residual.type) *
                         static_cast<std::size_t>(padded_elements(residual.shape, residual.layout));
     } else {
       fill(call.args.residual, step.residual);
@@ -177,29 +198,23 @@ void Executor::make_views(const Network& network) {
   }
 }
 
-Result<void> Executor::bind(std::span<const std::span<const float>> inputs,
-                            std::span<const std::span<float>> outputs) {
-  if (inputs.size() != input_sizes_.size() || outputs.size() != output_sizes_.size()) {
-    return make_error(ErrorCode::usage, "the network has " + std::to_string(input_sizes_.size()) +
-                                            " inputs and " + std::to_string(output_sizes_.size()) +
-                                            " outputs");
+Result<void> Executor::bind(Inputs inputs, Outputs outputs) {
+  if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size()) {
+    return make_error(ErrorCode::usage, "the network has " + counted(inputs_.size(), "input") +
+                                            " and " + counted(outputs_.size(), "output"));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].size() != input_sizes_[i]) {
-      return make_error(ErrorCode::usage,
-                        wrong_size("input", i, inputs[i].size(), input_sizes_[i]));
-    }
+    if (auto fits = check_size("input", i, inputs[i].size(), inputs_[i]); !fits) return fits;
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].size() != output_sizes_[i]) {
-      return make_error(ErrorCode::usage,
-                        wrong_size("output", i, outputs[i].size(), output_sizes_[i]));
-    }
+    if (auto fits = check_size("output", i, outputs[i].size(), outputs_[i]); !fits) return fits;
   }
   for (std::size_t s = 0; s < storage_data_.size(); ++s) {
     const Storage& storage = schedule_.storages[s];
     // Views of sources are never written to.
-    if (storage.input != kNone) storage_data_[s] = const_cast<float*>(inputs[storage.input].data());
+    if (storage.input != kNone) {
+      storage_data_[s] = const_cast<std::byte*>(inputs[storage.input].data());
+    }
     if (storage.output != kNone) storage_data_[s] = outputs[storage.output].data();
   }
   for (const Binding& binding : bindings_) {
@@ -208,15 +223,13 @@ Result<void> Executor::bind(std::span<const std::span<const float>> inputs,
   return {};
 }
 
-Result<void> Executor::run(std::span<const std::span<const float>> inputs,
-                           std::span<const std::span<float>> outputs, Observer* observer) {
+Result<void> Executor::run(Inputs inputs, Outputs outputs, Observer* observer) {
   if (auto bound = bind(inputs, outputs); !bound) return bound;
   if (observer != nullptr) observer->before_run();
   for (std::size_t s = 0; s < calls_.size(); ++s) {
     const Call& call = calls_[s];
     if (call.copy_bytes > 0) {
-      std::memcpy(call.args.destination.as<float>(), call.copied_residual.as<float>(),
-                  call.copy_bytes);
+      std::memcpy(call.args.destination.data, call.copied_residual.data, call.copy_bytes);
     }
     call.kernel->run(call.args);
     if (observer != nullptr) observer->after_step(s, call.args.destination);

@@ -39,10 +39,11 @@ class Executor {
                                                   const WeightSource& weights,
                                                   std::size_t max_memory = SIZE_MAX);
 
-  /// Dense nchw tensors in the order of Network::inputs and Network::outputs. Allocates nothing and
-  /// fails only if their number or sizes are wrong.
-  Result<void> run(std::span<const std::span<const float>> inputs,
-                   std::span<const std::span<float>> outputs, Observer* observer = nullptr);
+  using Inputs = std::span<const std::span<const std::byte>>;
+  using Outputs = std::span<const std::span<std::byte>>;
+  /// Row-major tensors of the network's types, in the order of Network::inputs and
+  /// Network::outputs. Allocates nothing and fails only if their number or sizes are wrong.
+  Result<void> run(Inputs inputs, Outputs outputs, Observer* observer = nullptr);
 
   std::span<const Step> steps() const { return schedule_.steps; }
   std::span<const Value> values() const { return schedule_.values; }
@@ -61,23 +62,23 @@ class Executor {
   struct Binding {
     TensorView* view = nullptr;
     int storage = kNone;
-    std::ptrdiff_t offset = 0;  ///< of the view's first element, in floats
+    std::ptrdiff_t offset = 0;  ///< of the view's first element, in bytes
   };
 
   Executor() = default;
   Result<void> prepare(const Network& network, const Registry& registry,
                        const WeightSource& weights);
   Result<void> allocate();
+  Result<void> fill_constants(const Network& network, const WeightSource& weights);
   void make_views(const Network& network);
   TensorView view_of(int value, const Network& network) const;
-  Result<void> bind(std::span<const std::span<const float>> inputs,
-                    std::span<const std::span<float>> outputs);
+  Result<void> bind(Inputs inputs, Outputs outputs);
 
   Schedule schedule_;
-  std::vector<std::size_t> input_sizes_, output_sizes_;
+  std::vector<Tensor> inputs_, outputs_;
   std::vector<Call> calls_;  ///< one per step
   std::vector<Binding> bindings_;
-  std::vector<float*> storage_data_;
+  std::vector<std::byte*> storage_data_;
   AlignedBytes arena_, workspace_;
   MemoryUse memory_;
 };

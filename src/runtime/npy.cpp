@@ -1,9 +1,12 @@
 #include "convopt/npy.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
+#include "core/conversion.h"
 #include "core/files.h"
 #include "core/text.h"
 
@@ -11,7 +14,17 @@ namespace convopt {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
-              "float32 is written as it lies in memory");
+              "numbers are written as they lie in memory");
+
+/// Types by NumPy's names.
+struct NamedType {
+  std::string_view name;
+  DataType type;
+};
+constexpr NamedType kTypes[] = {{"<f4", DataType::f32}, {"<f8", DataType::f64},
+                                {"<f2", DataType::f16}, {"<i8", DataType::s64},
+                                {"<i4", DataType::s32}, {"|i1", DataType::s8},
+                                {"|u1", DataType::u8},  {"|b1", DataType::boolean}};
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 /// Where the length of the header stands: after the magic and two version bytes.
@@ -67,7 +80,15 @@ Result<NpyArray> parse_npy(std::string_view bytes, std::string_view file_name) {
   const std::string_view header = bytes.substr(header_at, length);
   const std::string_view data = bytes.substr(header_at + length);
 
-  if (!after_key(header, "descr").starts_with("'<f4'")) return bad("its values are not float32");
+  const std::string_view descr = after_key(header, "descr");
+  const auto named = std::ranges::find_if(kTypes, [&](const NamedType& known) {
+    return descr.starts_with("'" + std::string(known.name) + "'");
+  });
+  if (named == std::end(kTypes)) {
+    return bad("its values are of the type " + std::string(descr.substr(0, descr.find(','))) +
+               ", which is not supported");
+  }
+  const std::size_t element = element_bytes(named->type);
   if (!after_key(header, "fortran_order").starts_with("False")) {
     return bad("it is in Fortran order");
   }
@@ -79,17 +100,26 @@ Result<NpyArray> parse_npy(std::string_view bytes, std::string_view file_name) {
       return bad("its shape is too large");
     }
   }
-  if (data.size() % sizeof(float) != 0 || data.size() / sizeof(float) != count) {
+  if (data.size() % element != 0 || data.size() / element != count) {
     return bad("it holds " + std::to_string(data.size()) + " bytes of data, but its shape has " +
                std::to_string(count) + " elements");
   }
-  NpyArray array{std::move(*shape), std::vector<float>(count)};
-  if (count > 0) std::memcpy(array.values.data(), data.data(), data.size());
+  NpyArray array{std::move(*shape), std::vector<float>(count), named->type};
+  // The data need not be aligned.
+  const std::vector<std::byte> aligned = [&] {
+    std::vector<std::byte> bytes_of_data(data.size());
+    if (count > 0) std::memcpy(bytes_of_data.data(), data.data(), data.size());
+    return bytes_of_data;
+  }();
+  to_floats(aligned.data(), named->type, static_cast<std::int64_t>(count), array.values.data());
   return array;
 }
 
 std::string to_npy(const NpyArray& array) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
+  const DataType type = array.type == DataType::bf16 ? DataType::f32 : array.type;
+  const auto named = std::ranges::find(kTypes, type, &NamedType::type);
+  std::string header =
+      "{'descr': '" + std::string(named->name) + "', 'fortran_order': False, 'shape': (";
   for (const std::int64_t size : array.shape) header += std::to_string(size) + ", ";
   header += "), }";
   const std::size_t unpadded = kLengthAt + 2 + header.size() + 1;
@@ -102,8 +132,9 @@ std::string to_npy(const NpyArray& array) {
   bytes += static_cast<char>(header.size() & 0xFFU);
   bytes += static_cast<char>(header.size() >> 8U);
   bytes += header;
-  bytes.append(reinterpret_cast<const char*>(array.values.data()),
-               array.values.size() * sizeof(float));
+  std::vector<std::byte> data(array.values.size() * element_bytes(type));
+  from_floats(array.values.data(), std::ssize(array.values), type, data.data());
+  bytes.append(reinterpret_cast<const char*>(data.data()), data.size());
   return bytes;
 }
 

@@ -58,6 +58,7 @@ class Scheduler {
       operator_index_[op.name] = i;
       for (const TensorId input : op.inputs) ++uses_[input];
       if (op.kind == OperatorKind::reshape) reshape_of_[op.outputs.front()] = i;
+      if (op.kind == OperatorKind::constant) constants_.push_back(i);
     }
     for (const TensorId output : network_.outputs) ++uses_[output];
     for (const PlanInPlace& in_place : plan_.in_place) {
@@ -75,6 +76,7 @@ class Scheduler {
                                                                       in_place.layout};
     }
     for (const TensorId input : network_.inputs) add_value(input, Layout::nchw);
+    for (const int op : constants_) add_value(network_.operators[op].outputs.front(), Layout::nchw);
     for (const PlanConversion& conversion : plan_.conversions) {
       const auto tensor = std::ranges::find(network_.tensors, conversion.tensor, &Tensor::name);
       if (tensor == network_.tensors.end()) {
@@ -154,9 +156,9 @@ class Scheduler {
 
   Result<void> bind(const PlanLayer& layer) {
     const auto known = operator_index_.find(layer.name);
-    // A reshape is a view, whether the plan mentions it or not.
+    // A reshape is a view and a constant is there, whether the plan mentions them or not.
     if (known != operator_index_.end() &&
-        network_.operators[known->second].kind == OperatorKind::reshape) {
+        network_.operators[known->second].kind != OperatorKind::compute) {
       return {};
     }
     auto bound = group(layer);
@@ -237,7 +239,8 @@ class Scheduler {
     Step step;
     step.name = conversion.tensor;
     step.predicted_us = conversion.predicted_us;
-    step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape);
+    step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape)
+                        .of_type(network_.tensors[tensor].type);
     if (auto found = set_primitive(step, conversion.primitive, conversion.source_layout, layout);
         !found) {
       return found.error();
@@ -263,7 +266,8 @@ class Scheduler {
     int first_channel = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       Value& part = schedule_.values[parts[i]];
-      if (part.part_of != kNone || parts[i] < std::ssize(network_.inputs) ||
+      if (part.part_of != kNone ||
+          parts[i] < std::ssize(network_.inputs) + std::ssize(constants_) ||
           first_channel % channel_block(layout) != 0 || roots_[parts[i]] == roots_[whole]) {
         return bad_plan("the plan concatenates " + in_quotes(op.name) + " in place in " +
                         std::string(to_string(layout)) + ", but " +
@@ -341,8 +345,10 @@ class Scheduler {
       last[roots_[step.destination]] = s;
     }
     for (const int output : outputs_) last[roots_[output]] = kForever;
-    // The inputs are the first values.
-    for (std::size_t i = 0; i < network_.inputs.size(); ++i) is_input[i] = true;
+    // Inputs and constants are the first values; nothing may be written over them.
+    const std::size_t first_constant = network_.inputs.size();
+    for (std::size_t i = 0; i < first_constant + constants_.size(); ++i) is_input[i] = true;
+    for (std::size_t i = 0; i < constants_.size(); ++i) last[roots_[first_constant + i]] = kForever;
 
     // A sum is written over its residual where nobody needs that afterwards: half the memory
     // traffic of the epilogue, and what primitives ask for that can only accumulate.
@@ -373,9 +379,9 @@ class Scheduler {
       // A view shares the elements of the whole, and a sum has the shape of its residual.
       const Value& value = schedule_.values[v];
       std::size_t& bytes = schedule_.storages[storage].life.bytes;
-      bytes =
-          std::max(bytes, sizeof(float) * static_cast<std::size_t>(padded_elements(
-                                              network_.tensors[value.tensor].shape, value.layout)));
+      const Tensor& tensor = network_.tensors[value.tensor];
+      bytes = std::max(bytes, element_bytes(tensor.type) * static_cast<std::size_t>(padded_elements(
+                                                               tensor.shape, value.layout)));
     }
     for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
       int& first = storage_of(schedule_.steps[s].destination).life.first;
@@ -384,9 +390,14 @@ class Scheduler {
     for (std::size_t i = 0; i < network_.inputs.size(); ++i) {
       storage_of(static_cast<int>(i)).input = static_cast<int>(i);
     }
+    for (std::size_t i = 0; i < constants_.size(); ++i) {
+      Storage& storage = storage_of(static_cast<int>(first_constant + i));
+      storage.constant = constants_[i];
+      storage.life.first = 0;
+    }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       Storage& storage = storage_of(outputs_[i]);
-      if (storage.input == kNone && storage.output == kNone) {
+      if (storage.input == kNone && storage.output == kNone && storage.constant == kNone) {
         storage.output = static_cast<int>(i);
       } else {
         schedule_.output_copies.push_back(
@@ -403,6 +414,7 @@ class Scheduler {
 
   std::unordered_map<std::string_view, int> operator_index_;
   std::unordered_map<TensorId, int> reshape_of_;  ///< operator that makes the tensor a view
+  std::vector<int> constants_;                    ///< operators that are constants
   std::vector<int> uses_;                         ///< readers of each tensor, outputs included
   std::vector<char> done_;
   std::map<std::pair<TensorId, Layout>, const PlanConversion*> conversions_;  ///< not yet emitted

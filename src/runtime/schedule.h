@@ -29,8 +29,9 @@ struct Value {
 /// `input` or `output` says so.
 struct Storage {
   Lifetime life;
-  int input = kNone;   ///< index into Network::inputs
-  int output = kNone;  ///< index into Network::outputs
+  int input = kNone;     ///< index into Network::inputs
+  int output = kNone;    ///< index into Network::outputs
+  int constant = kNone;  ///< operator of the network whose values it holds from the beginning
 };
 
 struct Step {

@@ -55,8 +55,7 @@ double RunTimes::quantile_ns(double quantile) const { return quantile_of(runs_ns
 double RunTimes::min_ns() const { return quantile_ns(0); }
 
 Result<std::vector<RunTimes>> time_in_turns(std::span<Executor* const> executors,
-                                            std::span<const std::span<const float>> inputs,
-                                            std::span<const std::span<float>> outputs,
+                                            Executor::Inputs inputs, Executor::Outputs outputs,
                                             const TimingOptions& options) {
   // A turn is long enough that caches and clock have settled on this executor when it is timed. Its
   // first run meets the caches as the others have left them and is not counted.

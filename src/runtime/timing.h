@@ -29,8 +29,7 @@ struct RunTimes {
 
 /// All executors compute the same network. One entry per executor.
 Result<std::vector<RunTimes>> time_in_turns(std::span<Executor* const> executors,
-                                            std::span<const std::span<const float>> inputs,
-                                            std::span<const std::span<float>> outputs,
+                                            Executor::Inputs inputs, Executor::Outputs outputs,
                                             const TimingOptions& options);
 
 }  // namespace convopt

@@ -1,14 +1,26 @@
 #include "src/runtime/verify.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <optional>
 #include <utility>
 
 #include "primitives/reference/reference.h"
+#include "src/runtime/buffers.h"
 
 namespace convopt {
 namespace {
+
+std::size_t tensor_bytes(const Tensor& tensor) {
+  return static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
+}
+
+/// NaN is itself here.
+bool same_values(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::ranges::equal(
+      a, b, [](float x, float y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+}
 
 /// Keeps every tensor as the plan computed it, in nchw.
 class Verifier final : public Observer {
@@ -24,7 +36,8 @@ class Verifier final : public Observer {
     for (int i = 0; i < std::ssize(network.operators); ++i) {
       const Operator& op = network.operators[i];
       if (op.kind == OperatorKind::reshape) root_[op.outputs[0]] = root_[op.inputs[0]];
-      if (op.kind == OperatorKind::compute && op.workload.op == Op::concat) {
+      if (op.kind == OperatorKind::constant ||
+          (op.kind == OperatorKind::compute && op.workload.op == Op::concat)) {
         producer_[op.outputs[0]] = i;
       }
     }
@@ -58,6 +71,8 @@ class Verifier final : public Observer {
       expected = std::move(*computed);
     }
     const TensorShape& shape = destination.shape;
+    if (destination.type != DataType::f32)
+      return check_converted(step, tensor, destination, expected);
     result_.checks.push_back(
         {step.name, std::string(step.primitive->name()),
          reference::max_relative_error(destination,
@@ -72,17 +87,33 @@ class Verifier final : public Observer {
     keep(tensor, std::move(made));
   }
 
-  Result<Verification> finish(std::span<const std::vector<float>> outputs) && {
+  Result<Verification> finish(const Buffers& outputs) && {
     if (error_) return *error_;
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
+    for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
       const TensorId tensor = network_.outputs[i];
-      const bool same = outputs[i] == made(tensor);
+      const bool same = same_values(outputs.values(i), made(tensor));
       result_.checks.push_back({network_.tensors[tensor].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
     return std::move(result_);
   }
 
  private:
+  /// What leaves the network in another type, by its numbers.
+  void check_converted(const Step& step, TensorId tensor, const TensorView& destination,
+                       std::vector<float>& expected) {
+    const auto elements = static_cast<std::size_t>(destination.shape.elements());
+    std::vector<float> got =
+        floats_of({destination.as<const std::byte>(), elements * element_bytes(destination.type)},
+                  network_.tensors[tensor]);
+    const auto dense = [&](std::vector<float>& values) {
+      return TensorView::dense(values.data(), destination.shape, Layout::nchw);
+    };
+    result_.checks.push_back({step.name, std::string(step.primitive->name()),
+                              reference::max_relative_error(dense(got), dense(expected)),
+                              error_bound(step.workload, step.primitive->info().traits), true});
+    keep(tensor, std::move(got));
+  }
+
   TensorView view(std::vector<float>& values, TensorId tensor) const {
     return TensorView::dense(values.data(), network_.tensors[tensor].shape, Layout::nchw);
   }
@@ -94,6 +125,12 @@ class Verifier final : public Observer {
     const int index = producer_[root_[tensor]];
     if (!values.empty() || index < 0) return values;
     const Operator& op = network_.operators[index];
+    if (op.kind == OperatorKind::constant) {
+      if (const auto loaded = weights_.weights(op)) {
+        values.assign(loaded->weights.values().begin(), loaded->weights.values().end());
+      }
+      return values;
+    }
     std::vector<TensorView> parts;
     for (const TensorId part : op.inputs) parts.push_back(view(made(part), part));
     values.resize(static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
@@ -119,7 +156,8 @@ class Verifier final : public Observer {
       }
       std::vector<float> next(
           static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
-      reference::run(op.workload, weights.parameters(),
+      // Types are those of the network's border; here, all numbers are floats.
+      reference::run(op.workload.of_type(DataType::f32), weights.parameters(),
                      {sources, view(next, op.outputs[0]), {}, nullptr});
       current = std::move(next);
       current_id = op.outputs[0];
@@ -151,17 +189,16 @@ const TensorCheck* Verification::first_failure() const {
 }
 
 Result<Verification> verify(Executor& executor, const Network& network, const WeightSource& weights,
-                            std::span<const std::span<const float>> inputs) {
+                            Executor::Inputs inputs) {
   Verifier verifier(executor, network, weights);
   for (std::size_t i = 0; i < std::min(inputs.size(), network.inputs.size()); ++i) {
-    verifier.keep(network.inputs[i], {inputs[i].begin(), inputs[i].end()});
+    const TensorId id = network.inputs[i];
+    if (inputs[i].size() == tensor_bytes(network.tensors[id])) {
+      verifier.keep(id, floats_of(inputs[i], network.tensors[id]));
+    }
   }
-  std::vector<std::vector<float>> outputs;
-  for (const TensorId id : network.outputs) {
-    outputs.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
-  }
-  const std::vector<std::span<float>> spans(outputs.begin(), outputs.end());
-  if (auto ran = executor.run(inputs, spans, &verifier); !ran) return ran.error();
+  Buffers outputs(network, network.outputs);
+  if (auto ran = executor.run(inputs, outputs.outputs(), &verifier); !ran) return ran.error();
   return std::move(verifier).finish(outputs);
 }
 

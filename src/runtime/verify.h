@@ -36,6 +36,6 @@ struct Verification {
 /// computed it: so errors do not add up through the depth and each step answers to its own bound,
 /// and a tensor that was mixed up or overwritten before it was read is found as well.
 Result<Verification> verify(Executor& executor, const Network& network, const WeightSource& weights,
-                            std::span<const std::span<const float>> inputs);
+                            Executor::Inputs inputs);
 
 }  // namespace convopt

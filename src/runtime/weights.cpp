@@ -10,6 +10,10 @@ namespace convopt {
 
 RandomWeights::RandomWeights(const Network& network, std::uint64_t seed) : seed_(seed) {
   for (const Operator& op : network.operators) {
+    if (op.kind == OperatorKind::constant) {
+      const TensorId made = op.outputs.front();
+      constant_elements_[made] = network.tensors[made].shape.elements();
+    }
     if (op.kind != OperatorKind::compute || op.workload.op != Op::add) continue;
     for (const TensorId input : op.inputs) summands_.insert(input);
   }
@@ -17,6 +21,11 @@ RandomWeights::RandomWeights(const Network& network, std::uint64_t seed) : seed_
 
 Result<Weights> RandomWeights::weights(const Operator& op) const {
   const Workload& workload = op.workload;
+  if (op.kind == OperatorKind::constant) {
+    std::vector<float> values(static_cast<std::size_t>(constant_elements_.at(op.outputs.front())));
+    reference::fill_random(values.data(), std::ssize(values), hash64(op.name, seed_), 1);
+    return Weights{std::move(values), {}};
+  }
   if (!workload.has_weights()) {
     return make_error(ErrorCode::internal, "operator '" + op.name + "' has no weights");
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "convopt/weights.hpp"
@@ -17,6 +18,7 @@ class RandomWeights final : public WeightSource {
  private:
   std::uint64_t seed_;
   std::unordered_set<TensorId> summands_;  ///< tensors that are added to others
+  std::unordered_map<TensorId, std::int64_t> constant_elements_;
 };
 
 /// See network_weights().

@@ -97,8 +97,11 @@ class Builder {
       }
     }
     for (const Tensor& tensor : network().tensors) {
+      // Only images have layouts to convert between.
       convert_workloads_.push_back(
-          intern(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type)));
+          tensor.shape.is_image()
+              ? intern(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type))
+              : kNoWorkload);
     }
   }
 
@@ -177,6 +180,7 @@ class Builder {
       }
     }
     for (const int workload : convert_workloads_) {
+      if (workload == kNoWorkload) continue;
       for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
         candidate(workload, primitive);
       }
@@ -316,6 +320,10 @@ class Builder {
     for (const int workload : convert_workloads_) {
       Problem::Conversions fastest;
       for (auto& row : fastest) row.fill(-1);
+      if (workload == kNoWorkload) {
+        problem_.conversions.push_back(fastest);
+        continue;
+      }
       for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
         const int id = candidate_ids_[workload].at(primitive);
         const Candidate& c = problem_.candidates[id];
@@ -338,6 +346,7 @@ class Builder {
       const int producer = flow_.producer[t];
       for (const Layout produced : kLayouts) {
         if (producer < 0 && produced != Layout::nchw) continue;  // networks are fed in nchw
+        if (!network().tensors[t].shape.is_image() && produced != Layout::nchw) continue;
         for (unsigned converted = 0; converted < 1U << kLayouts.size(); ++converted) {
           const TensorState state{produced, static_cast<std::uint8_t>(converted), 0};
           if (std::popcount(converted) > readers) continue;
@@ -376,7 +385,8 @@ class Builder {
   std::unordered_map<std::string, int> workload_ids_;
   std::vector<std::unordered_map<const Primitive*, int>> candidate_ids_;  // by workload
   std::unordered_map<int, const Primitive*> defaults_;                    // by workload
-  std::vector<int> convert_workloads_;                                    // by tensor
+  static constexpr int kNoWorkload = -1;
+  std::vector<int> convert_workloads_;  // by tensor
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ std::vector<Workload> network_workloads(const Network& network) {
     add(ways.back().workload);
   }
   for (const Tensor& tensor : network.tensors) {
+    if (!tensor.shape.is_image()) continue;  // one layout, so nothing to convert
     add(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type));
   }
   return result;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/try.h"
-#include "primitives/reference/reference.h"
+#include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
 
 namespace convopt {
@@ -49,21 +49,11 @@ Result<Confirmation> confirm(Selection& selection, const Platform& platform,
     if (const Solution* solution = baseline(selection, name)) (void)enter(name, *solution).ok();
   }
 
-  const auto tensors_of = [&](const std::vector<TensorId>& ids) {
-    std::vector<std::vector<float>> tensors;
-    for (const TensorId id : ids)
-      tensors.emplace_back(static_cast<std::size_t>(network.tensors[id].shape.elements()));
-    return tensors;
-  };
-  auto inputs = tensors_of(network.inputs);
-  auto outputs = tensors_of(network.outputs);
-  std::uint64_t seed = 1;
-  for (auto& input : inputs) reference::fill_random(input.data(), std::ssize(input), seed++, 1);
+  Buffers inputs(network, network.inputs), outputs(network, network.outputs);
+  inputs.fill_random(1);
   std::vector<Executor*> pointers;
   for (const auto& executor : executors) pointers.push_back(executor.get());
-  const std::vector<std::span<const float>> sources(inputs.begin(), inputs.end());
-  const std::vector<std::span<float>> destinations(outputs.begin(), outputs.end());
-  CONVOPT_TRY(auto times, time_in_turns(pointers, sources, destinations, options));
+  CONVOPT_TRY(auto times, time_in_turns(pointers, inputs.inputs(), outputs.outputs(), options));
   for (std::size_t i = 0; i < times.size(); ++i) {
     result.contestants[i].times = std::move(times[i]);
     const RunTimes& mine = result.contestants[i].times;

@@ -156,11 +156,11 @@ std::string shape_text(const std::vector<std::int64_t>& dims) {
   return text.empty() ? "single value" : text;
 }
 
-std::string difference(const Array& found, const Array& expected, bool exact_form) {
-  if (exact_form ? found.dims != expected.dims : found.count() != expected.count()) {
+std::string difference(const Array& found, const Array& expected) {
+  if (found.dims != expected.dims) {
     return "shape " + shape_text(found.dims) + " instead of " + shape_text(expected.dims);
   }
-  if (exact_form && found.type != expected.type) {
+  if (found.type != expected.type) {
     return "type " + TensorProto::DataType_Name(found.type) + " instead of " +
            TensorProto::DataType_Name(expected.type);
   }

@@ -28,7 +28,7 @@ std::string shape_text(const std::vector<std::int64_t>& dims);
 
 /// What makes `found` differ from `expected`, or nothing: real numbers may differ by 1e-5 plus a
 /// thousandth of the expected value (a 128th for bf16), integers and truth values not at all.
-/// `exact_form`: ranks, sizes and types have to agree too, not just the number of elements.
-std::string difference(const Array& found, const Array& expected, bool exact_form);
+/// Ranks, sizes and types have to agree.
+std::string difference(const Array& found, const Array& expected);
 
 }  // namespace convopt::conformance

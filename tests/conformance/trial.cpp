@@ -15,9 +15,6 @@ using ::onnx::TensorProto;
 using ::onnx::ValueInfoProto;
 using Declared = std::vector<ValueInfoProto>;
 
-// Networks pad their tensors to four dimensions and make them float32, so far.
-constexpr bool kExactForm = false;
-
 constexpr std::array<std::string_view, kVerdicts.size()> kNames = {"passed", "refused", "wrong",
                                                                    "crashed"};
 
@@ -39,27 +36,52 @@ std::string shortened(std::string sentence, const std::filesystem::path& file) {
   return sentence;
 }
 
+TensorProto::DataType onnx_type(DataType type) {
+  switch (type) {
+    case DataType::bf16:
+      return TensorProto::BFLOAT16;
+    case DataType::f16:
+      return TensorProto::FLOAT16;
+    case DataType::f64:
+      return TensorProto::DOUBLE;
+    case DataType::s8:
+      return TensorProto::INT8;
+    case DataType::u8:
+      return TensorProto::UINT8;
+    case DataType::s32:
+      return TensorProto::INT32;
+    case DataType::s64:
+      return TensorProto::INT64;
+    case DataType::boolean:
+      return TensorProto::BOOL;
+    default:
+      return TensorProto::FLOAT;
+  }
+}
+
 /// Runs the session and returns its outputs.
 Result<std::vector<Array>> run(Session& session, const std::vector<Array>& inputs) {
-  std::vector<const float*> sources;
+  const auto bytes_of = [](const Tensor& tensor) {
+    return static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
+  };
+  std::vector<const void*> sources;
   for (std::size_t i = 0; i < inputs.size() && i < session.inputs().size(); ++i) {
-    if (inputs[i].type != TensorProto::FLOAT ||
-        std::ssize(inputs[i].bytes) != session.inputs()[i].shape.elements() * 4) {
-      return make_error(ErrorCode::bad_input, "input '" + session.inputs()[i].name +
-                                                  "' takes arrays of another size or type");
+    const Tensor& tensor = session.inputs()[i];
+    if (inputs[i].type != onnx_type(tensor.type) || inputs[i].bytes.size() != bytes_of(tensor)) {
+      return make_error(ErrorCode::bad_input,
+                        "input '" + tensor.name + "' takes arrays of another size or type");
     }
-    sources.push_back(reinterpret_cast<const float*>(inputs[i].bytes.data()));
+    sources.push_back(inputs[i].bytes.data());
   }
   std::vector<Array> outputs;
-  std::vector<float*> destinations;
+  std::vector<void*> destinations;
   for (const Tensor& tensor : session.outputs()) {
     Array& output = outputs.emplace_back();
-    output.type = TensorProto::FLOAT;
+    output.type = onnx_type(tensor.type);
     output.dims.assign(tensor.shape.sizes().begin(), tensor.shape.sizes().end());
-    output.bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * sizeof(float));
+    output.bytes.resize(bytes_of(tensor));
   }
-  for (Array& output : outputs)
-    destinations.push_back(reinterpret_cast<float*>(output.bytes.data()));
+  for (Array& output : outputs) destinations.push_back(output.bytes.data());
   const auto ran = session.run(sources, destinations);
   if (!ran) return ran.error();
   return outputs;
@@ -80,7 +102,7 @@ Outcome try_model(const Planner& planner, const std::filesystem::path& model,
                                 std::to_string(expected.size())};
   }
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    const std::string differs = difference((*outputs)[i], expected[i], kExactForm);
+    const std::string differs = difference((*outputs)[i], expected[i]);
     if (differs.empty()) continue;
     return {Verdict::wrong, "output '" + session->outputs()[i].name + "': " + differs};
   }

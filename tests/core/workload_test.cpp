@@ -163,8 +163,6 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
                            "equal:d3x5_by3x1",
                            "less:d3x5",
                            "less_or_equal:d3x5",
-                           "constant:d3x5",
-                           "constant:d1x2x3x4",
                            "select:d1x2x3x4",
                            "expand:d1x5_to3x5",
                            "reduce_sum:d2x3x4_axes02",
@@ -222,8 +220,6 @@ TEST(Workload, OperationsOnImagesHaveTheirSizes) {
 TEST(Workload, KnowsItsSourcesAndWeights) {
   EXPECT_EQ(Workload::parse("select:d2x3")->source_count(), 3);
   EXPECT_EQ(Workload::parse("select:d2x3")->source(2), (TensorShape{2, 3}));
-  EXPECT_EQ(Workload::parse("constant:d2x3")->source_count(), 0);
-  EXPECT_EQ(Workload::parse("constant:d2x3")->weight_elements(), 6);
   EXPECT_EQ(Workload::parse("gather:d77x512_axis0_at1x7")->source(1), (TensorShape{1, 7}));
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->weight_elements(), 160);
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->bias_elements(), 0);

@@ -828,7 +828,7 @@ void add_random_plain(List& list, Random& random) {
   const TensorShape shape = random.any();
   const auto add = [&](const Workload& workload) { list.add("random, any rank", workload); };
   const int axis = random.from(0, shape.rank() - 1);
-  for (const Op op : {Op::convert, Op::select, Op::constant}) add(Workload::pointwise(op, shape));
+  for (const Op op : {Op::convert, Op::select}) add(Workload::pointwise(op, shape));
   const Activation& activation = random.of(kActivations);
   if (shape.elements() >= 16) {
     add(Workload::pointwise(Op::activation, shape, {false, random.of(kFunctions)}));

@@ -43,6 +43,8 @@ std::vector<Case> cases() {
   std::vector<Case> list;
   for (const Isa isa : supported_isas()) {
     for (const auto& primitive : own_primitives({isa, 1})) {
+      // Conversions between types have no random problems of floats: see cast_test.cpp.
+      if (primitive->info().input_type != primitive->info().output_type) continue;
       list.push_back({isa, std::string(primitive->name())});
     }
   }

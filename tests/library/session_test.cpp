@@ -137,7 +137,7 @@ TEST_F(SessionTest, RefusesWithASentence) {
 
   auto good = session();
   ASSERT_TRUE(good.ok()) << good.error().message;
-  EXPECT_EQ(good->run({}, {}).error().message, "the network has 1 input, 0 pointers given");
+  EXPECT_EQ(good->run(std::span<const float* const>(), {}).error().message, "the network has 1 input, 0 pointers given");
   const float* const nothing = nullptr;
   std::vector<float> output(8 * 144);
   float* const destination = output.data();

@@ -368,7 +368,7 @@ TEST(JsonNetwork, RefusesBadFrames) {
   EXPECT_TRUE(refused(parse_network("[]", "net.json"), {"net.json", "object"}));
   EXPECT_TRUE(refused(parse_network("{}", "net.json"), {"'schema'", "convopt.network/1"}));
   EXPECT_TRUE(refused(parse_network(R"({"schema": "convopt.plan/1"})", "net.json"), {"'schema'"}));
-  EXPECT_TRUE(refused(parse(op, R"("input": {"shape": [1, 3, 32]})"), {"'input'", "'shape'"}));
+  EXPECT_TRUE(refused(parse(op, R"("input": {"shape": [1, 3, 32, 0]})"), {"'input'", "'shape'"}));
   EXPECT_TRUE(refused(parse(op, R"("input": {"shape": [1, 3, -1, 32]})"), {"'input'", "'shape'"}));
   EXPECT_TRUE(refused(parse(op, R"("input": {"shape": [1, 3, 0, 32]})"), {"'input'", "'shape'"}));
   EXPECT_TRUE(refused(parse(op, R"("input": {})"), {"'input' has no 'shape'"}));
@@ -427,6 +427,37 @@ TEST(NetworkFiles, BadOnesAreRefusedByNameAndCause) {
   const auto opaque = load_network(data("opaque.json"));
   ASSERT_TRUE(opaque) << opaque.error().message;
   EXPECT_EQ(opaque->warnings.size(), 1U);
+}
+
+// --- tensors that are no images
+
+TEST(JsonNetwork, TypesAndRanksSurviveWritingAndReading) {
+  const auto network = parse(
+      R"({"name": "real", "op": "workload", "workload": "convert:d2x3x4_u8_f32"},
+         {"name": "rows", "op": "workload", "workload": "reduce_sum:d2x3x4_axes02"},
+         {"name": "row", "op": "view", "sizes": [3]},
+         {"name": "c", "op": "constant", "sizes": [3]},
+         {"name": "least", "op": "workload", "workload": "minimum:d3", "inputs": ["row", "c"]},
+         {"name": "whole", "op": "workload", "workload": "convert:d3_f32_s64"})",
+      R"("input": {"shape": [2, 3, 4], "type": "u8"})");
+  ASSERT_TRUE(network) << network.error().message;
+  ASSERT_EQ(network->outputs.size(), 1U);
+  const Tensor& output = network->tensors[network->outputs[0]];
+  EXPECT_EQ(output.shape, TensorShape({3}));
+  EXPECT_EQ(output.type, DataType::s64);
+  EXPECT_EQ(network->operators[3].kind, OperatorKind::constant);
+  const auto again = parse_network(to_json(*network), "again.json");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->hash(), network->hash());
+}
+
+TEST(JsonNetwork, OperatorsOfImagesRefuseOtherTensors) {
+  EXPECT_EQ(texts(parse(R"({"name": "p", "op": "global_avg_pool"})",
+                        R"("input": {"shape": [3, 8, 8]})"))[0],
+            "net.json: operator 'p': its input of the shape 3x8x8 is no image of four dimensions");
+  EXPECT_EQ(texts(parse(R"({"name": "m", "op": "workload", "workload": "minimum:d4"})",
+                        R"("input": {"shape": [4]})"))[0],
+            "net.json: operator 'm': its inputs do not fit minimum:d4");
 }
 
 // --- hash

@@ -46,7 +46,7 @@ TEST(OnnxForms, WithoutAnOpset) {
   ASSERT_EQ(network->warnings.size(), 1U);
   EXPECT_NE(network->warnings[0].find("opset 18"), std::string::npos) << network->warnings[0];
   model.proto().set_ir_version(2);
-  EXPECT_NE(model.read()->warnings.at(0).find("opset 7"), std::string::npos);
+  EXPECT_NE(model.read()->warnings.at(0).find("opset 1,"), std::string::npos);
 }
 
 TEST(OnnxForms, OutputsThatAreInputs) {
@@ -360,11 +360,6 @@ TEST(OnnxForms, TheLargerOrSmallerOfTwo) {
       OnnxModel model(13);
       model.input("x", in).floats("f", {}, {factor}).node("Mul", {"f", "x"}, {"m"});
       model.node(type, {"m", "x"}, {"y"}).output("y");
-      const bool expressible = larger ? factor <= 1 : factor >= 1;
-      if (!expressible) {
-        EXPECT_NE(refusal(model).find(type), std::string::npos);
-        continue;
-      }
       expect_computes(model, {in}, [&](const Arrays& x) {
         return mapped(x[0], [&](double v) { return pick(v, factor * v); });
       });

@@ -210,9 +210,6 @@ TEST(OnnxRefusals, NameOperatorTypeAndVersion) {
   pool.node("MaxPool", {"x"}, {"pooled"},
             {{"kernel_shape", Dims{2, 2}}, {"dilations", Dims{2, 2}}});
   expect_refused(pool.output("pooled"), {"'pooled'", "'MaxPool'", "dilation"});
-  OnnxModel product(13);
-  product.input("x", {1, 3, 4, 4}).node("MatMul", {"x", "x"}, {"p"});
-  expect_refused(product.output("p"), {"'p'", "'MatMul'", "two tensors"});
 }
 
 TEST(OnnxRefusals, OperatorsThatNobodyNeedsDoNotMatter) {
@@ -223,10 +220,10 @@ TEST(OnnxRefusals, OperatorsThatNobodyNeedsDoNotMatter) {
 }
 
 TEST(OnnxRefusals, VersionsOfTheFormat) {
-  for (const int opset : {6, 22}) {
+  for (const int opset : {0, 23}) {
     OnnxModel model(opset);
     model.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"});
-    expect_refused(model.output("y"), {"opset " + std::to_string(opset), "7 to 21"});
+    expect_refused(model.output("y"), {"opset " + std::to_string(opset), "1 to 22"});
   }
 }
 
@@ -348,7 +345,7 @@ TEST(OnnxRefusals, SizesThatAreTooLarge) {
                   {{"axis", std::int64_t{0}}});
   }
   doubling.node("Add", {"x", "c40"}, {"y"});
-  expect_refused(doubling.output("y"), {"too large"});
+  expect_refused(doubling.output("y"), {"more than 2^24"});
   // Attributes as large.
   for (const char* name : {"kernel_shape", "strides", "pads"}) {
     OnnxModel model(13);
@@ -378,15 +375,15 @@ TEST(OnnxRefusals, ValuesOfOtherTypes) {
   auto cut = float_tensor("w", {2, 3, 1, 1}, {});
   cut.set_raw_data("abc");
   expect_refused(small().initializer(cut), {"'w'", "3 bytes"});
-  OnnxModel of_integers(13);
-  of_integers.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"}).output("y");
-  of_integers.proto()
+  OnnxModel of_strings(13);
+  of_strings.input("x", {1, 3, 4, 4}).node("Relu", {"x"}, {"y"}).output("y");
+  of_strings.proto()
       .mutable_graph()
       ->mutable_input(0)
       ->mutable_type()
       ->mutable_tensor_type()
-      ->set_elem_type(::onnx::TensorProto::INT64);
-  expect_refused(of_integers, {"'x'", "float32"});
+      ->set_elem_type(::onnx::TensorProto::STRING);
+  expect_refused(of_strings, {"'x'", "real numbers"});
 }
 
 TEST(OnnxRefusals, AttributesOfOtherTypes) {

@@ -36,6 +36,10 @@ Json rule_for(const AttributeDescription& attribute) {
       return {{"type", "number"}};
     case AttributeType::shape:
       return {{"$ref", "#/$defs/shape"}};
+    case AttributeType::sizes:
+      return {{"$ref", "#/$defs/sizes"}};
+    case AttributeType::text:
+      return {{"type", "string"}};
     case AttributeType::choice: {
       Json words = Json::array();
       for (const std::string_view choice : attribute.choices) words.push_back(std::string(choice));
@@ -116,9 +120,9 @@ TEST(NetworkSchema, RefusesWhatTheReaderRefusesWithoutKnowingShapes) {
   };
   for (const Json& bad :
        {with("/schema", "convopt.network/2"), with("/outptus", {"c"}), with("/name", ""),
-        with("/inputs", {{{"shape", {1, 3, 8, 8}}}}), with("/input/shape", {3, 8, 8}),
-        with("/operators", Json::array()), with("/operators/0/oc", -4),
-        with("/operators/0/oc", 1.5), with("/operators/0/kernel", {3}),
+        with("/inputs", {{{"shape", {1, 3, 8, 8}}}}),
+        with("/input/shape", {1, 1, 1, 1, 1, 1, 1, 1, 1}), with("/operators", Json::array()),
+        with("/operators/0/oc", -4), with("/operators/0/oc", 1.5), with("/operators/0/kernel", {3}),
         with("/operators/0/padding", "full"), with("/operators/0/padding", {1, 1, 1}),
         with("/operators/0/strides", 2), with("/operators/0/inputs", Json::array()),
         with("/operators/0/inputs", {"a", "b"}), with("/operators/0/op", "max_pool"),

@@ -75,25 +75,15 @@ def make_inputs(description, wishes, prefix):
     return files, shapes
 
 
-def padded(file):
-    """The array as a tensor of four dimensions, in a file beside it."""
-    shape, values = read_npy(file)
-    write_npy(file + ".padded.npy", "<f4", (shape + [1] * 4)[:max(4, len(shape))], values)
-    return file + ".padded.npy"
-
-
 def run_convopt(model, files, outputs, shapes, threads, options):
-    """convopt's report of one turn. Where it demands four dimensions of an input, it is given them."""
+    """convopt's report of one turn."""
     command = [options.convopt, "run", model, "--threads", str(threads), "--time", "%gs" % options.seconds,
                "--json", *shapes]
     for output in outputs:
         command += ["--output", output]
-    for change in (lambda file: file, padded):
-        given = [part for file in files for part in ("--input", change(file))]
-        answer = subprocess.run(command + given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                timeout=600)
-        if "has the shape" not in answer.stderr:
-            break
+    given = [part for file in files for part in ("--input", file)]
+    answer = subprocess.run(command + given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            timeout=600)
     if answer.returncode < 0:
         raise Refused("crashed: " + signal.strsignal(-answer.returncode))
     if answer.returncode:

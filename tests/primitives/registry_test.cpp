@@ -27,7 +27,11 @@ TEST(OwnPrimitives, SayWhatTheyAre) {
     EXPECT_FALSE(info.family.empty()) << info.name;
     EXPECT_NE(info.traits.algorithm, Algorithm::unknown) << info.name;
     if (info.plain) {
-      EXPECT_EQ(info.name, std::string(to_string(info.op)) + "_plain");
+      const std::string types =
+          std::string(to_string(info.input_type)) + "_" + std::string(to_string(info.output_type));
+      EXPECT_EQ(info.name, info.input_type == info.output_type
+                               ? std::string(to_string(info.op)) + "_plain"
+                               : "cast_" + types);
       continue;
     }
     // The grammar: a name ends with its layouts, one if both are the same.

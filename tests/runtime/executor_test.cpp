@@ -300,7 +300,7 @@ TEST(Executor, RefusesWrongSizes) {
   inputs[0].pop_back();
   const auto ran = (*executor)->run(read_spans(inputs), write_spans(outputs));
   ASSERT_FALSE(ran.ok());
-  EXPECT_EQ(ran.error().message, "input 0 has 47 elements, but the network's has 48");
+  EXPECT_EQ(ran.error().message, "input 0 has 47 elements of f32, but the network's has 48");
 }
 
 struct BadPlan {

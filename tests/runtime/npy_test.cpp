@@ -28,6 +28,19 @@ TEST(Npy, RoundTrip) {
   EXPECT_EQ(read->values, array.values);
 }
 
+TEST(Npy, KeepsTheTypeOfItsNumbers) {
+  for (const DataType type : kDataTypes) {
+    if (type == DataType::bf16) continue;  // NumPy has none
+    SCOPED_TRACE(to_string(type));
+    const NpyArray array{{3}, {0, 1, 1}, type};
+    const auto read = parse_npy(to_npy(array), "a.npy");
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->type, type);
+    EXPECT_EQ(read->values, array.values);
+  }
+  EXPECT_EQ(parse_npy(to_npy({{1}, {0.5F}, DataType::bf16}), "a.npy")->type, DataType::f32);
+}
+
 TEST(Npy, ReadsWhatNumPyWrites) {
   const auto vector =
       parse_npy(file("{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }  \n", 5), "v.npy");
@@ -49,8 +62,8 @@ TEST(Npy, RefusesTheRestWithASentence) {
   EXPECT_EQ(message("PK\x03\x04 something else"), "f.npy: it is no .npy file");
   EXPECT_EQ(message(file("{                 }", 0).substr(0, 15)),
             "f.npy: its header is cut short");
-  EXPECT_EQ(message(file("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", 2)),
-            "f.npy: its values are not float32");
+  EXPECT_EQ(message(file("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", 2)),
+            "f.npy: its values are of the type '<c8', which is not supported");
   EXPECT_EQ(message(file("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 1)),
             "f.npy: it is in Fortran order");
   EXPECT_EQ(message(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 1)),

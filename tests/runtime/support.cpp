@@ -156,12 +156,19 @@ Tensors empty_outputs(const Network& network) {
   return result;
 }
 
-std::vector<std::span<const float>> read_spans(const Tensors& tensors) {
-  return {tensors.begin(), tensors.end()};
+std::vector<std::span<const std::byte>> read_spans(const Tensors& tensors) {
+  std::vector<std::span<const std::byte>> spans;
+  for (const std::vector<float>& values : tensors)
+    spans.push_back(std::as_bytes(std::span(values)));
+  return spans;
 }
 
-std::vector<std::span<float>> write_spans(Tensors& tensors) {
-  return {tensors.begin(), tensors.end()};
+std::vector<std::span<std::byte>> write_spans(Tensors& tensors) {
+  std::vector<std::span<std::byte>> spans;
+  for (std::vector<float>& values : tensors) {
+    spans.push_back(std::as_writable_bytes(std::span(values)));
+  }
+  return spans;
 }
 
 void expect_computes(const Network& network, const Plan& plan, const Registry& registry,

@@ -66,8 +66,8 @@ class PlanBuilder {
 
 Tensors random_inputs(const Network& network, std::uint64_t seed = kSeed);
 Tensors empty_outputs(const Network& network);
-std::vector<std::span<const float>> read_spans(const Tensors& tensors);
-std::vector<std::span<float>> write_spans(Tensors& tensors);
+std::vector<std::span<const std::byte>> read_spans(const Tensors& tensors);
+std::vector<std::span<std::byte>> write_spans(Tensors& tensors);
 
 /// Executes the plan twice, with outputs full of NaN, and compares with reference_outputs.
 void expect_computes(const Network& network, const Plan& plan, const Registry& registry,

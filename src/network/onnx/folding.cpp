@@ -387,9 +387,25 @@ Folded fold_constant_of_shape(const Node& node, const Inputs& in,
   }
   if (in[0]->is_float || in[0]->dims.size() != 1) return node.error("its shape must be integers");
   const Dims& dims = in[0]->integers;
-  CONVOPT_CHECK(check_growth(node, dims, 0));
+  // Weights of a fully connected layer are stored like that where somebody took theirs away.
+  constexpr std::size_t kMostUniform = std::size_t{1} << 26;
+  CONVOPT_CHECK(check_growth(node, dims, kMostUniform));
   if (dims.empty()) value.dims.clear();
   return expanded(value, dims);
+}
+
+Result<std::vector<Constant>> fold_split(const Node& node, const Inputs& in) {
+  const auto axis = resolve_axis(node.integer("axis", 0), in[0]->dims.size());
+  if (!axis) return node.error("it has no such axis");
+  CONVOPT_TRY(const auto sizes,
+              split_parts(node, in[0]->dims[*axis], in.size() > 1 ? in[1].get() : nullptr));
+  std::vector<Constant> parts;
+  std::int64_t first = 0;
+  for (const std::int64_t size : sizes) {
+    parts.push_back(sliced(*in[0], *axis, first, size, 1));
+    first += size;
+  }
+  return parts;
 }
 
 using Function = Folded (*)(const Node&, const Inputs&, const std::filesystem::path&);
@@ -480,6 +496,10 @@ const std::unordered_map<std::string_view, Description>& table() {
 
 Result<std::optional<std::vector<Constant>>> fold(const Node& node, const Inputs& inputs,
                                                   const std::filesystem::path& folder) {
+  if (node.type() == "Split" && !inputs.empty() && inputs[0] != nullptr) {
+    CONVOPT_TRY(auto parts, fold_split(node, inputs));
+    return std::optional(std::move(parts));
+  }
   const auto found = table().find(node.type());
   if (found == table().end()) return std::optional<std::vector<Constant>>();
   const auto& [least, most, function] = found->second;
@@ -635,6 +655,23 @@ Result<std::vector<SliceRange>> slice_ranges(const Node& node, const Dims& from,
     ranges.push_back(range);
   }
   return ranges;
+}
+
+Result<std::vector<std::int64_t>> split_parts(const Node& node, std::int64_t size,
+                                              const Constant* given) {
+  std::vector<std::int64_t> parts = integers_of(node, "split", given);
+  const std::int64_t count = node.output_count();
+  if (parts.empty()) {
+    const std::int64_t part = (size + count - 1) / count;
+    for (std::int64_t i = 0; i < count; ++i)
+      parts.push_back(std::min(part, std::max<std::int64_t>(size - i * part, 0)));
+  }
+  std::int64_t rest = size;
+  for (const std::int64_t part : parts)
+    rest = part >= 1 && part <= rest ? rest - part : -1;  // -1 stays: no part fits into it
+  if (std::ssize(parts) != count || rest != 0)
+    return node.error("its parts do not add up to " + std::to_string(size));
+  return parts;
 }
 
 }  // namespace convopt::onnx_reader

@@ -42,6 +42,10 @@ struct SliceRange {
 Result<std::vector<SliceRange>> slice_ranges(const Node& node, const Dims& from,
                                              const std::vector<ConstantPointer>& inputs);
 
+/// The sizes of a Split's parts of an axis of that size.
+Result<std::vector<std::int64_t>> split_parts(const Node& node, std::int64_t size,
+                                              const Constant* given);
+
 /// The integers of an input or, in older versions, of an attribute of that name.
 std::vector<std::int64_t> integers_of(const Node& node, const char* attribute,
                                       const Constant* input);

@@ -30,7 +30,24 @@ TensorShape natural_shape(const Dims& dims) {
   const auto size = [&](std::size_t i) { return i < dims.size() ? narrow(dims[i]) : 1; };
   if (dims.size() == 1) return {1, size(0), 1, 1};
   if (dims.size() <= 4) return {size(0), size(1), size(2), size(3)};
-  return {size(0), size(1), size(2), narrow(product(dims.begin() + 3, dims.end()))};
+  return ranked_shape(dims);
+}
+
+TensorShape ranked_shape(const Dims& dims) {
+  std::vector<int> sizes;
+  for (const std::int64_t size : dims) {
+    if (sizes.size() < kMaxRank) {
+      sizes.push_back(narrow(size));
+    } else {
+      sizes.back() = narrow(std::int64_t{sizes.back()} * size);
+    }
+  }
+  return TensorShape(sizes);
+}
+
+TensorShape channel_shape(const Dims& dims) {
+  if (dims.size() <= 4) return natural_shape(dims);
+  return {narrow(dims[0]), narrow(dims[1]), narrow(product(dims.begin() + 2, dims.end())), 1};
 }
 
 TensorShape shape_around(const Dims& dims, std::size_t first, std::size_t last) {
@@ -105,8 +122,32 @@ Import::Found Import::input(const Node& node, int index) {
 
 Import::Found Import::tensor_input(const Node& node, int index) {
   CONVOPT_TRY(const Value* value, input(node, index));
-  if (!value->is_tensor()) return node.unsupported("a constant as input " + std::to_string(index));
-  return value;
+  return as_tensor(node.name(), *value);
+}
+
+Import::Found Import::as_tensor(const std::string& base, const Value& value) {
+  if (value.is_tensor()) return &value;
+  const auto known = tensors_of_constants_.find(value.constant);
+  if (known != tensors_of_constants_.end()) return known->second;
+  const Constant& constant = *value.constant;
+  if (constant.size() == 0)
+    return make_error(ErrorCode::bad_input,
+                      "operator " + in_quotes(base) + ": a constant that it reads is empty");
+  std::vector<float> values = constant.floats;
+  for (const std::int64_t integer : constant.integers) {
+    constexpr std::int64_t kLargestExact = std::int64_t{1} << 24;
+    const bool saturates = integer > kLargestExact || integer < -kLargestExact;
+    // Limits of "everything" are far beyond, whatever their exact number.
+    values.push_back(static_cast<float>(integer));
+    if (saturates && !std::exchange(rounds_, true))
+      graph_.warn("whole numbers beyond 2^24 are rounded to single precision");
+  }
+  Value result;
+  CONVOPT_TRY(result.tensor, graph_.add_constant({fresh(base + "/constant"), "Constant"},
+                                                 natural_shape(constant.dims), std::move(values)));
+  result.dims = constant.dims;
+  if (!constant.is_float) result.type = DataType::s64;
+  return tensors_of_constants_[value.constant] = keep(std::move(result));
 }
 
 Result<ConstantPointer> Import::constant_input(const Node& node, int index) {
@@ -148,6 +189,10 @@ Result<TensorId> Import::shaped(const std::string& base, const Value& value,
   return graph_.add_reshape({fresh(base + "/reshape"), "reshape"}, source->tensor, shape);
 }
 
+Result<TensorId> Import::ranked(const std::string& base, const Value& value) {
+  return shaped(base, value, ranked_shape(value.dims));
+}
+
 Result<TensorId> Import::image(const Node& node, const Value& value) {
   if (value.dims.size() < 2 || value.dims.size() > 4)
     return node.unsupported("an input of the shape " + dims_text(value.dims));
@@ -157,8 +202,8 @@ Result<TensorId> Import::image(const Node& node, const Value& value) {
 Result<TensorId> Import::with_channels(const Node& node, const Value& value) {
   CONVOPT_TRY(const Value* source, plain(node.name(), value));
   const TensorShape now = graph_.shape(source->tensor);
-  if (now.n() == value.dims[0] && now.c() == value.dims[1]) return source->tensor;
-  return shaped(node.name(), *source, natural_shape(value.dims));
+  if (now.is_image() && now.n() == value.dims[0] && now.c() == value.dims[1]) return source->tensor;
+  return shaped(node.name(), *source, channel_shape(value.dims));
 }
 
 Import::Found Import::as_channels_last(const Node& node, const Value& value) {

@@ -1,11 +1,15 @@
 // The model that is being read: the values that its names stand for and the network that grows.
 //
-// The network has tensors of four dimensions, ONNX has them of any rank. So a tensor of the model
-// is a tensor of the network and the sizes by which the model knows it, in one of two orders:
-// plain, the model's row-major order is that of nchw; or channels last, the model's last dimension
-// are the channels and those between it and the first are the pixels. Operators that only
-// reinterpret change nothing but these; a reshape or transpose is added where an operator needs the
-// elements in another form.
+// A tensor of the model is a tensor of the network and the sizes by which the model knows it, in
+// one of two orders: plain, the model's row-major order is that of the network's tensor, whatever
+// its rank; or channels last, the model's last dimension are the channels and those between it and
+// the first are the pixels. Operators that only reinterpret change nothing but these; a reshape or
+// transpose is added where an operator needs the elements in another form. So tensors of up to four
+// dimensions stay images, for which there are layouts to choose from, even where the model sees a
+// row; those of more dimensions have their own.
+//
+// The network computes in f32. A tensor of another type is converted at the border and its type
+// kept as the model's view: whole numbers up to 2^24 are exact.
 #pragma once
 
 #include <deque>
@@ -32,7 +36,8 @@ namespace convopt::onnx_reader {
 struct Value {
   ConstantPointer constant;
   TensorId tensor = -1;
-  Dims dims;  ///< of a tensor, as the model sees it
+  Dims dims;                      ///< of a tensor, as the model sees it
+  DataType type = DataType::f32;  ///< as the model sees it; the network's tensor is f32
   bool channels_last = false;
   std::optional<Error> error;     ///< why the value cannot be computed; reported only if it is read
   const Node* maker = nullptr;    ///< null for inputs and initializers
@@ -40,6 +45,12 @@ struct Value {
   Padding padding;                ///< how many
 
   bool is_tensor() const { return tensor >= 0; }
+  const Dims& sizes() const { return is_tensor() ? dims : constant->dims; }
+  bool is_integer() const {
+    return is_tensor() ? type != DataType::f32 && type != DataType::f16 && type != DataType::f64 &&
+                             type != DataType::bf16
+                       : !constant->is_float;
+  }
 };
 
 /// All that the handlers of operators see of the reader.
@@ -68,7 +79,9 @@ class Import {
 
   // Inputs of an operator, by position. A value that cannot be computed is an error.
   Found input(const Node& node, int index);
+  /// A constant becomes a tensor of the network.
   Found tensor_input(const Node& node, int index);
+  Found as_tensor(const std::string& base, const Value& value);
   /// Null if the model leaves the input out; an error if it is no constant.
   Result<ConstantPointer> constant_input(const Node& node, int index);
   Result<std::optional<float>> scalar_input(const Node& node, int index);
@@ -80,6 +93,8 @@ class Import {
   Result<TensorId> shaped(const std::string& base, const Value& value, const TensorShape& shape);
   /// [n, c, pixels...] of rank 2 to 4.
   Result<TensorId> image(const Node& node, const Value& value);
+  /// Plain, in the model's own rank: at least that of `dims` of rank 0 to 8.
+  Result<TensorId> ranked(const std::string& base, const Value& value);
   /// Plain, with the first two dimensions as images and channels, whatever shape the rest has.
   Result<TensorId> with_channels(const Node& node, const Value& value);
   /// Null where the elements lie otherwise.
@@ -101,18 +116,28 @@ class Import {
   std::filesystem::path folder_;
   GraphBuilder graph_;
   std::deque<Value> values_;
-  std::vector<Scope> scopes_ = std::vector<Scope>(1);         // the innermost is the last
-  std::unordered_map<TensorId, TensorId> channels_moved_;     // tensors with channels moved behind
+  std::vector<Scope> scopes_ = std::vector<Scope>(1);      // the innermost is the last
+  std::unordered_map<TensorId, TensorId> channels_moved_;  // tensors with channels moved behind
+  // Holds the constants, so that no other one has the address of one that is gone.
+  std::unordered_map<ConstantPointer, const Value*> tensors_of_constants_;
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;
+  bool rounds_ = false;  // that constants lost digits was said
 };
 
 /// A value for a new tensor of the network, or the error that prevented it.
 Result<Value> made(Result<TensorId> tensor, Dims dims, bool channels_last = false);
 
-/// Sizes of a plain tensor in four dimensions: those of the model, filled up with ones; those
-/// beyond four are multiplied into the last one.
+/// The shape that a plain tensor has in the network unless an operator needs another one: up to
+/// four dimensions as an image, filled up with ones; more as they are, those beyond eight
+/// multiplied into the last one.
 TensorShape natural_shape(const Dims& dims);
+
+/// The model's own sizes; of more than eight, those beyond are multiplied into the last one.
+TensorShape ranked_shape(const Dims& dims);
+
+/// The first two dimensions as images and channels, all others as pixels.
+TensorShape channel_shape(const Dims& dims);
 
 /// Axes [first, last) of a plain tensor as channels, those before as images, those behind as
 /// pixels.

@@ -75,6 +75,12 @@ std::vector<float> Node::numbers(std::string_view attribute) const {
   return {found->floats().begin(), found->floats().end()};
 }
 
+std::vector<std::string> Node::texts(std::string_view attribute) const {
+  const AttributeProto* found = find(attribute, AttributeProto::STRINGS);
+  if (found == nullptr) return {};
+  return {found->strings().begin(), found->strings().end()};
+}
+
 const ::onnx::TensorProto* Node::tensor(std::string_view attribute) const {
   const AttributeProto* found = find(attribute, AttributeProto::TENSOR);
   return found != nullptr ? &found->t() : nullptr;

@@ -40,6 +40,7 @@ class Node {
   std::string text(std::string_view attribute, std::string fallback = {}) const;
   std::vector<std::int64_t> integers(std::string_view attribute) const;
   std::vector<float> numbers(std::string_view attribute) const;
+  std::vector<std::string> texts(std::string_view attribute) const;
   /// Null where there is none.
   const ::onnx::TensorProto* tensor(std::string_view attribute) const;
   const ::onnx::GraphProto* graph(std::string_view attribute) const;

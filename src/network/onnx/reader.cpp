@@ -24,7 +24,7 @@ namespace convopt {
 namespace onnx_reader {
 namespace {
 
-constexpr int kOldestOpset = 7, kNewestOpset = 21;
+constexpr int kOldestOpset = 1, kNewestOpset = 22;
 /// Deepest nesting of graphs.
 constexpr int kMostNested = 16;
 /// Most elements that folding may hold in all, 1 GiB: chains of operators that double their input
@@ -105,8 +105,7 @@ Result<void> ModelReader::read_opset() {
   std::optional<std::int64_t> named;
   for (const auto& entry : model_.opset_import())
     if (entry.domain().empty() || entry.domain() == "ai.onnx") named = entry.version();
-  const std::int64_t opset =
-      named.value_or(std::max(kOldestOpset, newest_opset(model_.ir_version())));
+  const std::int64_t opset = named.value_or(newest_opset(model_.ir_version()));
   if (opset < kOldestOpset || opset > kNewestOpset)
     return bad("the model uses opset " + std::to_string(opset) + "; those from " +
                std::to_string(kOldestOpset) + " to " + std::to_string(kNewestOpset) +
@@ -136,12 +135,23 @@ Result<void> ModelReader::read_input(const ::onnx::ValueInfoProto& info) {
   if (!is_utf8(name)) return bad("the name " + in_quotes(name) + " is not UTF-8");
   Value value;
   const auto& type = info.type().tensor_type();
-  if (!info.type().has_tensor_type() || type.elem_type() != ::onnx::TensorProto::FLOAT) {
-    value.error = bad("input " + in_quotes(name) + ": only tensors of float32 are supported");
-  } else {
-    CONVOPT_TRY(value.dims, input_dims(info));
-    CONVOPT_TRY(value.tensor, import_.graph().add_input(name, natural_shape(value.dims)));
+  const auto known = info.type().has_tensor_type() ? data_type(type.elem_type()) : std::nullopt;
+  if (!known) {
+    value.error = bad("input " + in_quotes(name) +
+                      " is no tensor of real numbers, whole numbers up to 64 bits or truth values");
+    return import_.define(name, import_.keep(std::move(value)));
   }
+  CONVOPT_TRY(value.dims, input_dims(info));
+  if (value.dims.size() > kMaxRank)
+    return bad("input " + in_quotes(name) + " has more than " + std::to_string(kMaxRank) +
+               " dimensions");
+  value.type = *known;
+  GraphBuilder& graph = import_.graph();
+  CONVOPT_TRY(value.tensor, graph.add_input(name, ranked_shape(value.dims), *known));
+  CONVOPT_TRY(value.tensor,
+              graph.add_cast({import_.fresh(name + "/f32"), "Cast"}, value.tensor, DataType::f32));
+  CONVOPT_TRY(value.tensor, graph.add_reshape({import_.fresh(name + "/image"), "reshape"},
+                                              value.tensor, natural_shape(value.dims)));
   return import_.define(name, import_.keep(std::move(value)));
 }
 
@@ -203,7 +213,10 @@ Result<void> ModelReader::read_node(const Node& node) {
   if (node.output_count() == 0) return {};
   std::vector<Value> values;
   if (auto computed = compute_now(node); !computed) {
-    values.assign(static_cast<std::size_t>(node.output_count()), failed(computed.error()));
+    // What folding cannot do, the network perhaps can, unless it is too large for either.
+    if (computed_elements_ <= kMaxComputed) values = outputs_of(node);
+    if (values.empty() || values.front().error)
+      values.assign(static_cast<std::size_t>(node.output_count()), failed(computed.error()));
   } else if (computed->has_value()) {
     ++computed_;
     for (Constant& constant : **computed)
@@ -259,7 +272,8 @@ const Value* ModelReader::passed_on(const Node& node) {
   bool passes = node.type() == "Identity" || node.type() == "Dropout";
   if (node.type() == "Cast") {
     const int to = static_cast<int>(node.integer("to", 0));
-    passes = is_real(to) || to == kBfloat16;
+    const auto read = import_.input(node, 0);
+    passes = (is_real(to) || to == kBfloat16) && read && !(*read)->is_integer();
     if (passes && to != kFloat && !std::exchange(narrows_, true))
       import_.graph().warn(
           "values that the model casts to other types of real numbers stay in"
@@ -269,12 +283,25 @@ const Value* ModelReader::passed_on(const Node& node) {
   return read ? *read : nullptr;
 }
 
+/// The type of a result as the model sees it, where its handler has not said it: that of the first
+/// input.
+DataType type_like_input(Import& import, const Node& node) {
+  const Value* first = node.has_input(0) ? import.find(node.input(0)) : nullptr;
+  if (first == nullptr || first->error) return DataType::f32;
+  return first->is_tensor() ? first->type : first->is_integer() ? DataType::s64 : DataType::f32;
+}
+
 std::vector<Value> ModelReader::outputs_of(const Node& node) {
   const OperatorHandler* handler = find_handler(node.type());
   if (handler == nullptr) return {failed(node.error("operators of this type are not supported"))};
   auto values = handler->handle(import_, node);
   if (values.ok() && node.fault()) values = node.error(*node.fault());
-  if (values) return *std::move(values);
+  if (values) {
+    for (Value& value : *values)
+      if (value.is_tensor() && value.type == DataType::f32 && !handler->names_types)
+        value.type = type_like_input(import_, node);
+    return *std::move(values);
+  }
   return std::vector(static_cast<std::size_t>(node.output_count()), failed(values.error()));
 }
 
@@ -312,7 +339,7 @@ Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node
     }
     CONVOPT_TRY(const Value* value, import_.input(node, i));
     if (value->is_tensor()) {
-      auto sizes = sizes_of(node, value->dims);
+      auto sizes = i == 0 ? sizes_of(node, value->dims) : std::nullopt;
       return sizes ? Nothing({*std::move(sizes)}) : Nothing();
     }
     inputs.push_back(value->constant);
@@ -334,9 +361,14 @@ Result<Network> ModelReader::finish() {
     const Value* value = import_.find(info.name());
     if (value == nullptr) return bad("nothing makes the output " + in_quotes(info.name()));
     if (value->error) return *value->error;
-    if (!value->is_tensor())
-      return bad("the output " + in_quotes(info.name()) + " depends on no input");
-    CONVOPT_TRY(TensorId tensor, import_.shaped(info.name(), *value, natural_shape(value->dims)));
+    if (value->sizes().size() > kMaxRank)
+      return bad("the output " + in_quotes(info.name()) + " has more than " +
+                 std::to_string(kMaxRank) + " dimensions");
+    CONVOPT_TRY(const Value* result, import_.as_tensor(info.name(), *value));
+    CONVOPT_TRY(TensorId tensor, import_.ranked(info.name(), *result));
+    const auto type = data_type(info.type().tensor_type().elem_type());
+    CONVOPT_TRY(tensor, graph.add_cast({import_.fresh(info.name() + "/cast"), "Cast"}, tensor,
+                                       type.value_or(value->type)));
     // An output of a network is a tensor of its own.
     if (graph.is_input(tensor) || std::ranges::find(outputs, tensor) != outputs.end()) {
       const Activation identity{ActivationKind::leaky_relu, 1};

@@ -191,6 +191,31 @@ static_assert(int{kFloat} == TensorProto::FLOAT && int{kBool} == TensorProto::BO
               int{kFloat16} == TensorProto::FLOAT16 && int{kDouble} == TensorProto::DOUBLE &&
               int{kBfloat16} == TensorProto::BFLOAT16);
 
+std::optional<DataType> data_type(int number) {
+  switch (number) {
+    case TensorProto::FLOAT:
+      return DataType::f32;
+    case TensorProto::DOUBLE:
+      return DataType::f64;
+    case TensorProto::FLOAT16:
+      return DataType::f16;
+    case TensorProto::BFLOAT16:
+      return DataType::bf16;
+    case TensorProto::INT64:
+      return DataType::s64;
+    case TensorProto::INT32:
+      return DataType::s32;
+    case TensorProto::INT8:
+      return DataType::s8;
+    case TensorProto::UINT8:
+      return DataType::u8;
+    case TensorProto::BOOL:
+      return DataType::boolean;
+    default:
+      return std::nullopt;
+  }
+}
+
 bool is_real(int data_type) {
   return data_type == kFloat || data_type == kDouble || data_type == kFloat16;
 }

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+
+#include "convopt/tensor.hpp"
 
 #include "src/network/onnx/constant.h"
 
@@ -14,6 +17,10 @@ namespace convopt::onnx_reader {
 
 /// Numbers of the data types that ONNX's attributes name, as its TensorProto has them.
 enum DataTypeNumber : int { kFloat = 1, kBool = 9, kFloat16 = 10, kDouble = 11, kBfloat16 = 16 };
+
+/// The type of values at the network's border that ONNX calls by that number; nothing for those
+/// that no network has.
+std::optional<DataType> data_type(int number);
 
 /// True for types of floating-point numbers.
 bool is_real(int data_type);

@@ -17,17 +17,64 @@ bool same(float a, float b) { return std::abs(a - b) <= 1e-5F * std::max(1.0F, s
 Result<Value> activation(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   static const std::unordered_map<std::string_view, Activation> kinds = {
-      {"Relu", {ActivationKind::relu}},         {"LeakyRelu", {ActivationKind::leaky_relu, 0.01F}},
-      {"Elu", {ActivationKind::elu, 1.0F}},     {"Sigmoid", {ActivationKind::sigmoid}},
-      {"Tanh", {ActivationKind::tanh}},         {"HardSwish", {ActivationKind::hard_swish}},
-      {"Gelu", {ActivationKind::gelu}},         {"Erf", {ActivationKind::erf}},
-      {"Exp", {ActivationKind::exp}},           {"Sqrt", {ActivationKind::pow, 0.5F}},
-      {"Reciprocal", {ActivationKind::pow, -1}}};
+      {"Relu", {ActivationKind::relu}},
+      {"LeakyRelu", {ActivationKind::leaky_relu, 0.01F}},
+      {"Elu", {ActivationKind::elu, 1.0F}},
+      {"Sigmoid", {ActivationKind::sigmoid}},
+      {"Tanh", {ActivationKind::tanh}},
+      {"HardSwish", {ActivationKind::hard_swish}},
+      {"Gelu", {ActivationKind::gelu}},
+      {"Erf", {ActivationKind::erf}},
+      {"Exp", {ActivationKind::exp}},
+      {"Sqrt", {ActivationKind::pow, 0.5F}},
+      {"Reciprocal", {ActivationKind::pow, -1}},
+      {"Log", {ActivationKind::log}},
+      {"Sin", {ActivationKind::sin}},
+      {"Cos", {ActivationKind::cos}},
+      {"Tan", {ActivationKind::tan}},
+      {"Asin", {ActivationKind::asin}},
+      {"Acos", {ActivationKind::acos}},
+      {"Atan", {ActivationKind::atan}},
+      {"Sinh", {ActivationKind::sinh}},
+      {"Cosh", {ActivationKind::cosh}},
+      {"Asinh", {ActivationKind::asinh}},
+      {"Acosh", {ActivationKind::acosh}},
+      {"Atanh", {ActivationKind::atanh}},
+      {"Abs", {ActivationKind::abs}},
+      {"Sign", {ActivationKind::sign}},
+      {"Floor", {ActivationKind::floor}},
+      {"Ceil", {ActivationKind::ceil}},
+      {"Round", {ActivationKind::round}},
+      {"Softplus", {ActivationKind::softplus}},
+      {"Softsign", {ActivationKind::softsign}},
+      {"Selu", {ActivationKind::selu, 1.67326F, 1.0507F}},
+      {"Celu", {ActivationKind::celu, 1.0F}},
+      {"Mish", {ActivationKind::mish}},
+      {"ThresholdedRelu", {ActivationKind::thresholded_relu, 1.0F}},
+      {"Shrink", {ActivationKind::shrink, 0.5F, 0.0F}}};
   Activation activation = kinds.at(node.type());
-  if (node.type() == "LeakyRelu" || node.type() == "Elu")
+  const std::string_view type = node.type();
+  if (type == "LeakyRelu" || type == "Elu" || type == "Selu" || type == "Celu" ||
+      type == "ThresholdedRelu")
     activation.alpha = node.number("alpha", activation.alpha);
-  if (node.text("approximate", "none") != "none") return node.unsupported("its approximation");
+  if (type == "Selu") activation.beta = node.number("gamma", activation.beta);
+  if (type == "Shrink") {
+    activation.alpha = node.number("lambd", activation.alpha);
+    activation.beta = node.number("bias", activation.beta);
+  }
+  if (type == "Gelu" && node.text("approximate", "none") == "tanh")
+    activation.kind = ActivationKind::gelu_tanh;
   return activate(model, node, *x, activation);
+}
+
+/// x * sigmoid(alpha * x)
+Result<Value> quick_gelu(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const float alpha = node.number("alpha", 1.702F);
+  if (alpha == 1) return activate(model, node, *x, {ActivationKind::swish});
+  CONVOPT_TRY(const auto line, scale(model, node, *x, alpha));
+  CONVOPT_TRY(const auto gate, activate(model, node, line, {ActivationKind::sigmoid}));
+  return binary(model, node, Op::multiply, *x, gate);
 }
 
 Result<Value> clip(Import& model, const Node& node) {
@@ -68,12 +115,28 @@ Result<Value> hard_sigmoid(Import& model, const Node& node) {
 
 Result<Value> prelu(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  CONVOPT_TRY(const auto slope, model.constant_input(node, 1));
+  CONVOPT_TRY(const auto found, model.input(node, 1));
+  Value given = *found;
+  // Before opset 7, a slope per channel had no other dimensions.
+  if (node.opset() < 7 && given.sizes().size() == 1 && x->dims.size() > 2 &&
+      given.constant != nullptr) {
+    Constant constant = *given.constant;
+    constant.dims.insert(constant.dims.end(), x->dims.size() - 2, 1);
+    given = constant_value(std::move(constant));
+  }
+  const ConstantPointer slope = given.constant;
   const bool one =
       slope != nullptr && slope->is_float && slope->size() > 0 &&
       std::ranges::all_of(slope->floats, [&](float v) { return v == slope->floats[0]; });
   if (one) return activate(model, node, *x, {ActivationKind::leaky_relu, slope->floats[0]});
-  if (slope == nullptr || !slope->is_float) return node.error("its slope must be float32");
+  if (slope == nullptr || !slope->is_float || broadcast(x->dims, slope->dims) != x->dims) {
+    // relu(x) - slope * relu(-x)
+    CONVOPT_TRY(const auto above, activate(model, node, *x, {ActivationKind::relu}));
+    CONVOPT_TRY(const auto minus, scale(model, node, *x, -1));
+    CONVOPT_TRY(const auto below, activate(model, node, minus, {ActivationKind::relu}));
+    CONVOPT_TRY(const auto line, binary(model, node, Op::multiply, below, given));
+    return binary(model, node, Op::subtract, above, line);
+  }
   // slope * x + (1 - slope) * relu(x)
   Constant rest = *slope;
   for (float& value : rest.floats) value = 1 - value;
@@ -85,10 +148,13 @@ Result<Value> prelu(Import& model, const Node& node) {
 
 Result<Value> power(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  CONVOPT_TRY(const auto exponent, model.scalar_input(node, 1));
-  if (!exponent || !std::isfinite(*exponent)) return node.error("its exponent must be a number");
-  if (*exponent == 1) return *x;
-  return activate(model, node, *x, {ActivationKind::pow, *exponent});
+  CONVOPT_TRY(const Value given, second_operand(model, node, *x));
+  const ConstantPointer exponent = given.constant;
+  if (exponent == nullptr || exponent->size() != 1 || !std::isfinite(exponent->at(0)) ||
+      exponent->dims.size() > x->dims.size())
+    return binary(model, node, Op::power, *x, given);
+  if (exponent->at(0) == 1) return *x;
+  return activate(model, node, *x, {ActivationKind::pow, static_cast<float>(exponent->at(0))});
 }
 
 }  // namespace
@@ -106,6 +172,15 @@ OperatorTable activation_operators() {
       {"Gelu", activation},          {"Erf", activation},        {"Exp", activation},
       {"Sqrt", activation},          {"Reciprocal", activation}, {"Clip", clip},
       {"HardSigmoid", hard_sigmoid}, {"PRelu", prelu},           {"Pow", power},
+      {"Log", activation},           {"Sin", activation},        {"Cos", activation},
+      {"Tan", activation},           {"Asin", activation},       {"Acos", activation},
+      {"Atan", activation},          {"Sinh", activation},       {"Cosh", activation},
+      {"Asinh", activation},         {"Acosh", activation},      {"Atanh", activation},
+      {"Abs", activation},           {"Sign", activation},       {"Floor", activation},
+      {"Ceil", activation},          {"Round", activation},      {"Softplus", activation},
+      {"Softsign", activation},      {"Selu", activation},       {"Celu", activation},
+      {"Mish", activation},          {"Shrink", activation},     {"ThresholdedRelu", activation},
+      {"QuickGelu", quick_gelu},
   };
   return kHandlers;
 }

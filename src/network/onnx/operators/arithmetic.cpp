@@ -18,13 +18,23 @@ Result<Value> negate(Import& model, const Node& node) {
   return scale(model, node, *x, -1);
 }
 
+/// Reals, or whole numbers where x has such: exact in f32 up to 2^24.
+Constant as_floats(const Constant& constant) {
+  Constant result = constant;
+  result.is_float = true;
+  for (const std::int64_t value : constant.integers)
+    result.floats.push_back(static_cast<float>(value));
+  result.integers.clear();
+  return result;
+}
+
+/// With a constant that repeats to x.
 Result<Value> with_constant(Import& model, const Node& node, const Value& x, Constant constant,
                             bool constant_first) {
   const std::string_view type = node.type();
   const auto change = [&](auto function) {
     for (float& value : constant.floats) value = function(value);
   };
-  if (!constant.is_float) return node.error("its constant must be of type float32");
   if (type == "Add") return scale_shift(model, node, x, nullptr, &constant);
   if (type == "Mul") return scale_shift(model, node, x, &constant, nullptr);
   if (type == "Sub" && constant_first) {
@@ -43,23 +53,35 @@ Result<Value> with_constant(Import& model, const Node& node, const Value& x, Con
   return scale_shift(model, node, x, &constant, nullptr);
 }
 
+Op operation_of(std::string_view type) {
+  return type == "Add"   ? Op::add
+         : type == "Sub" ? Op::subtract
+         : type == "Mul" ? Op::multiply
+         : type == "Div" ? Op::divide
+         : type == "Max" ? Op::maximum
+         : type == "Min" ? Op::minimum
+                         : Op::power;
+}
+
 Result<Value> arithmetic(Import& model, const Node& node) {
   CONVOPT_TRY(const auto left, model.input(node, 0));
-  CONVOPT_TRY(const auto right, model.input(node, 1));
   if (node.input_count() > 2) return node.error("it has more than two inputs");
-  if (node.has("broadcast")) return node.unsupported("the broadcasting of opsets before 7");
-  CONVOPT_TRY(auto known, recognised(model, node));
-  if (known) return *std::move(known);
-  const std::string_view type = node.type();
-  if (left->is_tensor() && right->is_tensor()) {
-    const Op op = type == "Add"   ? Op::add
-                  : type == "Sub" ? Op::subtract
-                  : type == "Mul" ? Op::multiply
-                                  : Op::divide;
-    return binary(model, node, op, *left, *right);
+  CONVOPT_TRY(const Value right, second_operand(model, node, *left));
+  if (!node.has("broadcast")) {
+    CONVOPT_TRY(auto known, recognised(model, node));
+    if (known) return *std::move(known);
   }
-  return left->is_tensor() ? with_constant(model, node, *left, *right->constant, false)
-                           : with_constant(model, node, *right, *left->constant, true);
+  if (left->is_tensor() != right.is_tensor()) {
+    const bool constant_first = right.is_tensor();
+    const Value& x = constant_first ? right : *left;
+    const Constant& constant = constant_first ? *left->constant : *right.constant;
+    const bool divides_integers = node.type() == "Div" && x.is_integer();
+    if (!divides_integers && constant.size() > 0 && broadcast(x.dims, constant.dims) == x.dims)
+      return with_constant(model, node, x, as_floats(constant), constant_first);
+  }
+  CONVOPT_TRY(auto result, binary(model, node, operation_of(node.type()), *left, right));
+  if (node.type() != "Div" || !left->is_integer()) return result;
+  return activate(model, node, result, {ActivationKind::truncate});
 }
 
 Result<Value> sum(Import& model, const Node& node) {
@@ -69,12 +91,14 @@ Result<Value> sum(Import& model, const Node& node) {
     CONVOPT_TRY(const auto next, model.tensor_input(node, i));
     CONVOPT_TRY(total, binary(model, node, Op::add, total, *next));
   }
-  return total;
+  if (node.type() == "Sum" || node.input_count() < 2) return total;
+  return scale(model, node, total, 1.0F / static_cast<float>(node.input_count()));
 }
 
 /// The larger or smaller of a tensor and a number, or of a tensor and a multiple of itself.
 Result<Value> extreme(Import& model, const Node& node, bool larger, const Value& a,
                       const Value& b) {
+  const Op op = larger ? Op::maximum : Op::minimum;
   if (a.is_tensor() && b.is_tensor()) {
     for (const auto& [x, multiple] : {std::pair(&a, &b), std::pair(&b, &a)}) {
       const auto factor = factor_of(model, *multiple, *x);
@@ -82,15 +106,15 @@ Result<Value> extreme(Import& model, const Node& node, bool larger, const Value&
       if (factor && std::isfinite(*factor) && (larger ? *factor <= 1 : *factor >= 1))
         return activate(model, node, *x, {ActivationKind::leaky_relu, *factor});
     }
-    return node.unsupported("the comparison of two tensors of the network");
+    return binary(model, node, op, a, b);
   }
+  if (!a.is_tensor() && !b.is_tensor()) return binary(model, node, op, a, b);
   const Value& x = a.is_tensor() ? a : b;
   const Constant& bound = *(a.is_tensor() ? b : a).constant;
-  if (!bound.is_float || bound.size() != 1 || broadcast(x.dims, bound.dims) != x.dims ||
-      !std::isfinite(bound.floats[0]))
-    return node.unsupported("a bound that is not one finite number of float32");
+  const float number = bound.size() == 1 ? static_cast<float>(bound.at(0)) : 0;
+  if (bound.size() != 1 || broadcast(x.dims, bound.dims) != x.dims || !std::isfinite(number))
+    return binary(model, node, op, a, b);
   constexpr float kLargest = std::numeric_limits<float>::max();
-  const float number = bound.floats[0];
   if (larger && number == 0) return activate(model, node, x, {ActivationKind::relu});
   return activate(model, node, x,
                   larger ? Activation{ActivationKind::clip, number, kLargest}
@@ -107,6 +131,26 @@ Result<Value> extremes(Import& model, const Node& node) {
     CONVOPT_TRY(value, extreme(model, node, node.type() == "Max", value, *next));
   }
   return value;
+}
+
+Result<Value> modulo(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto left, model.input(node, 0));
+  CONVOPT_TRY(const auto right, model.input(node, 1));
+  return binary(model, node, node.integer("fmod", 0) != 0 ? Op::remainder : Op::modulo, *left,
+                *right);
+}
+
+/// By operations on two tensors, one of them the constant.
+Result<Value> scaled_by_elements(Import& model, const Node& node, const Value& x,
+                                 const Constant* scale, const Constant* shift) {
+  Value result = x;
+  if (scale != nullptr) {
+    CONVOPT_TRY(result, binary(model, node, Op::multiply, result, constant_value(*scale)));
+  }
+  if (shift != nullptr) {
+    CONVOPT_TRY(result, binary(model, node, Op::add, result, constant_value(*shift)));
+  }
+  return result;
 }
 
 }  // namespace
@@ -137,9 +181,15 @@ Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const
     tensor = source->tensor;
     const TensorShape wanted = shape_around(x.dims, first, last);
     const TensorShape now = model.graph().shape(tensor);
-    if (now.n() != wanted.n() || now.c() != wanted.c()) {
-      CONVOPT_TRY(tensor, model.shaped(node.name(), *source, wanted));
+    const bool are_channels = now.is_image() && now.n() == wanted.n() && now.c() == wanted.c();
+    // Only numbers per channel can become part of the convolution before.
+    if (!are_channels && (first != 1 || last != 2))
+      return scaled_by_elements(model, node, x, scale, shift);
+    if (!are_channels) {
+      CONVOPT_TRY(tensor, model.with_channels(node, *source));
     }
+  } else if (!model.graph().shape(tensor).is_image()) {
+    CONVOPT_TRY(tensor, model.shaped(node.name(), x, channel_shape(x.dims)));
   }
   const auto channels = static_cast<std::size_t>(model.graph().shape(tensor).c());
   const auto values = [&](const Constant* constant, float fallback) {
@@ -165,53 +215,60 @@ Result<Value> scale(Import& model, const Node& node, const Value& x, float facto
   return scale_shift(model, node, x, &constant, nullptr);
 }
 
-Result<Value> binary(Import& model, const Node& node, Op op, const Value& left,
-                     const Value& right) {
-  const auto dims = broadcast(left.dims, right.dims);
+Result<Value> binary(Import& model, const Node& node, Op op, const Value& first_value,
+                     const Value& second_value) {
+  CONVOPT_TRY(const Value* left, model.as_tensor(node.name(), first_value));
+  CONVOPT_TRY(const Value* right, model.as_tensor(node.name(), second_value));
+  const auto dims = broadcast(left->dims, right->dims);
   if (!dims)
-    return node.error("its inputs of the shapes " + dims_text(left.dims) + " and " +
-                      dims_text(right.dims) + " do not go together");
-  if (left.channels_last || right.channels_last) {
-    CONVOPT_TRY(const auto a, model.as_channels_last(node, left));
-    CONVOPT_TRY(const auto b, model.as_channels_last(node, right));
-    if (a != nullptr && b != nullptr && left.dims.size() == right.dims.size()) {
+    return node.error("its inputs of the shapes " + dims_text(left->dims) + " and " +
+                      dims_text(right->dims) + " do not go together");
+  const auto with_type = [&](Result<Value> value) {
+    if (value) value->type = left->type;
+    return value;
+  };
+  if (left->channels_last || right->channels_last) {
+    CONVOPT_TRY(const auto a, model.as_channels_last(node, *left));
+    CONVOPT_TRY(const auto b, model.as_channels_last(node, *right));
+    if (a != nullptr && b != nullptr && left->dims.size() == right->dims.size() &&
+        (left->dims == *dims || (op == Op::add || op == Op::multiply))) {
       const TensorShape& shape = model.graph().shape(a->tensor);
       const TensorShape& other = model.graph().shape(b->tensor);
       TensorId second = b->tensor;
-      if (left.dims == right.dims && shape != other) {
+      if (left->dims == right->dims && shape != other) {
         CONVOPT_TRY(second, model.graph().add_reshape(
                                 {model.fresh(node.name() + "/reshape"), "reshape"}, second, shape));
       }
-      return made(model.graph().add_binary(model.label(node), op, a->tensor, second), *dims, true);
+      return with_type(
+          made(model.graph().add_binary(model.label(node), op, a->tensor, second), *dims, true));
     }
   }
-  CONVOPT_TRY(const auto a, model.plain(node.name(), left));
-  CONVOPT_TRY(const auto b, model.plain(node.name(), right));
-  // Same sizes in whatever four dimensions they have are fine as they are.
-  if (left.dims == right.dims && model.graph().shape(a->tensor) == model.graph().shape(b->tensor))
-    return made(model.graph().add_binary(model.label(node), op, a->tensor, b->tensor), *dims);
+  CONVOPT_TRY(const auto a, model.plain(node.name(), *left));
+  CONVOPT_TRY(const auto b, model.plain(node.name(), *right));
+  // Same sizes in whatever dimensions they have are fine as they are.
+  if (left->dims == right->dims && model.graph().shape(a->tensor) == model.graph().shape(b->tensor))
+    return with_type(
+        made(model.graph().add_binary(model.label(node), op, a->tensor, b->tensor), *dims));
   const auto filled = [&](Dims sizes) {
     sizes.insert(sizes.begin(), dims->size() - sizes.size(), 1);
-    return sizes;
+    return natural_shape(sizes);
   };
-  const Dims a_dims = filled(left.dims), b_dims = filled(right.dims);
-  // Beyond four dimensions, sizes that become one must be repeated all or none.
-  for (const Dims* sizes : {&a_dims, &b_dims}) {
-    const bool same_tail =
-        std::equal(sizes->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*sizes)), sizes->end(),
-                   dims->begin() + std::min<std::ptrdiff_t>(3, std::ssize(*dims)));
-    if (dims->size() > 4 && !same_tail && natural_shape(*sizes).w() != 1)
-      return node.unsupported("repeating some of more than four dimensions");
+  const TensorShape whole = natural_shape(*dims);
+  CONVOPT_TRY(TensorId first, model.shaped(node.name(), *a, filled(left->dims)));
+  CONVOPT_TRY(const TensorId second, model.shaped(node.name(), *b, filled(right->dims)));
+  const bool commutes = op == Op::add || op == Op::multiply || op == Op::maximum ||
+                        op == Op::minimum || op == Op::equal;
+  if (model.graph().shape(first) != whole && !(commutes && model.graph().shape(second) == whole)) {
+    CONVOPT_TRY(first, broadcast_to(model, node, *a, *dims));
   }
-  CONVOPT_TRY(const auto first, model.shaped(node.name(), *a, natural_shape(a_dims)));
-  CONVOPT_TRY(const auto second, model.shaped(node.name(), *b, natural_shape(b_dims)));
-  return made(model.graph().add_binary(model.label(node), op, first, second), *dims);
+  return with_type(made(model.graph().add_binary(model.label(node), op, first, second), *dims));
 }
 
 OperatorTable arithmetic_operators() {
   static constexpr OperatorHandler kHandlers[] = {
       {"Neg", negate},     {"Add", arithmetic}, {"Sub", arithmetic}, {"Mul", arithmetic},
       {"Div", arithmetic}, {"Sum", sum},        {"Max", extremes},   {"Min", extremes},
+      {"Mean", sum},       {"Mod", modulo},
   };
   return kHandlers;
 }

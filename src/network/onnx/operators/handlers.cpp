@@ -16,9 +16,11 @@ const OperatorHandler* find_handler(std::string_view type) {
   static const auto all = [] {
     std::unordered_map<std::string_view, const OperatorHandler*> by_type;
     for (const OperatorTable table :
-         {activation_operators(), arithmetic_operators(), convolution_operators(),
-          matmul_operators(), normalisation_operators(), padding_operators(), pixel_operators(),
-          pooling_operators(), resize_operators(), shape_operators(), slicing_operators()})
+         {activation_operators(), arithmetic_operators(), comparison_operators(),
+          convolution_operators(), indexing_operators(), matmul_operators(),
+          normalisation_operators(), padding_operators(), pixel_operators(), pooling_operators(),
+          recurrent_operators(), reduction_operators(), resize_operators(), shape_operators(),
+          slicing_operators()})
       for (const OperatorHandler& handler : table) by_type.emplace(handler.type, &handler);
     return by_type;
   }();

@@ -18,6 +18,7 @@ struct OperatorHandler {
   std::string_view type;  ///< as ONNX calls it
   Handler one = nullptr;
   SeveralResultsHandler several = nullptr;  ///< if not null, used instead of `one`
+  bool names_types = false;  ///< its results have the types that it gives them; else the input's
 
   Result<std::vector<Value>> handle(Import& model, const Node& node) const;
 };
@@ -28,12 +29,16 @@ const OperatorHandler* find_handler(std::string_view type);
 using OperatorTable = std::span<const OperatorHandler>;
 OperatorTable activation_operators();
 OperatorTable arithmetic_operators();
+OperatorTable comparison_operators();
 OperatorTable convolution_operators();
+OperatorTable indexing_operators();
 OperatorTable matmul_operators();
 OperatorTable normalisation_operators();
 OperatorTable padding_operators();
 OperatorTable pixel_operators();
 OperatorTable pooling_operators();
+OperatorTable recurrent_operators();
+OperatorTable reduction_operators();
 OperatorTable resize_operators();
 OperatorTable shape_operators();
 OperatorTable slicing_operators();

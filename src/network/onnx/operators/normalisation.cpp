@@ -55,11 +55,47 @@ Result<Value> instance_norm(Import& model, const Node& node) {
   return scale_channels(model, node, standard);
 }
 
+/// With parameters that are computed: (x - mean) / sqrt(variance + epsilon) * scale + bias.
+Result<Value> computed_batch_norm(Import& model, const Node& node, const Value& x) {
+  std::vector<Value> parameters;
+  for (const int i : {1, 2, 3, 4}) {
+    CONVOPT_TRY(const auto given, model.tensor_input(node, i));
+    if (given->dims != Dims{x.dims[1]})
+      return node.error("its parameters do not fit its input " + dims_text(x.dims));
+    Dims dims(x.dims.size() - 1, 1);
+    dims[0] = x.dims[1];
+    CONVOPT_TRY(auto parameter, reshaped_value(model, node, *given, std::move(dims)));
+    parameters.push_back(std::move(parameter));
+  }
+  const Value epsilon = number_value(node.number("epsilon", 1e-5F));
+  CONVOPT_TRY(const auto sum, binary(model, node, Op::add, parameters[3], epsilon));
+  CONVOPT_TRY(const auto inverse, activate(model, node, sum, {ActivationKind::pow, -0.5F}));
+  CONVOPT_TRY(const auto factor, binary(model, node, Op::multiply, inverse, parameters[0]));
+  CONVOPT_TRY(const auto centred, binary(model, node, Op::subtract, x, parameters[2]));
+  CONVOPT_TRY(const auto scaled, binary(model, node, Op::multiply, centred, factor));
+  return binary(model, node, Op::add, scaled, parameters[1]);
+}
+
+/// A factor for all, and a number per channel that is added.
+Result<Value> image_scaler(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const std::vector<float> bias = node.numbers("bias");
+  if (x->dims.size() != 4 || std::ssize(bias) != x->dims[1])
+    return node.error("its bias does not fit its input " + dims_text(x->dims));
+  const Constant factor = Constant::of_floats({}, {node.number("scale", 1)});
+  const Constant shift = Constant::of_floats({x->dims[1], 1, 1}, bias);
+  return scale_shift(model, node, *x, &factor, &shift);
+}
+
 Result<Value> batch_norm(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   if (x->dims.size() < 2) return node.error("its input has no channels");
   if (node.integer("spatial", 1) == 0) return node.unsupported("statistics per pixel");
   if (node.integer("training_mode", 0) != 0) return batch_norm_by_batch(model, node, *x);
+  for (int i = 1; i <= 4; ++i) {
+    CONVOPT_TRY(const auto given, model.input(node, i));
+    if (given->is_tensor()) return computed_batch_norm(model, node, *x);
+  }
   const std::int64_t channels = x->dims[1];
   std::vector<std::vector<float>> parameters;
   for (int i = 1; i <= 4; ++i) {
@@ -80,7 +116,21 @@ Result<Value> batch_norm(Import& model, const Node& node) {
               x->dims);
 }
 
-Result<Value> layer_norm(Import& model, const Node& node) {
+/// Mean and the inverse of the deviation over all axes from `axis` on.
+Result<std::vector<Value>> statistics(Import& model, const Node& node, const Value& x,
+                                      std::size_t axis, float epsilon) {
+  std::vector<std::size_t> axes(x.dims.size() - axis);
+  std::iota(axes.begin(), axes.end(), axis);
+  CONVOPT_TRY(auto mean, reduced(model, node, Op::reduce_mean, x, axes, true));
+  CONVOPT_TRY(const auto centred, binary(model, node, Op::subtract, x, mean));
+  CONVOPT_TRY(const auto squares, binary(model, node, Op::multiply, centred, centred));
+  CONVOPT_TRY(const auto variance, reduced(model, node, Op::reduce_mean, squares, axes, true));
+  CONVOPT_TRY(const auto sum, binary(model, node, Op::add, variance, number_value(epsilon)));
+  CONVOPT_TRY(auto inverse, activate(model, node, sum, {ActivationKind::pow, -0.5F}));
+  return std::vector{std::move(mean), std::move(inverse)};
+}
+
+Result<std::vector<Value>> layer_norm(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   const auto axis = resolve_axis(node.integer("axis", -1), x->dims.size());
   if (!axis) return node.error("it has no such axis");
@@ -93,8 +143,60 @@ Result<Value> layer_norm(Import& model, const Node& node) {
     (i == 1 ? weights.weights : weights.bias) = std::move(values);
   }
   if (weights.weights.empty()) return node.error("it has no scale");
-  return normalized(model, node, *x, *axis, node.number("epsilon", 1e-5F),
-                    std::make_shared<const StoredWeights>(std::move(weights)));
+  const float epsilon = node.number("epsilon", 1e-5F);
+  std::vector<Value> results;
+  if (node.output_count() > 1) {
+    CONVOPT_TRY(results, statistics(model, node, *x, *axis, epsilon));
+  }
+  CONVOPT_TRY(auto normal, normalized(model, node, *x, *axis, epsilon,
+                                      std::make_shared<const StoredWeights>(std::move(weights))));
+  results.insert(results.begin(), std::move(normal));
+  return results;
+}
+
+/// Zero mean and unit variance over some axes.
+Result<Value> mean_variance_norm(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  Integers axes = node.integers("axes");
+  if (axes.empty()) axes = {0, 2, 3};
+  const auto resolved = resolve_axes(axes, x->dims.size());
+  if (!resolved) return node.error("its axes do not fit " + dims_text(x->dims));
+  CONVOPT_TRY(const auto mean, reduced(model, node, Op::reduce_mean, *x, *resolved, true));
+  CONVOPT_TRY(const auto centred, binary(model, node, Op::subtract, *x, mean));
+  CONVOPT_TRY(const auto squares, binary(model, node, Op::multiply, centred, centred));
+  CONVOPT_TRY(const auto variance, reduced(model, node, Op::reduce_mean, squares, *resolved, true));
+  CONVOPT_TRY(const auto deviation, activate(model, node, variance, {ActivationKind::pow, 0.5F}));
+  constexpr float kEpsilon = 1e-9F;  // as ONNX defines it
+  CONVOPT_TRY(const auto divisor, binary(model, node, Op::add, deviation, number_value(kEpsilon)));
+  return binary(model, node, Op::divide, centred, divisor);
+}
+
+/// Groups of channels as rows.
+Result<Value> group_norm(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const std::int64_t groups = node.integer("num_groups", 0);
+  if (x->dims.size() < 2 || groups < 1 || x->dims[1] % groups != 0)
+    return node.error("its groups do not divide its channels");
+  const auto count = element_count(x->dims);
+  CONVOPT_TRY(const auto rows,
+              reshaped_value(model, node, *x, {x->dims[0], groups, *count / x->dims[0] / groups}));
+  CONVOPT_TRY(Value standard, standardised(model, node, rows, 2, node.number("epsilon", 1e-5F)));
+  standard.dims = x->dims;
+  if (node.opset() >= 21) return scale_channels(model, node, standard);
+  // Before, there was a scale per group.
+  std::vector<Constant> parameters;
+  for (const int i : {1, 2}) {
+    CONVOPT_TRY(const auto constant, model.constant_input(node, i));
+    CONVOPT_TRY(const auto values, vector_of(node, constant, groups, "scale and bias"));
+    if (values.empty()) return node.error("it needs a scale and a bias");
+    Dims dims(x->dims.size() - 1, 1);
+    dims[0] = x->dims[1];
+    std::vector<float> spread;
+    for (std::int64_t c = 0; c < x->dims[1]; ++c)
+      spread.push_back(values[static_cast<std::size_t>(c / (x->dims[1] / groups))]);
+    parameters.push_back(Constant::of_floats(std::move(dims), std::move(spread)));
+  }
+  return scale_shift(model, node, standard, &parameters[0], &parameters[1]);
 }
 
 Result<Value> lrn(Import& model, const Node& node) {
@@ -143,9 +245,12 @@ Result<Value> normalized(Import& model, const Node& node, const Value& x, std::s
 OperatorTable normalisation_operators() {
   static constexpr OperatorHandler kHandlers[] = {
       {"BatchNormalization", batch_norm},
-      {"LayerNormalization", layer_norm},
+      {"LayerNormalization", nullptr, layer_norm},
       {"InstanceNormalization", instance_norm},
       {"LRN", lrn},
+      {"ImageScaler", image_scaler},
+      {"GroupNormalization", group_norm},
+      {"MeanVarianceNormalization", mean_variance_norm},
       {"Softmax", softmax},
   };
   return kHandlers;

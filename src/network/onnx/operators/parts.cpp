@@ -1,5 +1,8 @@
 #include "src/network/onnx/operators/parts.h"
 
+#include <array>
+#include <utility>
+
 #include "core/try.h"
 
 namespace convopt::onnx_reader {
@@ -66,6 +69,53 @@ Result<std::vector<float>> vector_of(const Node& node, const ConstantPointer& co
     return node.error(std::string("its ") + what + " must be " + std::to_string(count) +
                       " numbers of type float32");
   return constant->floats;
+}
+
+Value constant_value(Constant constant) {
+  Value value;
+  value.constant = std::make_shared<const Constant>(std::move(constant));
+  return value;
+}
+
+Result<Value> reshaped_value(Import& model, const Node& node, const Value& x, Dims dims) {
+  CONVOPT_TRY(const Value* source, model.as_tensor(node.name(), x));
+  CONVOPT_TRY(source, model.plain(node.name(), *source));
+  Value result;
+  result.tensor = source->tensor;
+  result.type = source->type;
+  result.dims = std::move(dims);
+  return result;
+}
+
+Result<Value> second_operand(Import& model, const Node& node, const Value& left) {
+  CONVOPT_TRY(const auto right, model.input(node, 1));
+  if (node.integer("broadcast", 0) == 0) return *right;
+  const std::size_t rank = left.sizes().size(), own = right->sizes().size();
+  const auto axis = resolve_axis(
+      node.integer("axis", static_cast<std::int64_t>(rank) - static_cast<std::int64_t>(own)), rank);
+  if (own > rank || (own > 0 && (!axis || *axis + own > rank)))
+    return node.error("its axis does not fit its inputs");
+  Dims dims = right->sizes();
+  if (own > 0) dims.insert(dims.end(), rank - own - *axis, 1);
+  if (right->is_tensor()) return reshaped_value(model, node, *right, std::move(dims));
+  Constant constant = *right->constant;
+  constant.dims = std::move(dims);
+  return constant_value(std::move(constant));
+}
+
+Result<TensorId> broadcast_to(Import& model, const Node& node, const Value& x, const Dims& dims) {
+  CONVOPT_TRY(const Value* source, model.as_tensor(node.name(), x));
+  if (broadcast(source->dims, dims) != dims)
+    return node.error("its input of the shape " + dims_text(source->dims) +
+                      " cannot be repeated to " + dims_text(dims));
+  Dims filled = source->dims;
+  filled.insert(filled.begin(), dims.size() - filled.size(), 1);
+  const TensorShape whole = natural_shape(dims);
+  CONVOPT_TRY(const TensorId tensor, model.shaped(node.name(), *source, natural_shape(filled)));
+  const TensorShape now = model.graph().shape(tensor);
+  if (now == whole) return tensor;
+  return model.graph().add({model.fresh(node.name() + "/expand"), "expand"}, std::array{tensor},
+                           Workload::expand(now, whole));
 }
 
 }  // namespace convopt::onnx_reader

@@ -48,8 +48,39 @@ Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const
                           const Constant* shift);
 Result<Value> scale(Import& model, const Node& node, const Value& x, float factor);
 
-/// Two tensors of the network, broadcast by NumPy's rule.
+/// Two values of the network, broadcast by NumPy's rule; constants become tensors.
 Result<Value> binary(Import& model, const Node& node, Op op, const Value& left, const Value& right);
+
+/// Input 1 of an operation on two values. Before opset 7, an attribute names the axis of the first
+/// value at which the second one's dimensions begin.
+Result<Value> second_operand(Import& model, const Node& node, const Value& left);
+
+/// The value as a tensor of that shape, repeated by NumPy's rule.
+Result<TensorId> broadcast_to(Import& model, const Node& node, const Value& x, const Dims& dims);
+
+/// Slices of x along an axis, by indices of any shape that take the place of the axis; negative
+/// ones count from the end.
+Result<Value> gathered(Import& model, const Node& node, const Value& x, std::size_t axis,
+                       const Value& indices);
+/// The same with indices known now.
+Result<Value> gathered(Import& model, const Node& node, const Value& x, std::size_t axis,
+                       Integers indices);
+
+/// One of the reduce_* operations; the axes stay with a size of 1, or go.
+Result<Value> reduced(Import& model, const Node& node, Op op, const Value& x,
+                      const std::vector<std::size_t>& axes, bool keep);
+
+/// The product of the last two dimensions, batched and broadcast by NumPy's rule.
+Result<Value> product(Import& model, const Node& node, const Value& left, const Value& right);
+
+/// The same elements with other sizes.
+Result<Value> reshaped_value(Import& model, const Node& node, const Value& x, Dims dims);
+
+/// A constant that an operator brings with it.
+Value constant_value(Constant constant);
+inline Value number_value(float number) {
+  return constant_value(Constant::of_floats({}, {number}));
+}
 
 /// Zero mean and unit variance over all axes from `axis` on, then scaled and shifted.
 Result<Value> normalized(Import& model, const Node& node, const Value& x, std::size_t axis,

@@ -25,10 +25,23 @@ Result<Value> depth_to_space(Import& model, const Node& node) {
   return made(result, dims_of(model.graph().shape(result), 4));
 }
 
+Result<Value> space_to_depth(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const std::int64_t b = node.integer("blocksize", 0);
+  const Dims& d = x->dims;
+  if (d.size() != 4 || b < 1 || d[2] % b != 0 || d[3] % b != 0)
+    return node.error("its block does not fit its input");
+  CONVOPT_TRY(const auto blocks,
+              reshaped_value(model, node, *x, {d[0], d[1], d[2] / b, b, d[3] / b, b}));
+  CONVOPT_TRY(const auto moved, transposed_value(model, node, blocks, {0, 3, 5, 1, 2, 4}));
+  return reshaped_value(model, node, moved, {d[0], d[1] * b * b, d[2] / b, d[3] / b});
+}
+
 }  // namespace
 
 OperatorTable pixel_operators() {
   static constexpr OperatorHandler kHandlers[] = {
+      {"SpaceToDepth", space_to_depth},
       {"DepthToSpace", depth_to_space},
   };
   return kHandlers;

@@ -19,20 +19,39 @@ namespace {
 struct ResizeAxis {
   std::int64_t in = 0, out = 0;
   double scale = 1;
+  double begin = 0, end = 1;  ///< tf_crop_and_resize: the part of the axis that is resized
+
+  bool changes() const { return in != out || begin != 0 || end != 1; }
+};
+
+/// The elements that make up one result, with their factors.
+struct Taps {
+  std::vector<double> indices, factors;
 };
 
 struct ResizeMode {
-  bool linear = false;
+  enum class Kind { nearest, linear, cubic };
+  Kind kind = Kind::nearest;
   std::string place, rounding;  ///< as the operator calls them
+  bool antialias = false;
+  bool excludes_outside = false;  ///< elements beyond the border have no weight
+  double cubic = -0.75;
+  float extrapolation = 0;
+
+  bool is_crop() const { return place == "tf_crop_and_resize"; }
 
   /// Where result i lies among the inputs.
   double position(const ResizeAxis& axis, std::int64_t i) const {
     const auto at = static_cast<double>(i);
+    const auto last = static_cast<double>(axis.in - 1);
+    if (is_crop())
+      return axis.out > 1 ? axis.begin * last + at * (axis.end - axis.begin) * last /
+                                                    static_cast<double>(axis.out - 1)
+                          : (axis.begin + axis.end) / 2 * last;
     if (place == "asymmetric") return at / axis.scale;
+    if (place == "tf_half_pixel_for_nn") return (at + 0.5) / axis.scale;
     if (place == "align_corners")
-      return axis.out == 1
-                 ? 0
-                 : at * static_cast<double>(axis.in - 1) / static_cast<double>(axis.out - 1);
+      return axis.out == 1 ? 0 : at * last / static_cast<double>(axis.out - 1);
     if (place == "pytorch_half_pixel" && axis.out == 1) return 0;
     const double centre = (at + 0.5) / axis.scale - 0.5;
     if (place != "half_pixel_symmetric") return centre;
@@ -45,21 +64,42 @@ struct ResizeMode {
     if (rounding == "ceil") return std::ceil(at);
     return rounding == "round_prefer_ceil" ? std::floor(at + 0.5) : std::ceil(at - 0.5);
   }
-  /// One row of weights per result.
-  std::vector<float> weights(const ResizeAxis& axis) const {
-    std::vector<float> matrix(static_cast<std::size_t>(axis.in * axis.out), 0.0F);
-    for (std::int64_t i = 0; i < axis.out; ++i) {
-      const double at = position(axis, i);
-      const double below = linear ? std::floor(at) : nearest(at);
-      const auto add = [&](double index, double weight) {
-        const double inside = std::clamp(index, 0.0, static_cast<double>(axis.in - 1));
-        matrix[static_cast<std::size_t>(i * axis.in) + static_cast<std::size_t>(inside)] +=
-            static_cast<float>(weight);
-      };
-      add(below, linear ? 1 - (at - below) : 1);
-      if (linear) add(below + 1, at - below);
+  /// Weight of an element at that distance.
+  double weight(double distance) const {
+    const double x = std::abs(distance);
+    if (kind == Kind::linear) return std::max(0.0, 1 - x);
+    if (x <= 1) return ((cubic + 2) * x - (cubic + 3)) * x * x + 1;
+    return x < 2 ? ((x - 5) * x + 8) * x * cubic - 4 * cubic : 0;
+  }
+  /// Whether result i has the number for places outside of the image.
+  bool is_outside(const ResizeAxis& axis, std::int64_t i) const {
+    const double at = position(axis, i);
+    return is_crop() && (at < 0 || at > static_cast<double>(axis.in - 1));
+  }
+  Taps taps(const ResizeAxis& axis, std::int64_t i) const {
+    const auto last = static_cast<double>(axis.in - 1);
+    const double at = position(axis, i);
+    Taps taps;
+    if (is_outside(axis, i)) return taps;
+    if (kind == Kind::nearest) {
+      taps.indices = {std::clamp(nearest(at), 0.0, last)};
+      taps.factors = {1};
+      return taps;
     }
-    return matrix;
+    // Shrinking with antialiasing widens the kernel, so that every element counts.
+    const double shrink = antialias ? std::min(axis.scale, 1.0) : 1.0;
+    const double reach = (kind == Kind::linear ? 1 : 2) / shrink;
+    double sum = 0;
+    for (double index = std::ceil(at - reach); index <= at + reach; ++index) {
+      if (excludes_outside && (index < 0 || index > last)) continue;
+      const double factor = weight((index - at) * shrink);
+      if (factor == 0) continue;
+      taps.indices.push_back(std::clamp(index, 0.0, last));
+      taps.factors.push_back(factor);
+      sum += factor;
+    }
+    for (double& factor : taps.factors) factor /= sum;
+    return taps;
   }
 };
 
@@ -69,8 +109,10 @@ std::optional<Op> upsampling(const ResizeMode& mode, const ResizeAxis& rows,
                              const ResizeAxis& columns) {
   for (const ResizeAxis* axis : {&rows, &columns})
     if (axis->scale != std::floor(axis->scale) || axis->scale < 1) return std::nullopt;
-  const bool half_pixel = mode.place.find("half_pixel") != std::string::npos;
-  if (mode.linear)
+  const bool half_pixel =
+      mode.place.find("half_pixel") != std::string::npos && mode.place != "tf_half_pixel_for_nn";
+  if (mode.kind == ResizeMode::Kind::cubic || mode.excludes_outside) return std::nullopt;
+  if (mode.kind == ResizeMode::Kind::linear)
     return half_pixel                      ? std::optional(Op::upsample_bilinear)
            : mode.place == "align_corners" ? std::optional(Op::upsample_corners)
                                            : std::nullopt;
@@ -80,65 +122,127 @@ std::optional<Op> upsampling(const ResizeMode& mode, const ResizeAxis& rows,
   return repeats ? std::optional(Op::upsample_nearest) : std::nullopt;
 }
 
-/// Rows, then columns: each a product with a matrix, for which they are taken as channels.
-Result<Value> resampled(Import& model, const Node& node, const Value& x, WeightsPointer rows,
-                        WeightsPointer columns) {
-  const int images = static_cast<int>(x.dims[0] * x.dims[1]);
-  const int height = static_cast<int>(x.dims[2]);
-  const int width = static_cast<int>(x.dims[3]);
-  ConvAttributes attributes;
-  attributes.oc = static_cast<int>(std::ssize(rows->weights) / height);
-  const int new_width = static_cast<int>(std::ssize(columns->weights) / width);
-  Dims dims = {x.dims[0], x.dims[1], attributes.oc, new_width};
-  CONVOPT_TRY(const auto unmoved, model.plain(node.name(), x));
-  CONVOPT_TRY(auto tensor, model.shaped(node.name(), *unmoved, {images, height, width, 1}));
-  CONVOPT_TRY(tensor,
-              model.graph().add_conv({model.fresh(node.name() + "/rows"), std::string(node.type())},
-                                     tensor, attributes, std::move(rows)));
-  CONVOPT_TRY(tensor, model.graph().add_reshape({model.fresh(node.name() + "/reshape"), "reshape"},
-                                                tensor, {images * attributes.oc, width, 1, 1}));
-  return made(
-      model.graph().add_fully_connected(model.label(node), tensor, new_width, std::move(columns)),
-      std::move(dims));
+/// One axis after the other.
+Result<Value> resampled(Import& model, const Node& node, const Value& x, const ResizeMode& mode,
+                        const std::vector<ResizeAxis>& axes) {
+  Value result = x;
+  for (std::size_t d = 0; d < axes.size(); ++d) {
+    const ResizeAxis& axis = axes[d];
+    if (!axis.changes()) continue;
+    std::vector<Taps> rows;
+    std::size_t window = 1;
+    bool has_outside = false;
+    for (std::int64_t i = 0; i < axis.out; ++i) {
+      rows.push_back(mode.taps(axis, i));
+      window = std::max(window, rows.back().indices.size());
+      has_outside = has_outside || rows.back().indices.empty();
+    }
+    StoredWeights weights;
+    for (const bool factors : {false, true}) {
+      for (const Taps& row : rows) {
+        std::vector<double> values = factors ? row.factors : row.indices;
+        values.resize(window, 0.0);
+        for (const double value : values) weights.weights.push_back(static_cast<float>(value));
+      }
+    }
+    Dims dims = result.dims;
+    dims[d] = axis.out;
+    if (!element_count(dims)) return node.error("its result is too large");
+    const TensorShape around = shape_around(result.dims, d, d + 1);
+    CONVOPT_TRY(const auto tensor, model.shaped(node.name(), result,
+                                                {around.n(), around.c(), around.h() * around.w()}));
+    const Workload workload = Workload::resample(
+        model.graph().shape(tensor), 1, static_cast<int>(axis.out), static_cast<int>(window));
+    CONVOPT_TRY(result,
+                made(model.graph().add(model.label(node), std::array{tensor}, workload,
+                                       std::make_shared<const StoredWeights>(std::move(weights))),
+                     std::move(dims)));
+    if (!has_outside || mode.extrapolation == 0) continue;
+    std::vector<float> outside;
+    for (const Taps& row : rows) outside.push_back(row.indices.empty() ? mode.extrapolation : 0);
+    Dims line(result.dims.size() - d, 1);
+    line[0] = axis.out;
+    // The part of other axes that lies outside has its number already.
+    CONVOPT_TRY(result, binary(model, node, Op::add, result,
+                               constant_value(Constant::of_floats(std::move(line), outside))));
+  }
+  return result;
 }
 
 /// Since then, Resize has its scales as third input and a choice of coordinates.
 bool is_new_resize(const Node& node) { return node.type() == "Resize" && node.opset() >= 11; }
+
+/// Makes the scales of the chosen axes one, as the operator's policy says.
+Result<void> keep_aspect_ratio(const Node& node, const std::vector<std::size_t>& chosen,
+                               std::vector<ResizeAxis>& axes) {
+  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+  if (policy == "stretch" || chosen.empty()) return {};
+  if (policy != "not_larger" && policy != "not_smaller")
+    return node.unsupported("the policy " + policy);
+  double scale = axes[chosen[0]].scale;
+  for (const std::size_t d : chosen)
+    scale =
+        policy == "not_larger" ? std::min(scale, axes[d].scale) : std::max(scale, axes[d].scale);
+  for (const std::size_t d : chosen) {
+    axes[d].scale = scale;
+    axes[d].out = static_cast<std::int64_t>(std::round(scale * static_cast<double>(axes[d].in)));
+  }
+  return {};
+}
 
 /// One per dimension of the input.
 Result<std::vector<ResizeAxis>> resize_axes(Import& model, const Node& node, const Dims& dims) {
   const bool is_new = is_new_resize(node);
   CONVOPT_TRY(const auto scales, model.constant_input(node, is_new ? 2 : 1));
   CONVOPT_TRY(const auto sizes, model.constant_input(node, is_new ? 3 : node.input_count()));
+  CONVOPT_TRY(const auto region, model.constant_input(node, is_new ? 1 : node.input_count()));
   std::vector<ResizeAxis> axes;
-  const auto add_axis = [&](double size, double scale) {
-    if (axes.size() < dims.size() && size >= 1 && size <= static_cast<double>(kMaxSize))
-      axes.push_back({dims[axes.size()], static_cast<std::int64_t>(size), scale});
-  };
-  const auto of_scale = [&](double scale) {
-    const std::size_t at = axes.size();
-    // In single precision, as the scale is given: ten times 0.7 are seven.
-    if (at < dims.size())
-      add_axis(std::floor(static_cast<float>(dims[at]) * static_cast<float>(scale)), scale);
-  };
-  std::size_t given = 0;
-  if (sizes != nullptr && sizes->size() > 0) {
-    given = sizes->size();
-    if (node.text("keep_aspect_ratio_policy", "stretch") != "stretch")
-      return node.unsupported("keeping the aspect ratio");
-    for (std::size_t i = 0; i < std::min<std::size_t>(given, dims.size()); ++i)
-      add_axis(sizes->at(i), sizes->at(i) / static_cast<double>(dims[i]));
-  } else if (scales != nullptr) {
-    given = scales->size();
-    for (std::size_t i = 0; i < given; ++i) of_scale(scales->at(i));
-  } else {
-    given = node.numbers("scales").size();
-    for (const float scale : node.numbers("scales")) of_scale(scale);
+  for (const std::int64_t size : dims) axes.push_back({size, size, 1});
+  Integers named = node.integers("axes");
+  if (named.empty())
+    for (std::size_t d = 0; d < dims.size(); ++d) named.push_back(static_cast<std::int64_t>(d));
+  std::vector<std::size_t> chosen;
+  for (const std::int64_t axis : named) {
+    const auto resolved = resolve_axis(axis, dims.size());
+    if (!resolved) return node.error("it has no such axis");
+    chosen.push_back(*resolved);
   }
-  if (given != dims.size() || axes.size() != dims.size())
+  const bool by_size = sizes != nullptr && sizes->size() > 0;
+  std::vector<double> numbers;
+  if (by_size || scales != nullptr) {
+    const Constant& given = by_size ? *sizes : *scales;
+    for (std::size_t i = 0; i < given.size(); ++i) numbers.push_back(given.at(i));
+  } else {
+    for (const float scale : node.numbers("scales")) numbers.push_back(scale);
+  }
+  if (numbers.size() != chosen.size())
     return node.error("its scales or sizes do not fit its input " + dims_text(dims));
-  if (axes[0].out != dims[0] || axes[1].out != dims[1])
-    return node.unsupported("resizing anything but the pixels of images");
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    ResizeAxis& axis = axes[chosen[i]];
+    if (!(numbers[i] > 0) || numbers[i] > double{kMaxSize})
+      return node.error("its scales or sizes are out of range");
+    if (by_size) {
+      axis.out = static_cast<std::int64_t>(numbers[i]);
+      axis.scale = numbers[i] / static_cast<double>(axis.in);
+    } else {
+      // In single precision, as the scale is given: ten times 0.7 are seven.
+      axis.out = static_cast<std::int64_t>(
+          std::floor(static_cast<float>(axis.in) * static_cast<float>(numbers[i])));
+      axis.scale = numbers[i];
+    }
+  }
+  if (by_size) CONVOPT_CHECK(keep_aspect_ratio(node, chosen, axes));
+  if (region != nullptr && node.text("coordinate_transformation_mode") == "tf_crop_and_resize") {
+    if (region->size() != 2 * chosen.size())
+      return node.error("its region does not fit its input " + dims_text(dims));
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      axes[chosen[i]].begin = region->at(i);
+      axes[chosen[i]].end = region->at(chosen.size() + i);
+    }
+  }
+  for (const ResizeAxis& axis : axes)
+    if (axis.out < 1 || axis.out > kMaxSize)
+      return node.error("its scales or sizes do not fit its input " + dims_text(dims));
   return axes;
 }
 
@@ -146,42 +250,41 @@ Result<ResizeMode> resize_mode(const Node& node) {
   const bool is_new = is_new_resize(node);
   const std::string mode_name = node.text("mode", "nearest");
   ResizeMode mode;
-  mode.linear = mode_name == "linear" || mode_name == "bilinear";
+  if (mode_name == "linear" || mode_name == "bilinear") mode.kind = ResizeMode::Kind::linear;
+  if (mode_name == "cubic") mode.kind = ResizeMode::Kind::cubic;
   mode.place = node.text("coordinate_transformation_mode", is_new ? "half_pixel" : "asymmetric");
   mode.rounding = node.text("nearest_mode", is_new ? "round_prefer_floor" : "floor");
-  constexpr std::array kPlaces = {"half_pixel", "pytorch_half_pixel", "half_pixel_symmetric",
-                                  "asymmetric", "align_corners"};
+  mode.antialias = node.integer("antialias", 0) != 0 && mode.kind != ResizeMode::Kind::nearest;
+  mode.excludes_outside = node.integer("exclude_outside", 0) != 0;
+  mode.cubic = double{node.number("cubic_coeff_a", -0.75F)};
+  mode.extrapolation = node.number("extrapolation_value", 0.0F);
+  constexpr std::array kPlaces = {
+      "half_pixel",    "pytorch_half_pixel", "half_pixel_symmetric", "asymmetric",
+      "align_corners", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
   constexpr std::array kRoundings = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-  if ((!mode.linear && mode_name != "nearest") ||
+  if ((mode.kind == ResizeMode::Kind::nearest && mode_name != "nearest") ||
       std::ranges::find(kPlaces, mode.place) == kPlaces.end() ||
       std::ranges::find(kRoundings, mode.rounding) == kRoundings.end())
     return node.unsupported("the mode " + mode_name + " with " + mode.place + " and " +
                             mode.rounding);
-  if (node.integer("antialias", 0) != 0) return node.unsupported("antialiasing");
   return mode;
 }
 
 Result<Value> resize(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   const Dims& dims = x->dims;
-  if (dims.size() != 4 || node.has("axes"))
-    return node.unsupported("resizing anything but the pixels of images");
   CONVOPT_TRY(const auto axes, resize_axes(model, node, dims));
   CONVOPT_TRY(const auto mode, resize_mode(node));
-  if (axes[2].out == dims[2] && axes[3].out == dims[3]) return *x;
-  if (const auto op = upsampling(mode, axes[2], axes[3])) {
+  if (std::ranges::none_of(axes, &ResizeAxis::changes)) return *x;
+  const bool of_pixels = dims.size() == 4 && !axes[0].changes() && !axes[1].changes();
+  if (const auto op = of_pixels ? upsampling(mode, axes[2], axes[3]) : std::nullopt) {
     CONVOPT_TRY(const auto tensor, model.image(node, *x));
     const Pair factor{static_cast<int>(axes[2].scale), static_cast<int>(axes[3].scale)};
     CONVOPT_TRY(const auto result,
                 model.graph().add_upsample(model.label(node), *op, tensor, factor));
     return made(result, dims_of(model.graph().shape(result), 4));
   }
-  const auto matrix = [&](const ResizeAxis& axis) {
-    return std::make_shared<const StoredWeights>(mode.weights(axis), std::vector<float>());
-  };
-  for (const ResizeAxis& axis : {axes[2], axes[3]})
-    if (axis.in * axis.out > kMaxSize) return node.error("its result is too large");
-  return resampled(model, node, *x, matrix(axes[2]), matrix(axes[3]));
+  return resampled(model, node, *x, mode, axes);
 }
 
 }  // namespace

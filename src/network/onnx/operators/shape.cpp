@@ -1,7 +1,7 @@
 // The same elements with other sizes, or their dimensions in another order.
 #include <algorithm>
-#include <array>
 #include <cstddef>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -56,15 +56,15 @@ Result<Value> transposed_tensor(Import& model, const Node& node, const Value& va
     model.note_pattern("channel shuffle");
     return made(model.graph().add_shuffle(model.label(node), tensor, groups), x->dims);
   }
-  if (sizes.size() > 4) return node.unsupported("a transposition of more than four dimensions");
-  const int missing = 4 - static_cast<int>(sizes.size());
+  if (sizes.size() > kMaxRank) return node.unsupported("more than eight dimensions");
+  const int missing = std::max(0, kImageRank - static_cast<int>(sizes.size()));
   sizes.insert(sizes.begin(), static_cast<std::size_t>(missing), 1);
-  std::array<int, 4> all = {0, 1, 2, 3};
+  std::vector<int> all(sizes.size());
+  std::iota(all.begin(), all.end(), 0);
   for (std::size_t i = 0; i < permutation.size(); ++i)
     all[static_cast<std::size_t>(missing) + i] = permutation[i] + missing;
-  CONVOPT_TRY(const auto tensor,
-              model.shaped(node.name(), *x, {sizes[0], sizes[1], sizes[2], sizes[3]}));
-  return made(model.graph().add_transpose(model.label(node), tensor, all), x->dims);
+  CONVOPT_TRY(const auto tensor, model.shaped(node.name(), *x, TensorShape(sizes)));
+  return made(model.graph().add_transpose(model.label(node), tensor, std::move(all)), x->dims);
 }
 
 Result<Value> reshape(Import& model, const Node& node) {

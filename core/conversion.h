@@ -1,0 +1,17 @@
+// Numbers of any type as single-precision numbers, and back.
+#pragma once
+
+#include <cstdint>
+
+#include "convopt/tensor.hpp"
+
+namespace convopt {
+
+/// Whole numbers beyond 2^24 and doubles are rounded to the nearest; truth values become 1 and 0.
+void to_floats(const void* values, DataType type, std::int64_t count, float* result);
+
+/// Rounded to the nearest in types of real numbers, halves to even; towards zero and to the nearest
+/// limit in whole numbers, where NaN becomes 0; 1 for all that are not zero in truth values.
+void from_floats(const float* values, std::int64_t count, DataType type, void* result);
+
+}  // namespace convopt

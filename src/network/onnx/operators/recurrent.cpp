@@ -1,0 +1,317 @@
+// Recurrent layers, unrolled: one product with all steps of the input, then step by step one with
+// the state.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/try.h"
+#include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/operators/parts.h"
+
+namespace convopt::onnx_reader {
+namespace {
+
+/// Most steps that are unrolled, in all directions of a layer together.
+constexpr std::int64_t kMostSteps = 2048;
+
+/// What a recurrent operator is given, in its own order of dimensions: [direction][gate][...].
+struct Layer {
+  std::int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 0, gates = 0;
+  Value x;                     ///< [step][batch][input]
+  ConstantPointer weights;     ///< [direction][gate * hidden][input]
+  ConstantPointer recurrence;  ///< [direction][gate * hidden][hidden]
+  ConstantPointer bias;        ///< [direction][2 * gate * hidden], or null
+  std::vector<std::string> activations;
+};
+
+/// Rows [first, first + count) of one direction, as a matrix to multiply with from the right.
+Constant columns_of(const Constant& matrix, std::int64_t direction, std::int64_t first,
+                    std::int64_t count) {
+  const std::int64_t rows = matrix.dims[1], width = matrix.dims[2];
+  const auto begin = matrix.floats.begin() + (direction * rows + first) * width;
+  return transposed(Constant::of_floats({count, width}, {begin, begin + count * width}), {1, 0});
+}
+
+/// Elements [first, first + count) of one direction's biases; zeros where there are none.
+std::vector<float> bias_of(const Layer& layer, std::int64_t direction, std::int64_t first,
+                           std::int64_t count) {
+  if (layer.bias == nullptr) return std::vector<float>(static_cast<std::size_t>(count), 0.0F);
+  const auto begin =
+      layer.bias->floats.begin() + direction * 2 * layer.gates * layer.hidden + first;
+  return {begin, begin + count};
+}
+
+Result<Value> activated(Import& model, const Node& node, const Value& x, const std::string& name) {
+  ActivationKind kind = ActivationKind::tanh;
+  if (name == "Sigmoid") {
+    kind = ActivationKind::sigmoid;
+  } else if (name == "Relu") {
+    kind = ActivationKind::relu;
+  } else if (name != "Tanh") {
+    return node.unsupported("the activation " + name);
+  }
+  return activate(model, node, x, {kind});
+}
+
+Result<Layer> layer_of(Import& model, const Node& node, std::int64_t gates) {
+  Layer layer;
+  layer.gates = gates;
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  CONVOPT_TRY(layer.weights, model.constant_input(node, 1));
+  CONVOPT_TRY(layer.recurrence, model.constant_input(node, 2));
+  CONVOPT_TRY(layer.bias, model.constant_input(node, 3));
+  layer.x = *x;
+  if (node.integer("layout", 0) != 0) {
+    if (x->dims.size() != 3) return node.error("its input must have three dimensions");
+    CONVOPT_TRY(layer.x, transposed_value(model, node, *x, {1, 0, 2}));
+  }
+  const std::string direction = node.text("direction", "forward");
+  layer.directions = direction == "bidirectional" ? 2 : 1;
+  const bool fits = layer.x.dims.size() == 3 && layer.weights != nullptr &&
+                    layer.recurrence != nullptr && layer.weights->dims.size() == 3 &&
+                    layer.recurrence->dims.size() == 3;
+  if (!fits) return node.error("its weights or input have the wrong number of dimensions");
+  layer.steps = layer.x.dims[0];
+  layer.batch = layer.x.dims[1];
+  layer.inputs = layer.x.dims[2];
+  layer.hidden = layer.recurrence->dims[2];
+  const std::int64_t rows = gates * layer.hidden;
+  if (layer.weights->dims != Dims{layer.directions, rows, layer.inputs} ||
+      layer.recurrence->dims != Dims{layer.directions, rows, layer.hidden} ||
+      !layer.weights->is_float || !layer.recurrence->is_float ||
+      (layer.bias != nullptr &&
+       (!layer.bias->is_float || layer.bias->dims != Dims{layer.directions, 2 * rows})))
+    return node.error("its weights do not fit its input " + dims_text(layer.x.dims));
+  if (layer.steps * layer.directions > kMostSteps)
+    return node.unsupported("more than " + std::to_string(kMostSteps) + " steps");
+  if (node.has("clip")) return node.unsupported("clipping");
+  if (node.has("activation_alpha") || node.has("activation_beta"))
+    return node.unsupported("parameters of activations");
+  if (node.has_input(4)) {
+    CONVOPT_TRY(const auto lengths, model.constant_input(node, 4));
+    if (std::ranges::any_of(lengths->integers, [&](auto length) { return length != layer.steps; }))
+      return node.unsupported("sequences shorter than its input");
+  }
+  return layer;
+}
+
+/// The state at the beginning, [batch][hidden] of one direction.
+Result<Value> initial_state(Import& model, const Node& node, const Layer& layer, int index,
+                            std::int64_t direction) {
+  const Dims dims = {layer.batch, layer.hidden};
+  if (!node.has_input(index)) {
+    const auto count = static_cast<std::size_t>(layer.batch * layer.hidden);
+    return constant_value(Constant::of_floats(dims, std::vector<float>(count, 0.0F)));
+  }
+  CONVOPT_TRY(const auto given, model.tensor_input(node, index));
+  Value state = *given;
+  if (node.integer("layout", 0) != 0) {
+    CONVOPT_TRY(state, transposed_value(model, node, state, {1, 0, 2}));
+  }
+  if (state.dims != Dims{layer.directions, layer.batch, layer.hidden})
+    return node.error("its initial state of the shape " + dims_text(state.dims) +
+                      " does not fit its weights");
+  CONVOPT_TRY(const auto slice,
+              axis_range(model, node, node.name() + "/state", state, 0, direction, 1, 1));
+  return reshaped_value(model, node, slice, dims);
+}
+
+/// Gate `index` of a row of all gates.
+Result<Value> gate(Import& model, const Node& node, const Layer& layer, const Value& all,
+                   std::int64_t index, std::int64_t count = 1) {
+  return axis_range(model, node, node.name() + "/gate", all, 1, index * layer.hidden,
+                    count * layer.hidden, 1);
+}
+
+/// The results of one direction.
+struct Direction {
+  std::vector<Value> states;  ///< after every step, in the order of the input, [batch][hidden]
+  Value last, last_cell;
+};
+
+/// One step: the new state, given what the input adds to every gate.
+using Step = Result<void> (*)(Import& model, const Node& node, const Layer& layer,
+                              std::int64_t direction, const Value& from_input, Value& state,
+                              Value& cell);
+
+Result<Value> from_state(Import& model, const Node& node, const Layer& layer,
+                         std::int64_t direction, const Value& state, std::int64_t first,
+                         std::int64_t count) {
+  return product(model, node, state,
+                 constant_value(columns_of(*layer.recurrence, direction, first * layer.hidden,
+                                           count * layer.hidden)));
+}
+
+std::string activation_name(const Layer& layer, std::int64_t direction, std::size_t index,
+                            std::size_t per_direction, const char* fallback) {
+  const std::size_t at = static_cast<std::size_t>(direction) * per_direction + index;
+  return at < layer.activations.size() ? layer.activations[at] : fallback;
+}
+
+/// Gates in the order input, output, forget, cell.
+Result<void> lstm_step(Import& model, const Node& node, const Layer& layer, std::int64_t direction,
+                       const Value& from_input, Value& state, Value& cell) {
+  CONVOPT_TRY(const auto recurrent, from_state(model, node, layer, direction, state, 0, 4));
+  CONVOPT_TRY(const auto all, binary(model, node, Op::add, from_input, recurrent));
+  const auto name = [&](std::size_t index, const char* fallback) {
+    return activation_name(layer, direction, index, 3, fallback);
+  };
+  CONVOPT_TRY(const auto first_gates, gate(model, node, layer, all, 0, 3));
+  CONVOPT_TRY(const auto gates, activated(model, node, first_gates, name(0, "Sigmoid")));
+  CONVOPT_TRY(const auto input, gate(model, node, layer, gates, 0));
+  CONVOPT_TRY(const auto output, gate(model, node, layer, gates, 1));
+  CONVOPT_TRY(const auto forget, gate(model, node, layer, gates, 2));
+  CONVOPT_TRY(const auto raw, gate(model, node, layer, all, 3));
+  CONVOPT_TRY(const auto candidate, activated(model, node, raw, name(1, "Tanh")));
+  CONVOPT_TRY(const auto kept, binary(model, node, Op::multiply, forget, cell));
+  CONVOPT_TRY(const auto added, binary(model, node, Op::multiply, input, candidate));
+  CONVOPT_TRY(cell, binary(model, node, Op::add, kept, added));
+  CONVOPT_TRY(const auto shown, activated(model, node, cell, name(2, "Tanh")));
+  CONVOPT_TRY(state, binary(model, node, Op::multiply, output, shown));
+  return {};
+}
+
+/// Gates in the order update, reset, hidden.
+Result<void> gru_step(Import& model, const Node& node, const Layer& layer, std::int64_t direction,
+                      const Value& from_input, Value& state, Value&) {
+  const auto name = [&](std::size_t index, const char* fallback) {
+    return activation_name(layer, direction, index, 2, fallback);
+  };
+  CONVOPT_TRY(const auto input_gates, gate(model, node, layer, from_input, 0, 2));
+  CONVOPT_TRY(const auto state_gates, from_state(model, node, layer, direction, state, 0, 2));
+  CONVOPT_TRY(const auto sums, binary(model, node, Op::add, input_gates, state_gates));
+  CONVOPT_TRY(const auto gates, activated(model, node, sums, name(0, "Sigmoid")));
+  CONVOPT_TRY(const auto update, gate(model, node, layer, gates, 0));
+  CONVOPT_TRY(const auto reset, gate(model, node, layer, gates, 1));
+  CONVOPT_TRY(const auto from_input_hidden, gate(model, node, layer, from_input, 2));
+  Value hidden;
+  const std::int64_t rows = layer.gates * layer.hidden;
+  const Value bias = constant_value(Constant::of_floats(
+      {layer.hidden}, bias_of(layer, direction, rows + 2 * layer.hidden, layer.hidden)));
+  if (node.integer("linear_before_reset", 0) != 0) {
+    CONVOPT_TRY(const auto line, from_state(model, node, layer, direction, state, 2, 1));
+    CONVOPT_TRY(const auto shifted, binary(model, node, Op::add, line, bias));
+    CONVOPT_TRY(hidden, binary(model, node, Op::multiply, reset, shifted));
+  } else {
+    CONVOPT_TRY(const auto kept, binary(model, node, Op::multiply, reset, state));
+    CONVOPT_TRY(const auto line, from_state(model, node, layer, direction, kept, 2, 1));
+    CONVOPT_TRY(hidden, binary(model, node, Op::add, line, bias));
+  }
+  CONVOPT_TRY(const auto all, binary(model, node, Op::add, from_input_hidden, hidden));
+  CONVOPT_TRY(const auto candidate, activated(model, node, all, name(1, "Tanh")));
+  // (1 - update) * candidate + update * state
+  CONVOPT_TRY(const auto difference, binary(model, node, Op::subtract, state, candidate));
+  CONVOPT_TRY(const auto moved, binary(model, node, Op::multiply, update, difference));
+  CONVOPT_TRY(state, binary(model, node, Op::add, candidate, moved));
+  return {};
+}
+
+Result<void> rnn_step(Import& model, const Node& node, const Layer& layer, std::int64_t direction,
+                      const Value& from_input, Value& state, Value&) {
+  CONVOPT_TRY(const auto recurrent, from_state(model, node, layer, direction, state, 0, 1));
+  CONVOPT_TRY(const auto sum, binary(model, node, Op::add, from_input, recurrent));
+  CONVOPT_TRY(state, activated(model, node, sum, activation_name(layer, direction, 0, 1, "Tanh")));
+  return {};
+}
+
+/// The biases that are added to what the input gives. The recurrent bias of GRU's hidden gate goes
+/// where the state's product goes.
+std::vector<float> input_bias(const Layer& layer, std::int64_t direction) {
+  const std::int64_t rows = layer.gates * layer.hidden;
+  std::vector<float> sum = bias_of(layer, direction, 0, rows);
+  const std::vector<float> recurrent = bias_of(layer, direction, rows, rows);
+  const std::int64_t shared = layer.gates == 3 ? 2 * layer.hidden : rows;
+  for (std::int64_t i = 0; i < shared; ++i)
+    sum[static_cast<std::size_t>(i)] += recurrent[static_cast<std::size_t>(i)];
+  return sum;
+}
+
+Result<Direction> run_direction(Import& model, const Node& node, const Layer& layer, Step step,
+                                std::int64_t direction) {
+  const std::int64_t rows = layer.gates * layer.hidden;
+  CONVOPT_TRY(const auto products,
+              product(model, node, layer.x,
+                      constant_value(columns_of(*layer.weights, direction, 0, rows))));
+  CONVOPT_TRY(const auto from_input,
+              binary(model, node, Op::add, products,
+                     constant_value(Constant::of_floats({rows}, input_bias(layer, direction)))));
+  CONVOPT_TRY(Value state, initial_state(model, node, layer, 5, direction));
+  Value cell;
+  if (layer.gates == 4) {
+    CONVOPT_TRY(cell, initial_state(model, node, layer, 6, direction));
+  }
+  const bool backwards = direction == 1 || node.text("direction", "forward") == "reverse";
+  Direction result;
+  for (std::int64_t i = 0; i < layer.steps; ++i) {
+    const std::int64_t at = backwards ? layer.steps - 1 - i : i;
+    CONVOPT_TRY(const auto slice,
+                axis_range(model, node, node.name() + "/step", from_input, 0, at, 1, 1));
+    CONVOPT_TRY(const auto row, reshaped_value(model, node, slice, {layer.batch, rows}));
+    CONVOPT_CHECK(step(model, node, layer, direction, row, state, cell));
+    result.states.push_back(state);
+  }
+  if (backwards) std::ranges::reverse(result.states);
+  result.last = state;
+  result.last_cell = cell;
+  return result;
+}
+
+/// Values with a new dimension, one behind the other along it.
+Result<Value> stacked(Import& model, const Node& node, const std::vector<Value>& values,
+                      std::size_t axis) {
+  std::vector<Value> parts;
+  for (const Value& value : values) {
+    Dims dims = value.sizes();
+    dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(axis), 1);
+    CONVOPT_TRY(auto part, reshaped_value(model, node, value, std::move(dims)));
+    parts.push_back(std::move(part));
+  }
+  return joined(model, node, parts, axis);
+}
+
+Result<std::vector<Value>> recurrent(Import& model, const Node& node) {
+  const std::string_view type = node.type();
+  const std::int64_t gates = type == "LSTM" ? 4 : type == "GRU" ? 3 : 1;
+  const Step step = type == "LSTM" ? lstm_step : type == "GRU" ? gru_step : rnn_step;
+  if (node.has_input(7)) return node.unsupported("peepholes");
+  if (node.integer("input_forget", 0) != 0) return node.unsupported("coupled gates");
+  CONVOPT_TRY(Layer layer, layer_of(model, node, gates));
+  layer.activations = node.texts("activations");
+  std::vector<Value> sequences, lasts, cells;
+  for (std::int64_t direction = 0; direction < layer.directions; ++direction) {
+    CONVOPT_TRY(const auto one, run_direction(model, node, layer, step, direction));
+    CONVOPT_TRY(auto sequence, stacked(model, node, one.states, 0));
+    sequences.push_back(std::move(sequence));
+    lasts.push_back(one.last);
+    cells.push_back(one.last_cell);
+  }
+  const bool batch_first = node.integer("layout", 0) != 0;
+  std::vector<Value> results(gates == 4 ? 3 : 2);
+  CONVOPT_TRY(results[0], stacked(model, node, sequences, 1));
+  CONVOPT_TRY(results[1], stacked(model, node, lasts, 0));
+  if (gates == 4) {
+    CONVOPT_TRY(results[2], stacked(model, node, cells, 0));
+  }
+  if (!batch_first) return results;
+  CONVOPT_TRY(results[0], transposed_value(model, node, results[0], {2, 0, 1, 3}));
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    CONVOPT_TRY(results[i], transposed_value(model, node, results[i], {1, 0, 2}));
+  }
+  return results;
+}
+
+}  // namespace
+
+OperatorTable recurrent_operators() {
+  static constexpr OperatorHandler kHandlers[] = {
+      {"LSTM", nullptr, recurrent},
+      {"GRU", nullptr, recurrent},
+      {"RNN", nullptr, recurrent},
+  };
+  return kHandlers;
+}
+
+}  // namespace convopt::onnx_reader
