@@ -247,8 +247,9 @@ struct Workload {
   bool is_image() const;
   /// Whether the second source is repeated along some dimension of the first.
   bool repeats() const { return second != first; }
-  /// Those of layer_norm are a scale per channel, its bias is the shift. Those of resample are the indices of `window` elements for each result along the axis,
-  /// [count][window], then their factors in the same order.
+  /// Those of layer_norm are a scale per channel, its bias is the shift. Those of resample are the
+  /// indices of `window` elements for each result along the axis, [count][window], then their
+  /// factors in the same order.
   bool has_weights() const {
     return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm ||
            op == Op::resample;

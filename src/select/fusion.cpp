@@ -23,6 +23,20 @@ int DataFlow::only_consumer(TensorId tensor) const {
   return consumers[tensor].size() == 1 && !is_output[tensor] ? consumers[tensor][0] : -1;
 }
 
+namespace {
+
+/// Functions whose value jumps: rounding in what they are fused to would show as a whole step.
+bool jumps(ActivationKind kind) {
+  constexpr std::array kJumping = {ActivationKind::sign,     ActivationKind::floor,
+                                   ActivationKind::ceil,     ActivationKind::round,
+                                   ActivationKind::truncate, ActivationKind::is_zero,
+                                   ActivationKind::is_nan,   ActivationKind::thresholded_relu,
+                                   ActivationKind::shrink};
+  return std::ranges::find(kJumping, kind) != kJumping.end();
+}
+
+}  // namespace
+
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op) {
   const Operator& head = network.operators[op];
   std::vector<FusedWorkload> result{{head.workload, {}}};
@@ -41,6 +55,7 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
     FusedWorkload longer = result.back();
     longer.absorbed.push_back(next);
     if (follower.op == Op::activation) {
+      if (jumps(follower.epilogue.activation.kind)) break;
       longer.workload.epilogue.activation = follower.epilogue.activation;
     } else if (follower.op == Op::add && kind == Op::conv && longer.absorbed.size() == 1 &&
                !follower.repeats() && network.operators[next].inputs.size() == 2) {
