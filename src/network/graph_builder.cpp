@@ -224,20 +224,20 @@ Result<TensorId> GraphBuilder::add_constant(Label label, const TensorShape& shap
 Result<TensorId> GraphBuilder::add_cast(Label label, TensorId input, DataType to) {
   if (type(input) == to) return input;
   const TensorShape result = shape(input);
-  const bool is_image = result.is_image();
-  // Images would have layouts to choose from, for which there are no kernels: a row has none.
+  const bool is_row = result.rank() == 1;
+  // Of a row, which has no layouts to choose from: that is all that kernels need.
   TensorId source = input;
-  if (is_image) {
+  if (!is_row) {
     CONVOPT_TRY(source, add_reshape({label.name + "/row", "reshape"}, input,
                                     {static_cast<int>(result.elements())}));
   }
   Workload workload = Workload::pointwise(Op::convert, shape(source)).of_type(type(input));
   workload.output_type = to;
-  const std::string name = is_image ? label.name + "/cast" : label.name;
+  const std::string name = is_row ? label.name : label.name + "/cast";
   CONVOPT_TRY(const TensorId cast,
               add_operator(OperatorKind::compute, {name, label.type}, std::array{source},
                            std::move(workload), shape(source), to));
-  if (!is_image) return cast;
+  if (is_row) return cast;
   return add_reshape(std::move(label), cast, result);
 }
 
@@ -246,6 +246,11 @@ Result<TensorId> GraphBuilder::add_input(const std::string& name, const TensorSh
   Result<TensorId> tensor = add_tensor("input", name, shape, type);
   if (tensor) network_.inputs.push_back(*tensor);
   return tensor;
+}
+
+bool commutes(Op op) {
+  constexpr std::array kCommuting = {Op::add, Op::multiply, Op::maximum, Op::minimum, Op::equal};
+  return std::ranges::find(kCommuting, op) != kCommuting.end();
 }
 
 Result<void> GraphBuilder::check_image(const Label& label, TensorId input) const {
@@ -344,9 +349,7 @@ Result<TensorId> GraphBuilder::add_binary(Label label, Op op, TensorId left, Ten
       if (repeated[d] != 1 && repeated[d] != whole[d]) return false;
     return true;
   };
-  constexpr std::array kCommuting = {Op::add, Op::multiply, Op::maximum, Op::minimum, Op::equal};
-  const bool commutes = std::ranges::find(kCommuting, op) != kCommuting.end();
-  if (!fits(shape(left), shape(right)) && commutes && fits(shape(right), shape(left)))
+  if (!fits(shape(left), shape(right)) && commutes(op) && fits(shape(right), shape(left)))
     std::swap(left, right);
   if (!fits(shape(left), shape(right)))
     return bad_operator(label.name, "its inputs have the shapes " + text_of(shape(left)) + " and " +

@@ -61,6 +61,9 @@ struct Label {
   std::string type;
 };
 
+/// Whether an operation of two tensors takes them in any order.
+bool commutes(Op op);
+
 /// What `build` says about operators that reach no output.
 enum class DeadOperators : std::uint8_t { warn, expected };
 

@@ -624,7 +624,7 @@ void add_plain(List& list) {
       add("of equal shapes", std::string(to_string(op)) + ":" + shape);
       add("and activate", std::string(to_string(op)) + ":" + shape + ":relu");
     }
-    for (const char* op : {"convert", "select", "constant"}) {
+    for (const char* op : {"convert", "select"}) {
       add("of one shape", std::string(op) + ":" + shape);
     }
   }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <convopt/convopt.hpp>
 #include <cstdlib>
@@ -137,12 +138,60 @@ TEST_F(SessionTest, RefusesWithASentence) {
 
   auto good = session();
   ASSERT_TRUE(good.ok()) << good.error().message;
-  EXPECT_EQ(good->run(std::span<const float* const>(), {}).error().message, "the network has 1 input, 0 pointers given");
+  EXPECT_EQ(good->run(std::span<const float* const>(), {}).error().message,
+            "the network has 1 input, 0 pointers given");
   const float* const nothing = nullptr;
   std::vector<float> output(8 * 144);
   float* const destination = output.data();
   EXPECT_EQ(good->run({&nothing, 1}, {&destination, 1}).error().message,
             "the pointer for input 0, 'x', is null");
+}
+
+TEST_F(SessionTest, TypesAndRanksAreTheNetworks) {
+  // max(x, c) of whole numbers, with a constant whose values are given as weights are.
+  constexpr std::string_view kTyped = R"({
+    "schema": "convopt.network/1", "name": "typed", "input": {"shape": [2, 3], "type": "u8"},
+    "operators": [
+      {"name": "real", "op": "workload", "workload": "convert:d2x3_u8_f32"},
+      {"name": "c", "op": "constant", "sizes": [2, 3]},
+      {"name": "most", "op": "workload", "workload": "maximum:d2x3", "inputs": ["real", "c"]},
+      {"name": "whole", "op": "workload", "workload": "convert:d2x3_f32_s64"}]})";
+  const auto network = parse_network(kTyped, "typed.json");
+  ASSERT_TRUE(network) << network.error().message;
+  PlannerOptions options;
+  options.threads = 1;
+  options.model = kModel;
+  options.measure_machine = true;
+  const auto planner = Planner::create(options);
+  ASSERT_TRUE(planner.ok()) << planner.error().message;
+  const auto plan = planner->plan(*network);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  const std::vector<float> constant = {5, 5, 5, 300, 5, 5};
+  GivenWeights weights;
+  weights.set("c", constant);
+  auto session = Session::create(*network, *plan, weights);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  EXPECT_EQ(session->inputs()[0].type, DataType::u8);
+  EXPECT_EQ(session->outputs()[0].type, DataType::s64);
+  EXPECT_EQ(session->outputs()[0].shape, TensorShape({2, 3}));
+  const std::vector<std::uint8_t> x = {1, 255, 7, 4, 5, 6};
+  std::vector<std::int64_t> y(6);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    std::ranges::fill(y, -1);
+    const void* const source = x.data();
+    void* const destination = y.data();
+    const auto ran = session->run({&source, 1}, {&destination, 1});
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_EQ(y, (std::vector<std::int64_t>{5, 255, 7, 300, 5, 6}));
+  }
+  float wrong = 0;
+  const float* const floats = &wrong;
+  float* const result = &wrong;
+  EXPECT_EQ(session->run({&floats, 1}, {&result, 1}).error().message,
+            "the input 'input' is of type u8: give its elements by a pointer to void");
+  weights.set("c", std::span(constant).first(5));
+  EXPECT_EQ(Session::create(*network, *plan, weights).error().message,
+            "the constant 'c' is given 5 values, but has 6");
 }
 
 TEST_F(SessionTest, RefusesToNeedMoreMemoryThanAllowed) {

@@ -129,21 +129,7 @@ Result<Value> prelu(Import& model, const Node& node) {
       slope != nullptr && slope->is_float && slope->size() > 0 &&
       std::ranges::all_of(slope->floats, [&](float v) { return v == slope->floats[0]; });
   if (one) return activate(model, node, *x, {ActivationKind::leaky_relu, slope->floats[0]});
-  if (slope == nullptr || !slope->is_float || broadcast(x->dims, slope->dims) != x->dims) {
-    // relu(x) - slope * relu(-x)
-    CONVOPT_TRY(const auto above, activate(model, node, *x, {ActivationKind::relu}));
-    CONVOPT_TRY(const auto minus, scale(model, node, *x, -1));
-    CONVOPT_TRY(const auto below, activate(model, node, minus, {ActivationKind::relu}));
-    CONVOPT_TRY(const auto line, binary(model, node, Op::multiply, below, given));
-    return binary(model, node, Op::subtract, above, line);
-  }
-  // slope * x + (1 - slope) * relu(x)
-  Constant rest = *slope;
-  for (float& value : rest.floats) value = 1 - value;
-  CONVOPT_TRY(const auto positive, activate(model, node, *x, {ActivationKind::relu}));
-  CONVOPT_TRY(const auto above, scale_shift(model, node, positive, &rest, nullptr));
-  CONVOPT_TRY(const auto line, scale_shift(model, node, *x, slope.get(), nullptr));
-  return binary(model, node, Op::add, line, above);
+  return binary(model, node, Op::prelu, *x, given);
 }
 
 Result<Value> power(Import& model, const Node& node) {

@@ -231,7 +231,7 @@ Result<Value> binary(Import& model, const Node& node, Op op, const Value& first_
     CONVOPT_TRY(const auto a, model.as_channels_last(node, *left));
     CONVOPT_TRY(const auto b, model.as_channels_last(node, *right));
     if (a != nullptr && b != nullptr && left->dims.size() == right->dims.size() &&
-        (left->dims == *dims || (op == Op::add || op == Op::multiply))) {
+        (left->dims == *dims || commutes(op))) {
       const TensorShape& shape = model.graph().shape(a->tensor);
       const TensorShape& other = model.graph().shape(b->tensor);
       TensorId second = b->tensor;
@@ -256,9 +256,8 @@ Result<Value> binary(Import& model, const Node& node, Op op, const Value& first_
   const TensorShape whole = natural_shape(*dims);
   CONVOPT_TRY(TensorId first, model.shaped(node.name(), *a, filled(left->dims)));
   CONVOPT_TRY(const TensorId second, model.shaped(node.name(), *b, filled(right->dims)));
-  const bool commutes = op == Op::add || op == Op::multiply || op == Op::maximum ||
-                        op == Op::minimum || op == Op::equal;
-  if (model.graph().shape(first) != whole && !(commutes && model.graph().shape(second) == whole)) {
+  const bool swaps = commutes(op) && model.graph().shape(second) == whole;
+  if (model.graph().shape(first) != whole && !swaps) {
     CONVOPT_TRY(first, broadcast_to(model, node, *a, *dims));
   }
   return with_type(made(model.graph().add_binary(model.label(node), op, first, second), *dims));

@@ -64,6 +64,24 @@ Result<Value> slice(Import& model, const Node& node) {
   return result;
 }
 
+/// Of an image, what lies inside a border, or `scale` pixels from its left top corner on.
+Result<Value> crop(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const Integers border = node.integers("border"), scale = node.integers("scale");
+  if (x->dims.size() != 4 || border.size() != 4 || (!scale.empty() && scale.size() != 2))
+    return node.error("its border does not fit its input " + dims_text(x->dims));
+  Value result = *x;
+  for (const std::size_t side : {0U, 1U}) {  // rows, columns; the border begins at the left
+    const std::int64_t size = x->dims[2 + side];
+    const std::int64_t first = border[1 - side];
+    const std::int64_t count = scale.empty() ? size - first - border[3 - side] : scale[side];
+    if (first < 0 || count < 1 || first > size - count)
+      return node.error("its border does not fit its input " + dims_text(x->dims));
+    CONVOPT_TRY(result, axis_range(model, node, node.name(), result, 2 + side, first, count, 1));
+  }
+  return result;
+}
+
 Result<std::vector<Value>> split(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   CONVOPT_TRY(const auto given, model.constant_input(node, 1));
@@ -128,6 +146,7 @@ Result<Value> axis_range(Import& model, const Node& node, const std::string& nam
 OperatorTable slicing_operators() {
   static constexpr OperatorHandler kHandlers[] = {
       {"Concat", concat},
+      {"Crop", crop},
       {"Slice", slice},
       {"Split", nullptr, split},
   };
