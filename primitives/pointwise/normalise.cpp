@@ -95,6 +95,25 @@ class LrnKernel final : public WeightlessKernel {
   int threads_;
 };
 
+/// The sum of term(x) over neighbouring values. Parts in single precision, which vectorises, are
+/// added in double: rows may be whole images, as instance normalisation has them.
+template <class Term>
+double sum_of(const float* x, std::int64_t count, const Term& term) {
+  constexpr std::int64_t kPart = 1024, kLanes = 16;
+  double total = 0;
+  for (std::int64_t first = 0; first < count; first += kPart) {
+    const std::int64_t last = std::min(first + kPart, count);
+    float lanes[kLanes] = {};
+    std::int64_t i = first;
+    for (; i + kLanes <= last; i += kLanes) {
+      for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(x[i + lane]);
+    }
+    for (; i < last; ++i) lanes[0] += term(x[i]);
+    for (const float lane : lanes) total += double{lane};
+  }
+  return total;
+}
+
 class LayerNormKernel final : public Kernel {
  public:
   LayerNormKernel(const Workload& workload, const Parameters& parameters, const Context& context)
@@ -113,9 +132,13 @@ class LayerNormKernel final : public Kernel {
     const TensorView& in = args.sources[0];
     const float* const scale = scale_shift_.data();
     const float* const shift = scale + channels_;
+    const auto channels_touch = [](const TensorView& view) {
+      return channel_block(view.layout) == 1 && view.channel_stride() == 1;
+    };
+    if (channels_touch(in) && channels_touch(out)) return normalise_rows(in, out);
     for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
-      float sums[kStretch] = {};
-      float factors[kStretch] = {};
+      double sums[kStretch] = {};
+      double factors[kStretch] = {};
       const auto for_each_channel = [&](const auto& body) {
         for (int c = 0; c < channels_; ++c) {
           const float* const from = in.as<float>() + in.offset(n, c, h, first);
@@ -125,15 +148,19 @@ class LayerNormKernel final : public Kernel {
           }
         }
       };
-      for_each_channel([&](int, int i, float x, float&) { sums[i] += x; });
-      for (float& sum : sums) sum /= static_cast<float>(channels_);  // now the mean
-      for_each_channel(
-          [&](int, int i, float x, float&) { factors[i] += (x - sums[i]) * (x - sums[i]); });
-      for (float& factor : factors) {
-        factor = 1 / std::sqrt(factor / static_cast<float>(channels_) + epsilon_);
+      for_each_channel([&](int, int i, float x, float&) { sums[i] += double{x}; });
+      for (double& sum : sums) sum /= channels_;  // now the mean
+      for_each_channel([&](int, int i, float x, float&) {
+        const double distance = double{x} - sums[i];
+        factors[i] += distance * distance;
+      });
+      float means[kStretch], inverses[kStretch];
+      for (int i = 0; i < kStretch; ++i) {
+        means[i] = static_cast<float>(sums[i]);
+        inverses[i] = inverse_deviation(factors[i]);
       }
       for_each_channel([&](int c, int i, float x, float& y) {
-        y = (x - sums[i]) * factors[i] * scale[c] + shift[c];
+        y = (x - means[i]) * inverses[i] * scale[c] + shift[c];
       });
       clear_tail_pixels(out, n, h, first, last);
     });
@@ -143,6 +170,30 @@ class LayerNormKernel final : public Kernel {
   std::size_t packed_bytes() const override { return scale_shift_.bytes(); }
 
  private:
+  float inverse_deviation(double squares) const {
+    return static_cast<float>(1 / std::sqrt(squares / channels_ + double{epsilon_}));
+  }
+
+  /// Where the channels of a pixel are neighbours.
+  void normalise_rows(const TensorView& in, const TensorView& out) const {
+    const float* const scale = scale_shift_.data();
+    const float* const shift = scale + channels_;
+    const TensorShape& shape = out.shape;
+    const std::int64_t pixels = std::int64_t{shape.n()} * shape.h() * shape.w();
+    parallel_for(threads_, pixels, [&](std::int64_t pixel) {
+      const int w = static_cast<int>(pixel % shape.w());
+      const int h = static_cast<int>(pixel / shape.w() % shape.h());
+      const int n = static_cast<int>(pixel / shape.w() / shape.h());
+      const float* const x = in.as<float>() + in.offset(n, 0, h, w);
+      float* const y = out.as<float>() + out.offset(n, 0, h, w);
+      const auto mean =
+          static_cast<float>(sum_of(x, channels_, [](float value) { return value; }) / channels_);
+      const float factor = inverse_deviation(
+          sum_of(x, channels_, [mean](float value) { return (value - mean) * (value - mean); }));
+      for (int c = 0; c < channels_; ++c) y[c] = (x[c] - mean) * factor * scale[c] + shift[c];
+    });
+  }
+
   int channels_;
   float epsilon_;
   int threads_;
@@ -182,8 +233,8 @@ std::unique_ptr<Primitive> make_lrn(PrimitiveInfo info, const Context&,
 
 std::unique_ptr<Primitive> make_layer_norm(PrimitiveInfo info, const Context&,
                                            std::initializer_list<int>) {
-  return make_primitive<LayerNormPrimitive>(std::move(info),
-                                            "mean, variance, scaling over the channels of a pixel");
+  return make_primitive<LayerNormPrimitive>(
+      std::move(info), "mean, variance, scaling over the channels of a pixel", 2);
 }
 
 }  // namespace convopt::pointwise

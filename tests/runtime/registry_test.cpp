@@ -176,6 +176,41 @@ TEST_P(RealPrimitives, ComputeTheNetworkWithinTheirBounds) {
   }
 }
 
+/// Weights of 1 and -1 in turns: products of neighbours cancel each other.
+class Alternating final : public WeightSource {
+ public:
+  Result<Weights> weights(const Operator& op) const override {
+    std::vector<float> values(static_cast<std::size_t>(op.workload.weight_elements()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % 2 == 0 ? 1.0F : -1.0F;
+    return Weights{std::move(values), {}};
+  }
+};
+
+TEST_P(RealPrimitives, MayErrByWhatTheyAddUpWhereTheResultIsSmall) {
+  const Network network = network_of("[1, 64, 9, 9]", R"(
+      {"name": "difference", "op": "conv", "oc": 16, "kernel": 1})");
+  const Alternating weights;
+  Tensors inputs = random_inputs(network);
+  // Pairs of channels that differ in their last digits.
+  std::vector<float>& x = inputs[0];
+  constexpr std::size_t kPixels = 81;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (i / kPixels % 2 == 1) x[i] = x[i - kPixels] * (1 + 0x1p-14F);
+  }
+  int beyond = 0;
+  for (std::size_t choice = 0; choice < 24; ++choice) {
+    const Plan plan = UniformPlan(network, GetParam(), choice).make();
+    auto executor = Executor::create(network, plan, registry(), weights);
+    ASSERT_TRUE(executor.ok()) << executor.error().message;
+    const auto verified = verify(**executor, network, weights, read_spans(inputs));
+    ASSERT_TRUE(verified.ok()) << verified.error().message;
+    EXPECT_EQ(verified->first_failure(), nullptr) << plan.layers[0].primitive;
+    const Workload& workload = network.operators[0].workload;
+    if (verified->max_error() > error_bound(workload, Traits{})) ++beyond;
+  }
+  EXPECT_GT(beyond, 0) << "nothing was cancelled";
+}
+
 // oneDNN allocates inside dnnl_primitive_execute, a hash table of the arguments each time; ours may
 // not.
 TEST_P(RealPrimitives, RunWithoutAllocatingAndAlwaysAlike) {

@@ -133,6 +133,14 @@ Result<Value> extremes(Import& model, const Node& node) {
   return value;
 }
 
+/// alpha * x + beta, of the first opset.
+Result<Value> affine(Import& model, const Node& node) {
+  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  const Constant factor = Constant::of_floats({}, {node.number("alpha", 1)});
+  const Constant shift = Constant::of_floats({}, {node.number("beta", 0)});
+  return scale_shift(model, node, *x, &factor, &shift);
+}
+
 Result<Value> modulo(Import& model, const Node& node) {
   CONVOPT_TRY(const auto left, model.input(node, 0));
   CONVOPT_TRY(const auto right, model.input(node, 1));
@@ -267,7 +275,7 @@ OperatorTable arithmetic_operators() {
   static constexpr OperatorHandler kHandlers[] = {
       {"Neg", negate},     {"Add", arithmetic}, {"Sub", arithmetic}, {"Mul", arithmetic},
       {"Div", arithmetic}, {"Sum", sum},        {"Max", extremes},   {"Min", extremes},
-      {"Mean", sum},       {"Mod", modulo},
+      {"Mean", sum},       {"Affine", affine},  {"Mod", modulo},
   };
   return kHandlers;
 }
