@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -198,6 +199,12 @@ Result<std::vector<std::string>> input_files(const Request& request, const Netwo
       if (!given.starts_with(prefix)) continue;
       at = i;
       file = given.substr(prefix.size());
+    }
+    const auto equals = given.find('=');
+    if (file == given && equals != std::string::npos && !std::filesystem::exists(given)) {
+      return make_error(
+          ErrorCode::usage,
+          "the network has no input " + in_quotes(given.substr(0, equals)) + ", only " + names);
     }
     if (at == next) ++next;
     if (at >= files.size() || !files[at].empty()) {

@@ -128,6 +128,11 @@ TEST_F(RunVerb, SameSeedSameOutputAndTheOutputCanBeAnInput) {
   EXPECT_EQ(run_plan("--input " + file("a.npy")), 3);
   EXPECT_NE(err().find("(1, 16, 12, 12)"), std::string::npos) << err();
   EXPECT_NE(err().find("(1, 3, 12, 12)"), std::string::npos) << err();
+  // By name, it is the same input; nobody else is one.
+  EXPECT_EQ(run_plan("--input input=" + file("a.npy")), 3);
+  EXPECT_NE(err().find("(1, 16, 12, 12)"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--input nobody=" + file("a.npy")), 2);
+  EXPECT_NE(err().find("no input 'nobody', only 'input'"), std::string::npos) << err();
 }
 
 /// A float32 array as numpy writes it.

@@ -231,7 +231,8 @@ Label Import::label(const Node& node) const {
 
 void Import::note_patterns() {
   for (const auto& [name, count] : patterns_)
-    graph_.note_clean_up(std::to_string(count) + " patterns recognised as " + name);
+    graph_.note_clean_up(counted(static_cast<std::size_t>(count), "pattern") + " recognised as " +
+                         name);
 }
 
 }  // namespace convopt::onnx_reader

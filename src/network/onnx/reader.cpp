@@ -378,7 +378,8 @@ Result<Network> ModelReader::finish() {
     outputs.push_back(tensor);
   }
   if (computed_ > 0)
-    graph.note_clean_up(std::to_string(computed_) + " operators computed while reading");
+    graph.note_clean_up(counted(static_cast<std::size_t>(computed_), "operator") +
+                        " computed while reading");
   import_.note_patterns();
   return std::move(graph).build(outputs, DeadOperators::expected);
 }
