@@ -3,12 +3,11 @@
 #include <onnx/onnx_pb.h>
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <string_view>
 
+#include "core/conversion.h"
 #include "core/text.h"
 #include "core/try.h"
 
@@ -47,16 +46,9 @@ std::size_t bytes_of(int type) {
 }
 
 float from_half(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const int mantissa = bits & 1023;
-  float magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-  if (exponent == 31) {
-    magnitude = mantissa != 0 ? std::numeric_limits<float>::quiet_NaN()
-                              : std::numeric_limits<float>::infinity();
-  } else if (exponent > 0) {
-    magnitude = std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  }
-  return (bits >> 15) != 0 ? -magnitude : magnitude;
+  float value = 0;
+  to_floats(&bits, DataType::f16, 1, &value);
+  return value;
 }
 
 template <class T>
