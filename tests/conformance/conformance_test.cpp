@@ -17,7 +17,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -93,10 +92,21 @@ void write_list(const std::vector<Case>& cases, const std::vector<Outcome>& outc
   }
 }
 
-/// A sentence without what differs between cases of a kind.
+/// A sentence without what differs between cases of a kind: names in quotes, and numbers.
 std::string kind_of(const std::string& reason) {
-  static const std::regex quoted("'[^']*'"), number("[0-9]+");
-  return std::regex_replace(std::regex_replace(reason, quoted, "'...'"), number, "N");
+  std::string kind;
+  bool quoted = false, in_number = false;
+  for (const char c : reason) {
+    const bool digit = !quoted && c >= '0' && c <= '9';
+    if (digit && !in_number) kind += 'N';
+    in_number = digit;
+    if (c == '\'') {
+      quoted = !quoted;
+      if (quoted) kind += "'...";
+    }
+    if (!quoted && !digit) kind += c;
+  }
+  return kind;
 }
 
 std::string group_of(const Case& test) {
