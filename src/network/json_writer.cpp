@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/ops/descriptor.h"
 #include "core/text.h"
+#include "src/network/json_operators.h"
 
 namespace convopt {
 namespace {
@@ -45,11 +46,14 @@ void add_activation(Json& json, const Activation& activation) {
 
 /// Operations of tensors that are no images, and those that have no name in the format.
 bool is_written_as_workload(const Workload& workload) {
-  if (workload.op == Op::activation && workload.is_image()) {
-    return workload.epilogue.activation.kind > ActivationKind::pow;
-  }
-  return !workload.is_image() || workload.op > Op::layer_norm ||
-         workload.input_type != workload.output_type;
+  if (!workload.is_image()) return true;
+  const OpDescriptor& op = descriptor(workload.op);
+  const std::string activation = workload.epilogue.activation.text();
+  const std::string_view name = workload.op == Op::activation
+                                    ? std::string_view(activation).substr(0, activation.find('('))
+                                : op.json_name.empty() ? op.name
+                                                       : op.json_name;
+  return find_operator_description(name) == nullptr;
 }
 
 void add_attributes(Json& json, const Workload& workload) {

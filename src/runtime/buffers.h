@@ -14,6 +14,11 @@ namespace convopt {
 class Buffers {
  public:
   Buffers(const Network& network, const std::vector<TensorId>& tensors);
+  // A copy's spans would be of the original's memory.
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+  Buffers(Buffers&&) = default;
+  Buffers& operator=(Buffers&&) = default;
 
   /// Numbers of tensor i, as many as it has elements, converted to its type.
   void set(std::size_t i, std::span<const float> values);

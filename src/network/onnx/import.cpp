@@ -136,10 +136,9 @@ Import::Found Import::as_tensor(const std::string& base, const Value& value) {
   std::vector<float> values = constant.floats;
   for (const std::int64_t integer : constant.integers) {
     constexpr std::int64_t kLargestExact = std::int64_t{1} << 24;
-    const bool saturates = integer > kLargestExact || integer < -kLargestExact;
-    // Limits of "everything" are far beyond, whatever their exact number.
+    const bool is_exact = integer <= kLargestExact && integer >= -kLargestExact;
     values.push_back(static_cast<float>(integer));
-    if (saturates && !std::exchange(rounds_, true))
+    if (!is_exact && !std::exchange(rounds_, true))
       graph_.warn("whole numbers beyond 2^24 are rounded to single precision");
   }
   Value result;
@@ -179,6 +178,7 @@ Import::Found Import::plain(const std::string& base, const Value& value) {
   Value result;
   result.tensor = moved;
   result.dims = value.dims;
+  result.type = value.type;
   return keep(std::move(result));
 }
 
