@@ -102,6 +102,16 @@ TEST(OnnxForms, KernelShapeThatIsNotThatOfTheWeights) {
   EXPECT_NE(refusal(model).find("5x5"), std::string::npos) << refusal(model);
 }
 
+TEST(OnnxForms, ResultsTooLargeToComputeAreRefused) {
+  auto tiles = single(13, {1, 1, 1, 2}, "Tile", {"times"});
+  tiles.integers("times", {1, 1, 1, INT64_MAX});
+  EXPECT_NE(refusal(tiles).find("too large"), std::string::npos) << refusal(tiles);
+  // Four factors for each of sixteen million columns.
+  auto columns = single(13, {1, 1, 1, 4}, "Resize", {"", "", "size"}, {{"mode", "cubic"}});
+  columns.integers("size", {1, 1, 1, 1 << 24});
+  EXPECT_NE(refusal(columns).find("too large"), std::string::npos) << refusal(columns);
+}
+
 struct TransposedCase {
   const char* name;
   Dims in, weights, stride, dilation;

@@ -156,6 +156,7 @@ Result<Value> tile(Import& model, const Node& node) {
     const std::int64_t count = repeats->integers[axis];
     if (count < 1) return node.error("its result would be empty");
     if (count == 1) continue;
+    if (count > kMaxSize) return node.error("its result is too large");
     Dims dims = result.dims;
     dims[axis] *= count;
     if (!element_count(dims)) return node.error("its result is too large");

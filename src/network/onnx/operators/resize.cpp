@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,16 +30,49 @@ struct Taps {
   std::vector<double> indices, factors;
 };
 
+/// Where a result lies among the inputs, by the names of coordinate_transformation_mode.
+enum class Place {
+  half_pixel,
+  pytorch_half_pixel,
+  half_pixel_symmetric,
+  asymmetric,
+  align_corners,
+  tf_crop_and_resize,
+  tf_half_pixel_for_nn,
+};
+constexpr std::array<std::string_view, 7> kPlaces = {
+    "half_pixel",    "pytorch_half_pixel", "half_pixel_symmetric", "asymmetric",
+    "align_corners", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
+
+/// How nearest finds a whole number, by the names of nearest_mode.
+enum class Rounding { round_prefer_floor, round_prefer_ceil, floor, ceil };
+constexpr std::array<std::string_view, 4> kRoundings = {"round_prefer_floor", "round_prefer_ceil",
+                                                        "floor", "ceil"};
+
+/// The value whose name that is.
+template <class Enum, std::size_t kCount>
+std::optional<Enum> by_name(const std::array<std::string_view, kCount>& names,
+                            std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<Enum>(found - names.begin());
+}
+
+/// Most taps of an axis: sixteen million results of linear interpolation, whose table takes 256
+/// MiB.
+constexpr std::size_t kMaxTaps = std::size_t{1} << 25;
+
 struct ResizeMode {
   enum class Kind { nearest, linear, cubic };
   Kind kind = Kind::nearest;
-  std::string place, rounding;  ///< as the operator calls them
+  Place place = Place::half_pixel;
+  Rounding rounding = Rounding::round_prefer_floor;
   bool antialias = false;
   bool excludes_outside = false;  ///< elements beyond the border have no weight
   double cubic = -0.75;
   float extrapolation = 0;
 
-  bool is_crop() const { return place == "tf_crop_and_resize"; }
+  bool is_crop() const { return place == Place::tf_crop_and_resize; }
 
   /// Where result i lies among the inputs.
   double position(const ResizeAxis& axis, std::int64_t i) const {
@@ -48,21 +82,21 @@ struct ResizeMode {
       return axis.out > 1 ? axis.begin * last + at * (axis.end - axis.begin) * last /
                                                     static_cast<double>(axis.out - 1)
                           : (axis.begin + axis.end) / 2 * last;
-    if (place == "asymmetric") return at / axis.scale;
-    if (place == "tf_half_pixel_for_nn") return (at + 0.5) / axis.scale;
-    if (place == "align_corners")
+    if (place == Place::asymmetric) return at / axis.scale;
+    if (place == Place::tf_half_pixel_for_nn) return (at + 0.5) / axis.scale;
+    if (place == Place::align_corners)
       return axis.out == 1 ? 0 : at * last / static_cast<double>(axis.out - 1);
-    if (place == "pytorch_half_pixel" && axis.out == 1) return 0;
+    if (place == Place::pytorch_half_pixel && axis.out == 1) return 0;
     const double centre = (at + 0.5) / axis.scale - 0.5;
-    if (place != "half_pixel_symmetric") return centre;
+    if (place != Place::half_pixel_symmetric) return centre;
     const double lost =
         1 - static_cast<double>(axis.out) / (axis.scale * static_cast<double>(axis.in));
     return centre + static_cast<double>(axis.in) / 2 * lost;
   }
   double nearest(double at) const {
-    if (rounding == "floor") return std::floor(at);
-    if (rounding == "ceil") return std::ceil(at);
-    return rounding == "round_prefer_ceil" ? std::floor(at + 0.5) : std::ceil(at - 0.5);
+    if (rounding == Rounding::floor) return std::floor(at);
+    if (rounding == Rounding::ceil) return std::ceil(at);
+    return rounding == Rounding::round_prefer_ceil ? std::floor(at + 0.5) : std::ceil(at - 0.5);
   }
   /// Weight of an element at that distance.
   double weight(double distance) const {
@@ -76,15 +110,17 @@ struct ResizeMode {
     const double at = position(axis, i);
     return is_crop() && (at < 0 || at > static_cast<double>(axis.in - 1));
   }
-  Taps taps(const ResizeAxis& axis, std::int64_t i) const {
+  /// Replaces the taps by those of result i: none if it lies outside.
+  void find_taps(const ResizeAxis& axis, std::int64_t i, Taps& taps) const {
     const auto last = static_cast<double>(axis.in - 1);
     const double at = position(axis, i);
-    Taps taps;
-    if (is_outside(axis, i)) return taps;
+    taps.indices.clear();
+    taps.factors.clear();
+    if (is_outside(axis, i)) return;
     if (kind == Kind::nearest) {
       taps.indices = {std::clamp(nearest(at), 0.0, last)};
       taps.factors = {1};
-      return taps;
+      return;
     }
     // Shrinking with antialiasing widens the kernel, so that every element counts.
     const double shrink = antialias ? std::min(axis.scale, 1.0) : 1.0;
@@ -99,9 +135,38 @@ struct ResizeMode {
       sum += factor;
     }
     for (double& factor : taps.factors) factor /= sum;
-    return taps;
   }
 };
+
+/// The taps of all results along an axis.
+struct TapTable {
+  std::size_t window = 1;      ///< most taps of a result
+  std::vector<float> weights;  ///< of Workload::resample: [out][window] elements, then factors
+  std::vector<std::int64_t> outside;  ///< results that lie outside
+};
+
+/// Nothing if the table would be larger than kMaxTaps.
+std::optional<TapTable> tap_table(const ResizeMode& mode, const ResizeAxis& axis) {
+  TapTable table;
+  Taps taps;
+  const auto out = static_cast<std::size_t>(axis.out);
+  for (std::int64_t i = 0; i < axis.out; ++i) {
+    mode.find_taps(axis, i, taps);
+    table.window = std::max(table.window, taps.indices.size());
+    if (table.window * out > kMaxTaps) return std::nullopt;
+    if (taps.indices.empty()) table.outside.push_back(i);
+  }
+  const std::size_t all = out * table.window;
+  table.weights.resize(2 * all);
+  for (std::size_t i = 0; i < out; ++i) {
+    mode.find_taps(axis, static_cast<std::int64_t>(i), taps);
+    for (std::size_t k = 0; k < taps.indices.size(); ++k) {
+      table.weights[i * table.window + k] = static_cast<float>(taps.indices[k]);
+      table.weights[all + i * table.window + k] = static_cast<float>(taps.factors[k]);
+    }
+  }
+  return table;
+}
 
 /// The operation of the network that does it, if there is one: those repeat pixels or interpolate
 /// between them by whole factors.
@@ -109,16 +174,18 @@ std::optional<Op> upsampling(const ResizeMode& mode, const ResizeAxis& rows,
                              const ResizeAxis& columns) {
   for (const ResizeAxis* axis : {&rows, &columns})
     if (axis->scale != std::floor(axis->scale) || axis->scale < 1) return std::nullopt;
-  const bool half_pixel =
-      mode.place.find("half_pixel") != std::string::npos && mode.place != "tf_half_pixel_for_nn";
+  const bool half_pixel = mode.place == Place::half_pixel ||
+                          mode.place == Place::pytorch_half_pixel ||
+                          mode.place == Place::half_pixel_symmetric;
   if (mode.kind == ResizeMode::Kind::cubic || mode.excludes_outside) return std::nullopt;
   if (mode.kind == ResizeMode::Kind::linear)
-    return half_pixel                      ? std::optional(Op::upsample_bilinear)
-           : mode.place == "align_corners" ? std::optional(Op::upsample_corners)
-                                           : std::nullopt;
+    return half_pixel                           ? std::optional(Op::upsample_bilinear)
+           : mode.place == Place::align_corners ? std::optional(Op::upsample_corners)
+                                                : std::nullopt;
   // A centre never lies half-way between two pixels.
-  const bool repeats = (mode.place == "asymmetric" && mode.rounding == "floor") ||
-                       (half_pixel && mode.rounding.starts_with("round_prefer"));
+  const bool repeats = (mode.place == Place::asymmetric && mode.rounding == Rounding::floor) ||
+                       (half_pixel && (mode.rounding == Rounding::round_prefer_floor ||
+                                       mode.rounding == Rounding::round_prefer_ceil));
   return repeats ? std::optional(Op::upsample_nearest) : std::nullopt;
 }
 
@@ -129,37 +196,27 @@ Result<Value> resampled(Import& model, const Node& node, const Value& x, const R
   for (std::size_t d = 0; d < axes.size(); ++d) {
     const ResizeAxis& axis = axes[d];
     if (!axis.changes()) continue;
-    std::vector<Taps> rows;
-    std::size_t window = 1;
-    bool has_outside = false;
-    for (std::int64_t i = 0; i < axis.out; ++i) {
-      rows.push_back(mode.taps(axis, i));
-      window = std::max(window, rows.back().indices.size());
-      has_outside = has_outside || rows.back().indices.empty();
-    }
-    StoredWeights weights;
-    for (const bool factors : {false, true}) {
-      for (const Taps& row : rows) {
-        std::vector<double> values = factors ? row.factors : row.indices;
-        values.resize(window, 0.0);
-        for (const double value : values) weights.weights.push_back(static_cast<float>(value));
-      }
-    }
+    auto table = tap_table(mode, axis);
+    if (!table) return node.error("its result is too large");
     Dims dims = result.dims;
     dims[d] = axis.out;
     if (!element_count(dims)) return node.error("its result is too large");
     const TensorShape around = shape_around(result.dims, d, d + 1);
     CONVOPT_TRY(const auto tensor, model.shaped(node.name(), result,
                                                 {around.n(), around.c(), around.h() * around.w()}));
-    const Workload workload = Workload::resample(
-        model.graph().shape(tensor), 1, static_cast<int>(axis.out), static_cast<int>(window));
+    const Workload workload =
+        Workload::resample(model.graph().shape(tensor), 1, static_cast<int>(axis.out),
+                           static_cast<int>(table->window));
+    StoredWeights weights;
+    weights.weights = std::move(table->weights);
     CONVOPT_TRY(result,
                 made(model.graph().add(model.label(node), std::array{tensor}, workload,
                                        std::make_shared<const StoredWeights>(std::move(weights))),
                      std::move(dims)));
-    if (!has_outside || mode.extrapolation == 0) continue;
-    std::vector<float> outside;
-    for (const Taps& row : rows) outside.push_back(row.indices.empty() ? mode.extrapolation : 0);
+    if (table->outside.empty() || mode.extrapolation == 0) continue;
+    std::vector<float> outside(static_cast<std::size_t>(axis.out), 0.0F);
+    for (const std::int64_t i : table->outside)
+      outside[static_cast<std::size_t>(i)] = mode.extrapolation;
     Dims line(result.dims.size() - d, 1);
     line[0] = axis.out;
     // The part of other axes that lies outside has its number already.
@@ -252,21 +309,20 @@ Result<ResizeMode> resize_mode(const Node& node) {
   ResizeMode mode;
   if (mode_name == "linear" || mode_name == "bilinear") mode.kind = ResizeMode::Kind::linear;
   if (mode_name == "cubic") mode.kind = ResizeMode::Kind::cubic;
-  mode.place = node.text("coordinate_transformation_mode", is_new ? "half_pixel" : "asymmetric");
-  mode.rounding = node.text("nearest_mode", is_new ? "round_prefer_floor" : "floor");
+  const std::string place =
+      node.text("coordinate_transformation_mode", is_new ? "half_pixel" : "asymmetric");
+  const std::string rounding = node.text("nearest_mode", is_new ? "round_prefer_floor" : "floor");
+  const auto named_place = by_name<Place>(kPlaces, place);
+  const auto named_rounding = by_name<Rounding>(kRoundings, rounding);
+  if ((mode.kind == ResizeMode::Kind::nearest && mode_name != "nearest") || !named_place ||
+      !named_rounding)
+    return node.unsupported("the mode " + mode_name + " with " + place + " and " + rounding);
+  mode.place = *named_place;
+  mode.rounding = *named_rounding;
   mode.antialias = node.integer("antialias", 0) != 0 && mode.kind != ResizeMode::Kind::nearest;
   mode.excludes_outside = node.integer("exclude_outside", 0) != 0;
   mode.cubic = double{node.number("cubic_coeff_a", -0.75F)};
   mode.extrapolation = node.number("extrapolation_value", 0.0F);
-  constexpr std::array kPlaces = {
-      "half_pixel",    "pytorch_half_pixel", "half_pixel_symmetric", "asymmetric",
-      "align_corners", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
-  constexpr std::array kRoundings = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-  if ((mode.kind == ResizeMode::Kind::nearest && mode_name != "nearest") ||
-      std::ranges::find(kPlaces, mode.place) == kPlaces.end() ||
-      std::ranges::find(kRoundings, mode.rounding) == kRoundings.end())
-    return node.unsupported("the mode " + mode_name + " with " + mode.place + " and " +
-                            mode.rounding);
   return mode;
 }
 
