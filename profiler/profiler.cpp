@@ -87,6 +87,17 @@ double expected_seconds(const Workload& workload, const Platform& platform) {
   return kPrepareAndCheck + 2 * run + std::min(kLongest, kRuns * run + 1e-3);
 }
 
+/// Rough seconds for a workload besides its primitives: drawing its tensors, their reference
+/// result, and emptying the caches before every round.
+double expected_overhead(const Workload& workload, const Platform& platform, TimingMode mode) {
+  constexpr double kRounds = 30, kDrawnBytes = 5e8;
+  const double gbps = std::max(1.0, platform.machine.memory_gbps);
+  const double flush = mode == TimingMode::cold_weights
+                           ? static_cast<double>(flush_bytes(platform.machine, platform.threads))
+                           : 0;
+  return amount_of(workload).bytes / kDrawnBytes + kRounds * flush / gbps * 1e-9;
+}
+
 double wall_seconds() { return 1e-9 * static_cast<double>(monotonic_ns()); }
 
 /// Seconds that the child has been in one step while this process was watching. Both may have been
@@ -140,8 +151,7 @@ class ProfilingRun {
       const auto applicable = answer.value("applicable", std::size_t{0});
       ++result.workloads;
       result.measurements += applicable;
-      result.seconds +=
-          static_cast<double>(applicable) * expected_seconds(*task.workload, header_.platform);
+      result.seconds += expected(*task.workload, applicable);
     }
     return result;
   }
@@ -153,13 +163,14 @@ class ProfilingRun {
       header_.started = utc_now();
       CONVOPT_CHECK(writer.write(header_));
     }
-    for (const Task& task : tasks_) expected_total_ += expected(task);
+    for (const Task& task : tasks_)
+      expected_total_ += expected(*task.workload, task.primitives.size());
     for (Task& task : tasks_) {
       if (out_of_time()) {
         summary_.budget_exhausted = true;
         break;
       }
-      const double share = expected(task);
+      const double share = expected(*task.workload, task.primitives.size());
       CONVOPT_CHECK(measure(task, writer));
       if (summary_.budget_exhausted) break;
       expected_done_ += share;
@@ -192,9 +203,10 @@ class ProfilingRun {
                ? std::clamp(options_.budget_seconds / 4, 2.0, kTimeoutSeconds)
                : kTimeoutSeconds;
   }
-  double expected(const Task& task) const {
-    return static_cast<double>(task.primitives.size()) *
-           expected_seconds(*task.workload, header_.platform);
+  double expected(const Workload& workload, std::size_t primitives) const {
+    if (primitives == 0) return 0;
+    return expected_overhead(workload, header_.platform, options_.timing_mode) +
+           static_cast<double>(primitives) * expected_seconds(workload, header_.platform);
   }
   std::size_t taken() const {
     return summary_.ok + summary_.censored + summary_.failed + summary_.timeout + summary_.crashed;

@@ -7,11 +7,13 @@
 // notice a hanging primitive remain wall-clock time. Meant for tests; profile() warns.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
 
 #include "convopt/measurement.hpp"
+#include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
 #include "profiler/protocol.h"
 
@@ -43,6 +45,9 @@ class Timer {
 /// This machine's clocks, or simulated ones under CONVOPT_TEST_CLOCK. `undisturbed_ns`: from an
 /// earlier timer, or 0.
 std::unique_ptr<Timer> make_timer(const Context& context, TimingMode mode, double undisturbed_ns);
+
+/// What flush_caches() reads on that machine with TimingMode::cold_weights.
+std::int64_t flush_bytes(const Machine& machine, int threads);
 
 /// Times by a function. Bodies that are only timed are not run.
 class SimulatedTimer final : public Timer {
