@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -67,19 +68,24 @@ class BaselineSolver {
       const Primitive* primitive = nullptr;
       std::vector<const Primitive*> chosen;
     };
+    std::vector<CheapestBy> cheapest(is_conv_.size());
+    for (std::size_t op = 0; op < is_conv_.size(); ++op)
+      if (is_conv_[op]) cheapest[op] = cheapest_by_primitive(op);
+    const double others = others_bound();
     std::vector<Single> singles;
     for (const Primitive* primitive : problem_.registry->primitives()) {
-      Single single{others_bound(), primitive, problem_.library_default};
+      Single single{others, primitive, problem_.library_default};
       bool applies = false;
       for (std::size_t op = 0; op < is_conv_.size(); ++op) {
         if (!is_conv_[op]) continue;
-        const double own = cheapest(op, primitive, true);
-        if (own < pbqp::kImpossible) {
+        const auto own = cheapest[op].find(primitive);
+        if (own != cheapest[op].end() && own->second.permitted_ns < pbqp::kImpossible) {
           applies = true;
           single.chosen[op] = primitive;
-          single.bound += own;
+          single.bound += own->second.permitted_ns;
         } else {
-          single.bound += cheapest(op, single.chosen[op], false);
+          const auto found = cheapest[op].find(single.chosen[op]);
+          single.bound += found != cheapest[op].end() ? found->second.any_ns : pbqp::kImpossible;
         }
       }
       if (applies && single.bound < pbqp::kImpossible) singles.push_back(std::move(single));
@@ -116,13 +122,22 @@ class BaselineSolver {
     return problem_.candidates[option.candidate].baseline_only;
   }
 
-  double cheapest(std::size_t op, const Primitive* primitive, bool permitted_only) const {
-    double least = pbqp::kImpossible;
+  /// Times of an operator's cheapest options by one primitive.
+  struct Cheapest {
+    double permitted_ns = pbqp::kImpossible;
+    double any_ns = pbqp::kImpossible;  ///< options for baselines only are among them
+  };
+  using CheapestBy = std::unordered_map<const Primitive*, Cheapest>;
+
+  CheapestBy cheapest_by_primitive(std::size_t op) const {
+    CheapestBy result;
     for (const Option& option : problem_.operators[op]) {
-      if (primitive_of(option) != primitive || (permitted_only && baseline_only(option))) continue;
-      least = std::min(least, problem_.option_ns(option));
+      Cheapest& cheapest = result[primitive_of(option)];
+      const double ns = problem_.option_ns(option);
+      cheapest.any_ns = std::min(cheapest.any_ns, ns);
+      if (!baseline_only(option)) cheapest.permitted_ns = std::min(cheapest.permitted_ns, ns);
     }
-    return least;
+    return result;
   }
 
   double others_bound() const {
