@@ -14,6 +14,10 @@
 
 namespace convopt {
 
+/// Smallest weight of a sample in a fit. Primitives far slower than the best rarely change a
+/// decision, but their intervals and the fall-backs of unusual shapes need some care.
+inline constexpr double kLeastWeight = 0.2;
+
 struct Sample {
   std::size_t workload = 0, primitive = 0, platform = 0;  ///< indices into the data set's lists
   std::size_t group = 0;  ///< shapes of one group are never split between training and test

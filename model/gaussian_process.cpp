@@ -17,8 +17,6 @@ constexpr std::size_t kMostPoints = 120;
 // of a network's layers differ from those after 120 sweeps by 0.5 and 2 % on average, by 4 % at
 // most. After 240, errors are up to 0.7 points lower and regrets the same.
 constexpr int kSweeps = 15;
-// Slow primitives rarely change a decision.
-constexpr double kLeastWeight = 0.2;
 
 /// What observations may have in common, with the standard deviations of its parts: of one that is
 /// the same for all sizes and of one that changes with them. Tried between AVX-512 and SSE4 of Zen

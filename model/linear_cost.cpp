@@ -17,14 +17,13 @@ constexpr double kHuber = 2.0;
 constexpr double kShareOfNothing = 0.1;
 // Relative deviation between platforms of the factor per term.
 constexpr double kCommonDeviation = 0.7;
-constexpr double kLeastWeight = 0.2;
 
 // Minimises c'Ac/2 - b'c over c >= 0 by coordinate descent.
 void solve_non_negative(const std::array<std::array<double, kCostTerms>, kCostTerms>& a,
                         const std::array<double, kCostTerms>& b,
                         std::array<double, kCostTerms>& c) {
-  constexpr int kSweeps = 100;
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+  constexpr int kMostSweeps = 100;
+  for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
     double moved = 0, size = 0;
     for (std::size_t j = 0; j < kCostTerms; ++j) {
       if (!(a[j][j] > 0)) continue;

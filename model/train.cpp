@@ -13,10 +13,6 @@
 namespace convopt {
 namespace {
 
-// Errors on slow primitives rarely change a decision, but their intervals and the fall-backs of
-// unusual shapes need some care.
-constexpr double kLeastWeight = 0.2;
-
 std::vector<Target> targets_of(const Dataset& data, std::span<const std::size_t> rows,
                                const Intercepts& intercepts) {
   std::vector<Target> targets;

@@ -99,7 +99,7 @@ std::vector<double> timed_in_parallel(int threads, const Body& body) {
 // Seventeen samples of ten milliseconds for each of five figures: long enough to see the steady
 // clock, short enough for a second in all. A busy machine gets fewer, not more time.
 constexpr double kSampleSeconds = 0.010;
-constexpr int kSamples = 17, kFewestSamples = 5;
+constexpr int kSamples = 17, kFewestReadings = 5;
 constexpr std::chrono::milliseconds kPatience{250};
 
 /// Median over samples of what all threads do per second; `pass(thread, count)` does `count` passes
@@ -120,7 +120,7 @@ double median_rate(int threads, double amount, const Pass& pass) {
   std::vector<double> rates;
   const auto begin = Clock::now();
   for (int sample = 0; sample < kSamples; ++sample) {
-    if (sample >= kFewestSamples && Clock::now() - begin > kPatience) break;
+    if (sample >= kFewestReadings && Clock::now() - begin > kPatience) break;
     double rate = 0;
     for (const double time :
          timed_in_parallel(threads, [&](int thread) { pass(thread, passes); })) {

@@ -613,9 +613,9 @@ std::vector<Kind> other_kinds() {
 }
 
 /// Draws one kind of workload; every kind has its own stream, so leaving some out changes no other.
-class Stream {
+class WorkloadStream {
  public:
-  Stream(std::uint64_t seed, Kind kind)
+  WorkloadStream(std::uint64_t seed, Kind kind)
       : kind_(kind),
         random_(Random(seed).bits() + static_cast<std::uint64_t>(kind.op) + 1 +
                 (kind.plain ? kPlainStreams : 0)) {}
@@ -623,8 +623,8 @@ class Stream {
   std::optional<Workload> next(const SampleLimits& limits) {
     // About one draw in four is within the default limits; only a space that is all but empty needs
     // this many.
-    constexpr int kPatience = 20000;
-    for (int attempt = 0; attempt < kPatience && !exhausted_; ++attempt) {
+    constexpr int kAttempts = 20000;
+    for (int attempt = 0; attempt < kAttempts && !exhausted_; ++attempt) {
       Workload workload = kind_.plain ? draw_plain(random_, kind_.op, limits.batch)
                                       : draw_image(random_, kind_.op, limits.batch);
       if (workload.is_image() != kind_.plain && within(limits, workload) &&
@@ -647,7 +647,7 @@ class Stream {
 
 std::vector<Workload> sample_workloads(std::size_t count, std::uint64_t seed,
                                        const SampleLimits& limits) {
-  std::vector<Stream> images, others;
+  std::vector<WorkloadStream> images, others;
   for (int op = 0; op < kOpCount; ++op) {
     images.emplace_back(seed, Kind{static_cast<Op>(op), false});
     others.emplace_back(seed, Kind{static_cast<Op>(op), true});
@@ -663,7 +663,7 @@ std::vector<Workload> sample_workloads(std::size_t count, std::uint64_t seed,
     ++barren;
     const Kind kind = turn % 3 == 2 ? kinds[turn / 3 % kinds.size()] : Kind{Op::conv};
     if (!wanted(kind.op)) continue;
-    Stream& stream = (kind.plain ? others : images)[static_cast<std::size_t>(kind.op)];
+    WorkloadStream& stream = (kind.plain ? others : images)[static_cast<std::size_t>(kind.op)];
     if (auto workload = stream.next(limits)) {
       samples.push_back(std::move(*workload));
       barren = 0;

@@ -65,6 +65,8 @@ inline constexpr OpField kSizes = {"d", Form::sizes,
                                      return true;
                                    }};
 inline constexpr OpField kAxis = of_workload<&Workload::axis>("axis", Form::number, 1);
+/// Of operations along one axis of a tensor that is no image.
+inline constexpr OpField kAxisPlain[] = {kSizes, kAxis};
 
 /// The sizes of a second source or of a result; a single value has none.
 constexpr OpField second_sizes(std::string_view key) {

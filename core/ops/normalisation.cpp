@@ -4,7 +4,6 @@
 namespace convopt::ops {
 namespace {
 
-constexpr OpField kAxisPlain[] = {kSizes, kAxis};
 constexpr OpField kAxisJson[] = {kAxis};
 
 constexpr OpField kLrnFields[] = {kImages, kChannels, kRows, kColumns,

@@ -10,7 +10,6 @@ namespace {
 
 constexpr OpField kAxes = list<&Workload::axes>("axes", Form::digits);
 constexpr OpField kReducePlain[] = {kSizes, kAxes};
-constexpr OpField kAxisPlain[] = {kSizes, kAxis};
 constexpr OpField kTopPlain[] = {kSizes, kAxis, of_workload<&Workload::count>("count")};
 constexpr OpField kResamplePlain[] = {kSizes, kAxis, of_workload<&Workload::count>("count"),
                                       of_workload<&Workload::window>("k")};

@@ -14,7 +14,6 @@ using dnnl::algorithm;
 using Desc = dnnl::memory::desc;
 using Dims = dnnl::memory::dims;
 using Tag = dnnl::memory::format_tag;
-constexpr auto kFloat = dnnl::memory::data_type::f32;
 
 Tag tag_of(Layout layout) {
   switch (layout) {

@@ -16,6 +16,8 @@
 
 namespace convopt::onednn {
 
+inline constexpr auto kFloat = dnnl::memory::data_type::f32;
+
 /// A question to the library. Winograd is a question of its own, `free_layouts` leaves source and
 /// destination to the library, as in its default; `input` and `output` do not count then.
 struct Request {

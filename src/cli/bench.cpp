@@ -27,7 +27,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct BenchArguments {
   ContextOptions context;
   std::vector<std::string> networks, shapes;
   PrimitiveFilter filter;
@@ -83,7 +83,7 @@ struct LayerResult {
 
 Error usage(std::string message) { return make_error(ErrorCode::usage, std::move(message)); }
 
-Result<std::vector<Layer>> gather_layers(const Request& request) {
+Result<std::vector<Layer>> gather_layers(const BenchArguments& request) {
   if (request.networks.empty() && request.shapes.empty()) {
     return usage("bench needs --network FILE or --shape SHAPE");
   }
@@ -162,7 +162,7 @@ Json to_json(const LayerResult& result, const Libraries& libraries) {
 }
 
 Json to_json(const std::vector<LayerResult>& results, const Libraries& libraries,
-             const Context& context, const Request& request) {
+             const Context& context, const BenchArguments& request) {
   std::vector<double> peaks;
   Json rows = Json::array(), failures = Json::array(), cut_short = Json::array();
   for (const LayerResult& result : results) {
@@ -254,7 +254,7 @@ std::string summary(const std::vector<LayerResult>& results, const Libraries& li
          "), above 1 on " + std::to_string(slower) + "\n";
 }
 
-Result<void> bench_action(const Request& request) {
+Result<void> bench_action(const BenchArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CONVOPT_TRY(const auto layers, gather_layers(request));
   CONVOPT_TRY(const auto registry, Registry::create(context));
@@ -318,7 +318,7 @@ Result<void> bench_action(const Request& request) {
 }  // namespace
 
 void add_bench(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<BenchArguments>();
   CLI::App* verb = app.add_subcommand(
       "bench",
       "Times primitives on convolution layers beside the libraries' and checks their results.");

@@ -16,7 +16,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct CheckArguments {
   ContextOptions context;
   std::filesystem::path model, profile;
   std::size_t points = 10;
@@ -60,7 +60,7 @@ void print(const Check& check) {
   if (check.verdict == Verdict::holds) std::printf("profile, model and plans still hold\n");
 }
 
-Result<void> check_action(const Request& request) {
+Result<void> check_action(const CheckArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CheckRequest what;
   what.context = context;
@@ -110,7 +110,7 @@ Result<void> check_action(const Request& request) {
 }  // namespace
 
 void add_check(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<CheckArguments>();
   CLI::App* verb = app.add_subcommand(
       "check",
       "Measures a few points of the local profile again, and says whether its times still hold.");

@@ -22,7 +22,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct EvaluateArguments {
   std::filesystem::path model;
   std::vector<std::filesystem::path> profiles;
   std::vector<std::filesystem::path> networks;
@@ -132,7 +132,8 @@ std::vector<std::filesystem::path> shipped_networks() {
   return paths;
 }
 
-Result<Platform> choose_platform(const Profile& profile, TimingMode mode, const Request& request) {
+Result<Platform> choose_platform(const Profile& profile, TimingMode mode,
+                                 const EvaluateArguments& request) {
   const std::vector<Platform> platforms = measured_platforms(profile, mode);
   if (platforms.empty()) {
     return make_error(ErrorCode::bad_input, "profile '" + request.profiles.front().string() +
@@ -212,7 +213,7 @@ void print(const Curve& curve) {
   std::printf("\n");
 }
 
-Result<std::vector<Network>> networks_of(const Request& request) {
+Result<std::vector<Network>> networks_of(const EvaluateArguments& request) {
   std::vector<Network> networks;
   for (const auto& path : request.networks.empty() ? shipped_networks() : request.networks) {
     CONVOPT_TRY(Network network, load_network(path));
@@ -221,7 +222,7 @@ Result<std::vector<Network>> networks_of(const Request& request) {
   return networks;
 }
 
-Result<CurveOptions> curve_options(const Request& request) {
+Result<CurveOptions> curve_options(const EvaluateArguments& request) {
   CurveOptions options;
   options.draws = request.draws;
   options.seed = request.seed;
@@ -242,7 +243,7 @@ Result<CurveOptions> curve_options(const Request& request) {
   return options;
 }
 
-Result<void> print_curves(const std::vector<Curve>& curves, const Request& request) {
+Result<void> print_curves(const std::vector<Curve>& curves, const EvaluateArguments& request) {
   if (!request.svg.empty()) {
     CONVOPT_CHECK(write_file_atomically(request.svg, curve_svg(curves)));
   }
@@ -257,7 +258,7 @@ Result<void> print_curves(const std::vector<Curve>& curves, const Request& reque
   return {};
 }
 
-Result<void> curve_action(const Request& request) {
+Result<void> curve_action(const EvaluateArguments& request) {
   CONVOPT_TRY(CurveOptions options, curve_options(request));
   CONVOPT_TRY(const std::vector<Network> networks, networks_of(request));
   options.networks = networks;
@@ -300,7 +301,7 @@ Result<std::unique_ptr<PerformanceModel>> load_evaluated(const std::filesystem::
   return std::unique_ptr<PerformanceModel>(std::move(recorded));
 }
 
-Result<void> evaluate_action(const Request& request) {
+Result<void> evaluate_action(const EvaluateArguments& request) {
   if (request.curve) return curve_action(request);
   if (request.profiles.size() != 1) {
     return make_error(ErrorCode::usage, "a model is evaluated on one profile");
@@ -329,7 +330,7 @@ Result<void> evaluate_action(const Request& request) {
 }  // namespace
 
 void add_evaluate(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<EvaluateArguments>();
   CLI::App* verb = app.add_subcommand(
       "evaluate", "Evaluates a model on a profile: regret of its choices and errors of its times.");
   verb->add_option("model", request->model,

@@ -14,7 +14,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct ExplainArguments {
   PlanningOptions planning;
   std::string layer;
   bool json = false, all = false;
@@ -192,7 +192,7 @@ Json json_of(const Planning& planning, int op, const std::string& lack) {
           {"absent", {{{"primitive", nullptr}, {"reason", lack}}}}};
 }
 
-Result<void> explain_action(const Request& request) {
+Result<void> explain_action(const ExplainArguments& request) {
   CONVOPT_TRY(const auto planning, Planning::load(request.planning));
   CONVOPT_TRY(const auto op, find_operator(planning->network(), request.layer));
   const Network& network = planning->network();
@@ -212,7 +212,7 @@ Result<void> explain_action(const Request& request) {
 }  // namespace
 
 void add_explain(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<ExplainArguments>();
   CLI::App* verb = app.add_subcommand(
       "explain",
       "Shows the cost of every choice for one layer, and why other primitives are not available.");

@@ -10,12 +10,12 @@
 namespace convopt::cli {
 
 void add_import(CLI::App& app, Action& action) {
-  struct Request {
+  struct ImportArguments {
     std::string model, output;
     std::vector<std::string> shapes;
     int batch = 0;
   };
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<ImportArguments>();
   CLI::App* verb =
       app.add_subcommand("import", "Writes the operators of an ONNX model as a network JSON.");
   verb->add_option("model", request->model, "The model, or any network.")->required();

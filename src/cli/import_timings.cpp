@@ -13,13 +13,13 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct ImportTimingsArguments {
   std::filesystem::path table, output;
   TimingsOptions options;
   std::string isa;
 };
 
-Result<void> import_action(const Request& request) {
+Result<void> import_action(const ImportTimingsArguments& request) {
   TimingsOptions options = request.options;
   if (!request.isa.empty()) {
     options.isa = parse_isa(request.isa);
@@ -37,7 +37,7 @@ Result<void> import_action(const Request& request) {
 }  // namespace
 
 void add_import_timings(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<ImportTimingsArguments>();
   CLI::App* verb = app.add_subcommand(
       "import-timings",
       "Turns a table of matrix-product timings (kernel,mr,nr,m,k,n,seconds) into a profile.");

@@ -6,7 +6,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct ListArguments {
   ContextOptions context;
   std::string op = "conv";
   bool json = false;
@@ -18,7 +18,7 @@ std::string arrow(const PrimitiveInfo& info) {
   return from == to ? from : from + " > " + to;
 }
 
-Result<void> list_action(const Request& request) {
+Result<void> list_action(const ListArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CONVOPT_TRY(const auto registry, Registry::create(context));
   // The registry holds what can run at this level, so everything it lists is available.
@@ -47,7 +47,7 @@ Result<void> list_action(const Request& request) {
 }  // namespace
 
 void add_list(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<ListArguments>();
   CLI::App* verb = app.add_subcommand("list", "Lists the primitives that this CPU can run.");
   request->context.add_to(*verb);
   verb->add_option("--op", request->op,

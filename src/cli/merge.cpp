@@ -12,12 +12,12 @@
 namespace convopt::cli {
 
 void add_merge(CLI::App& app, Action& action) {
-  struct Request {
+  struct MergeArguments {
     std::vector<std::filesystem::path> inputs;
     std::filesystem::path output;
     bool fastest = false;
   };
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<MergeArguments>();
   CLI::App* verb = app.add_subcommand(
       "merge",
       "Joins profiles without duplicates and damaged lines; a name that ends in .gz compresses.");

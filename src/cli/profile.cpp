@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t kDefaultConfigs = 300;
 
-struct Request {
+struct ProfileArguments {
   ContextOptions context;
   std::string output, shard;
   TimingMode timing_mode = TimingMode::cold_weights;
@@ -68,7 +68,7 @@ Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
   return shard;
 }
 
-Result<std::vector<Workload>> gather_workloads(const Request& request) {
+Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) {
   CONVOPT_TRY(auto ops, parse_ops(request.ops));
   CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
   std::vector<Workload> workloads;
@@ -122,7 +122,7 @@ void print_summary(const ProfileSummary& summary, const std::string& output) {
   std::fprintf(stderr, "profile: %s\n", output.c_str());
 }
 
-Result<void> profile_action(const Request& request) {
+Result<void> profile_action(const ProfileArguments& request) {
   CONVOPT_TRY(auto context, request.context.context());
   CONVOPT_TRY(auto workloads, gather_workloads(request));
   CONVOPT_CHECK(check_filter(request.filter, context));
@@ -166,7 +166,7 @@ Result<void> profile_action(const Request& request) {
 }  // namespace
 
 void add_profile(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<ProfileArguments>();
   CLI::App* verb = app.add_subcommand(
       "profile",
       "Times primitives on this machine and stores the times; continues an earlier run.");

@@ -31,7 +31,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct RunArguments {
   PlanningOptions planning;
   std::string plan;
   double time = 2;  ///< seconds
@@ -96,7 +96,7 @@ Result<void> check_unused(const PlanningOptions& options) {
   return {};
 }
 
-Result<void> check_threads(const Request& request, const Plan& plan) {
+Result<void> check_threads(const RunArguments& request, const Plan& plan) {
   const int processors = available_processors();
   if (request.planning.context.threads > 0 || plan.platform.threads <= processors) return {};
   return make_error(ErrorCode::environment,
@@ -106,7 +106,7 @@ Result<void> check_threads(const Request& request, const Plan& plan) {
                         "; --threads runs it with fewer");
 }
 
-Result<Setup> set_up(const Request& request) {
+Result<Setup> set_up(const RunArguments& request) {
   Setup setup;
   PlanningOptions options = request.planning;
   std::optional<Plan> given;
@@ -180,7 +180,7 @@ std::string shape_text(const std::vector<std::int64_t>& sizes) {
 }
 
 /// The files of the inputs in the network's order: given by name, `NAME=FILE`, or by order.
-Result<std::vector<std::string>> input_files(const Request& request, const Network& network) {
+Result<std::vector<std::string>> input_files(const RunArguments& request, const Network& network) {
   std::vector<std::string> files(network.inputs.size());
   std::string names;
   for (const TensorId id : network.inputs)
@@ -215,7 +215,7 @@ Result<std::vector<std::string>> input_files(const Request& request, const Netwo
   return files;
 }
 
-Result<Buffers> make_inputs(const Request& request, const Network& network) {
+Result<Buffers> make_inputs(const RunArguments& request, const Network& network) {
   Buffers inputs(network, network.inputs);
   if (request.inputs.empty()) {
     inputs.fill_random(request.seed);
@@ -235,7 +235,8 @@ Result<Buffers> make_inputs(const Request& request, const Network& network) {
   return inputs;
 }
 
-Result<void> write_outputs(const Request& request, const Network& network, const Buffers& outputs) {
+Result<void> write_outputs(const RunArguments& request, const Network& network,
+                           const Buffers& outputs) {
   for (std::size_t i = 0; i < request.outputs.size(); ++i) {
     const Tensor& tensor = network.tensors[network.outputs[i]];
     const NpyArray array{npy_shape(tensor.shape), outputs.values(i), tensor.type};
@@ -246,7 +247,7 @@ Result<void> write_outputs(const Request& request, const Network& network, const
 
 double ms(double ns) { return ns / 1e6; }
 
-Json report_json(const Network& network, const Request& request, const Context& context,
+Json report_json(const Network& network, const RunArguments& request, const Context& context,
                  const std::vector<Contestant>& contestants,
                  const std::optional<Verification>& verification) {
   const Contestant& main = contestants.front();
@@ -336,7 +337,7 @@ std::string comparison_text(const std::vector<Contestant>& contestants) {
   return table.text() + losses;
 }
 
-void print_report(const Network& network, const Request& request, const Context& context,
+void print_report(const Network& network, const RunArguments& request, const Context& context,
                   const std::vector<Contestant>& contestants,
                   const std::optional<Verification>& verification) {
   const Contestant& main = contestants.front();
@@ -377,7 +378,7 @@ Result<void> check_verified(const Verification& verification) {
   return make_error(ErrorCode::verification_failed, std::move(sentence));
 }
 
-TimingOptions timing_options(const Request& request) {
+TimingOptions timing_options(const RunArguments& request) {
   TimingOptions options;
   options.time = std::chrono::duration<double>(request.time);
   options.repeats = request.repeats;
@@ -385,7 +386,7 @@ TimingOptions timing_options(const Request& request) {
   return options;
 }
 
-Result<void> run(const Request& request) {
+Result<void> run(const RunArguments& request) {
   CONVOPT_TRY(Setup setup, set_up(request));
   const Network& network = setup.network();
   const Context& context = setup.registry().context();
@@ -433,7 +434,7 @@ Result<void> run(const Request& request) {
 }  // namespace
 
 void add_run(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<RunArguments>();
   CLI::App* verb = app.add_subcommand("run",
                                       "Executes a network by a plan, with the weights of an ONNX "
                                       "model or random ones, and times it "

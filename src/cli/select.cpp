@@ -16,7 +16,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct SelectArguments {
   PlanningOptions planning;
   std::string output, export_file;
   double refine = 0, confirm_time = 2;  ///< seconds
@@ -117,7 +117,8 @@ std::string plan_text(const Plan& plan) {
 }
 
 /// Runs the plan and its baselines, reports their times, and keeps the fastest.
-Result<void> confirm_here(const Request& request, const Planning& planning, Selection& selection) {
+Result<void> confirm_here(const SelectArguments& request, const Planning& planning,
+                          Selection& selection) {
   TimingOptions timing;
   timing.time = std::chrono::duration<double>(request.confirm_time);
   bind_threads(planning.platform().threads);
@@ -135,7 +136,7 @@ Result<void> confirm_here(const Request& request, const Planning& planning, Sele
   return {};
 }
 
-Result<void> select_action(const Request& request) {
+Result<void> select_action(const SelectArguments& request) {
   CONVOPT_TRY(const auto planning, Planning::load(request.planning));
   if (request.refine > 0) {
     CONVOPT_TRY(const auto refined, planning->refine(request.refine));
@@ -164,7 +165,7 @@ Result<void> select_action(const Request& request) {
 }  // namespace
 
 void add_select(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<SelectArguments>();
   CLI::App* verb = app.add_subcommand(
       "select", "Chooses the fastest primitive and layout for every layer of a network.");
   request->planning.add_to(*verb);

@@ -17,7 +17,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct TrainArguments {
   std::vector<std::filesystem::path> profiles;
   std::filesystem::path output;
   std::optional<TimingMode> timing_mode;
@@ -41,7 +41,7 @@ void print(const TrainedModel& model, const std::filesystem::path& output) {
   std::printf("written to %s\n", output.string().c_str());
 }
 
-Result<void> train_action(const Request& request) {
+Result<void> train_action(const TrainArguments& request) {
   std::vector<Profile> profiles;
   for (const auto& path : request.profiles) {
     CONVOPT_TRY(auto loaded, load_profile(path));
@@ -77,7 +77,7 @@ Result<void> train_action(const Request& request) {
 }  // namespace
 
 void add_train(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<TrainArguments>();
   CLI::App* verb = app.add_subcommand("train", "Trains a performance model from profiles.");
   verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
       ->required();

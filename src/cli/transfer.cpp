@@ -19,7 +19,7 @@
 namespace convopt::cli {
 namespace {
 
-struct Request {
+struct TransferArguments {
   ContextOptions context;
   std::filesystem::path from, profile, output;
   std::vector<std::filesystem::path> networks;
@@ -83,7 +83,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
 
 // Measures primitives that could change the plans of these networks by the model of the first
 // samples. The times go into this machine's profile.
-Result<void> time_contested(const Request& request, const std::filesystem::path& model,
+Result<void> time_contested(const TransferArguments& request, const std::filesystem::path& model,
                             double seconds) {
   for (const auto& network : request.networks) {
     PlanningOptions options;
@@ -98,7 +98,7 @@ Result<void> time_contested(const Request& request, const std::filesystem::path&
   return {};
 }
 
-Result<void> transfer_action(const Request& request) {
+Result<void> transfer_action(const TransferArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CONVOPT_TRY(const auto source,
               TrainedModel::load(request.from.empty() ? default_model_path() : request.from));
@@ -143,7 +143,7 @@ Result<void> transfer_action(const Request& request) {
 }  // namespace
 
 void add_transfer(CLI::App& app, Action& action) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<TransferArguments>();
   CLI::App* verb = app.add_subcommand(
       "transfer", "Adapts a model to this machine by a short profile, and reports its accuracy.");
   verb->footer(methods_text());

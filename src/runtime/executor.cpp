@@ -62,7 +62,7 @@ Result<void> check_size(std::string_view what, std::size_t index, std::size_t by
 MemoryUse memory_of(const Schedule& schedule, const Context& context) {
   MemoryUse use;
   use.tensors = lay_out(schedule).bytes;
-  for (const Step& step : schedule.steps) {
+  for (const ScheduleStep& step : schedule.steps) {
     use.packed_weights += step.primitive->packed_bytes(step.workload, context);
     use.workspace =
         std::max(use.workspace, step.primitive->workspace_bytes(step.workload, context));
@@ -104,7 +104,7 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
 
 Result<void> Executor::prepare(const Network& network, const Registry& registry,
                                const WeightSource& source) {
-  for (const Step& step : schedule_.steps) {
+  for (const ScheduleStep& step : schedule_.steps) {
     Weights weights;
     if (step.workload.has_weights()) {
       const Operator& op = network.operators[step.operators.front()];
@@ -178,7 +178,7 @@ void Executor::make_views(const Network& network) {
     }
   };
   for (std::size_t s = 0; s < calls_.size(); ++s) {
-    const Step& step = schedule_.steps[s];
+    const ScheduleStep& step = schedule_.steps[s];
     Call& call = calls_[s];
     call.sources.resize(step.sources.size());
     for (std::size_t i = 0; i < step.sources.size(); ++i) fill(call.sources[i], step.sources[i]);

@@ -45,7 +45,7 @@ class Executor {
   /// Network::outputs. Allocates nothing and fails only if their number or sizes are wrong.
   Result<void> run(Inputs inputs, Outputs outputs, Observer* observer = nullptr);
 
-  std::span<const Step> steps() const { return schedule_.steps; }
+  std::span<const ScheduleStep> steps() const { return schedule_.steps; }
   std::span<const Value> values() const { return schedule_.values; }
   const MemoryUse& memory() const { return memory_; }
 

@@ -163,7 +163,7 @@ class Scheduler {
     }
     auto bound = group(layer);
     if (!bound) return bound.error();
-    Step step;
+    ScheduleStep step;
     step.name = layer.name;
     step.predicted_us = layer.predicted_us;
     step.operators = std::move(bound->operators);
@@ -188,7 +188,8 @@ class Scheduler {
     return {};
   }
 
-  Result<void> set_primitive(Step& step, const std::string& name, Layout input, Layout output) {
+  Result<void> set_primitive(ScheduleStep& step, const std::string& name, Layout input,
+                             Layout output) {
     const auto where = [&] {
       return "the plan computes " + in_quotes(step.name) + " by " + in_quotes(name);
     };
@@ -236,7 +237,7 @@ class Scheduler {
     }
     const PlanConversion& conversion = *planned->second;
     conversions_.erase(planned);  // so that conversions that need each other end
-    Step step;
+    ScheduleStep step;
     step.name = conversion.tensor;
     step.predicted_us = conversion.predicted_us;
     step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape)
@@ -297,7 +298,7 @@ class Scheduler {
     for (const int source : reshaped_) {
       if (is_part(source)) return refuse(source, "a reshape");
     }
-    for (const Step& step : schedule_.steps) {
+    for (const ScheduleStep& step : schedule_.steps) {
       std::vector<int> touched = step.sources;
       touched.push_back(step.residual);
       touched.push_back(step.destination);
@@ -339,7 +340,7 @@ class Scheduler {
     std::vector<int> last(count, kNone);
     std::vector<bool> is_input(count, false);
     for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
-      const Step& step = schedule_.steps[s];
+      const ScheduleStep& step = schedule_.steps[s];
       for (const int source : step.sources) last[roots_[source]] = s;
       if (step.residual != kNone) last[roots_[step.residual]] = s;
       last[roots_[step.destination]] = s;
@@ -353,7 +354,7 @@ class Scheduler {
     // A sum is written over its residual where nobody needs that afterwards: half the memory
     // traffic of the epilogue, and what primitives ask for that can only accumulate.
     for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
-      Step& step = schedule_.steps[s];
+      ScheduleStep& step = schedule_.steps[s];
       if (step.residual == kNone) continue;
       const int root = roots_[step.residual];
       const bool is_source =

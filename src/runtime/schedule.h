@@ -34,7 +34,7 @@ struct Storage {
   int constant = kNone;  ///< operator of the network whose values it holds from the beginning
 };
 
-struct Step {
+struct ScheduleStep {
   std::string name;  ///< of the operator, or of the tensor that is converted
   const Primitive* primitive = nullptr;
   Workload workload;           ///< epilogue included
@@ -57,7 +57,7 @@ struct OutputCopy {
 };
 
 struct Schedule {
-  std::vector<Step> steps;
+  std::vector<ScheduleStep> steps;
   std::vector<Value> values;
   std::vector<Storage> storages;
   std::vector<OutputCopy> output_copies;

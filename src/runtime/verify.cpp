@@ -58,7 +58,7 @@ class Verifier final : public Observer {
   }
 
   void check(std::size_t index, const TensorView& destination) {
-    const Step& step = executor_.steps()[index];
+    const ScheduleStep& step = executor_.steps()[index];
     const TensorId tensor = executor_.values()[step.destination].tensor;
     std::vector<float> expected;
     if (step.is_conversion()) {
@@ -118,7 +118,7 @@ class Verifier final : public Observer {
   /// of squared products, and the largest sum before an activation. Rounding errors are of that
   /// size. Where products cancel each other, or an activation leaves little, the result is far
   /// smaller. Zero for other operations.
-  Result<double> summed_magnitude(const Step& step) {
+  Result<double> summed_magnitude(const ScheduleStep& step) {
     if (step.operators.empty()) return 0.0;
     const Operator& op = network_.operators[step.operators.front()];
     if (op.workload.op != Op::conv && op.workload.op != Op::fully_connected) return 0.0;
@@ -146,7 +146,7 @@ class Verifier final : public Observer {
   }
 
   /// What leaves the network in another type, by its numbers.
-  void check_converted(const Step& step, TensorId tensor, const TensorView& destination,
+  void check_converted(const ScheduleStep& step, TensorId tensor, const TensorView& destination,
                        std::vector<float>& expected) {
     const auto elements = static_cast<std::size_t>(destination.shape.elements());
     std::vector<float> got =
@@ -186,7 +186,7 @@ class Verifier final : public Observer {
   }
 
   /// The step's operators one after the other, each by its definition.
-  Result<std::vector<float>> compute(const Step& step) {
+  Result<std::vector<float>> compute(const ScheduleStep& step) {
     std::vector<float> current;
     TensorId current_id = kNone;
     for (const int index : step.operators) {

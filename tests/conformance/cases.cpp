@@ -46,7 +46,7 @@ constexpr LeftOut kOperators[] = {
 };
 
 // Beginnings of names of cases.
-constexpr LeftOut kNames[] = {
+constexpr LeftOut kLeftOut[] = {
     {"node/test_training_dropout", "random values"},
     {"node/test_resize_downsample_scales_linear_align_corners",
      "expects 3.14 at the last corner, where ONNX Runtime too computes that corner's value, 4"},
@@ -68,7 +68,7 @@ std::string full_type(const ::onnx::NodeProto& node) {
 
 std::optional<std::string> why_left_out(const std::string& name, const std::set<std::string>& types,
                                         const ModelProto& model) {
-  for (const LeftOut& entry : kNames) {
+  for (const LeftOut& entry : kLeftOut) {
     if (name.starts_with(entry.what)) return std::string(entry.why);
   }
   for (const LeftOut& entry : kOperators) {

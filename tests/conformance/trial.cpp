@@ -15,8 +15,8 @@ using ::onnx::TensorProto;
 using ::onnx::ValueInfoProto;
 using Declared = std::vector<ValueInfoProto>;
 
-constexpr std::array<std::string_view, kVerdicts.size()> kNames = {"passed", "refused", "wrong",
-                                                                   "crashed"};
+constexpr std::array<std::string_view, kVerdicts.size()> kVerdictNames = {"passed", "refused",
+                                                                          "wrong", "crashed"};
 
 // Operators whose results hang on shapes and numbers that are known when a network is loaded.
 constexpr std::string_view kOfConstants[] = {
@@ -149,7 +149,9 @@ ModelProto with_initialisers(ModelProto model, const Declared& open,
 
 }  // namespace
 
-std::string_view to_string(Verdict verdict) { return kNames[static_cast<std::size_t>(verdict)]; }
+std::string_view to_string(Verdict verdict) {
+  return kVerdictNames[static_cast<std::size_t>(verdict)];
+}
 
 std::optional<Verdict> parse_verdict(std::string_view text) {
   for (const Verdict verdict : kVerdicts) {

@@ -9,6 +9,7 @@
 
 #include "core/conversion.h"
 #include "primitives/own.h"
+#include "tests/kernels/special_values.h"
 
 namespace convopt {
 namespace {
@@ -26,9 +27,6 @@ std::vector<float> floats(const std::vector<T>& values, DataType type) {
   to_floats(values.data(), type, std::ssize(values), result.data());
   return result;
 }
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 TEST(Conversion, EveryHalfSurvivesTheWayThroughFloats) {
   std::vector<std::uint16_t> halves;

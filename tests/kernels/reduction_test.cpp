@@ -8,12 +8,10 @@
 #include <vector>
 
 #include "primitives/own.h"
+#include "tests/kernels/special_values.h"
 
 namespace convopt {
 namespace {
-
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class Reductions : public testing::TestWithParam<Isa> {
  protected:
@@ -50,7 +48,7 @@ TEST_P(Reductions, KeepNaN) {
     // Wherever it stands, in whole vectors and in their rest.
     for (std::size_t at = 0; at < 37; ++at) {
       std::vector<float> values(37, 1);
-      values[at] = kNan;
+      values[at] = kNaN;
       EXPECT_TRUE(std::isnan(compute("reduce_" + op + ":d37_axes0", values)[0])) << op << at;
       values.insert(values.end(), 37, 2);
       const auto columns = compute("reduce_" + op + ":d2x37_axes0", values);
@@ -81,17 +79,17 @@ TEST_P(Reductions, FindTheFirstExtreme) {
     std::vector<float> values(37, 1);
     values[at] = values[36] = 3;
     EXPECT_EQ(compute("arg_maximum:d37_axis0", values)[0], at);
-    values[at] = values[36] = kNan;
+    values[at] = values[36] = kNaN;
     EXPECT_EQ(compute("arg_maximum:d37_axis0", values)[0], at);
     EXPECT_EQ(compute("arg_minimum:d37_axis0", values)[0], at);
   }
-  EXPECT_EQ(compute("arg_maximum:d4x2_axis0", {1, kNan, 5, 2, 5, kNan, 0, 9}),
+  EXPECT_EQ(compute("arg_maximum:d4x2_axis0", {1, kNaN, 5, 2, 5, kNaN, 0, 9}),
             (std::vector<float>{1, 0}));
   EXPECT_EQ(compute("arg_minimum:d4_axis0", {0.0F, -0.0F, 0, 1})[0], 0);
 }
 
 TEST_P(Reductions, OrderTiesByPlaceAndNaNLast) {
-  const std::vector<float> values = {2, kNan, -0.0F, 5, 0.0F, 5, -kInfinity, 2};
+  const std::vector<float> values = {2, kNaN, -0.0F, 5, 0.0F, 5, -kInfinity, 2};
   EXPECT_EQ(compute("top_k_indices:d8_axis0_count8", values),
             (std::vector<float>{3, 5, 0, 7, 2, 4, 6, 1}));
   const auto sorted = compute("top_k:d8_axis0_count8", values);
@@ -108,7 +106,7 @@ TEST_P(Reductions, OrderTiesByPlaceAndNaNLast) {
 }
 
 TEST_P(Reductions, IndicesNeverLeaveTheRange) {
-  const std::vector<float> wild = {0, 2, -1, -3, 3, 1e9F, -4, -1e9, kInfinity, -kInfinity, kNan};
+  const std::vector<float> wild = {0, 2, -1, -3, 3, 1e9F, -4, -1e9, kInfinity, -kInfinity, kNaN};
   const std::vector<float> expected = {10, 12, 12, 10, 12, 12, 10, 10, 12, 10, 10};
   EXPECT_EQ(compute("gather:d3_axis0_at11", {10, 11, 12}, wild), expected);
   EXPECT_EQ(compute("gather_elements:d3_axis0_at11", {10, 11, 12}, wild), expected);

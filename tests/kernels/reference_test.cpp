@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "primitives/reference/reference.h"
+#include "tests/kernels/special_values.h"
 
 namespace convopt {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 double error(std::vector<float> result, std::vector<float> expected) {

@@ -12,7 +12,7 @@
 namespace convopt {
 namespace {
 
-std::string text_of(const std::filesystem::path& path) {
+std::string contents_of(const std::filesystem::path& path) {
   auto text = read_file(std::filesystem::path(CONVOPT_SOURCE_DIR) / path);
   return text ? std::move(*text) : std::string();
 }
@@ -137,7 +137,7 @@ TEST(NetworkSchema, RefusesWhatTheReaderRefusesWithoutKnowingShapes) {
 }
 
 TEST(NetworkFormatPage, NamesEveryOperatorAndAttribute) {
-  const std::string page = text_of("docs/reference/network-format.md");
+  const std::string page = contents_of("docs/reference/network-format.md");
   for (const OperatorDescription& op : operator_descriptions()) {
     EXPECT_NE(page.find("`" + std::string(op.name) + "`"), std::string::npos) << op.name;
     for (const AttributeDescription& attribute : op.attributes)
@@ -148,7 +148,7 @@ TEST(NetworkFormatPage, NamesEveryOperatorAndAttribute) {
 
 /// The page's example is a file that can be read.
 TEST(NetworkFormatPage, ShowsAnExampleThatIsRead) {
-  const std::string page = text_of("docs/reference/network-format.md");
+  const std::string page = contents_of("docs/reference/network-format.md");
   const std::size_t start = page.find("```json\n");
   ASSERT_NE(start, std::string::npos);
   const std::size_t from = start + 8;

@@ -47,13 +47,13 @@ std::vector<Epilogue> epilogues(int threads) {
   return {{false, {}}, {true, {ActivationKind::relu}}, {false, {ActivationKind::clip, 0.0F, 0.5F}}};
 }
 
-struct Summary {
+struct ConvSummary {
   std::string failures;
   std::set<std::string> computed;  // names of primitives that computed something
 };
 
-Summary check_all(Provider& provider, const Context& context) {
-  Summary summary;
+ConvSummary check_convolutions(Provider& provider, const Context& context) {
+  ConvSummary summary;
   const auto primitives = provider.discover();
   for (const auto& primitive : primitives) {
     if (primitive->info().op != Op::conv) continue;
@@ -77,21 +77,21 @@ TEST(OneDnnConvolution, EveryOneIsCorrect) {
     const Context context{default_isa(), threads};
     auto provider = make_onednn_provider(context);
     ASSERT_TRUE(provider.ok()) << provider.error().message;
-    const Summary summary = check_all(**provider, context);
+    const ConvSummary summary = check_convolutions(**provider, context);
     EXPECT_EQ(summary.failures, "");
     EXPECT_GE(summary.computed.size(), 8U);
   }
 }
 
 /// One level per process is all that the library allows: ends a fresh one with the verdict.
-[[noreturn]] void check_level(Isa isa) {
+[[noreturn]] void check_conv_level(Isa isa) {
   const Context context{isa, 1};
   auto provider = make_onednn_provider(context);
   if (!provider) {
     std::fprintf(stderr, "%s\n", provider.error().message.c_str());
     std::_Exit(2);
   }
-  const Summary summary = check_all(**provider, context);
+  const ConvSummary summary = check_convolutions(**provider, context);
   std::fprintf(stderr, "%s", summary.failures.c_str());
   std::_Exit(summary.failures.empty() ? 0 : 1);
 }
@@ -100,7 +100,7 @@ TEST(OneDnnConvolutionDeathTest, EveryOneIsCorrectAtLowerLevels) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const Isa isa : supported_isas()) {
     if (isa == default_isa()) continue;
-    EXPECT_EXIT(check_level(isa), testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(check_conv_level(isa), testing::ExitedWithCode(0), "");
   }
 }
 

@@ -75,13 +75,13 @@ std::vector<Workload> workloads() {
   return list;
 }
 
-struct Summary {
+struct OperationSummary {
   std::string failures;
   std::set<std::string> idle;  // names of primitives that computed nothing
 };
 
-Summary check_all(const Context& context) {
-  Summary summary;
+OperationSummary check_operations(const Context& context) {
+  OperationSummary summary;
   auto provider = make_onednn_provider(context);
   if (!provider) return {provider.error().message, {}};
   for (const auto& primitive : (*provider)->discover()) {
@@ -100,14 +100,14 @@ Summary check_all(const Context& context) {
 
 TEST(OneDnnOperations, EveryOneIsCorrect) {
   for (const int threads : {1, 2}) {
-    const Summary summary = check_all({default_isa(), threads});
+    const OperationSummary summary = check_operations({default_isa(), threads});
     EXPECT_EQ(summary.failures, "");
     for (const std::string& name : summary.idle) ADD_FAILURE() << name << " computes nothing";
   }
 }
 
-[[noreturn]] void check_level(Isa isa) {
-  const Summary summary = check_all({isa, 1});
+[[noreturn]] void check_operation_level(Isa isa) {
+  const OperationSummary summary = check_operations({isa, 1});
   std::fprintf(stderr, "%s", summary.failures.c_str());
   std::_Exit(summary.failures.empty() ? 0 : 1);
 }
@@ -116,7 +116,7 @@ TEST(OneDnnOperationsDeathTest, EveryOneIsCorrectAtLowerLevels) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const Isa isa : supported_isas()) {
     if (isa == default_isa()) continue;
-    EXPECT_EXIT(check_level(isa), testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(check_operation_level(isa), testing::ExitedWithCode(0), "");
   }
 }
 

@@ -62,7 +62,7 @@ TEST(Executor, SumTakesThePlaceOfADyingResidual) {
   expect_computes(network, plan, registry);
   const auto schedule = make_schedule(network, plan, registry);
   ASSERT_TRUE(schedule.ok()) << schedule.error().message;
-  const Step& fused = schedule->steps[1];
+  const ScheduleStep& fused = schedule->steps[1];
   EXPECT_EQ(fused.workload.text(), "conv:n1_ic4_ih8_iw8_oc12_kh3_kw3_s1_p1:add+relu");
   EXPECT_FALSE(fused.copies_residual);
   EXPECT_EQ(schedule->values[fused.residual].storage, schedule->values[fused.destination].storage);
@@ -136,7 +136,7 @@ TEST(Executor, SharedConversionIsComputedOnce) {
   const auto schedule = make_schedule(network, plan, registry);
   ASSERT_TRUE(schedule.ok()) << schedule.error().message;
   std::vector<std::string> order;
-  for (const Step& step : schedule->steps) order.push_back(step.name);
+  for (const ScheduleStep& step : schedule->steps) order.push_back(step.name);
   // stem and gap: the layer, then its conversion.
   EXPECT_EQ(order, (std::vector<std::string>{"stem", "stem", "b1", "b2a", "b2b", "pool", "b3",
                                              "cat", "gap", "gap", "fc", "prob"}));

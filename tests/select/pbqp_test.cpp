@@ -130,13 +130,14 @@ Graph random_graph(const Shape& shape, int impossible_percent, Random& random) {
   return graph;
 }
 
-class EveryShape : public testing::TestWithParam<Shape> {};
+class EveryShape : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(EveryShape, CostsWhatEnumerationFinds) {
   int infeasible = 0;
   for (const int impossible_percent : {0, 20, 60}) {
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
-      SCOPED_TRACE(testing::Message() << "seed " << seed << ", impossible " << impossible_percent);
+      SCOPED_TRACE(::testing::Message()
+                   << "seed " << seed << ", impossible " << impossible_percent);
       Random random(seed * 100 + impossible_percent);
       const Graph graph = random_graph(GetParam(), impossible_percent, random);
       const Enumerated expected = brute_force(graph);
@@ -155,7 +156,7 @@ TEST_P(EveryShape, CostsWhatEnumerationFinds) {
   RecordProperty("infeasible", infeasible);
 }
 
-INSTANTIATE_TEST_SUITE_P(Pbqp, EveryShape, testing::ValuesIn(kShapes), [](const auto& instance) {
+INSTANTIATE_TEST_SUITE_P(Pbqp, EveryShape, ::testing::ValuesIn(kShapes), [](const auto& instance) {
   std::string name = instance.param.name;
   std::replace(name.begin(), name.end(), ' ', '_');
   return name;
