@@ -111,12 +111,12 @@ HWY_INLINE void fetch_lines(const Tile& tile, const float*& fetch) {
   for (int i = tile.fetch_lines; i > 0; --i, fetch += kLineFloats) __builtin_prefetch(fetch, 0, 2);
 }
 
-/// Adds up what one run of channels contributes, kernel position by kernel position. kEdges: some
+/// Adds up what one chunk of channels contributes, kernel position by kernel position. kEdges: some
 /// positions lie outside the image for some pixels. Asking for it at every position costs nchw,
-/// whose runs are short, 5 to 10 % (5x5, Intel family 6 model 207).
+/// whose chunks are short, 5 to 10 % (5x5, Intel family 6 model 207).
 template <bool kEdges, int kPixels, int kVectors>
-HWY_INLINE void add_run(const Tile& tile, Sums<kPixels, kVectors>& sum, const float* row_input,
-                        const float* row_weights, int channels, const float*& fetch) {
+HWY_INLINE void add_chunk(const Tile& tile, Sums<kPixels, kVectors>& sum, const float* row_input,
+                          const float* row_weights, int channels, const float*& fetch) {
   constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
   const std::int64_t pixel_step = tile.pixel_step, channel_step = tile.channel_step;
   for (int y = tile.rows; y > 0; --y) {
@@ -178,27 +178,27 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   // A single kernel position, all of it inside the image, needs no loops around its channels.
   const bool point = tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr;
   const std::int64_t pixel_step = tile.pixel_step;
-  // Every level steps its own pointers: products of indices and steps between two runs of eight
+  // Every level steps its own pointers: products of indices and steps between two chunks of eight
   // channels cost a fifth of the speed on AVX2.
-  const float* run_input = tile_input;
-  const float* run_weights = tile.weights;
-  for (int r = tile.runs; r > 0; --r) {
+  const float* chunk_input = tile_input;
+  const float* chunk_weights = tile.weights;
+  for (int r = tile.chunks; r > 0; --r) {
     const int channels = r > 1 ? tile.channels : tile.last_channels;
     if (tile.prefetch) {
 #pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) hwy::Prefetch(run_input + (kPixels + p) * pixel_step);
+      for (int p = 0; p < kPixels; ++p) hwy::Prefetch(chunk_input + (kPixels + p) * pixel_step);
     }
     if (point) {
       fetch_lines(tile, fetch);
-      add_channels<Pixels::all, kPixels, kVectors>(sum, run_input, pixel_step, tile.channel_step,
-                                                   run_weights, channels);
+      add_channels<Pixels::all, kPixels, kVectors>(sum, chunk_input, pixel_step, tile.channel_step,
+                                                   chunk_weights, channels);
     } else if (tile.inside == nullptr) {
-      add_run<false, kPixels, kVectors>(tile, sum, run_input, run_weights, channels, fetch);
+      add_chunk<false, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights, channels, fetch);
     } else {
-      add_run<true, kPixels, kVectors>(tile, sum, run_input, run_weights, channels, fetch);
+      add_chunk<true, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights, channels, fetch);
     }
-    run_input += tile.run_step;
-    run_weights += tile.weight_run_step;
+    chunk_input += tile.chunk_step;
+    chunk_weights += tile.weight_chunk_step;
   }
 
   const V low = hn::Set(d, tile.low);

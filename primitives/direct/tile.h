@@ -13,23 +13,24 @@ inline constexpr int kMaxVectors = 4;  ///< likewise
 
 /// One call: `repeat` neighbouring tiles of a row, one after the other. All steps are in floats.
 ///
-/// For r < runs, y < rows, x < columns, c < channels (last_channels in the last run), weights of
-/// one (r, y, x, c) are a row of `vectors * lanes` values. What a pixel reads for it lies at
-///   input + pixel * pixel_step + r * run_step + y * row_step + x * column_step + c * channel_step.
+/// For r < chunks, y < rows, x < columns, c < channels (last_channels in the last chunk), weights
+/// of one (r, y, x, c) are a row of `vectors * lanes` values. What a pixel reads for it lies at
+///   input + pixel * pixel_step + r * chunk_step + y * row_step + x * column_step + c *
+///   channel_step.
 struct Tile {
   int repeat = 1;
   bool prefetch = false;  ///< of the next tile's input, which hardware prefetchers miss
   const float* input = nullptr;
   std::int64_t pixel_step = 0;
-  int runs = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
-  std::int64_t run_step = 0, row_step = 0, column_step = 0, channel_step = 0;
+  int chunks = 0, rows = 0, columns = 0, channels = 0, last_channels = 0;
+  std::int64_t chunk_step = 0, row_step = 0, column_step = 0, channel_step = 0;
   /// Bit p of inside[x]: pixel p has column x inside the image; what it would read for the others
   /// is left out. Null: all of them.
   const std::uint32_t* inside = nullptr;
   bool columns_are_channels = false;  ///< then these are the bits of inside[c]
 
   const float* weights = nullptr;
-  std::int64_t weight_run_step = 0, weight_row_step = 0, weight_column_step = 0;
+  std::int64_t weight_chunk_step = 0, weight_row_step = 0, weight_column_step = 0;
 
   /// Every (r, y, x) of every tile asks for the next `fetch_lines` cache lines from `fetch` on:
   /// weights that come next travel to L2 meanwhile.
