@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "convopt/primitive.hpp"
+#include "primitives/division.h"
 
 namespace convopt {
 
@@ -65,19 +66,14 @@ void parallel_for(int threads, std::int64_t count, const Body& body) {
 /// Single-precision values in the vectors that a kernel dispatched at `isa` really uses.
 int simd_lanes(Isa isa);
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
-/// First item of part `index` when `count` items are split evenly into `parts`.
-constexpr std::int64_t part_begin(std::int64_t count, std::int64_t index, std::int64_t parts) {
-  return count * index / parts;
-}
-
 /// An activation as the last write of a kernel sees it: a clamp between two registers, which costs
 /// next to nothing, and for the rarer functions a second pass over what was just written.
 struct LastWrite {
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   bool needs_pass = false;  ///< then `low` and `high` change nothing
+
+  bool clamps() const { return low != LastWrite{}.low || high != LastWrite{}.high; }
 };
 /// A clamp is used only where it maps zero to zero, so that channel tails stay zero.
 LastWrite last_write(const Activation& activation);

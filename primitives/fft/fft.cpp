@@ -19,6 +19,7 @@
 #include "primitives/fft/split.h"
 #include "primitives/fft/transforms.h"
 #include "primitives/own.h"
+#include "primitives/tiles/tiles.h"
 
 namespace convopt::fft {
 namespace {
@@ -34,6 +35,7 @@ constexpr std::size_t kMostPackedBytes = std::size_t{1} << 30U;
 /// Everything that follows from shape and context alone.
 struct Blocking {
   Split h, w;
+  tiles::Grid grid;
   int tiles = 0;  ///< of all images
   int block_tiles = 0, tile_blocks = 0;
   int parts = 0;
@@ -53,17 +55,8 @@ struct Blocking {
   std::int64_t bias_floats() const { return m_row / 2; }
 };
 
-constexpr int kCacheLineFloats = 16;
-
 // Limits on the tiles of a block. First guesses; other values have not been timed.
 constexpr std::int64_t kFewTiles = 16, kManyTiles = 128;
-
-/// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
-/// that the stores of one tile's products do not all fall into the same cache sets.
-std::int64_t pair_stride(std::int64_t floats) {
-  const std::int64_t lines = ceil_div(floats, kCacheLineFloats);
-  return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
-}
 
 Blocking choose_blocking(const ConvShape& shape, int points, Layout layout,
                          const Context& context) {
@@ -71,7 +64,8 @@ Blocking choose_blocking(const ConvShape& shape, int points, Layout layout,
   Blocking b;
   b.h = choose_split(points, shape.kh, shape.oh());
   b.w = choose_split(points, shape.kw, shape.ow());
-  b.tiles = shape.n * b.h.tiles * b.w.tiles;
+  b.grid = tiles::Grid(shape, b.h.step, b.w.step);
+  b.tiles = static_cast<int>(b.grid.count);
   b.parts = b.h.parts * b.w.parts;
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
   b.columns = static_cast<int>(round_up(b.oc, lanes));
@@ -85,8 +79,8 @@ Blocking choose_blocking(const ConvShape& shape, int points, Layout layout,
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, ceil_div(b.tiles, most_tiles)));
   b.tile_blocks = static_cast<int>(ceil_div(b.tiles, b.block_tiles));
   b.v_part = b.block_tiles * b.v_row;
-  b.v_pair = pair_stride(b.parts * b.v_part);
-  b.m_pair = pair_stride(b.block_tiles * b.m_row);
+  b.v_pair = tiles::matrix_stride(b.parts * b.v_part);
+  b.m_pair = tiles::matrix_stride(b.block_tiles * b.m_row);
   b.v_floats = pairs(points) * b.v_pair;
   b.m_floats = pairs(points) * b.m_pair;
   b.matrix_floats = std::int64_t{2} * shape.ic * b.columns;
@@ -108,10 +102,7 @@ class FftKernel final : public Kernel {
         functions_(product_functions(context.isa)),
         transforms_(transforms(context.isa, points, group_)),
         blocking_(choose_blocking(shape_, points, layout, context)),
-        last_write_(last_write(workload.epilogue.activation)),
-        activation_(workload.epilogue.activation),
-        activate_(activate_function(context.isa)),
-        residual_(workload.epilogue.residual),
+        writer_(workload.epilogue, context.isa),
         weights_(static_cast<std::size_t>(blocking_.weight_floats)),
         bias_(static_cast<std::size_t>(blocking_.bias_floats())) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
@@ -147,64 +138,58 @@ class FftKernel final : public Kernel {
   }
 
  private:
-  struct Position {
-    int image, row, column;  ///< of the tile's first output
-  };
-  Position position(int tile) const {
-    const int per_image = blocking_.h.tiles * blocking_.w.tiles;
-    const int in_image = tile % per_image;
-    return {tile / per_image, in_image / blocking_.w.tiles * blocking_.h.step,
-            in_image % blocking_.w.tiles * blocking_.w.step};
-  }
-
-  // U [pair][part], each an ic x oc matrix packed for the product. Filters go through the transform
-  // of images, lanes being output channels. Correlation takes their conjugate.
+  /// Packs U [pair][part], each an ic x oc matrix for the product.
   void pack_weights(const float* weights, Isa isa) {
-    const int count = pairs(points_), lanes = functions_.lanes;
-    const float scale = 1.0F / static_cast<float>(points_ * points_);
     const Transforms filter_transforms = transforms(isa, points_, kGroup);
     parallel_for(threads_, std::int64_t{shape_.ic} * blocking_.parts, [&](std::int64_t index) {
-      const int k = static_cast<int>(index / blocking_.parts);
-      const int part = static_cast<int>(index % blocking_.parts);
-      const int top = part / blocking_.w.parts * blocking_.h.taps;
-      const int left = part % blocking_.w.parts * blocking_.w.taps;
-      const int taps_h = std::min(blocking_.h.taps, shape_.kh - top);
-      const int taps_w = std::min(blocking_.w.taps, shape_.kw - left);
-      std::vector<float> taps(static_cast<std::size_t>(taps_h * taps_w * kGroup));
-      std::vector<float> transformed(static_cast<std::size_t>(count * 3 * kGroup));
-      InputTile tile;
-      tile.source = taps.data();
-      tile.row_stride = taps_w * kGroup;
-      tile.column_stride = kGroup;
-      tile.channels = kGroup;
-      tile.row_end = taps_h;
-      tile.column_end = taps_w;
-      tile.pairs = transformed.data();
-      tile.pair_stride = 3 * kGroup;
-      for (int c = 0; c < blocking_.columns; c += kGroup) {
-        for (int lane = 0; lane < kGroup; ++lane) {
-          const float* filter =
-              weights + (std::int64_t{c + lane} * shape_.ic + k) * shape_.kh * shape_.kw;
-          for (int i = 0; i < taps_h; ++i) {
-            for (int j = 0; j < taps_w; ++j) {
-              taps[static_cast<std::size_t>((i * taps_w + j) * kGroup + lane)] =
-                  c + lane < shape_.oc ? filter[(top + i) * shape_.kw + left + j] * scale : 0.0F;
-            }
-          }
-        }
-        filter_transforms.input(tile);
-        for (int p = 0; p < count; ++p) {
-          const float* from = transformed.data() + p * 3 * kGroup;
-          const float sign = is_real_pair(points_, p) ? 1.0F : -1.0F;
-          for (int lane = 0; lane < kGroup && c + lane < blocking_.columns; ++lane) {
-            float* to = weights_.data() + matrix(p, part) +
-                        functions_.packed_offset(shape_.ic, blocking_.columns, k, c + lane);
-            to[0] = from[lane];
-            to[lanes] = sign * from[lane + kGroup];
+      pack_filters(weights, static_cast<int>(index / blocking_.parts),
+                   static_cast<int>(index % blocking_.parts), filter_transforms);
+    });
+  }
+
+  /// Packs one part of the filters of input channel `k`. They go through the transform of images,
+  /// lanes being output channels. Correlation takes their conjugate.
+  void pack_filters(const float* weights, int k, int part, const Transforms& filter_transforms) {
+    const int count = pairs(points_);
+    const int top = part / blocking_.w.parts * blocking_.h.taps;
+    const int left = part % blocking_.w.parts * blocking_.w.taps;
+    const int taps_h = std::min(blocking_.h.taps, shape_.kh - top);
+    const int taps_w = std::min(blocking_.w.taps, shape_.kw - left);
+    const float scale = 1.0F / static_cast<float>(points_ * points_);
+    std::vector<float> taps(static_cast<std::size_t>(taps_h * taps_w * kGroup));
+    std::vector<float> transformed(static_cast<std::size_t>(count * 3 * kGroup));
+    InputTile tile;
+    tile.source = taps.data();
+    tile.row_stride = taps_w * kGroup;
+    tile.column_stride = kGroup;
+    tile.channels = kGroup;
+    tile.row_end = taps_h;
+    tile.column_end = taps_w;
+    tile.transformed = transformed.data();
+    tile.transformed_stride = 3 * kGroup;
+    for (int c = 0; c < blocking_.columns; c += kGroup) {
+      for (int lane = 0; lane < kGroup; ++lane) {
+        const float* filter =
+            weights + (std::int64_t{c + lane} * shape_.ic + k) * shape_.kh * shape_.kw;
+        for (int i = 0; i < taps_h; ++i) {
+          for (int j = 0; j < taps_w; ++j) {
+            taps[static_cast<std::size_t>((i * taps_w + j) * kGroup + lane)] =
+                c + lane < shape_.oc ? filter[(top + i) * shape_.kw + left + j] * scale : 0.0F;
           }
         }
       }
-    });
+      filter_transforms.input(tile);
+      for (int p = 0; p < count; ++p) {
+        const float* from = transformed.data() + p * 3 * kGroup;
+        const float sign = is_real_pair(points_, p) ? 1.0F : -1.0F;
+        for (int lane = 0; lane < kGroup && c + lane < blocking_.columns; ++lane) {
+          float* to = weights_.data() + matrix(p, part) +
+                      functions_.packed_offset(shape_.ic, blocking_.columns, k, c + lane);
+          to[0] = from[lane];
+          to[functions_.lanes] = sign * from[lane + kGroup];
+        }
+      }
+    }
   }
 
   std::int64_t matrix(int pair, int part) const {
@@ -214,7 +199,7 @@ class FftKernel final : public Kernel {
   void transform_window(const RunArgs& args, int first, int tile, int part, int group,
                         float* v) const {
     const TensorView& source = args.sources[0];
-    const auto [image, row, column] = position(first + tile);
+    const auto [image, row, column] = blocking_.grid.position(first + tile);
     const int top = row + part / blocking_.w.parts * blocking_.h.taps - shape_.pad_top;
     const int left = column + part % blocking_.w.parts * blocking_.w.taps - shape_.pad_left;
     const int channel = group * group_;
@@ -224,12 +209,10 @@ class FftKernel final : public Kernel {
     input.source = source.as<float>() + source.offset(image, channel, 0, 0) +
                    top * source.row_stride() + left * source.column_stride();
     input.channels = std::min(group_, shape_.ic - channel);
-    input.row_begin = std::clamp(-top, 0, points_);
-    input.row_end = std::clamp(shape_.ih - top, input.row_begin, points_);
-    input.column_begin = std::clamp(-left, 0, points_);
-    input.column_end = std::clamp(shape_.iw - left, input.column_begin, points_);
-    input.pairs = v + part * blocking_.v_part + tile * blocking_.v_row + input_offset(channel);
-    input.pair_stride = blocking_.v_pair;
+    input.set_window(shape_, top, left, points_, points_);
+    input.transformed =
+        v + part * blocking_.v_part + tile * blocking_.v_row + input_offset(channel);
+    input.transformed_stride = blocking_.v_pair;
     transforms_.input(input);
   }
 
@@ -251,37 +234,23 @@ class FftKernel final : public Kernel {
   }
 
   void store_tile(const RunArgs& args, int first, int tile, int group, const float* m) const {
-    const auto [image, row, column] = position(first + tile);
+    const auto [image, row, column] = blocking_.grid.position(first + tile);
     const int channel = group * group_;
-    OutputTile output;
-    output.pairs = m + tile * blocking_.m_row + result_offset(channel);
-    output.pair_stride = blocking_.m_pair;
-    output.bias = bias_.data() + channel;
     const TensorView& destination = args.destination;
+    OutputTile output = writer_.shared(args);
+    output.transformed = m + tile * blocking_.m_row + result_offset(channel);
+    output.transformed_stride = blocking_.m_pair;
+    output.bias = bias_.data() + channel;
     output.destination = destination.as<float>() + destination.offset(image, channel, row, column);
-    output.row_stride = destination.row_stride();
-    output.column_stride = destination.column_stride();
-    if (residual_) {
+    if (writer_.has_residual()) {
       output.residual =
           args.residual.as<float>() + args.residual.offset(image, channel, row, column);
-      output.residual_row_stride = args.residual.row_stride();
-      output.residual_column_stride = args.residual.column_stride();
     }
     output.channels = std::min(group_, blocking_.oc - channel);
-    output.rows = std::min(blocking_.h.step, shape_.oh() - row);
-    output.columns = std::min(blocking_.w.step, shape_.ow() - column);
-    output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
-    output.low = last_write_.low;
-    output.high = last_write_.high;
+    output.rows = std::min(blocking_.grid.outputs_h, blocking_.grid.oh - row);
+    output.columns = std::min(blocking_.grid.outputs_w, blocking_.grid.ow - column);
     transforms_.output(output);
-    if (!last_write_.needs_pass) return;
-    const int real = std::min(output.channels, shape_.oc - channel);
-    for (int i = 0; i < output.rows; ++i) {
-      for (int j = 0; j < output.columns; ++j) {
-        activate_(activation_,
-                  output.destination + i * output.row_stride + j * output.column_stride, real);
-      }
-    }
+    writer_.finish(output, std::min(output.channels, shape_.oc - channel));
   }
 
   ConvShape shape_;
@@ -291,10 +260,7 @@ class FftKernel final : public Kernel {
   ProductFunctions functions_;
   Transforms transforms_;
   Blocking blocking_;
-  LastWrite last_write_;
-  Activation activation_;
-  ActivateFunction activate_;
-  bool residual_;
+  tiles::Writer writer_;
   AlignedFloats weights_;
   AlignedFloats bias_;
 };

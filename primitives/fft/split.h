@@ -1,8 +1,10 @@
-// How an FFT convolution cuts kernel and image in one direction, for the kernel and for its cost.
+// How an FFT convolution divides kernel and image in one direction, for the kernel and for its
+// cost.
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
+
+#include "primitives/division.h"
 
 namespace convopt::fft {
 
@@ -17,11 +19,9 @@ struct Split {
 /// The split with the fewest products. Of tiles of `points` values, a whole kernel leaves those
 /// outputs that do not wrap around; parts of half a tile leave one more than half of them.
 inline Split choose_split(int points, int taps, int outputs) {
-  const auto cut = [](std::int64_t whole, std::int64_t part) {
-    return static_cast<int>((whole + part - 1) / part);
-  };
   const auto split = [&](int part_taps, int step) {
-    return Split{part_taps, cut(taps, part_taps), step, cut(outputs, step)};
+    return Split{part_taps, static_cast<int>(ceil_div(taps, part_taps)), step,
+                 static_cast<int>(ceil_div(outputs, step))};
   };
   const Split parts = split(std::max(points / 2, 1), points / 2 + 1);
   if (taps > points) return parts;

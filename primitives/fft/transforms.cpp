@@ -2,18 +2,18 @@
 #define HWY_TARGET_INCLUDE "primitives/fft/transforms.cpp"
 #include "primitives/simd.h"
 
-#include <algorithm>
-
 #include "primitives/fft/product.h"
 #include "primitives/fft/transforms.h"
 #include "primitives/fft/twiddle.h"
-#include "primitives/gemm/partial-inl.h"
+#include "primitives/tiles/tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::fft::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using convopt::HWY_NAMESPACE::load_partial;
-using convopt::HWY_NAMESPACE::store_partial;
+using tiles::HWY_NAMESPACE::copy_column;
+using tiles::HWY_NAMESPACE::for_each_vector;
+using tiles::HWY_NAMESPACE::Place;
+using tiles::HWY_NAMESPACE::store_column;
 
 // even + w * odd and even - w * odd; of the second its conjugate on request. Everything about w is
 // known at compile time once loops are unrolled.
@@ -138,22 +138,6 @@ inline constexpr int kMiddleRow = 2 * kPoints + 1;
 template <int kPoints>
 inline constexpr int kMiddleVectors = (kPoints / 2 + 1) * kMiddleRow<kPoints>;
 
-// One column of a window that lies partly outside the image or is no whole vector of channels, as a
-// column of whole vectors without gaps.
-template <class D>
-HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, bool exists, int points,
-                            int count, float* to) {
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-  for (int i = 0; i < points; ++i) {
-    auto x = hn::Zero(d);
-    if (exists && i >= tile.row_begin && i < tile.row_end) {
-      const float* const at = from + i * tile.row_stride;
-      x = count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count);
-    }
-    hn::Store(x, d, to + i * kLanes);
-  }
-}
-
 // `inside`: all of the window exists, and a whole vector of channels.
 template <int kPoints, class D>
 HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const float* source,
@@ -164,7 +148,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
   constexpr int kRow = kMiddleRow<kPoints> * kLanes, kImaginary = kPoints * kLanes;
   HWY_ALIGN float middle[kMiddleVectors<kPoints> * kLanes];
   HWY_ALIGN float copy[kPoints * kLanes];
-  const std::int64_t stride = tile.pair_stride;
+  const std::int64_t stride = tile.transformed_stride;
 
   for (int j = 0; j < kPoints; ++j) {
     float* const column = middle + j * kLanes;
@@ -172,8 +156,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
     const float* from = source + j * tile.column_stride;
     std::int64_t row_stride = tile.row_stride;
     if (!inside) {
-      copy_column(d, tile, from, j >= tile.column_begin && j < tile.column_end, kPoints, count,
-                  copy);
+      copy_column<kPoints>(d, tile, from, j, count, copy);
       from = copy;
       row_stride = kLanes;
     }
@@ -223,24 +206,22 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
 template <int kPoints, int kLanes>
 void input_tile(const InputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
-  const bool inside = tile.row_begin == 0 && tile.row_end == kPoints && tile.column_begin == 0 &&
-                      tile.column_end == kPoints;
-  for (int c = 0; c < tile.channels; c += kLanes) {
-    const int count = std::min(kLanes, tile.channels - c);
+  const bool inside = tile.is_inside(kPoints, kPoints);
+  for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
     transform_window<kPoints>(d, tile, inside && count == kLanes, tile.source + c, count,
-                              tile.pairs + c);
-  }
+                              tile.transformed + c);
+  });
 }
 
 template <int kPoints, class D>
 HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, const float* bias,
-                                float* destination, const float* residual, int count) {
+                                const Place& place) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kHalf = kPoints / 2;
   constexpr int kRow = kMiddleRow<kPoints> * kLanes, kImaginary = kPoints * kLanes;
   HWY_ALIGN float middle[kMiddleVectors<kPoints> * kLanes];
-  const std::int64_t stride = tile.pair_stride;
+  const std::int64_t stride = tile.transformed_stride;
 
   const auto load = [&](const float* at, V& re, V& im) HWY_ATTR {
     re = hn::LoadU(d, at);
@@ -287,37 +268,16 @@ HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, 
     }
     re[kHalf] = hn::Load(d, column + kHalf * kRow);
     inverse_real<kPoints, 1>(d, re, im, x);
-    float* const to = destination + j * tile.column_stride;
-    const float* const add = residual + (residual != nullptr ? j * tile.residual_column_stride : 0);
-#pragma GCC unroll 32
-    for (int i = 0; i < kPoints; ++i) {
-      if (i >= tile.rows) break;
-      V value = hn::Add(x[i], start);
-      if (residual != nullptr) {
-        const float* at = add + i * tile.residual_row_stride;
-        value = hn::Add(value, count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count));
-      }
-      if (tile.clamp) {
-        value = hn::Min(hn::Set(d, tile.high), hn::Max(hn::Set(d, tile.low), value));
-      }
-      float* at = to + i * tile.row_stride;
-      if (count == kLanes) {
-        hn::StoreU(value, d, at);
-      } else {
-        store_partial(d, value, at, count);
-      }
-    }
+    store_column<false>(d, tile, place, j, x, start);
   }
 }
 
 template <int kPoints, int kLanes>
 void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
-  for (int c = 0; c < tile.channels; c += kLanes) {
-    transform_pairs<kPoints>(d, tile, tile.pairs + c, tile.bias + c, tile.destination + c,
-                             tile.residual != nullptr ? tile.residual + c : nullptr,
-                             std::min(kLanes, tile.channels - c));
-  }
+  for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
+    transform_pairs<kPoints>(d, tile, tile.transformed + c, tile.bias + c, Place(tile, c, count));
+  });
 }
 
 template <int kPoints>

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "convopt/platform.hpp"
+#include "primitives/tiles/tiles.h"
 
 namespace convopt::fft {
 
@@ -26,33 +27,11 @@ constexpr bool is_real_pair(int points, int pair) {
   return pair == first_pair(points, 0) || pair == first_pair(points, points / 2);
 }
 
-/// One window of points x points pixels, up to one block of channels. A filter counts as a window
-/// that is mostly outside the image.
-struct InputTile {
-  const float* source = nullptr;  ///< the window's first pixel, which may lie outside the image
-  std::int64_t row_stride = 0, column_stride = 0;
-  int channels = 0;
-  int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
-  int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  float* pairs = nullptr;  ///< to [p * pair_stride] a group of A of product.h goes, from pair p
-  std::int64_t pair_stride = 0;
-};
+using tiles::InputTile;
+using tiles::OutputTile;
 
-/// The first rows x columns results of one tile, up to one block of channels.
-struct OutputTile {
-  const float* pairs = nullptr;  ///< groups of C of product.h
-  std::int64_t pair_stride = 0;
-  const float* bias = nullptr;  ///< as many as channels, whole vectors readable
-  float* destination = nullptr;
-  std::int64_t row_stride = 0, column_stride = 0;
-  const float* residual = nullptr;
-  std::int64_t residual_row_stride = 0, residual_column_stride = 0;
-  int channels = 0;
-  int rows = 0, columns = 0;
-  bool clamp = false;
-  float low = 0, high = 0;
-};
-
+/// Tiles are up to one block of channels. `transformed` points to groups of A of product.h for a
+/// window and of C for results, a pair after the other.
 struct Transforms {
   void (*input)(const InputTile& tile) = nullptr;
   void (*output)(const OutputTile& tile) = nullptr;

@@ -116,7 +116,7 @@ class ProductKernel : public Kernel {
   void set_epilogue(ProductOrTile& product, bool first, bool last, const float* residual) const {
     product.accumulate = !first;
     product.residual = first && residual_ ? residual : nullptr;
-    product.clamp = last && !last_write_.needs_pass && activation_.kind != ActivationKind::none;
+    product.clamp = last && last_write_.clamps();
     product.low = last_write_.low;
     product.high = last_write_.high;
   }

@@ -160,7 +160,7 @@ class StrassenKernel final : public gemm::ProductKernel {
       float* const to = corner(args.destination);
       const std::int64_t stride = args.destination.column_stride();
       const std::int64_t skip = skipped * plan_.result_row;
-      const bool clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
+      const bool clamp = last_write_.clamps();
       Sum of;
       of.to = to;
       of.to_stride = stride;

@@ -1,5 +1,5 @@
 #include "primitives/cost_parts.h"
-#include "primitives/winograd/tiles.h"
+#include "primitives/tiles/grid.h"
 
 namespace convopt::direct {
 extern CostStructure cost;
@@ -17,9 +17,9 @@ void cost(const Workload& workload, const PrimitiveInfo& primitive, int vector,
     return direct::cost(workload, primitive, vector, work);
   }
   const ConvShape& s = workload.shape;
-  const TileGrid grid = TileGrid::of(s, traits.output_h, traits.output_w);
+  const tiles::Grid grid(s, traits.output_h, traits.output_w);
   const double points = double(traits.transform_h) * traits.transform_w;
-  const auto tiles = static_cast<double>(grid.tiles);
+  const auto tiles = static_cast<double>(grid.count);
   const double oc = count_transformed(
       workload, primitive, vector,
       {.tiles = tiles, .outputs_per_tile = double(traits.output_h) * traits.output_w}, work);

@@ -5,15 +5,17 @@
 #include <algorithm>
 #include <array>
 
-#include "primitives/gemm/partial-inl.h"
+#include "primitives/tiles/tiles-inl.h"
 #include "primitives/winograd/cook_toom.h"
 #include "primitives/winograd/transforms.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::winograd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using convopt::HWY_NAMESPACE::load_partial;
-using convopt::HWY_NAMESPACE::store_partial;
+using tiles::HWY_NAMESPACE::copy_column;
+using tiles::HWY_NAMESPACE::for_each_vector;
+using tiles::HWY_NAMESPACE::Place;
+using tiles::HWY_NAMESPACE::store_column;
 
 // B^T of any algorithm with this many products.
 template <int kProducts>
@@ -94,23 +96,6 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
   }
 }
 
-// One column of a window that lies partly outside the image or is no whole vector of channels, as a
-// column of whole vectors without gaps.
-template <int kH, class D>
-HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, bool exists, int count,
-                            float* to) {
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-#pragma GCC unroll 1
-  for (int i = 0; i < kH; ++i) {
-    auto x = hn::Zero(d);
-    if (exists && i >= tile.row_begin && i < tile.row_end) {
-      const float* const at = from + i * tile.row_stride;
-      x = count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count);
-    }
-    hn::Store(x, d, to + i * kLanes);
-  }
-}
-
 // The window of one vector of channels. `inside`: all of it exists.
 template <int kH, int kW, class D>
 HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const float* source,
@@ -124,7 +109,7 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
     const float* column = source + j * tile.column_stride;
     std::int64_t row_stride = tile.row_stride;
     if (!inside) {
-      copy_column<kH>(d, tile, column, j >= tile.column_begin && j < tile.column_end, count, copy);
+      copy_column<kH>(d, tile, column, j, count, copy);
       column = copy;
       row_stride = kLanes;
     }
@@ -139,37 +124,33 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
 #pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
     transform_input<kW>(d, x, y);
-    float* to = products + i * kW * tile.product_stride;
+    float* to = products + i * kW * tile.transformed_stride;
 #pragma GCC unroll 16
-    for (int j = 0; j < kW; ++j) hn::StoreU(y[j], d, to + j * tile.product_stride);
+    for (int j = 0; j < kW; ++j) hn::StoreU(y[j], d, to + j * tile.transformed_stride);
   }
 }
 
 template <int kH, int kW, int kLanes>
 void input_tile(const InputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
-  const bool inside =
-      tile.row_begin == 0 && tile.row_end == kH && tile.column_begin == 0 && tile.column_end == kW;
-  for (int c = 0; c < tile.channels; c += kLanes) {
-    const int count = std::min(kLanes, tile.channels - c);
+  const bool inside = tile.is_inside(kH, kW);
+  for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
     transform_window<kH, kW>(d, tile, inside && count == kLanes, tile.source + c, count,
-                             tile.products + c);
-  }
+                             tile.transformed + c);
+  });
 }
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, class D>
 HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* products,
-                                  const float* bias, float* destination, const float* residual,
-                                  int count) {
+                                  const float* bias, const Place& place) {
   using V = hn::Vec<D>;
-  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
   V middle[kH][kOutputsW];
   for (int i = 0; i < kH; ++i) {
     V x[kW], y[kOutputsW];
 #pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) {
-      x[j] = hn::LoadU(d, products + (i * kW + j) * tile.product_stride);
+      x[j] = hn::LoadU(d, products + (i * kW + j) * tile.transformed_stride);
     }
     transform_output<kOutputsW, kTapsW>(d, x, y);
 #pragma GCC unroll 16
@@ -183,39 +164,17 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
 #pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) x[i] = middle[i][j];
     transform_output<kOutputsH, kTapsH>(d, x, y);
-    float* to = destination + j * tile.column_stride;
-    const float* add = residual + (residual != nullptr ? j * tile.residual_column_stride : 0);
-#pragma GCC unroll 16
-    for (int i = 0; i < kOutputsH; ++i) {
-      if (i >= tile.rows) break;
-      V value = hn::Add(y[i], start);
-      if (residual != nullptr) {
-        const float* from = add + i * tile.residual_row_stride;
-        value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
-      }
-      if (tile.clamp) {
-        value = hn::Min(hn::Set(d, tile.high), hn::Max(hn::Set(d, tile.low), value));
-      }
-      float* at = to + i * tile.row_stride;
-      __builtin_prefetch(at + tile.next_distance);
-      if (count == kLanes) {
-        hn::StoreU(value, d, at);
-      } else {
-        store_partial(d, value, at, count);
-      }
-    }
+    store_column<true>(d, tile, place, j, y, start);
   }
 }
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes>
 void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
-  for (int c = 0; c < tile.channels; c += kLanes) {
-    transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
-        d, tile, tile.products + c, tile.bias + c, tile.destination + c,
-        tile.residual != nullptr ? tile.residual + c : nullptr,
-        std::min(kLanes, tile.channels - c));
-  }
+  for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
+    transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(d, tile, tile.transformed + c,
+                                                            tile.bias + c, Place(tile, c, count));
+  });
 }
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>

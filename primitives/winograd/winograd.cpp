@@ -13,7 +13,7 @@
 #include "primitives/blocking.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
-#include "primitives/winograd/tiles.h"
+#include "primitives/tiles/tiles.h"
 #include "primitives/winograd/transforms.h"
 
 namespace convopt::winograd {
@@ -23,7 +23,8 @@ constexpr int kCacheLineFloats = 16;
 
 /// Everything that follows from shape and context alone.
 struct Blocking {
-  int tiles_h = 0, tiles_w = 0, tiles = 0;       ///< of all images
+  tiles::Grid grid;
+  int tiles = 0;                                 ///< of all images
   int block_tiles = 0, tile_blocks = 0;          ///< most tiles of a block
   int oc = 0;                                    ///< with those of a partial layout block
   int unit_oc = 0, block_oc = 0, oc_blocks = 0;  ///< blocks are whole units, but for the last
@@ -32,7 +33,7 @@ struct Blocking {
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
   std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
 
-  /// From one thread's V to the next one's. Between them lies as much again that nobody touches:
+  /// From one thread's V to the next one's. Between them lies as much again that stays untouched:
   /// cores prefetch several products ahead, past the last one too, and every line that they fetch
   /// of another thread's has to be fetched back. On Zen 5, cores far apart (a line takes 190 ns),
   /// F(4,3) on 256 channels at 14 x 14 takes 219 us without, 207 with a quarter, 178 with all of
@@ -74,21 +75,12 @@ std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes,
   return vector_bytes / (weight_bytes <= caches.l3 / 2 ? kL3BytesPerWork : kMemoryBytesPerWork);
 }
 
-/// Rows of the same product follow each other; products lie an odd number of cache lines apart, so
-/// that the stores of one tile's products do not all fall into the same cache sets.
-std::int64_t product_stride(std::int64_t floats) {
-  const std::int64_t lines = ceil_div(floats, kCacheLineFloats);
-  return (lines + (lines % 2 == 0 ? 1 : 0)) * kCacheLineFloats;
-}
-
 Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layout,
                      const gemm::Kernels& kernels, const Caches& caches, int tile_parts,
                      int channel_parts) {
   Blocking b;
-  const TileGrid grid = TileGrid::of(shape, variant.outputs_h, variant.outputs_w);
-  b.tiles_h = static_cast<int>(grid.h);
-  b.tiles_w = static_cast<int>(grid.w);
-  b.tiles = static_cast<int>(grid.tiles);
+  b.grid = tiles::Grid(shape, variant.outputs_h, variant.outputs_w);
+  b.tiles = static_cast<int>(b.grid.count);
   b.oc = static_cast<int>(padded_channels(shape.oc, layout));
   b.tile_parts = tile_parts;
   b.channel_parts = channel_parts;
@@ -106,9 +98,9 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
   b.block_oc = static_cast<int>(ceil_div(units, b.oc_blocks)) * b.unit_oc;
 
   b.v_row = round_up(shape.ic, kCacheLineFloats);
-  b.v_product = product_stride(b.block_tiles * b.v_row);
+  b.v_product = tiles::matrix_stride(b.block_tiles * b.v_row);
   b.m_row = round_up(b.block_oc, kCacheLineFloats);
-  b.m_product = product_stride(b.block_tiles * b.m_row);
+  b.m_product = tiles::matrix_stride(b.block_tiles * b.m_row);
   b.v_floats = variant.products() * b.v_product;
   b.m_floats = variant.products() * b.m_product;
   return b;
@@ -164,17 +156,12 @@ class WinogradKernel final : public Kernel {
   WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
                  const Variant& variant, Layout layout)
       : shape_(workload.shape),
-        oh_(shape_.oh()),
-        ow_(shape_.ow()),
         variant_(variant),
         threads_(context.threads),
         kernels_(gemm::kernels(context.isa)),
         transforms_(transforms(context.isa, variant, channel_block(layout))),
         blocking_(choose_blocking(shape_, variant, layout, context)),
-        last_write_(last_write(workload.epilogue.activation)),
-        activation_(workload.epilogue.activation),
-        activate_(activate_function(context.isa)),
-        residual_(workload.epilogue.residual),
+        writer_(workload.epilogue, context.isa),
         weights_(weight_floats(shape_, variant, blocking_, kernels_)),
         bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
@@ -216,26 +203,8 @@ class WinogradKernel final : public Kernel {
   }
 
  private:
-  /// Place of a tile's first output.
-  struct Position {
-    int image, row, column;
-  };
-  Position position(int tile) const {
-    const int per_image = blocking_.tiles_h * blocking_.tiles_w;
-    const int in_image = tile % per_image;
-    return {tile / per_image, in_image / blocking_.tiles_w * variant_.outputs_h,
-            in_image % blocking_.tiles_w * variant_.outputs_w};
-  }
-  /// To the next tile. Blocks of channels visit tiles often, and divisions would show.
-  void advance(Position& at) const {
-    at.column += variant_.outputs_w;
-    if (at.column < ow_) return;
-    at.column = 0;
-    at.row += variant_.outputs_h;
-    if (at.row < oh_) return;
-    at.row = 0;
-    ++at.image;
-  }
+  using Position = tiles::Grid::Position;
+
   static std::int64_t place(const TensorView& view, const Position& at) {
     return at.image * view.batch_stride() + at.row * view.row_stride() +
            at.column * view.column_stride();
@@ -287,24 +256,21 @@ class WinogradKernel final : public Kernel {
     InputTile input;
     input.row_stride = source.row_stride();
     input.column_stride = source.column_stride();
-    input.product_stride = blocking_.v_product;
-    const Position start = position(first);
+    input.transformed_stride = blocking_.v_product;
+    const Position start = blocking_.grid.position(first);
     for (int channel = 0; channel < shape_.ic; channel += step) {
       const float* const corner =
           source.as<float>() + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
       input.channels = std::min(step, shape_.ic - channel);
-      input.products = v + channel;
+      input.transformed = v + channel;
       Position at = start;
       for (int tile = 0; tile < count; ++tile) {
-        const int top = at.row - shape_.pad_top, left = at.column - shape_.pad_left;
         input.source = corner + place(source, at);
-        input.row_begin = std::clamp(-top, 0, variant_.window_h());
-        input.row_end = std::clamp(shape_.ih - top, input.row_begin, variant_.window_h());
-        input.column_begin = std::clamp(-left, 0, variant_.window_w());
-        input.column_end = std::clamp(shape_.iw - left, input.column_begin, variant_.window_w());
+        input.set_window(shape_, at.row - shape_.pad_top, at.column - shape_.pad_left,
+                         variant_.window_h(), variant_.window_w());
         transforms_.input(input);
-        input.products += blocking_.v_row;
-        advance(at);
+        input.transformed += blocking_.v_row;
+        blocking_.grid.advance(at);
       }
     }
   }
@@ -335,58 +301,40 @@ class WinogradKernel final : public Kernel {
   void store_tiles(const RunArgs& args, int first, int count, int channel, int channels,
                    const float* m) const {
     const TensorView& destination = args.destination;
+    const tiles::Grid& grid = blocking_.grid;
     float* const to = destination.as<float>() + destination.offset(0, channel, 0, 0);
     const float* const add =
-        residual_ ? args.residual.as<float>() + args.residual.offset(0, channel, 0, 0) : nullptr;
-    OutputTile output;
-    output.products = m;
-    output.product_stride = blocking_.m_product;
+        writer_.has_residual() ? args.residual.as<float>() + args.residual.offset(0, channel, 0, 0)
+                               : nullptr;
+    OutputTile output = writer_.shared(args);
+    output.transformed = m;
+    output.transformed_stride = blocking_.m_product;
     output.bias = bias_.data() + channel;
-    output.row_stride = destination.row_stride();
-    output.column_stride = destination.column_stride();
-    output.residual_row_stride = args.residual.row_stride();
-    output.residual_column_stride = args.residual.column_stride();
     output.channels = channels;
-    output.clamp = !last_write_.needs_pass && activation_.kind != ActivationKind::none;
-    output.low = last_write_.low;
-    output.high = last_write_.high;
-    Position at = position(first);
+    Position at = grid.position(first);
     std::int64_t here = place(destination, at);
     for (int tile = 0; tile < count; ++tile) {
       output.destination = to + here;
-      if (residual_) output.residual = add + place(args.residual, at);
-      output.rows = std::min(variant_.outputs_h, oh_ - at.row);
-      output.columns = std::min(variant_.outputs_w, ow_ - at.column);
-      advance(at);
+      if (add != nullptr) output.residual = add + place(args.residual, at);
+      output.rows = std::min(grid.outputs_h, grid.oh - at.row);
+      output.columns = std::min(grid.outputs_w, grid.ow - at.column);
+      grid.advance(at);
       const std::int64_t next = place(destination, at);
       output.next_distance = tile + 1 < count ? next - here : 0;
       transforms_.output(output);
-      if (last_write_.needs_pass) activate(output, std::min(channels, shape_.oc - channel));
-      output.products += blocking_.m_row;
+      writer_.finish(output, std::min(channels, shape_.oc - channel));
+      output.transformed += blocking_.m_row;
       here = next;
     }
   }
 
-  void activate(const OutputTile& output, int channels) const {
-    for (int i = 0; i < output.rows; ++i) {
-      for (int j = 0; j < output.columns; ++j) {
-        activate_(activation_,
-                  output.destination + i * output.row_stride + j * output.column_stride, channels);
-      }
-    }
-  }
-
   ConvShape shape_;
-  int oh_, ow_;
   Variant variant_;
   int threads_;
   const gemm::Kernels& kernels_;
   Transforms transforms_;
   Blocking blocking_;
-  LastWrite last_write_;
-  Activation activation_;
-  ActivateFunction activate_;
-  bool residual_;
+  tiles::Writer writer_;
   AlignedFloats weights_;
   AlignedFloats bias_;
 };

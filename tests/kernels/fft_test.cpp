@@ -65,8 +65,8 @@ void check_tile(Isa isa, int points, int block, int channels) {
   input.column_begin = 0;
   input.column_end = points - 2;
   std::vector<float> in(static_cast<std::size_t>(pairs(points) * 3 * kGroup));
-  input.pairs = in.data();
-  input.pair_stride = 3 * kGroup;
+  input.transformed = in.data();
+  input.transformed_stride = 3 * kGroup;
   functions.input(input);
 
   const double tolerance = 0x1p-24 * points * 10;
@@ -104,8 +104,8 @@ void check_tile(Isa isa, int points, int block, int channels) {
   std::vector<float> result(image.size(), kUntouched);
   const std::vector<float> bias(kGroup, 0.0F);
   OutputTile output;
-  output.pairs = out.data();
-  output.pair_stride = 2 * kGroup;
+  output.transformed = out.data();
+  output.transformed_stride = 2 * kGroup;
   output.bias = bias.data();
   output.destination = result.data();
   output.row_stride = points * channels;

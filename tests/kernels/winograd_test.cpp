@@ -94,8 +94,8 @@ void check_tile(Isa isa, const Variant& variant, int layout_block, int channels,
   input.column_begin = border && w > 1 ? 1 : 0;
   input.column_end = w;
   std::vector<float> v(static_cast<std::size_t>(products) * row);
-  input.products = v.data();
-  input.product_stride = row;
+  input.transformed = v.data();
+  input.transformed_stride = row;
   functions.input(input);
 
   for (int c = 0; c < channels; ++c) {
@@ -111,8 +111,8 @@ void check_tile(Isa isa, const Variant& variant, int layout_block, int channels,
       static_cast<std::size_t>(variant.outputs_h) * variant.outputs_w * stored, kUntouched);
   const std::vector<float> bias(static_cast<std::size_t>(row), 0.25F);
   OutputTile output;
-  output.products = v.data();
-  output.product_stride = row;
+  output.transformed = v.data();
+  output.transformed_stride = row;
   output.bias = bias.data();
   output.destination = result.data();
   output.row_stride = variant.outputs_w * stored;
