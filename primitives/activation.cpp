@@ -161,7 +161,7 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
   }
 }
 
-/// Where `apply` is good to a few roundings.
+/// Arguments for which `apply` is good to a few roundings.
 struct Range {
   float low, high;
 };

@@ -1,4 +1,4 @@
-// What several cost structures count alike.
+// Counts that several cost structures share.
 #pragma once
 
 #include <cmath>

@@ -17,7 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <int kLanes>
 using Tag = hn::CappedTag<float, kLanes>;
 
-/// With 32 registers a tile is as many neighbouring outputs in each of two rows, with 16 in one:
+/// A tile is as many neighbouring outputs in each of two rows with 32 registers, in one with 16:
 /// the sums, the kernel's columns (for both rows) and one input must fit. Widths of common images
 /// are multiples of 7. On Zen 5, two rows of 7 take 0.7 to 0.9 of the time of one row of 7 or 14,
 /// whose 7 chains of dependent sums are too few to hide the end of one tile behind the next; with
@@ -72,7 +72,7 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
   }
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
-    // On x86 the second operand passes where one is NaN: the sum.
+    // The sum comes second, which on x86 passes where one operand is NaN.
     hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
     output += output_step;
   }
@@ -91,12 +91,12 @@ struct Inside {
   }
 };
 
-/// From a vector of inputs, what the lanes multiply: depthwise, their own channel.
+/// Selects what the lanes multiply from a vector of inputs: depthwise, their own channel.
 template <class D>
 struct Own {
   HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> inputs) const { return inputs; }
 };
-/// In groups of several channels, one channel of their group.
+/// Selects one channel of their group, in groups of several channels.
 template <class D>
 struct OfGroup {
   decltype(hn::SetTableIndices(D(), static_cast<const std::int32_t*>(nullptr))) lanes;
@@ -358,7 +358,7 @@ void compute(const Band& band) {
       vector_band<Tag<8>, kColumns, kStride, kGrouped>(band, channel);
     }
   }
-  // The last channels of nhwc. Groups of several are never cut.
+  // The last channels of nhwc. Groups of several are never split.
   for (; channel + 4 <= band.channels; channel += 4) {
     vector_band<Tag<4>, 0, 0, kGrouped>(band, channel);
   }

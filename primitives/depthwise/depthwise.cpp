@@ -74,7 +74,7 @@ class DepthwiseKernel final : public Kernel {
     const Index blocks = ceil_div(s.oc, block);
     const Index parallel = threads_ > 1 ? ceil_div(kBandsPerThread * threads_, s.n * blocks) : 1;
     const Index bytes = Index{s.oh()} * s.stride_h * s.iw * (nhwc ? s.ic : block) * sizeof(float);
-    // In nhwc the channels of a row share cache lines and pages, which should stay in L2 until the
+    // Channels of a row share cache lines and pages in nhwc, which should stay in L2 until the
     // band is done. A block of several vectors, which go through the band one after the other,
     // should stay in L1: with AVX2 and blocks of 16 that saves up to a fifth at stride 2, where
     // there is little to compute for an input; at stride 1 long bands are faster by up to a tenth.
@@ -142,7 +142,7 @@ class DepthwiseKernel final : public Kernel {
     if (!last_write_.needs_pass) return;
     for (int row = first_row; row < last_row; ++row) {
       float* values = band.output + row * band.output_row_step;
-      // The filling of the last block is left out and stays zero.
+      // The padding of the last block is left out and stays zero.
       if (existing == out.column_stride()) {
         activate_(activation_, values, Index{s.ow()} * existing);
         continue;

@@ -17,7 +17,7 @@ namespace {
 /// Pixels of a segment: enough tiles to pay for bringing a part of the weights into L1, and more
 /// where their input is small, see segment_bytes().
 constexpr int kSegmentPixels = 96;
-/// With at least this many segments per thread, imbalance is below an eighth.
+/// Segments per thread from which on imbalance is below an eighth.
 constexpr int kSegmentsToShare = 8;
 
 /// 1x1 reductions up to this length are short: beginning and end of a tile cost more than is gained
@@ -35,7 +35,7 @@ struct Blocking {
         ic(s.ic / s.groups),
         oc(s.oc / s.groups),
         output_block(info.output_layout == Layout::nhwc ? oc : channel_block(info.output_layout)) {
-    // From nchw, neighbouring columns are as near as it gets, so kernel columns are innermost.
+    // Kernel columns are innermost from nchw, whose neighbouring columns are as near as it gets.
     columns_innermost = info.input_layout == Layout::nchw && s.kw > 1;
     if (columns_innermost) {
       chunk = 1;

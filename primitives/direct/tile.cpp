@@ -36,7 +36,7 @@ inline constexpr int kPartEighths = 1;
 inline constexpr int kShortAccumulators = 28;
 #else
 inline constexpr int kLimits[kMaxVectors + 1] = {0, 12, 6, 4, 0};
-// Without fused multiply-add, SSE4 needs a register more: 2 vectors are 15 percent faster than 3.
+// SSE4 needs a register more, having no fused multiply-add: 2 vectors are 15 % faster than 3.
 inline constexpr int kBestVectors = HWY_TARGET == HWY_AVX2 ? 3 : 2;
 inline constexpr int kPartEighths = 2;
 inline constexpr int kShortAccumulators = 12;
@@ -211,7 +211,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      // On x86 the second operand passes where one is NaN: the sum.
+      // The sum comes second, which on x86 passes where one operand is NaN.
       hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + output_vector[v]);
     }
     pixel += output_step;

@@ -6,9 +6,9 @@
 // threads share a block: tiles and channels are divided among them in the transforms, and the
 // products, so that every weight is read by one thread only.
 //
-// A kernel of more than half a tile leaves few outputs per tile. It can instead be cut into parts
-// of half a tile, which step through the image like the tiles do: results of the parts are added up
-// per frequency, as if they were more input channels, and transformed back once.
+// A kernel of more than half a tile leaves few outputs per tile. It can instead be divided into
+// parts of half a tile, which step through the image like the tiles do: results of the parts are
+// added up per frequency, as if they were more input channels, and transformed back once.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -20,6 +20,7 @@
 #include "primitives/fft/transforms.h"
 #include "primitives/own.h"
 #include "primitives/tiles/tiles.h"
+#include "primitives/workspace.h"
 
 namespace convopt::fft {
 namespace {
@@ -280,13 +281,10 @@ class FftPrimitive final : public Primitive {
       return Applicability::no("the kernel is dilated");
     }
     if (shape.groups != 1) return Applicability::no("the convolution is grouped");
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
     if (packed_bytes(workload, context) > kMostPackedBytes) {
       return Applicability::no("the transformed filters would take more than 1 GiB");
     }
-    return Applicability::yes();
+    return workspace_fits(workspace_bytes(workload, context), context);
   }
 
   std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {

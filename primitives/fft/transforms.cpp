@@ -99,7 +99,7 @@ HWY_INLINE void fourier_real(D d, const V* x, V* re, V* im) {
   }
 }
 
-// From those frequencies kPoints times the real values, kStride apart.
+// Turns those frequencies into kPoints times the real values, kStride apart.
 template <int kPoints, int kStride, class D, class V>
 HWY_INLINE void inverse_real(D d, const V* re, const V* im, V* x) {
   if constexpr (kPoints == 2) {

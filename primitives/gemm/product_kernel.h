@@ -9,6 +9,7 @@
 
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
+#include "primitives/workspace.h"
 
 namespace convopt::gemm {
 
@@ -75,7 +76,7 @@ struct PackedWeights {
         channel_blocks(sharing.channel_blocks) {}
 
   std::int64_t floats() const { return groups * group_floats(); }
-  /// Where the matrix of the output channels from `channel` on begins, the first of a block.
+  /// Begin of the matrix of the output channels from `channel` on, the first of a block.
   std::int64_t offset(int group, int channel) const {
     return group * group_floats() + channel / block_channels * packed(block_channels);
   }
@@ -152,10 +153,7 @@ class ProductPrimitive : public Primitive {
     if (workload.shape.is_depthwise()) {
       return Applicability::no("a depthwise convolution is no matrix product");
     }
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
+    return workspace_fits(workspace_bytes(workload, context), context);
   }
   std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
     return static_cast<std::size_t>(context.threads) *
@@ -172,6 +170,21 @@ class ProductPrimitive : public Primitive {
         std::make_unique<KernelType>(workload, parameters, context, Plan(workload.shape, context)));
   }
 };
+
+/// Rows of a view that continue each other.
+inline bool rows_join(const TensorView& view) {
+  return view.row_stride() == view.shape.w() * view.column_stride();
+}
+/// Calls body(pixel, count) for the pixels of a task: all of them where `rows_join`, otherwise
+/// those of one row of `width` pixels at a time.
+template <class Body>
+void for_each_row_of(const Task& task, bool rows_join, int width, const Body& body) {
+  for (int pixel = task.pixel, end = task.pixel + task.pixels; pixel < end;) {
+    const int count = rows_join ? end - pixel : std::min(width - pixel % width, end - pixel);
+    body(pixel, count);
+    pixel += count;
+  }
+}
 
 /// The dimension of the product that output channels are.
 enum class OutputChannels { rows, columns };

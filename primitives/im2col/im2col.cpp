@@ -88,23 +88,14 @@ class ColumnKernel final : public gemm::ProductKernel {
 
  private:
   void compute(const RunArgs& args, const Task& task, float* scratch) const override {
-    const TensorView& source = args.sources[0];
-    const TensorView& destination = args.destination;
     const auto rows_touch = [](const TensorView& view) {
       return view.row_stride() == view.shape.w();
     };
-    if (rows_touch(destination) && (!residual_ || rows_touch(args.residual)) &&
-        (!plan_.in_place || rows_touch(source))) {
-      compute_pixels(args, task, task.pixel, task.pixels, scratch);
-      return;
-    }
-    // Gaps between rows: one row of the destination at a time.
-    const int width = shape_.ow();
-    for (int pixel = task.pixel; pixel < task.pixel + task.pixels;) {
-      const int count = std::min(width - pixel % width, task.pixel + task.pixels - pixel);
-      compute_pixels(args, task, pixel, count, scratch);
-      pixel += count;
-    }
+    const bool touch = rows_touch(args.destination) && (!residual_ || rows_touch(args.residual)) &&
+                       (!plan_.in_place || rows_touch(args.sources[0]));
+    gemm::for_each_row_of(task, touch, shape_.ow(), [&](int pixel, int pixels) {
+      compute_pixels(args, task, pixel, pixels, scratch);
+    });
   }
 
   // Pixels that lie side by side in the destination.
@@ -281,23 +272,12 @@ class RowKernel final : public gemm::ProductKernel {
 
  private:
   void compute(const RunArgs& args, const Task& task, float* scratch) const override {
-    const TensorView& destination = args.destination;
-    const auto pixels_evenly_spaced = [](const TensorView& view) {
-      return view.row_stride() == view.shape.w() * view.column_stride();
-    };
-    const bool even = pixels_evenly_spaced(destination) &&
-                      (!residual_ || pixels_evenly_spaced(args.residual)) &&
-                      (!plan_.in_place || pixels_evenly_spaced(args.sources[0]));
-    if (even) {
-      compute_pixels(args, task, task.pixel, task.pixels, scratch);
-      return;
-    }
-    const int width = shape_.ow();
-    for (int pixel = task.pixel; pixel < task.pixel + task.pixels;) {
-      const int count = std::min(width - pixel % width, task.pixel + task.pixels - pixel);
-      compute_pixels(args, task, pixel, count, scratch);
-      pixel += count;
-    }
+    const bool join = gemm::rows_join(args.destination) &&
+                      (!residual_ || gemm::rows_join(args.residual)) &&
+                      (!plan_.in_place || gemm::rows_join(args.sources[0]));
+    gemm::for_each_row_of(task, join, shape_.ow(), [&](int pixel, int pixels) {
+      compute_pixels(args, task, pixel, pixels, scratch);
+    });
   }
 
   // Pixels that lie at equal distances in the destination.
@@ -341,7 +321,7 @@ class RowKernel final : public gemm::ProductKernel {
   // Values [k, k + count) of the patches, which run over tap rows, tap columns and channels.
   void pack_rows(const float* image, const TensorView& source, int pixel, int pixels, int k,
                  int count, float* to) const {
-    // Where taps of one row lie side by side in memory they are copied in one go.
+    // Taps of one row that lie side by side in memory are copied in one go.
     const bool taps_touch = shape_.dilation_w == 1 && source.column_stride() == in_channels_;
     for (int i = 0; i < pixels; ++i) {
       const int top = (pixel + i) / shape_.ow() * shape_.stride_h - shape_.pad_top;

@@ -13,6 +13,7 @@
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/own.h"
+#include "primitives/workspace.h"
 
 namespace convopt::kn2row {
 namespace {
@@ -38,7 +39,7 @@ struct Blocking {
     outputs = shape.oc / shape.groups;
     width = shape.ow() - 1 + shape.extent_w();
     const std::int64_t row_bytes = std::int64_t{inputs} * width * kFloat;
-    // At least one panel of columns; whole images if they fit.
+    // Whole images if they fit; at least one panel of columns.
     const std::int64_t fit =
         copied_block_bytes(context.caches) / row_bytes - (shape.extent_h() - 1);
     const std::int64_t least = ceil_div(kernels.panel_columns(), width);
@@ -224,10 +225,7 @@ class Kn2rowPrimitive final : public Primitive {
     if (shape.is_depthwise()) {
       return Applicability::no("a depthwise convolution is no matrix product");
     }
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
+    return workspace_fits(workspace_bytes(workload, context), context);
   }
   std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
     const Blocking blocking(workload.shape, gemm::kernels(context.isa), context);

@@ -53,7 +53,7 @@ class ElementwiseKernel final : public WeightlessKernel {
     if (op_ == Op::activation) {
       for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
         const float* const from = rows.row(a, i);
-        // Without gaps between pixels a row is one stretch.
+        // A row without gaps between its pixels is copied at once.
         for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
           std::copy_n(from + w * a.column_stride(), gapless ? row_width : rows.block,
                       to + w * out.column_stride());
@@ -65,7 +65,7 @@ class ElementwiseKernel final : public WeightlessKernel {
     const TensorView& b = args.sources[1];
     const bool repeats_channels = b.shape.c() == 1 && out.shape.c() > 1;
     const bool repeats_columns = b.shape.w() == 1 && out.shape.w() > 1;
-    // With one channel per block, pixels are what lies next to each other.
+    // Pixels lie next to each other where a block has one channel.
     const bool one_value_per_row = repeats_columns && block == 1 && gapless;
     const bool whole_rows =
         one_value_per_row || (gapless && b.column_stride() == block && !repeats_columns &&

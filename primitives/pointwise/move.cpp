@@ -81,7 +81,7 @@ class ChannelKernel final : public WeightlessKernel {
         from_.push_back(c % groups * (count / groups) + c / groups);
       }
     }
-    // Stretches of channels that lie next to each other on both sides; nhwc is one block.
+    // Pieces are channels that lie next to each other on both sides; nhwc is one block.
     const int block = info.input_layout == Layout::nhwc ? std::numeric_limits<int>::max()
                                                         : channel_block(info.input_layout);
     for (int c = 0; c < count; ++c) {

@@ -8,17 +8,17 @@
 namespace convopt::pointwise {
 namespace {
 
-/// Calls `body(n, h, w, last_w)` for stretches of pixels: short enough that what belongs to them
+/// Calls `body(n, h, w, last_w)` for segments of pixels: short enough that what belongs to them
 /// stays in the first-level cache from one pass over the channels to the next.
-constexpr int kStretch = 16;
+constexpr int kSegment = 16;
 template <class Body>
-void for_pixel_stretches(int threads, const TensorShape& shape, const Body& body) {
-  const std::int64_t stretches = ceil_div(shape.w(), kStretch);
-  parallel_for(threads, std::int64_t{shape.n()} * shape.h() * stretches, [&](std::int64_t number) {
-    const int w = static_cast<int>(number % stretches) * kStretch;
-    const int h = static_cast<int>(number / stretches % shape.h());
-    const int n = static_cast<int>(number / stretches / shape.h());
-    body(n, h, w, std::min(w + kStretch, shape.w()));
+void for_pixel_segments(int threads, const TensorShape& shape, const Body& body) {
+  const std::int64_t segments = ceil_div(shape.w(), kSegment);
+  parallel_for(threads, std::int64_t{shape.n()} * shape.h() * segments, [&](std::int64_t number) {
+    const int w = static_cast<int>(number % segments) * kSegment;
+    const int h = static_cast<int>(number / segments % shape.h());
+    const int n = static_cast<int>(number / segments / shape.h());
+    body(n, h, w, std::min(w + kSegment, shape.w()));
   });
 }
 
@@ -38,7 +38,7 @@ class SoftmaxKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
     const int channels = out.shape.c();
-    for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
+    for_pixel_segments(threads_, out.shape, [&](int n, int h, int first, int last) {
       for (int w = first; w < last; ++w) {
         float maximum = -std::numeric_limits<float>::infinity();
         for (int c = 0; c < channels; ++c) maximum = std::max(maximum, in.at(n, c, h, w));
@@ -70,7 +70,7 @@ class LrnKernel final : public WeightlessKernel {
     const int channels = out.shape.c();
     const int window = workload_.window;
     const float scale = workload_.lrn_alpha / static_cast<float>(window);
-    for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
+    for_pixel_segments(threads_, out.shape, [&](int n, int h, int first, int last) {
       for (int c = 0; c < channels; ++c) {
         const int from = std::max(0, c - (window - 1) / 2);
         const int to = std::min(channels - 1, c + window / 2);
@@ -136,9 +136,9 @@ class LayerNormKernel final : public Kernel {
       return channel_block(view.layout) == 1 && view.channel_stride() == 1;
     };
     if (channels_touch(in) && channels_touch(out)) return normalise_rows(in, out);
-    for_pixel_stretches(threads_, out.shape, [&](int n, int h, int first, int last) {
-      double sums[kStretch] = {};
-      double factors[kStretch] = {};
+    for_pixel_segments(threads_, out.shape, [&](int n, int h, int first, int last) {
+      double sums[kSegment] = {};
+      double factors[kSegment] = {};
       const auto for_each_channel = [&](const auto& body) {
         for (int c = 0; c < channels_; ++c) {
           const float* const from = in.as<float>() + in.offset(n, c, h, first);
@@ -154,8 +154,8 @@ class LayerNormKernel final : public Kernel {
         const double distance = double{x} - sums[i];
         factors[i] += distance * distance;
       });
-      float means[kStretch], inverses[kStretch];
-      for (int i = 0; i < kStretch; ++i) {
+      float means[kSegment], inverses[kSegment];
+      for (int i = 0; i < kSegment; ++i) {
         means[i] = static_cast<float>(sums[i]);
         inverses[i] = inverse_deviation(factors[i]);
       }
@@ -174,7 +174,7 @@ class LayerNormKernel final : public Kernel {
     return static_cast<float>(1 / std::sqrt(squares / channels_ + double{epsilon_}));
   }
 
-  /// Where the channels of a pixel are neighbours.
+  /// Normalises pixels whose channels are neighbours.
   void normalise_rows(const TensorView& in, const TensorView& out) const {
     const float* const scale = scale_shift_.data();
     const float* const shift = scale + channels_;

@@ -13,7 +13,7 @@
 namespace convopt::pointwise {
 
 /// A row of a tensor as a loop over pixels sees it: per pixel, `width` neighbouring values, the
-/// last `filling` of which are the zeros of a channel tail.
+/// last of which are padding in a block with a channel tail.
 struct Rows {
   explicit Rows(const TensorView& view)
       : block(view.layout == Layout::nhwc ? view.shape.c() : channel_block(view.layout)),

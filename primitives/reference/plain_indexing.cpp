@@ -1,4 +1,4 @@
-// What indices name.
+// Operations that read elements by indices.
 #include <algorithm>
 #include <cmath>
 

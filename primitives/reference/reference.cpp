@@ -47,7 +47,7 @@ Image read_image(const TensorView& view) {
   return image;
 }
 
-/// Calls `function(n, c, h, w)` for the channels that exist only as filling.
+/// Calls `function(n, c, h, w)` for the channels that exist only as padding.
 template <class Function>
 void for_each_in_tail(const TensorView& view, const Function& function) {
   if (channel_block(view.layout) == 1) return;
@@ -187,7 +187,7 @@ void upsample_bilinear(const Workload& workload, const Image& in, Image& out) {
   });
 }
 
-/// Which element of the second source belongs to one of the first: sizes of 1 are repeated.
+/// Element of the second source that belongs to one of the first: sizes of 1 are repeated.
 double repeated(const Image& other, int n, int c, int h, int w) {
   const TensorShape& s = other.shape;
   return other.at(s.n() == 1 ? 0 : n, s.c() == 1 ? 0 : c, s.h() == 1 ? 0 : h, s.w() == 1 ? 0 : w);
@@ -351,7 +351,7 @@ float coarse(float value) { return std::round(4 * value) / 4; }
 
 using Map = std::function<float(float)>;
 
-/// What an activation is defined for, and where it is not linear.
+/// Makes of a random value an argument for which an activation is defined and not linear.
 Map value_of_argument(ActivationKind kind) {
   switch (kind) {
     case ActivationKind::log:
@@ -374,7 +374,7 @@ Map value_of_argument(ActivationKind kind) {
   }
 }
 
-/// What becomes of a random value in [-1, 1) as an element of a source; empty: nothing.
+/// Makes of a random value in [-1, 1) an element of a source; empty: the value itself.
 Map value_of_source(const Workload& workload, int source) {
   switch (workload.op) {
     case Op::activation:

@@ -1,4 +1,4 @@
-// What every operation means: straight from the definitions, summed in double precision, for tensor
+// Definitions of all operations as straight loops, summed in double precision, for tensor
 // views of any layout. Slow and simple; tests, the profiler and `verify` compare against it.
 #pragma once
 

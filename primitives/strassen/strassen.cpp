@@ -100,113 +100,119 @@ class StrassenKernel final : public gemm::ProductKernel {
   }
 
   void compute(const RunArgs& args, const gemm::Task& task, float* scratch) const override {
-    const auto evenly_spaced = [](const TensorView& view) {
-      return view.row_stride() == view.shape.w() * view.column_stride();
-    };
-    const bool even = evenly_spaced(args.sources[0]) && evenly_spaced(args.destination) &&
-                      (!residual_ || evenly_spaced(args.residual));
-    for (int pixel = task.pixel, end = task.pixel + task.pixels; pixel < end;) {
-      const int width = shape_.ow();
-      const int count = even ? end - pixel : std::min(width - pixel % width, end - pixel);
-      compute_pixels(args, task.image, pixel, count, scratch);
-      pixel += count;
-    }
+    const bool join = gemm::rows_join(args.sources[0]) && gemm::rows_join(args.destination) &&
+                      (!residual_ || gemm::rows_join(args.residual));
+    gemm::for_each_row_of(task, join, shape_.ow(), [&](int pixel, int pixels) {
+      compute_pixels(args, task.image, pixel, pixels, scratch);
+    });
   }
 
-  // If the number of pixels is odd, both halves have the middle one; the upper half writes it.
+  /// Pixels as an upper and a lower half of rows. If their number is odd, both halves have the
+  /// middle one; the upper half writes it.
+  struct Halves {
+    int image, row, column;  ///< of the first pixel
+    int half, lower;         ///< pixels of a half, first one of the lower half
+    float *s, *w1, *w2, *w3, *w4;
+
+    Halves(const Plan& plan, int of_image, int width, int pixel, int pixels, float* scratch)
+        : image(of_image),
+          row(pixel / width),
+          column(pixel % width),
+          half(static_cast<int>(ceil_div(pixels, 2))),
+          lower(pixels - half),
+          s(scratch),
+          w1(s + plan.sum_floats()),
+          w2(w1 + plan.result_floats()),
+          w3(w2 + plan.result_floats()),
+          w4(w3 + plan.result_floats()) {}
+  };
+
   void compute_pixels(const RunArgs& args, int image, int pixel, int pixels, float* scratch) const {
-    const int row = pixel / shape_.ow(), column = pixel % shape_.ow();
-    const int half = static_cast<int>(ceil_div(pixels, 2)), lower = pixels - half;
+    const Halves h(plan_, image, shape_.ow(), pixel, pixels, scratch);
     const TensorView& source = args.sources[0];
     const std::int64_t a_stride = source.column_stride();
-    const float* const a = source.as<float>() + source.offset(image, 0, row, column);
+    const float* const a = source.as<float>() + source.offset(image, 0, h.row, h.column);
     const Term a11{a, a_stride}, a12{a + plan_.half_ic, a_stride};
-    const Term a21{a + lower * a_stride, a_stride};
+    const Term a21{a + h.lower * a_stride, a_stride};
     const Term a22{a21.data + plan_.half_ic, a_stride};
-
-    float* const s = scratch;
-    float* const w1 = s + plan_.sum_floats();
-    float* const w2 = w1 + plan_.result_floats();
-    float* const w3 = w2 + plan_.result_floats();
-    float* const w4 = w3 + plan_.result_floats();
-    const Term sum{s, plan_.sum_row};
-    const auto add = [&](std::initializer_list<Term> plus, std::initializer_list<Term> minus) {
-      Sum of;
-      of.to = s;
-      of.to_stride = plan_.sum_row;
-      of.rows = half;
-      of.columns = plan_.half_ic;
-      of.plus_count = static_cast<int>(plus.size());
-      of.minus_count = static_cast<int>(minus.size());
-      std::copy(plus.begin(), plus.end(), of.plus);
-      std::copy(minus.begin(), minus.end(), of.minus);
-      add_up_(of);
-    };
-    // to = operand times weights + added
+    const Term sum{h.s, plan_.sum_row};
     const auto multiply = [&](const Term& operand, Operand weights, float* to, const float* added) {
-      gemm::multiply(kernels_, product(operand, weights, to, added, half));
-    };
-    // A quarter of the destination: likewise, with bias, residual and activation.
-    const auto finish = [&](const Term& operand, Operand weights, const float* added, bool below,
-                            bool right) {
-      const int skipped = below ? half - lower : 0;  // the pixel that the upper half wrote
-      const int first = below ? lower + skipped : 0, rows = half - skipped;
-      const int channel = right ? plan_.left_oc : 0;
-      const int columns = right ? plan_.right_oc : plan_.left_oc;
-      const auto corner = [&](const TensorView& view) {
-        return view.as<float>() + view.offset(image, channel, row, column) +
-               first * view.column_stride();
-      };
-      float* const to = corner(args.destination);
-      const std::int64_t stride = args.destination.column_stride();
-      const std::int64_t skip = skipped * plan_.result_row;
-      const bool clamp = last_write_.clamps();
-      Sum of;
-      of.to = to;
-      of.to_stride = stride;
-      of.rows = rows;
-      of.columns = columns;
-      of.clamp = clamp;
-      of.low = last_write_.low;
-      of.high = last_write_.high;
-      if (operand.data != nullptr) {
-        const Term rest{operand.data + skipped * operand.stride, operand.stride};
-        gemm::Product last = product(rest, weights, residual_ ? w4 : to, added + skip, rows);
-        last.columns = columns;
-        last.column_bias = bias_.data() + channel;
-        if (!residual_) {
-          last.c_row_stride = stride;
-          last.clamp = clamp;
-          last.low = last_write_.low;
-          last.high = last_write_.high;
-        }
-        gemm::multiply(kernels_, last);
-        of.plus[of.plus_count++] = {w4, plan_.result_row};
-      } else {
-        of.plus[of.plus_count++] = {w1 + skip, plan_.result_row};
-        of.plus[of.plus_count++] = {w3 + skip, plan_.result_row};
-        of.minus[of.minus_count++] = {w2 + skip, plan_.result_row};
-        of.plus[of.plus_count++] = {bias_.data() + channel, 0};
-      }
-      if (residual_) {
-        of.plus[of.plus_count++] = {corner(args.residual), args.residual.column_stride()};
-      }
-      if (residual_ || operand.data == nullptr) add_up_(of);
-      activate_rows(to, stride, rows, columns);
+      gemm::multiply(kernels_, product(operand, weights, to, added, h.half));
     };
 
-    multiply(a11, kB11, w1, nullptr);
-    add({a21, a22}, {a11});
-    multiply(sum, kT2, w2, w1);
-    finish(a12, kB21, w1, false, false);
-    add({a21, a22}, {});
-    multiply(sum, kT1, w3, w2);
-    add({a11, a12}, {a21, a22});
-    finish(sum, kB22, w3, false, true);
-    add({a11}, {a21});
-    multiply(sum, kT3, w1, w2);
-    finish(a22, kT4, w1, true, false);
-    finish({}, kProducts, nullptr, true, true);
+    multiply(a11, kB11, h.w1, nullptr);
+    add(h, {a21, a22}, {a11});
+    multiply(sum, kT2, h.w2, h.w1);
+    finish(args, h, a12, kB21, h.w1, false, false);
+    add(h, {a21, a22}, {});
+    multiply(sum, kT1, h.w3, h.w2);
+    add(h, {a11, a12}, {a21, a22});
+    finish(args, h, sum, kB22, h.w3, false, true);
+    add(h, {a11}, {a21});
+    multiply(sum, kT3, h.w1, h.w2);
+    finish(args, h, a22, kT4, h.w1, true, false);
+    finish(args, h, {}, kProducts, nullptr, true, true);
+  }
+
+  /// Adds quarters of the image up to S.
+  void add(const Halves& h, std::initializer_list<Term> plus,
+           std::initializer_list<Term> minus) const {
+    Sum of;
+    of.to = h.s;
+    of.to_stride = plan_.sum_row;
+    of.rows = h.half;
+    of.columns = plan_.half_ic;
+    of.plus_count = static_cast<int>(plus.size());
+    of.minus_count = static_cast<int>(minus.size());
+    std::copy(plus.begin(), plus.end(), of.plus);
+    std::copy(minus.begin(), minus.end(), of.minus);
+    add_up_(of);
+  }
+
+  /// Writes a quarter of the destination: operand times weights + added, or w1 - w2 + w3 where
+  /// there is no operand; with bias, residual and activation.
+  void finish(const RunArgs& args, const Halves& h, const Term& operand, Operand weights,
+              const float* added, bool below, bool right) const {
+    const int skipped = below ? h.half - h.lower : 0;  // the pixel that the upper half wrote
+    const int first = below ? h.lower + skipped : 0, rows = h.half - skipped;
+    const int channel = right ? plan_.left_oc : 0;
+    const auto corner = [&](const TensorView& view) {
+      return view.as<float>() + view.offset(h.image, channel, h.row, h.column) +
+             first * view.column_stride();
+    };
+    const std::int64_t skip = skipped * plan_.result_row;
+    Sum of;
+    of.to = corner(args.destination);
+    of.to_stride = args.destination.column_stride();
+    of.rows = rows;
+    of.columns = right ? plan_.right_oc : plan_.left_oc;
+    of.clamp = last_write_.clamps();
+    of.low = last_write_.low;
+    of.high = last_write_.high;
+    if (operand.data != nullptr) {
+      const Term rest{operand.data + skipped * operand.stride, operand.stride};
+      gemm::Product last = product(rest, weights, residual_ ? h.w4 : of.to, added + skip, rows);
+      last.columns = of.columns;
+      last.column_bias = bias_.data() + channel;
+      if (!residual_) {
+        last.c_row_stride = of.to_stride;
+        last.clamp = of.clamp;
+        last.low = of.low;
+        last.high = of.high;
+      }
+      gemm::multiply(kernels_, last);
+      of.plus[of.plus_count++] = {h.w4, plan_.result_row};
+    } else {
+      of.plus[of.plus_count++] = {h.w1 + skip, plan_.result_row};
+      of.plus[of.plus_count++] = {h.w3 + skip, plan_.result_row};
+      of.minus[of.minus_count++] = {h.w2 + skip, plan_.result_row};
+      of.plus[of.plus_count++] = {bias_.data() + channel, 0};
+    }
+    if (residual_) {
+      of.plus[of.plus_count++] = {corner(args.residual), args.residual.column_stride()};
+    }
+    if (residual_ || operand.data == nullptr) add_up_(of);
+    activate_rows(of.to, of.to_stride, rows, of.columns);
   }
 
   gemm::Product product(const Term& operand, Operand weights, float* to, const float* added,

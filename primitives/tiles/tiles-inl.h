@@ -42,7 +42,7 @@ HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, int c
   }
 }
 
-/// Where a vector of channels of a tile is written, and what is added to it.
+/// Destination of a vector of channels of a tile, and what is added to it.
 struct Place {
   float* destination;
   const float* residual;  ///< null: none

@@ -44,8 +44,8 @@ struct OutputTile {
   std::int64_t residual_row_stride = 0, residual_column_stride = 0;
   int channels = 0;
   int rows = 0, columns = 0;
-  /// From this tile's place in the destination to that of the next one, whose lines Winograd's
-  /// transforms fetch meanwhile: the short rows of a tile lie where no hardware prefetcher looks.
+  /// Distance of the next tile in the destination, whose lines Winograd's transforms fetch
+  /// meanwhile: the short rows of a tile lie where no hardware prefetcher looks.
   /// 0: no next tile.
   std::int64_t next_distance = 0;
   bool clamp = false;

@@ -15,6 +15,7 @@
 #include "primitives/own.h"
 #include "primitives/tiles/tiles.h"
 #include "primitives/winograd/transforms.h"
+#include "primitives/workspace.h"
 
 namespace convopt::winograd {
 namespace {
@@ -33,7 +34,7 @@ struct Blocking {
   std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
   std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
 
-  /// From one thread's V to the next one's. Between them lies as much again that stays untouched:
+  /// Distance of two threads' V. Between them lies as much again that stays untouched:
   /// cores prefetch several products ahead, past the last one too, and every line that they fetch
   /// of another thread's has to be fetched back. On Zen 5, cores far apart (a line takes 190 ns),
   /// F(4,3) on 256 channels at 14 x 14 takes 219 us without, 207 with a quarter, 178 with all of
@@ -374,10 +375,7 @@ class WinogradPrimitive final : public Primitive {
       return Applicability::no("the kernel is dilated");
     }
     if (shape.groups != 1) return Applicability::no("the convolution is grouped");
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
+    return workspace_fits(workspace_bytes(workload, context), context);
   }
 
   std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
