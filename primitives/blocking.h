@@ -1,6 +1,6 @@
 // Sizes of blocks as shares of the caches of a context. Each was found by timing on Zen 5 (48 KiB
 // of L1d, 1 MiB of L2, 32 MiB of L3); the comments give the value there.
-// tests/primitives/blocking_test holds them to these values.
+// tests/kernels/blocking_test holds them to these values.
 #pragma once
 
 #include <algorithm>

@@ -8,6 +8,7 @@
 
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/partial-inl.h"
+#include "primitives/layout/transpose-inl.h"
 #include "primitives/own.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -50,7 +51,7 @@ HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
   const std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
-  // By default, prefetch the current line, which is harmless: it is in L1. Steps of several lines
+  // Prefetch the current line by default, which is harmless: it is in L1. Steps of several lines
   // prefetch two of them: with every second line left to the hardware, 16 rows by weights from
   // memory took a third longer.
   const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
@@ -80,19 +81,19 @@ HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
   }
 }
 
-template <int kR, int kV, bool kIndirect>
-void compute_tile(const Tile& tile) {
-  const D d;
-  const auto c_row = [&](int r) HWY_ATTR {
-    return tile.c + (kIndirect ? tile.c_offsets[r] : r * tile.c_row_stride);
-  };
-  const bool whole = tile.last_columns == kLanes;
+template <bool kIndirect>
+HWY_INLINE float* row_of_c(const Tile& tile, int r) {
+  return tile.c + (kIndirect ? tile.c_offsets[r] : r * tile.c_row_stride);
+}
 
-  V sum[kR][kV];
+/// Starts from C or the bias.
+template <bool kIndirect, int kR, int kV>
+HWY_INLINE void start_sums(const Tile& tile, bool whole, V (&sum)[kR][kV]) {
+  const D d;
   if (tile.accumulate) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
-      const float* c = c_row(r);
+      const float* c = row_of_c<kIndirect>(tile, r);
 #pragma GCC unroll 4
       for (int v = 0; v < kV - 1; ++v) sum[r][v] = hn::LoadU(d, c + v * kLanes);
       const float* last = c + (kV - 1) * kLanes;
@@ -109,39 +110,43 @@ void compute_tile(const Tile& tile) {
       }
     }
   }
+}
 
-  if constexpr (kIndirect) {
-    // By default, prefetch the current line, which is harmless: it is in L1.
-    const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
-    const std::int64_t fetch_step = tile.fetch_step;
-    for (int segment = 0; segment < tile.segments; ++segment) {
-      const int number = tile.segment_numbers[segment];
-      const float* a[kR];
+/// The products of rows that lie anywhere, segment by segment.
+template <int kR, int kV>
+HWY_INLINE void add_indirect_products(const Tile& tile, V (&sum)[kR][kV]) {
+  const D d;
+  // Prefetch the current line by default, which is harmless: it is in L1.
+  const float* fetch = tile.fetch != nullptr ? tile.fetch : tile.b;
+  const std::int64_t fetch_step = tile.fetch_step;
+  for (int segment = 0; segment < tile.segments; ++segment) {
+    const int number = tile.segment_numbers[segment];
+    const float* a[kR];
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) {
+      a[r] = tile.row_pointers[r * tile.pointers_per_row + number] + tile.a_offset;
+    }
+    const float* b = tile.b + std::int64_t{number} * tile.k * tile.b_row_stride;
+    for (std::int64_t k = 0; k < tile.k; ++k, b += tile.b_row_stride) {
+      V row[kV];
+#pragma GCC unroll 4
+      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+      __builtin_prefetch(fetch, 0, 2);
+      fetch += fetch_step;
 #pragma GCC unroll 16
       for (int r = 0; r < kR; ++r) {
-        a[r] = tile.row_pointers[r * tile.pointers_per_row + number] + tile.a_offset;
-      }
-      const float* b = tile.b + std::int64_t{number} * tile.k * tile.b_row_stride;
-      for (std::int64_t k = 0; k < tile.k; ++k, b += tile.b_row_stride) {
-        V row[kV];
+        const V x = hn::Set(d, a[r][k]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-        __builtin_prefetch(fetch, 0, 2);
-        fetch += fetch_step;
-#pragma GCC unroll 16
-        for (int r = 0; r < kR; ++r) {
-          const V x = hn::Set(d, a[r][k]);
-#pragma GCC unroll 4
-          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
-        }
+        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
       }
     }
-  } else {
-    // Two loops, because masked loads cost the product 4 to 6 % on AVX-512 (Intel family 6 model
-    // 207).
-    tile.b_ends && !whole ? add_products<true>(tile, sum) : add_products<false>(tile, sum);
   }
+}
 
+/// Adds the residual, clamps and stores.
+template <bool kIndirect, int kR, int kV>
+HWY_INLINE void store_sums(const Tile& tile, bool whole, V (&sum)[kR][kV]) {
+  const D d;
   if (tile.residual != nullptr) {
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
@@ -157,7 +162,7 @@ void compute_tile(const Tile& tile) {
     }
   }
   if (tile.clamp) {
-    // On x86 the second operand passes where one is NaN: the sum.
+    // The sum comes second, which on x86 passes where one operand is NaN.
     const V low = hn::Set(d, tile.low), high = hn::Set(d, tile.high);
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
@@ -167,7 +172,7 @@ void compute_tile(const Tile& tile) {
   }
 #pragma GCC unroll 16
   for (int r = 0; r < kR; ++r) {
-    float* c = c_row(r);
+    float* c = row_of_c<kIndirect>(tile, r);
 #pragma GCC unroll 4
     for (int v = 0; v < kV - 1; ++v) hn::StoreU(sum[r][v], d, c + v * kLanes);
     float* last = c + (kV - 1) * kLanes;
@@ -177,6 +182,21 @@ void compute_tile(const Tile& tile) {
       store_partial(d, sum[r][kV - 1], last, tile.last_columns);
     }
   }
+}
+
+template <int kR, int kV, bool kIndirect>
+void compute_tile(const Tile& tile) {
+  const bool whole = tile.last_columns == kLanes;
+  V sum[kR][kV];
+  start_sums<kIndirect>(tile, whole, sum);
+  if constexpr (kIndirect) {
+    add_indirect_products(tile, sum);
+  } else {
+    // Two loops, because masked loads cost the product 4 to 6 % on AVX-512 (Intel family 6 model
+    // 207).
+    tile.b_ends && !whole ? add_products<true>(tile, sum) : add_products<false>(tile, sum);
+  }
+  store_sums<kIndirect>(tile, whole, sum);
 }
 
 template <int kV, int... kRowsLessOne>
@@ -197,6 +217,7 @@ Kernels list_kernels() {
   Kernels list;
   list.lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
   list.vectors = kVectors;
+  list.transpose = &convopt::HWY_NAMESPACE::transpose;
   add_widths(list, std::make_integer_sequence<int, kVectors>());
   return list;
 }
@@ -319,14 +340,21 @@ std::int64_t packed_floats(const Kernels& kernels, int k, int columns) {
 void pack(const Kernels& kernels, int k, int columns, const float* b, std::int64_t row_stride,
           std::int64_t column_stride, float* packed) {
   for_each_panel(kernels, columns, [&](int first, int vectors) {
-    const int width = vectors * kernels.lanes;
-    const int column = first * kernels.lanes;
-    float* to = packed + std::int64_t{column} * k;
-    for (int i = 0; i < k; ++i) {
-      for (int j = 0; j < width; ++j) {
-        const bool exists = column + j < columns;
-        *to++ = exists ? b[i * row_stride + (column + j) * column_stride] : 0.0F;
+    const int width = vectors * kernels.lanes, column = first * kernels.lanes;
+    const int existing = std::min(width, columns - column);
+    const float* const from = b + column * column_stride;
+    float* const to = packed + std::int64_t{column} * k;
+    if (row_stride == 1 && column_stride != 1) {
+      kernels.transpose(from, column_stride, to, width, existing, k);
+    } else {
+      for (int i = 0; i < k; ++i) {
+        for (int j = 0; j < existing; ++j) {
+          to[std::int64_t{i} * width + j] = from[i * row_stride + j * column_stride];
+        }
       }
+    }
+    for (int i = 0; i < k && existing < width; ++i) {
+      std::fill_n(to + std::int64_t{i} * width + existing, width - existing, 0.0F);
     }
   });
 }

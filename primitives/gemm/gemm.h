@@ -21,8 +21,8 @@ struct Tile {
   const float* b = nullptr;  ///< k x (vectors * lanes), whole vectors readable unless b_ends
   std::int64_t b_row_stride = 0;
   bool b_ends = false;  ///< nothing can be read behind the last column that exists
-  /// Where the reduction goes through B in several segments of k rows: how far from `b` each one
-  /// starts. Rows of A are then segments * k long. Null: one segment, at `b`.
+  /// Distances from `b` of the segments of k rows in which the reduction goes through B.
+  /// Rows of A are then segments * k long. Null: one segment, at `b`.
   const std::int64_t* segment_offsets = nullptr;
   int segments = 1;
   /// Every step of the reduction asks for the cache line at `fetch` and moves on by fetch_step
@@ -65,6 +65,9 @@ struct Kernels {
   int rows[kMostVectors + 1] = {};  ///< most rows of a tile of that many vectors
   TileFunction tile[kMostVectors + 1][kMostRows + 1] = {};  ///< [vectors][rows], from 1
   TileFunction indirect_tile[kMostVectors + 1][kMostRows + 1] = {};
+  /// destination[j][i] = source[i][j]
+  void (*transpose)(const float* source, std::int64_t source_step, float* destination,
+                    std::int64_t destination_step, int rows, int columns) = nullptr;
 
   int panel_columns() const { return vectors * lanes; }
 };

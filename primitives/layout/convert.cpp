@@ -18,8 +18,8 @@ namespace convopt::layout {
 struct Piece {
   const float* source;
   float* destination;
-  int channels;  ///< that exist; 0 in a chunk that is filling only
-  int filling;   ///< zeros to write after them
+  int channels;  ///< that exist; 0 in a chunk that is padding only
+  int padding;   ///< zeros to write after them
   int pixels;
   std::int64_t source_pixel, source_channel;
   std::int64_t destination_pixel, destination_channel;
@@ -28,60 +28,14 @@ struct Piece {
 }  // namespace convopt::layout
 #endif  // CONVOPT_LAYOUT_CONVERT_
 
+#include "primitives/layout/transpose-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace convopt::layout::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-// Blocks of 4 x 4 in 128-bit registers serve every level: 16 x 16 blocks in wider registers would
-// save instructions, but conversions wait for the caches.
+using convopt::HWY_NAMESPACE::transpose;
 using D4 = hn::FixedTag<float, 4>;
-
-/// destination[j][i] = source[i][j] for a 4 x 4 block of rows `source_step` and `destination_step`
-/// apart.
-HWY_INLINE void transpose_4x4(const float* source, std::int64_t source_step, float* destination,
-                              std::int64_t destination_step) {
-  const D4 d;
-  const hn::Repartition<double, D4> pairs;
-  const auto r0 = hn::LoadU(d, source);
-  const auto r1 = hn::LoadU(d, source + source_step);
-  const auto r2 = hn::LoadU(d, source + 2 * source_step);
-  const auto r3 = hn::LoadU(d, source + 3 * source_step);
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, destination);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d,
-             destination + destination_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d,
-             destination + 2 * destination_step);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d,
-             destination + 3 * destination_step);
-}
-
-/// From nchw: pixels are neighbours in the source, channels in the destination. The other direction
-/// is the same with the roles exchanged.
-void transpose(const float* source, std::int64_t source_step, float* destination,
-               std::int64_t destination_step, int rows, int columns) {
-  const int whole_rows = rows / 4 * 4;
-  const int whole_columns = columns / 4 * 4;
-  for (int j = 0; j < whole_columns; j += 4) {
-    for (int i = 0; i < whole_rows; i += 4) {
-      transpose_4x4(source + i * source_step + j, source_step,
-                    destination + j * destination_step + i, destination_step);
-    }
-    for (int i = whole_rows; i < rows; ++i) {
-      for (int k = j; k < j + 4; ++k) {
-        destination[k * destination_step + i] = source[i * source_step + k];
-      }
-    }
-  }
-  for (int j = whole_columns; j < columns; ++j) {
-    for (int i = 0; i < rows; ++i) {
-      destination[j * destination_step + i] = source[i * source_step + j];
-    }
-  }
-}
 
 /// Channels are neighbours on both sides; `kChannels` of them, or if that is 0, piece.channels.
 template <int kChannels>
@@ -101,7 +55,7 @@ HWY_INLINE void copy(const Piece& piece) {
 
 void convert(const Piece& piece) {
   if (piece.channels == 0) {
-    // only filling
+    // padding only
   } else if (piece.source_channel == 1 && piece.destination_channel == 1) {
     // Whole chunks have a constant size.
     if (piece.channels == 16) {
@@ -125,9 +79,9 @@ void convert(const Piece& piece) {
       }
     }
   }
-  if (piece.filling == 0) return;
+  if (piece.padding == 0) return;
   for (int w = 0; w < piece.pixels; ++w) {
-    std::fill_n(piece.destination + w * piece.destination_pixel + piece.channels, piece.filling,
+    std::fill_n(piece.destination + w * piece.destination_pixel + piece.channels, piece.padding,
                 0.0F);
   }
 }
@@ -167,7 +121,7 @@ class ConvertKernel final : public WeightlessKernel {
       const int n = static_cast<int>(index / shape.h() / chunks);
       Piece piece;
       piece.channels = std::clamp(shape.c() - first, 0, chunk_);
-      piece.filling = std::min(chunk_, static_cast<int>(padded) - first) - piece.channels;
+      piece.padding = std::min(chunk_, static_cast<int>(padded) - first) - piece.channels;
       piece.source =
           piece.channels > 0 ? source.as<float>() + source.offset(n, first, h, 0) : nullptr;
       piece.destination = destination.as<float>() + destination.offset(n, first, h, 0);

@@ -31,6 +31,12 @@ inline Strides repeated_strides(const TensorView& view) {
   return strides;
 }
 
+/// The shape of the elements at which rows along `axis` start.
+inline TensorShape row_starts(TensorShape shape, int axis) {
+  shape[axis] = 1;
+  return shape;
+}
+
 /// Walks several tensors of one shape in step. Neighbouring dimensions that all of them step along
 /// alike are one loop; the two innermost loops are left to the caller.
 template <std::size_t kTensors>
@@ -69,6 +75,11 @@ class Loops {
 
   const Dimension& rows() const { return rows_; }
   const Dimension& columns() const { return columns_; }
+
+  /// Whether there are several columns, neighbours in a tensor.
+  bool has_neighbours(std::size_t tensor) const {
+    return columns_.size > 1 && columns_.strides[tensor] == 1;
+  }
 
   /// Makes rows of the dimension in which `tensor` has its smallest stride, unless columns are.
   void make_rows_of_neighbours(std::size_t tensor) {
@@ -118,7 +129,38 @@ class Loops {
     });
   }
 
+  /// Calls `body(offsets, columns)` for the rows of blocks as run() makes them.
+  template <class Body>
+  void for_each_row(int threads, const Body& body, std::int64_t most_columns = kBlock,
+                    std::int64_t most_elements = kBlock) const {
+    run(
+        threads,
+        [&](const Block& block) {
+          for (std::int64_t r = 0; r < block.rows; ++r) {
+            body(moved(block.offsets, r, rows_), block.columns);
+          }
+        },
+        most_columns, most_elements);
+  }
+
+  /// Calls `body(offsets)` for all elements.
+  template <class Body>
+  void for_each_element(int threads, const Body& body, std::int64_t most_columns = kBlock,
+                        std::int64_t most_elements = kBlock) const {
+    for_each_row(
+        threads,
+        [&](const Offsets& row, std::int64_t columns) {
+          for (std::int64_t c = 0; c < columns; ++c) body(moved(row, c, columns_));
+        },
+        most_columns, most_elements);
+  }
+
  private:
+  static Offsets moved(Offsets from, std::int64_t steps, const Dimension& along) {
+    for (std::size_t i = 0; i < kTensors; ++i) from[i] += steps * along.strides[i];
+    return from;
+  }
+
   bool continues(const Dimension& next) const {
     for (std::size_t i = 0; i < kTensors; ++i) {
       if (outer_[rank_ - 1].strides[i] != next.size * next.strides[i]) return false;
@@ -126,7 +168,7 @@ class Loops {
     return true;
   }
 
-  /// Where the outer loops are.
+  /// A position in the outer loops.
   struct Position {
     Position(const Loops& loops, std::int64_t number) {
       for (std::size_t d = loops.rank_; d-- > 0;) {

@@ -5,13 +5,15 @@
 #include <array>
 
 #include "primitives/blocking.h"
+#include "primitives/gemm/dots.h"
 #include "primitives/gemm/product_kernel.h"
 #include "primitives/plain/loops.h"
+#include "primitives/workspace.h"
 
 namespace convopt::plain {
 namespace {
 
-/// How a product is cut: `block_k` rows by `block_columns` of the second matrix are packed, and
+/// Blocks of a product: `block_k` rows by `block_columns` of the second matrix are packed, and
 /// `block_rows` of the first at a time go through all of these.
 struct MatmulPlan {
   const gemm::Kernels& kernels;
@@ -40,12 +42,14 @@ struct MatmulPlan {
     }
   }
 
-  /// Packing takes as long as the product of a few rows, which read the second matrix as it lies.
+  /// Packing takes as long as the product of a few rows, which read the second matrix as it lies;
+  /// of more rows where dot products are so long that adding up their lanes does not show.
   bool packs(std::int64_t rows) const {
-    constexpr int kTiles = 2;
-    return transposed || rows > kTiles * kernels.rows[kernels.vectors];
+    constexpr int kLong = 256;
+    const int tiles = transposed && k >= kLong ? 4 : 2;
+    return rows > std::int64_t{tiles} * kernels.rows[kernels.vectors];
   }
-  /// Of every thread.
+  /// Floats of a packed block, which every thread has.
   std::size_t packed_floats() const {
     return packs(most_rows) ? static_cast<std::size_t>(round_up(
                                   gemm::packed_floats(kernels, block_k, block_columns), 16))
@@ -124,10 +128,12 @@ class Matrices {
   std::array<Offsets, kMaxRank> steps_;
 };
 
+/// Rows of the sources and the result may lie anywhere, each without gaps.
 class MatmulKernel final : public Kernel {
  public:
   MatmulKernel(const Workload& workload, const Context& context)
       : plan_(workload, context),
+        multiply_rows_(gemm::dots_function(context.isa)),
         threads_(context.threads),
         residual_(workload.epilogue.residual),
         activation_(workload.epilogue.activation),
@@ -158,13 +164,17 @@ class MatmulKernel final : public Kernel {
   std::size_t workspace_bytes() const override { return plan_.workspace_bytes(threads_); }
   std::size_t packed_bytes() const override { return 0; }
 
+  static std::size_t workspace_bytes(const Workload& workload, const Context& context) {
+    return MatmulPlan(workload, context).workspace_bytes(context.threads);
+  }
+
  private:
   struct Task {
     std::int64_t matrix, row, rows, column, columns;
   };
 
-  /// Where there are too few matrices for the threads, each is cut into columns, which are packed
-  /// once, or where these are few into rows.
+  /// Parts of every matrix where there are too few for the threads: columns, which are packed once,
+  /// or where these are few, rows.
   struct Parts {
     Parts(const MatmulKernel& kernel, const Matrices& matrices)
         : rows(matrices.rows()), columns(kernel.plan_.n) {
@@ -185,92 +195,125 @@ class MatmulKernel final : public Kernel {
     std::int64_t row_parts = 1, column_parts = 1;
   };
 
+  /// The operands of a task, from its first row and column on.
+  struct Operands {
+    const float *a, *b;
+    float* c;
+    const float* residual;                    ///< null: none
+    std::int64_t a_row, c_row, residual_row;  ///< strides
+    std::int64_t b_k, b_column;
+
+    Operands(const RunArgs& args, const Matrices& matrices, const Task& task, bool transposed,
+             bool has_residual) {
+      const Matrices::Offsets offsets = matrices.offsets(task.matrix);
+      const TensorView& second = args.sources[1];
+      const auto last = static_cast<std::size_t>(second.shape.rank() - 1);
+      a_row = matrices.row_stride(Matrices::kFirst);
+      c_row = matrices.row_stride(Matrices::kResult);
+      residual_row = matrices.row_stride(Matrices::kResidual);
+      b_k = second.strides[last - 1];
+      b_column = second.strides[last];
+      if (transposed) std::swap(b_k, b_column);
+      a = args.sources[0].as<float>() + offsets[Matrices::kFirst] + task.row * a_row;
+      b = second.as<float>() + offsets[Matrices::kSecond] + task.column * b_column;
+      c = args.destination.as<float>() + offsets[Matrices::kResult] + task.row * c_row +
+          task.column;
+      residual = has_residual ? args.residual.as<float>() + offsets[Matrices::kResidual] +
+                                    task.row * residual_row + task.column
+                              : nullptr;
+    }
+  };
+
   void compute(const RunArgs& args, const Matrices& matrices, const Task& task,
                float* scratch) const {
-    const Matrices::Offsets offsets = matrices.offsets(task.matrix);
-    const float* const a = args.sources[0].as<float>() + offsets[Matrices::kFirst];
-    const float* const b = args.sources[1].as<float>() + offsets[Matrices::kSecond];
-    float* const c = args.destination.as<float>() + offsets[Matrices::kResult];
-    const float* const residual =
-        residual_ ? args.residual.as<float>() + offsets[Matrices::kResidual] : nullptr;
-    const auto last = static_cast<std::size_t>(args.sources[1].shape.rank() - 1);
-    std::int64_t k_stride = args.sources[1].strides[last - 1];
-    std::int64_t column_stride = args.sources[1].strides[last];
-    if (plan_.transposed) std::swap(k_stride, column_stride);
+    const Operands operands(args, matrices, task, plan_.transposed, residual_);
+    if (plan_.packs(matrices.rows())) {
+      compute_packed(operands, task, scratch);
+    } else if (plan_.transposed) {
+      compute_dots(operands, task);
+    } else {
+      compute_block(operands, task, 0, static_cast<int>(task.columns), nullptr);
+    }
+  }
 
+  void compute_packed(const Operands& operands, const Task& task, float* scratch) const {
+    for (std::int64_t column = 0; column < task.columns; column += plan_.block_columns) {
+      const auto columns =
+          static_cast<int>(std::min<std::int64_t>(plan_.block_columns, task.columns - column));
+      compute_block(operands, task, column, columns, scratch);
+    }
+  }
+
+  /// All rows of a task by some columns. The second matrix is packed to `scratch`, or where that is
+  /// null read as it lies.
+  void compute_block(const Operands& operands, const Task& task, std::int64_t column, int columns,
+                     float* scratch) const {
     gemm::Product product;
-    product.a_row_stride = matrices.row_stride(Matrices::kFirst);
-    product.c_row_stride = matrices.row_stride(Matrices::kResult);
-    product.residual_row_stride = matrices.row_stride(Matrices::kResidual);
+    product.columns = columns;
+    product.a_row_stride = operands.a_row;
+    product.c_row_stride = operands.c_row;
+    product.residual_row_stride = operands.residual_row;
     product.low = last_write_.low;
     product.high = last_write_.high;
-    const bool packs = plan_.packs(matrices.rows());
-    const int most_columns = packs ? plan_.block_columns : static_cast<int>(task.columns);
-    for (std::int64_t column = task.column; column < task.column + task.columns;
-         column += product.columns) {
-      product.columns = static_cast<int>(
-          std::min<std::int64_t>(most_columns, task.column + task.columns - column));
-      for (int k = 0; k < plan_.k; k += product.k) {
-        product.k = std::min(plan_.block_k, plan_.k - k);
-        const float* const block = b + k * k_stride + column * column_stride;
-        if (packs) {
-          gemm::pack(plan_.kernels, product.k, product.columns, block, k_stride, column_stride,
-                     scratch);
-          product.b = scratch;
-        } else {
-          product.b = block;
-          product.b_row_stride = k_stride;
-          product.b_ends = true;
-        }
-        const bool is_last = k + product.k == plan_.k;
-        product.accumulate = k > 0;
-        product.clamp =
-            is_last && !last_write_.needs_pass && activation_.kind != ActivationKind::none;
-        for (std::int64_t row = task.row; row < task.row + task.rows; row += product.rows) {
-          product.rows = static_cast<int>(
-              std::min<std::int64_t>(plan_.block_rows, task.row + task.rows - row));
-          product.a = a + row * product.a_row_stride + k;
-          product.c = c + row * product.c_row_stride + column;
-          product.residual = residual != nullptr && k == 0
-                                 ? residual + row * product.residual_row_stride + column
-                                 : nullptr;
-          gemm::multiply(plan_.kernels, product);
-          if (!is_last || !last_write_.needs_pass) continue;
-          for (int r = 0; r < product.rows; ++r) {
-            activate_(activation_, product.c + r * product.c_row_stride, product.columns);
-          }
-        }
+    for (int k = 0; k < plan_.k; k += product.k) {
+      product.k = std::min(plan_.block_k, plan_.k - k);
+      const float* const b = operands.b + k * operands.b_k + column * operands.b_column;
+      if (scratch != nullptr) {
+        gemm::pack(plan_.kernels, product.k, columns, b, operands.b_k, operands.b_column, scratch);
+        product.b = scratch;
+      } else {
+        product.b = b;
+        product.b_row_stride = operands.b_k;
+        product.b_ends = true;
+      }
+      const bool is_last = k + product.k == plan_.k;
+      product.accumulate = k > 0;
+      product.clamp = is_last && last_write_.clamps();
+      for (std::int64_t row = 0; row < task.rows; row += product.rows) {
+        product.rows = static_cast<int>(std::min<std::int64_t>(plan_.block_rows, task.rows - row));
+        product.a = operands.a + row * operands.a_row + k;
+        product.c = operands.c + row * operands.c_row + column;
+        product.residual = operands.residual != nullptr && k == 0
+                               ? operands.residual + row * operands.residual_row + column
+                               : nullptr;
+        gemm::multiply(plan_.kernels, product);
+        if (is_last) activate(product.c, operands.c_row, product.rows, columns);
       }
     }
   }
 
+  /// Few rows by a matrix that lies transposed.
+  void compute_dots(const Operands& operands, const Task& task) const {
+    gemm::Dots dots;
+    dots.rows = static_cast<int>(task.rows);
+    dots.columns = static_cast<int>(task.columns);
+    dots.k = plan_.k;
+    dots.a = operands.a;
+    dots.a_row_stride = operands.a_row;
+    dots.b = operands.b;
+    dots.b_row_stride = operands.b_column;
+    dots.c = operands.c;
+    dots.c_row_stride = operands.c_row;
+    dots.residual = operands.residual;
+    dots.residual_row_stride = operands.residual_row;
+    dots.low = last_write_.low;
+    dots.high = last_write_.high;
+    multiply_rows_(dots);
+    activate(dots.c, dots.c_row_stride, dots.rows, dots.columns);
+  }
+
+  void activate(float* c, std::int64_t row_stride, int rows, int columns) const {
+    if (!last_write_.needs_pass) return;
+    for (int r = 0; r < rows; ++r) activate_(activation_, c + r * row_stride, columns);
+  }
+
   MatmulPlan plan_;
+  gemm::DotsFunction multiply_rows_;
   int threads_;
   bool residual_;
   Activation activation_;
   LastWrite last_write_;
   ActivateFunction activate_;
-};
-
-/// Rows of the sources and the result may lie anywhere, each without gaps.
-class MatmulPrimitive final : public Primitive {
- public:
-  using Primitive::Primitive;
-
-  Applicability applicability(const Workload& workload, const Context& context) const override {
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
-  }
-  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
-    return MatmulPlan(workload, context).workspace_bytes(context.threads);
-  }
-  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload, const Parameters&,
-                                              const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<MatmulKernel>(workload, context));
-  }
 };
 
 }  // namespace
@@ -279,9 +322,9 @@ std::unique_ptr<Primitive> make_matmul(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   info =
       gemm::product_info(std::move(info), context, Algorithm::gemm, gemm::OutputChannels::columns,
-                         "1", "matrix products, blocks of the second source packed");
+                         "2", "matrix products, blocks of the second source packed");
   info.traits.cost = "matmul";
-  return std::make_unique<MatmulPrimitive>(std::move(info));
+  return std::make_unique<WorkspacePrimitive<MatmulKernel>>(std::move(info));
 }
 
 }  // namespace convopt::plain

@@ -44,28 +44,22 @@ class ResampleKernel final : public Kernel {
     const TensorView& in = args.sources[0];
     const TensorView& out = args.destination;
     const auto axis = static_cast<std::size_t>(workload_.axis);
-    TensorShape starts = out.shape;
-    starts[workload_.axis] = 1;
-    const Loops<2> loops(starts, {in.strides, out.strides});
-    const auto rows = loops.rows().strides, columns = loops.columns().strides;
+    const Loops<2> loops(row_starts(out.shape, workload_.axis), {in.strides, out.strides});
     const std::int64_t from = in.strides[axis], to = out.strides[axis];
-    const bool across = loops.columns().size > 1 && columns[0] == 1 && columns[1] == 1;
-    loops.run(
-        threads_,
-        [&](const Loops<2>::Block& block) {
-          for (std::int64_t r = 0; r < block.rows; ++r) {
-            const float* const x = in.as<float>() + block.offsets[0] + r * rows[0];
-            float* const y = out.as<float>() + block.offsets[1] + r * rows[1];
-            if (across) {
-              resample_columns(x, from, y, to, block.columns);
-            } else {
-              for (std::int64_t c = 0; c < block.columns; ++c) {
-                resample(x + c * columns[0], from, y + c * columns[1], to);
-              }
-            }
-          }
-        },
-        across ? kColumns : kOutputs, kOutputs / taps_.count);
+    const float* const x = in.as<float>();
+    float* const y = out.as<float>();
+    if (loops.has_neighbours(0) && loops.has_neighbours(1)) {
+      loops.for_each_row(
+          threads_,
+          [&](const auto& at, std::int64_t columns) {
+            resample_columns(x + at[0], from, y + at[1], to, columns);
+          },
+          kColumns, kOutputs / taps_.count);
+    } else {
+      loops.for_each_element(
+          threads_, [&](const auto& at) { resample(x + at[0], from, y + at[1], to); }, kOutputs,
+          kOutputs / taps_.count);
+    }
   }
   std::size_t workspace_bytes() const override { return 0; }
   std::size_t packed_bytes() const override { return Taps::bytes(workload_); }

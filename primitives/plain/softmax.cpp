@@ -28,7 +28,7 @@ float fold(const float* data, std::int64_t count, float start, const Combine& co
   return result;
 }
 
-/// Which of two is NaN does not matter: the exponentials' sum is NaN too.
+/// Returns either of a number and a NaN: the exponentials' sum is NaN in any case.
 float larger(float a, float b) { return a > b ? a : b; }
 
 class SoftmaxKernel final : public WeightlessKernel {
@@ -42,34 +42,24 @@ class SoftmaxKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& in = args.sources[0];
     const TensorView& out = args.destination;
-    TensorShape starts = out.shape;
-    starts[static_cast<int>(axis_)] = 1;
-    const Loops<2> loops(starts, {in.strides, out.strides});
-    const Steps from{in.strides[axis_], loops.rows().strides[0], loops.columns().strides[0]};
-    const Steps to{out.strides[axis_], loops.rows().strides[1], loops.columns().strides[1]};
-    const bool across = loops.columns().size > 1 && from.column == 1 && to.column == 1;
-    loops.run(
-        threads_,
-        [&](const Loops<2>::Block& block) {
-          for (std::int64_t r = 0; r < block.rows; ++r) {
-            const float* const x = in.as<float>() + block.offsets[0] + r * from.row;
-            float* const y = out.as<float>() + block.offsets[1] + r * to.row;
-            if (across) {
-              normalise_columns(x, from.axis, y, to.axis, block.columns);
-            } else {
-              for (std::int64_t c = 0; c < block.columns; ++c) {
-                normalise(x + c * from.column, from.axis, y + c * to.column, to.axis);
-              }
-            }
-          }
-        },
-        kColumns);
+    const Loops<2> loops(row_starts(out.shape, static_cast<int>(axis_)), {in.strides, out.strides});
+    const std::int64_t from = in.strides[axis_], to = out.strides[axis_];
+    const float* const x = in.as<float>();
+    float* const y = out.as<float>();
+    if (loops.has_neighbours(0) && loops.has_neighbours(1)) {
+      loops.for_each_row(
+          threads_,
+          [&](const auto& at, std::int64_t columns) {
+            normalise_columns(x + at[0], from, y + at[1], to, columns);
+          },
+          kColumns);
+    } else {
+      loops.for_each_element(
+          threads_, [&](const auto& at) { normalise(x + at[0], from, y + at[1], to); }, kColumns);
+    }
   }
 
  private:
-  struct Steps {
-    std::int64_t axis, row, column;
-  };
   /// Neighbouring columns that are worked on together.
   static constexpr std::int64_t kColumns = 128;
 

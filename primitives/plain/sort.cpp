@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "primitives/plain/loops.h"
+#include "primitives/workspace.h"
 
 namespace convopt::plain {
 namespace {
@@ -30,43 +31,41 @@ class TopKernel final : public Kernel {
     const TensorView& out = args.destination;
     const auto axis = static_cast<std::size_t>(workload_.axis);
     const int size = workload_.first[workload_.axis], count = workload_.count;
-    TensorShape starts = out.shape;
-    starts[workload_.axis] = 1;
-    const Loops<2> loops(starts, {in.strides, out.strides});
-    const auto rows = loops.rows().strides, columns = loops.columns().strides;
+    const Loops<2> loops(row_starts(out.shape, workload_.axis), {in.strides, out.strides});
     const std::int64_t from = in.strides[axis], to = out.strides[axis];
     const bool wants_places = workload_.op == Op::top_k_indices;
-    loops.run(
+    loops.for_each_element(
         threads_,
-        [&](const Loops<2>::Block& block) {
+        [&](const auto& at) {
           auto* const keys = static_cast<std::uint64_t*>(args.workspace) +
                              std::int64_t{threads_ > 1 ? omp_get_thread_num() : 0} * size;
-          for (std::int64_t number = 0; number < block.rows * block.columns; ++number) {
-            const std::int64_t r = number / block.columns, c = number % block.columns;
-            const float* const x = in.as<float>() + block.offsets[0] + r * rows[0] + c * columns[0];
-            float* const y = out.as<float>() + block.offsets[1] + r * rows[1] + c * columns[1];
-            for (int i = 0; i < size; ++i) {
-              keys[i] = sorting_key(x[i * from], static_cast<std::uint32_t>(i));
-            }
-            sort(keys, size, count);
-            for (int i = 0; i < count; ++i) {
-              const std::uint32_t place = place_of(keys[i]);
-              y[i * to] = wants_places ? static_cast<float>(place) : x[place * from];
-            }
+          const float* const x = in.as<float>() + at[0];
+          float* const y = out.as<float>() + at[1];
+          for (int i = 0; i < size; ++i) {
+            keys[i] = sorting_key(x[i * from], static_cast<std::uint32_t>(i));
+          }
+          sort(keys, size, count);
+          for (int i = 0; i < count; ++i) {
+            const std::uint32_t place = place_of(keys[i]);
+            y[i * to] = wants_places ? static_cast<float>(place) : x[place * from];
           }
         },
         kElements, std::max<std::int64_t>(1, kElements / size));
   }
-  std::size_t workspace_bytes() const override { return workspace_bytes(workload_, threads_); }
+  std::size_t workspace_bytes() const override { return key_bytes(workload_, threads_); }
   std::size_t packed_bytes() const override { return 0; }
 
-  static std::size_t workspace_bytes(const Workload& workload, int threads) {
-    return sizeof(std::uint64_t) * static_cast<std::size_t>(workload.first[workload.axis]) *
-           static_cast<std::size_t>(threads);
+  static std::size_t workspace_bytes(const Workload& workload, const Context& context) {
+    return key_bytes(workload, context.threads);
   }
 
  private:
   static constexpr std::int64_t kElements = 4096;  ///< of a block's sources
+
+  static std::size_t key_bytes(const Workload& workload, int threads) {
+    return sizeof(std::uint64_t) * static_cast<std::size_t>(workload.first[workload.axis]) *
+           static_cast<std::size_t>(threads);
+  }
 
   /// The first `count` keys are the largest, in descending order.
   static void sort(std::uint64_t* keys, int size, int count) {
@@ -84,27 +83,7 @@ class TopKernel final : public Kernel {
   int threads_;
 };
 
-class TopPrimitive final : public Primitive {
- public:
-  using Primitive::Primitive;
-
-  Applicability applicability(const Workload& workload, const Context& context) const override {
-    if (workspace_bytes(workload, context) > context.workspace_limit) {
-      return Applicability::no("the workspace would exceed its limit");
-    }
-    return Applicability::yes();
-  }
-  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
-    return TopKernel::workspace_bytes(workload, context.threads);
-  }
-  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload, const Parameters&,
-                                              const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<TopKernel>(workload, context));
-  }
-};
-
-/// In double precision, so that long rows stay exact to the last place of single precision.
+/// Running sums in double precision: long rows stay exact to the last place of single precision.
 class CumulateKernel final : public WeightlessKernel {
  public:
   CumulateKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
@@ -115,25 +94,21 @@ class CumulateKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& in = args.sources[0];
     const TensorView& out = args.destination;
-    TensorShape starts = out.shape;
-    starts[static_cast<int>(axis_)] = 1;
-    const Loops<2> loops(starts, {in.strides, out.strides});
-    const auto rows = loops.rows().strides, columns = loops.columns().strides;
+    const Loops<2> loops(row_starts(out.shape, static_cast<int>(axis_)), {in.strides, out.strides});
+    const auto steps = loops.columns().strides;
     const std::int64_t from = in.strides[axis_], to = out.strides[axis_];
-    loops.run(
+    loops.for_each_row(
         threads_,
-        [&](const Loops<2>::Block& block) {
+        [&](const auto& at, std::int64_t columns) {
+          const float* x = in.as<float>() + at[0];
+          float* y = out.as<float>() + at[1];
           std::array<double, kColumns> sums;
-          for (std::int64_t r = 0; r < block.rows; ++r) {
-            const float* x = in.as<float>() + block.offsets[0] + r * rows[0];
-            float* y = out.as<float>() + block.offsets[1] + r * rows[1];
-            std::fill_n(sums.begin(), block.columns, 0);
-            for (std::int64_t i = 0; i < count_; ++i, x += from, y += to) {
-              for (std::int64_t c = 0; c < block.columns; ++c) {
-                const double sum = sums[static_cast<std::size_t>(c)] + x[c * columns[0]];
-                sums[static_cast<std::size_t>(c)] = sum;
-                y[c * columns[1]] = static_cast<float>(sum);
-              }
+          std::fill_n(sums.begin(), columns, 0);
+          for (std::int64_t i = 0; i < count_; ++i, x += from, y += to) {
+            for (std::int64_t c = 0; c < columns; ++c) {
+              const double sum = sums[static_cast<std::size_t>(c)] + x[c * steps[0]];
+              sums[static_cast<std::size_t>(c)] = sum;
+              y[c * steps[1]] = static_cast<float>(sum);
             }
           }
         },
@@ -152,7 +127,8 @@ class CumulateKernel final : public WeightlessKernel {
 
 std::unique_ptr<Primitive> make_top(PrimitiveInfo info, const Context&,
                                     std::initializer_list<int>) {
-  return make_primitive<TopPrimitive>(std::move(info), "sorts keys of value and place in part");
+  return make_primitive<WorkspacePrimitive<TopKernel>>(std::move(info),
+                                                       "sorts keys of value and place in part");
 }
 
 std::unique_ptr<Primitive> make_cumulate(PrimitiveInfo info, const Context&,

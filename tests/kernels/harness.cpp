@@ -706,7 +706,8 @@ void add_reductions(List& list) {
         "matmul:d12x40x33_by12x33x40", "matmul:d3x4x9x20_by1x4x20x33",
         "matmul:d3x1x9x20_by1x4x33x20_t1", "matmul:d5x6x20_by1x20x70", "matmul:d5x1x20_by1x20x70",
         "matmul:d1x9x20_by6x20x70", "matmul:d40x600_by600x130:sigmoid",
-        "matmul:d2x40x60_by2x60x30:add+relu", "matmul:d40x600_by130x600_t1:add+gelu"}) {
+        "matmul:d2x40x60_by2x60x30:add+relu", "matmul:d40x600_by130x600_t1:add+gelu",
+        "matmul:d7x300_by13x300_t1:add+relu", "matmul:d2x6x37_by2x9x37_t1:gelu"}) {
     add("product of matrices", text);
   }
 }

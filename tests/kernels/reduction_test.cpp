@@ -53,6 +53,11 @@ TEST_P(Reductions, KeepNaN) {
       values.insert(values.end(), 37, 2);
       const auto columns = compute("reduce_" + op + ":d2x37_axes0", values);
       for (std::size_t c = 0; c < 37; ++c) EXPECT_EQ(std::isnan(columns[c]), c == at) << op;
+      // One of several rows.
+      std::vector<float> rows(6 * 37, 1);
+      rows[at % 6 * 37 + at] = kNaN;
+      const auto results = compute("reduce_" + op + ":d6x37_axes1", rows);
+      for (std::size_t r = 0; r < 6; ++r) EXPECT_EQ(std::isnan(results[r]), r == at % 6) << op;
     }
   }
 }
@@ -82,6 +87,12 @@ TEST_P(Reductions, FindTheFirstExtreme) {
     values[at] = values[36] = kNaN;
     EXPECT_EQ(compute("arg_maximum:d37_axis0", values)[0], at);
     EXPECT_EQ(compute("arg_minimum:d37_axis0", values)[0], at);
+    // One of several rows, the others of which are equal values.
+    std::vector<float> rows(6 * 37, 1);
+    rows[at % 6 * 37 + at] = at % 2 == 0 ? 3 : kNaN;
+    std::vector<float> places(6, 0);
+    places[at % 6] = static_cast<float>(at);
+    EXPECT_EQ(compute("arg_maximum:d6x37", rows), places);
   }
   EXPECT_EQ(compute("arg_maximum:d4x2_axis0", {1, kNaN, 5, 2, 5, kNaN, 0, 9}),
             (std::vector<float>{1, 0}));
