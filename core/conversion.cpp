@@ -96,6 +96,14 @@ void to_floats(const void* values, DataType type, std::int64_t count, float* res
       return read<std::int8_t>(values, count, result, plain);
     case DataType::u8:
       return read<std::uint8_t>(values, count, result, plain);
+    case DataType::s16:
+      return read<std::int16_t>(values, count, result, plain);
+    case DataType::u16:
+      return read<std::uint16_t>(values, count, result, plain);
+    case DataType::u32:
+      return read<std::uint32_t>(values, count, result, plain);
+    case DataType::u64:
+      return read<std::uint64_t>(values, count, result, plain);
     case DataType::s32:
       return read<std::int32_t>(values, count, result, plain);
     case DataType::s64:
@@ -121,6 +129,14 @@ void from_floats(const float* values, std::int64_t count, DataType type, void* r
       return write<std::int8_t>(values, count, result, to_integer<std::int8_t>);
     case DataType::u8:
       return write<std::uint8_t>(values, count, result, to_integer<std::uint8_t>);
+    case DataType::s16:
+      return write<std::int16_t>(values, count, result, to_integer<std::int16_t>);
+    case DataType::u16:
+      return write<std::uint16_t>(values, count, result, to_integer<std::uint16_t>);
+    case DataType::u32:
+      return write<std::uint32_t>(values, count, result, to_integer<std::uint32_t>);
+    case DataType::u64:
+      return write<std::uint64_t>(values, count, result, to_integer<std::uint64_t>);
     case DataType::s32:
       return write<std::int32_t>(values, count, result, to_integer<std::int32_t>);
     case DataType::s64:

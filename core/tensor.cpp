@@ -6,7 +6,7 @@ namespace convopt {
 namespace {
 
 constexpr std::array<std::string_view, kDataTypes.size()> kTypeNames = {
-    "f32", "bf16", "f16", "s8", "u8", "s32", "s64", "bool", "f64"};
+    "f32", "bf16", "f16", "s8", "u8", "s32", "s64", "bool", "f64", "s16", "u16", "u32", "u64"};
 constexpr std::array<std::string_view, kLayouts.size()> kLayoutNames = {"nchw", "nhwc", "nChw8c",
                                                                         "nChw16c"};
 

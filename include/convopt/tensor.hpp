@@ -14,18 +14,34 @@
 
 namespace convopt {
 
-enum class DataType : std::uint8_t { f32, bf16, f16, s8, u8, s32, s64, boolean, f64 };
+enum class DataType : std::uint8_t {
+  f32,
+  bf16,
+  f16,
+  s8,
+  u8,
+  s32,
+  s64,
+  boolean,
+  f64,
+  s16,
+  u16,
+  u32,
+  u64
+};
 
-inline constexpr std::array kDataTypes = {DataType::f32, DataType::bf16,    DataType::f16,
-                                          DataType::s8,  DataType::u8,      DataType::s32,
-                                          DataType::s64, DataType::boolean, DataType::f64};
+inline constexpr std::array kDataTypes = {
+    DataType::f32, DataType::bf16, DataType::f16,     DataType::s8,  DataType::u8,
+    DataType::s32, DataType::s64,  DataType::boolean, DataType::f64, DataType::s16,
+    DataType::u16, DataType::u32,  DataType::u64};
 
 /// `f32`, `bf16`, …, `bool`.
 std::string_view to_string(DataType type);
 std::optional<DataType> parse_data_type(std::string_view text);
 
 constexpr std::size_t element_bytes(DataType type) {
-  constexpr std::array<std::size_t, kDataTypes.size()> kBytes = {4, 2, 2, 1, 1, 4, 8, 1, 8};
+  constexpr std::array<std::size_t, kDataTypes.size()> kBytes = {4, 2, 2, 1, 1, 4, 8,
+                                                                 1, 8, 2, 2, 4, 8};
   return kBytes[static_cast<std::size_t>(type)];
 }
 

@@ -21,10 +21,11 @@ struct NamedType {
   std::string_view name;
   DataType type;
 };
-constexpr NamedType kTypes[] = {{"<f4", DataType::f32}, {"<f8", DataType::f64},
-                                {"<f2", DataType::f16}, {"<i8", DataType::s64},
-                                {"<i4", DataType::s32}, {"|i1", DataType::s8},
-                                {"|u1", DataType::u8},  {"|b1", DataType::boolean}};
+constexpr NamedType kTypes[] = {
+    {"<f4", DataType::f32}, {"<f8", DataType::f64}, {"<f2", DataType::f16},
+    {"<i8", DataType::s64}, {"<i4", DataType::s32}, {"|i1", DataType::s8},
+    {"|u1", DataType::u8},  {"<i2", DataType::s16}, {"<u2", DataType::u16},
+    {"<u4", DataType::u32}, {"<u8", DataType::u64}, {"|b1", DataType::boolean}};
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 /// Where the length of the header stands: after the magic and two version bytes.

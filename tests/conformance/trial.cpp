@@ -48,6 +48,14 @@ TensorProto::DataType onnx_type(DataType type) {
       return TensorProto::INT8;
     case DataType::u8:
       return TensorProto::UINT8;
+    case DataType::s16:
+      return TensorProto::INT16;
+    case DataType::u16:
+      return TensorProto::UINT16;
+    case DataType::u32:
+      return TensorProto::UINT32;
+    case DataType::u64:
+      return TensorProto::UINT64;
     case DataType::s32:
       return TensorProto::INT32;
     case DataType::s64:

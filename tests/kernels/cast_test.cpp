@@ -65,6 +65,15 @@ TEST(Conversion, CutsWholeNumbersAtTheirLimits) {
             (std::vector<std::int8_t>{-1, 2, 127, -128, 0, 127, -128}));
   EXPECT_EQ(converted<std::uint8_t>(values, DataType::u8),
             (std::vector<std::uint8_t>{0, 2, 255, 0, 0, 255, 0}));
+  EXPECT_EQ(converted<std::int16_t>({-40000, 40000, -7}, DataType::s16),
+            (std::vector<std::int16_t>{-32768, 32767, -7}));
+  EXPECT_EQ(converted<std::uint16_t>({-1, 40000, 70000}, DataType::u16),
+            (std::vector<std::uint16_t>{0, 40000, 65535}));
+  EXPECT_EQ(converted<std::uint32_t>({-1, 3e9F, 5e9F}, DataType::u32),
+            (std::vector<std::uint32_t>{0, 3'000'000'000, 4'294'967'295}));
+  EXPECT_EQ(converted<std::uint64_t>({-1, 0x1p63F, 1e30F}, DataType::u64),
+            (std::vector<std::uint64_t>{0, std::uint64_t{1} << 63,
+                                        std::numeric_limits<std::uint64_t>::max()}));
   constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   EXPECT_EQ(converted<std::int64_t>({kNaN, 1e30F, -1e30F, 16777216}, DataType::s64),

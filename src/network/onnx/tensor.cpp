@@ -201,6 +201,14 @@ std::optional<DataType> data_type(int number) {
       return DataType::s8;
     case TensorProto::UINT8:
       return DataType::u8;
+    case TensorProto::INT16:
+      return DataType::s16;
+    case TensorProto::UINT16:
+      return DataType::u16;
+    case TensorProto::UINT32:
+      return DataType::u32;
+    case TensorProto::UINT64:
+      return DataType::u64;
     case TensorProto::BOOL:
       return DataType::boolean;
     default:
