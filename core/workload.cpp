@@ -196,6 +196,28 @@ Workload Workload::gather(Op op, const TensorShape& shape, const TensorShape& in
   return workload;
 }
 
+Workload Workload::scatter(Op op, const TensorShape& shape, const TensorShape& indices, int axis) {
+  return gather(op, shape, indices, axis);
+}
+
+Workload Workload::grid_sample(const TensorShape& shape, const TensorShape& grid, int window,
+                               Border border) {
+  Workload workload = pointwise(Op::grid_sample, shape);
+  workload.second = grid;
+  workload.window = window;
+  workload.border = static_cast<int>(border);
+  return workload;
+}
+
+Workload Workload::roi(Op op, const TensorShape& shape, int regions, int rows, int columns,
+                       int window) {
+  Workload workload = pointwise(op, shape);
+  workload.second = {regions, 4};
+  workload.factors = {rows, columns};
+  workload.window = window;
+  return workload;
+}
+
 Workload Workload::resample(const TensorShape& shape, int axis, int count, int window) {
   Workload workload = along(Op::resample, shape, axis);
   workload.count = count;
@@ -232,6 +254,7 @@ TensorShape Workload::source(int index) const {
     part[axis] = parts[static_cast<std::size_t>(index)];
     return part;
   }
+  if (index == 2 && descriptor(op).third != nullptr) return descriptor(op).third(*this);
   return index == 0 || op == Op::select ? first : second;
 }
 
@@ -245,7 +268,9 @@ TensorShape Workload::output() const { return descriptor(op).output(*this); }
 Result<void> Workload::validate() const {
   if (has_conv_shape()) return shape.validate();
   // The result's sizes are products and sums of what is checked before.
-  if (fits(first) && descriptor(op).valid(*this) && fits(output())) return {};
+  bool valid = fits(first) && descriptor(op).valid(*this) && fits(output());
+  for (int i = 1; valid && i < source_count(); ++i) valid = fits(source(i));
+  if (valid) return {};
   return bad_text("workload that can be computed", text());
 }
 

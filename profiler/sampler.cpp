@@ -484,6 +484,33 @@ Workload draw_plain(Random& random, Op op, int batch) {
       indices[axis] = random.octave_uniform(1, shape[axis]);
       return Workload::gather(op, shape, indices, axis);
     }
+    case Op::scatter:
+    case Op::scatter_add:
+    case Op::scatter_multiply:
+    case Op::scatter_maximum:
+    case Op::scatter_minimum: {
+      const int axis = draw_axis(random, shape);
+      const int count = random.octave_uniform(1, shape[axis]);
+      if (random.chance(0.5)) return Workload::scatter(op, shape, {count}, axis);
+      TensorShape indices = shape;
+      indices[axis] = count;
+      return Workload::scatter(op, shape, indices, axis);
+    }
+    case Op::grid_sample: {
+      constexpr int kWindows[] = {1, 2, 2, 2, 4};
+      const TensorShape image = draw_tensor(random, batch);
+      const TensorShape grid = {image[0], random.octave_uniform(1, 2 * image[2]),
+                                random.octave_uniform(1, 2 * image[3]), 2};
+      return Workload::grid_sample(image, grid, random.pick<int>(kWindows),
+                                   static_cast<Border>(random.below(4)));
+    }
+    case Op::roi_average:
+    case Op::roi_maximum: {
+      constexpr int kSides[] = {7, 7, 14, 14, 28};
+      const int side = random.pick<int>(kSides);
+      return Workload::roi(op, draw_tensor(random, batch), random.octave_uniform(1, 1000), side,
+                           side, random.below(3));
+    }
     case Op::resample: {
       const TensorShape image = draw_tensor(random, batch);
       const int axis = random.chance(0.5) ? 2 : 3;

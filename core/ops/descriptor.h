@@ -52,6 +52,8 @@ struct OpDescriptor {
   std::span<const OpConstant> constants;
   std::string_view json_name, json_mode;
   int sources = 1;  ///< kAsManyAsParts: as many as the workload has parts
+  /// Shape of a third source, where it is not the first one's.
+  TensorShape (*third)(const Workload&) = nullptr;
   TensorShape (*output)(const Workload&);
   /// Beyond what holds for every tensor: sizes from 1 and fewer than 2^31 elements.
   bool (*valid)(const Workload&);

@@ -152,6 +152,38 @@ constexpr OpDescriptor indexing(std::string_view name, TensorShape (*output)(con
   return result;
 }
 
+/// What is written: one element per index, or one slice.
+TensorShape scattered(const Workload& w) {
+  if (w.second.rank() == w.first.rank()) return w.second;
+  TensorShape result = w.first;
+  result[w.axis] = w.second[0];
+  return result;
+}
+
+bool scatters(const Workload& w) {
+  return fits_but_for_axis(w) || (has_axis(w) && w.second.rank() == 1);
+}
+
+/// How many values may meet in one element.
+double most_meeting(const Workload& w) { return scattered(w)[w.axis]; }
+
+constexpr OpDescriptor scattering(std::string_view name) {
+  OpDescriptor result = indexing(name, same_shape, scatters);
+  result.sources = 3;
+  result.third = scattered;
+  result.arithmetic = [](const Workload& w) {
+    return 1 +
+           static_cast<double>(scattered(w).elements()) / static_cast<double>(w.first.elements());
+  };
+  return result;
+}
+
+constexpr OpDescriptor accumulation(std::string_view name) {
+  OpDescriptor result = scattering(name);
+  result.reduction_length = most_meeting;
+  return result;
+}
+
 constexpr OpDescriptor concatenation() {
   OpDescriptor result = moving("concat", kConcatImage, kConcatPlain, {}, joined, parts_add_up);
   result.sources = kAsManyAsParts;
@@ -189,6 +221,11 @@ constinit const OpDescriptor kExpand = moving(
 constinit const OpDescriptor kGather = indexing("gather", gathered, has_gather_axis);
 constinit const OpDescriptor kGatherElements = indexing(
     "gather_elements", [](const Workload& w) { return w.second; }, fits_but_for_axis);
+constinit const OpDescriptor kScatter = scattering("scatter");
+constinit const OpDescriptor kScatterAdd = accumulation("scatter_add");
+constinit const OpDescriptor kScatterMultiply = accumulation("scatter_multiply");
+constinit const OpDescriptor kScatterMaximum = scattering("scatter_maximum");
+constinit const OpDescriptor kScatterMinimum = scattering("scatter_minimum");
 constinit const OpDescriptor kTranspose = moving(
     "transpose", kTransposeImage, kTransposePlain, kTransposeJson,
     [](const Workload& w) {

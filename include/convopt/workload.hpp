@@ -103,8 +103,17 @@ enum class Op : std::uint8_t {
   top_k_indices,    ///< where they are; of equal ones the first comes first
   cumulative_sum,   ///< along an axis
   prelu,            ///< the first source where it is not negative, else it times the second
+  scatter,          ///< the first source with elements or slices along an axis replaced: the second
+                    ///< source says where, the third by what; of several, the last one counts
+  scatter_add,      ///< the same, added to what is there; and so on
+  scatter_multiply,
+  scatter_maximum,
+  scatter_minimum,
+  grid_sample,  ///< images at the places that the second source has for each pixel
+  roi_average,  ///< parts of images that the second source names, as images of one size
+  roi_maximum,
 };
-inline constexpr int kOpCount = 48;
+inline constexpr int kOpCount = 56;
 
 std::string_view to_string(Op op);
 
@@ -172,6 +181,14 @@ struct Epilogue {
   bool operator==(const Epilogue&) const = default;
 };
 
+/// What grid_sample finds outside of an image.
+enum class Border : std::uint8_t {
+  zeros,
+  nearest,         ///< the nearest element
+  mirrored,        ///< at the centres of the outermost elements
+  mirrored_edges,  ///< at their outer edges
+};
+
 /// Anything that takes time in a network and can be timed alone. One plain struct for every
 /// operation: `op` says which of the members mean something, all others stay at their defaults.
 /// Which they are, how they are written and what follows from them is in the operation's descriptor
@@ -189,6 +206,11 @@ struct Workload {
   TensorShape first;  ///< shape of the first source
   /// Operations of two sources, element by element: every size is the first one's or 1, which is
   /// repeated. expand: the result's shape. matmul, gather, gather_elements: the second source's.
+  /// scatter*: that of the indices, which are one per element of the third source if they have the
+  /// first one's rank, one per slice if they have one dimension. grid_sample: the grid, n x rows x
+  /// columns x 2 coordinates (column, row) in elements of the image. roi_*: regions x 4 corners
+  /// (first column and row, last column and row), in elements of the image; a third source holds
+  /// the number of the image of each region.
   TensorShape second;
   int axis = 1;             ///< the dimension that it works along, where it is one
   std::vector<int> axes;    ///< reduce_*: dimensions, ascending
@@ -196,9 +218,14 @@ struct Workload {
   int begin = 0, step = 1;  ///< slice: first element along the axis, and distance of the next
   int count = 0;            ///< slice, resample, top_k: the result's elements along the axis
   int groups = 1;           ///< shuffle: rows of the matrix of channels
-  int window = 1;           ///< lrn: channels that are squared and added; resample: elements
-  int transposed = 0;       ///< matmul: 1 if the second source's last two dimensions are swapped
-  std::array<int, 2> factors = {1, 1};     ///< upsample_*, depth_to_space: of rows and columns
+  /// lrn: channels that are squared and added; resample: elements; grid_sample: of each direction
+  /// 1 (the nearest), 2 (linear) or 4 (cubic); roi_*: places per direction that stand for an
+  /// element of the result, 0: one per element of the image.
+  int window = 1;
+  int border = 0;      ///< grid_sample: what lies outside, see Border
+  int transposed = 0;  ///< matmul: 1 if the second source's last two dimensions are swapped
+  /// upsample_*, depth_to_space: of rows and columns. roi_*: the result's rows and columns.
+  std::array<int, 2> factors = {1, 1};
   std::array<int, 4> pads = {0, 0, 0, 0};  ///< pad: top, bottom, left, right
   std::vector<int> order;                  ///< transpose: the source's dimension of each result's
   // What changes no time is not part of the text.
@@ -231,6 +258,13 @@ struct Workload {
   static Workload matmul(const TensorShape& first, const TensorShape& second, bool transposed);
   /// gather and gather_elements.
   static Workload gather(Op op, const TensorShape& shape, const TensorShape& indices, int axis);
+  /// `op` is one of scatter*.
+  static Workload scatter(Op op, const TensorShape& shape, const TensorShape& indices, int axis);
+  static Workload grid_sample(const TensorShape& shape, const TensorShape& grid, int window,
+                              Border border);
+  /// roi_average and roi_maximum.
+  static Workload roi(Op op, const TensorShape& shape, int regions, int rows, int columns,
+                      int window);
   static Workload resample(const TensorShape& shape, int axis, int count, int window);
   /// top_k and top_k_indices.
   static Workload top_k(Op op, const TensorShape& shape, int axis, int count);

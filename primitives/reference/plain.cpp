@@ -113,6 +113,20 @@ void compute_plain(const Workload& workload, const Parameters& parameters,
     case Op::gather_elements:
       gather(workload, sources[0], sources[1], result);
       break;
+    case Op::scatter:
+    case Op::scatter_add:
+    case Op::scatter_multiply:
+    case Op::scatter_maximum:
+    case Op::scatter_minimum:
+      scatter(workload, sources[0], sources[1], sources[2], result);
+      break;
+    case Op::grid_sample:
+      grid_sample(workload, sources[0], sources[1], result);
+      break;
+    case Op::roi_average:
+    case Op::roi_maximum:
+      roi(workload, sources[0], sources[1], sources[2], result);
+      break;
     case Op::matmul:
       matmul(workload, sources[0], sources[1], result);
       break;

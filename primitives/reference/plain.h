@@ -20,6 +20,13 @@ void order(const Workload& workload, const Tensor& in, Tensor& result);
 void cumulate(const Workload& workload, const Tensor& in, Tensor& result);
 /// gather, gather_elements.
 void gather(const Workload& workload, const Tensor& in, const Tensor& indices, Tensor& result);
+/// scatter*.
+void scatter(const Workload& workload, const Tensor& in, const Tensor& indices,
+             const Tensor& values, Tensor& result);
+void grid_sample(const Workload& workload, const Tensor& in, const Tensor& grid, Tensor& result);
+/// roi_*.
+void roi(const Workload& workload, const Tensor& in, const Tensor& regions, const Tensor& images,
+         Tensor& result);
 void matmul(const Workload& workload, const Tensor& a, const Tensor& b, Tensor& result);
 void resample(const Workload& workload, const Parameters& parameters, const Tensor& in,
               Tensor& result);

@@ -1,4 +1,4 @@
-// Operations that read elements by indices.
+// Operations that read and write elements by indices.
 #include <algorithm>
 #include <cmath>
 
@@ -29,6 +29,36 @@ void gather(const Workload& workload, const Tensor& in, const Tensor& indices, T
     }
     from[axis] = element_number(indices.at(at), size);
     result.at(index) = in.at(from);
+  });
+}
+
+void scatter(const Workload& workload, const Tensor& in, const Tensor& indices,
+             const Tensor& values, Tensor& result) {
+  const auto axis = static_cast<std::size_t>(workload.axis);
+  const bool by_slices = indices.shape.rank() != in.shape.rank();
+  result.values = in.values;
+  for_each_element(values.shape, [&](const Index& index) {
+    Index to = index;
+    const double number = by_slices ? indices.at({index[axis]}) : indices.at(index);
+    to[axis] = element_number(number, in.shape[workload.axis]);
+    double& place = result.at(to);
+    const double value = values.at(index);
+    switch (workload.op) {
+      case Op::scatter_add:
+        place += value;
+        break;
+      case Op::scatter_multiply:
+        place *= value;
+        break;
+      case Op::scatter_maximum:
+        place = place > value || std::isnan(place) ? place : value;
+        break;
+      case Op::scatter_minimum:
+        place = place < value || std::isnan(place) ? place : value;
+        break;
+      default:
+        place = value;
+    }
   });
 }
 

@@ -374,6 +374,10 @@ Map value_of_argument(ActivationKind kind) {
   }
 }
 
+float longer_side(const Workload& workload) {
+  return static_cast<float>(std::max(workload.first[2], workload.first[3]));
+}
+
 /// Makes of a random value in [-1, 1) an element of a source; empty: the value itself.
 Map value_of_source(const Workload& workload, int source) {
   switch (workload.op) {
@@ -402,9 +406,25 @@ Map value_of_source(const Workload& workload, int source) {
     case Op::select:
       if (source == 0) return [](float x) { return x < 0 ? 0.0F : x; };
       return {};
+    case Op::grid_sample:
+      if (source == 0) return {};
+      // Coordinates up to two elements outside of the image's longer side.
+      return [last = longer_side(workload) + 1.5F](float x) { return (x + 1) / 2 * last - 2; };
+    case Op::roi_average:
+    case Op::roi_maximum:
+      if (source == 0) return {};
+      if (source == 1) {
+        return [last = longer_side(workload) + 1.5F](float x) { return (x + 1) / 2 * last - 2; };
+      }
+      return [count = workload.first[0]](float x) { return whole_number(x, count); };
     case Op::gather:
     case Op::gather_elements:
-      if (source == 0) return {};
+    case Op::scatter:
+    case Op::scatter_add:
+    case Op::scatter_multiply:
+    case Op::scatter_maximum:
+    case Op::scatter_minimum:
+      if (source != 1) return {};
       // Some count from the end.
       return [count = workload.first[workload.axis]](float x) {
         const float number = whole_number(x, count);

@@ -179,6 +179,14 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
                            "gather:d77x512_axis0_at1x7",
                            "gather:d2x3x4_axis2",
                            "gather_elements:d2x9_at2x4",
+                           "scatter:d77x512_axis0_at7",
+                           "scatter_add:d2x9_at2x4",
+                           "scatter_multiply:d2x9_at1x40",
+                           "scatter_maximum:d5_axis0_at3",
+                           "scatter_minimum:d2x3x4_axis2_at9",
+                           "grid_sample:d1x3x20x15_at1x4x5x2_k2_border0",
+                           "roi_average:d2x3x20x15_at9x4_s7_k0",
+                           "roi_maximum:d2x3x20x15_at9x4_sh7_sw5_k2",
                            "resample:d1x3x8x8_axis2_count20_k4",
                            "top_k:d1x8400_count300",
                            "top_k_indices:d4x1000_axis0_count2"}) {
@@ -201,6 +209,9 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
   EXPECT_EQ(result("gather:d77x512_axis0_at1x7"), (TensorShape{1, 7, 512}));
   EXPECT_EQ(result("gather:d2x3x4_axis2"), (TensorShape{2, 3}));
   EXPECT_EQ(result("gather_elements:d2x9_at2x4"), (TensorShape{2, 4}));
+  EXPECT_EQ(result("scatter_add:d2x9_at2x4"), (TensorShape{2, 9}));
+  EXPECT_EQ(result("grid_sample:d1x3x20x15_at1x4x5x2_k2_border0"), (TensorShape{1, 3, 4, 5}));
+  EXPECT_EQ(result("roi_average:d2x3x20x15_at9x4_sh7_sw5_k0"), (TensorShape{9, 3, 7, 5}));
   EXPECT_EQ(result("resample:d1x3x8x8_axis2_count20_k4"), (TensorShape{1, 3, 20, 8}));
   EXPECT_EQ(result("top_k:d1x8400_count300"), (TensorShape{1, 300}));
   EXPECT_EQ(result("cumulative_sum:d2x3x4_axis2"), (TensorShape{2, 3, 4}));
@@ -221,6 +232,9 @@ TEST(Workload, KnowsItsSourcesAndWeights) {
   EXPECT_EQ(Workload::parse("select:d2x3")->source_count(), 3);
   EXPECT_EQ(Workload::parse("select:d2x3")->source(2), (TensorShape{2, 3}));
   EXPECT_EQ(Workload::parse("gather:d77x512_axis0_at1x7")->source(1), (TensorShape{1, 7}));
+  EXPECT_EQ(Workload::parse("scatter:d7x5x9_at3")->source(2), (TensorShape{7, 3, 9}));
+  EXPECT_EQ(Workload::parse("scatter:d7x5_at3x4")->source(2), (TensorShape{3, 4}));
+  EXPECT_EQ(Workload::parse("roi_maximum:d2x3x20x15_at9x4_s7_k2")->source(2), TensorShape{9});
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->weight_elements(), 160);
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->bias_elements(), 0);
 }
@@ -261,6 +275,18 @@ TEST(Workload, RefusesAttributesThatDoNotFit) {
                            "gather:d2x3_axis2_at4",
                            "gather_elements:d2x9_at3x4",
                            "gather_elements:d2x9_at4",
+                           "scatter:d2x9_at3x4",
+                           "scatter:d2x9_axis2_at4",
+                           "scatter:d2x9_at2x-4",
+                           "scatter:d2x9_at0",
+                           "scatter:d65536x65536_at2x16777216",
+                           "grid_sample:d1x3x20x15_at2x4x5x2_k2_border0",
+                           "grid_sample:d1x3x20x15_at1x4x5x3_k2_border0",
+                           "grid_sample:d1x3x20x15_at1x4x5x2_k3_border0",
+                           "grid_sample:d1x3x20x15_at1x4x5x2_k2_border4",
+                           "roi_average:d2x3x20x15_at9x5_s7_k0",
+                           "roi_average:d2x3x20x15_at9x4_s0_k0",
+                           "roi_average:d2x3x20x15_at9x4_s7_k65",
                            "resample:d8_axis0_count0_k1",
                            "resample:d8_axis0_count4_k0",
                            "top_k:d1x5_count6",

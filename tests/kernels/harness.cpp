@@ -690,14 +690,52 @@ void add_reductions(List& list) {
       add("along an axis", std::string(op) + ":" + shape);
     }
   }
-  for (const char* text :
-       {"gather:d30x20_axis0_at7", "gather:d30x64_axis0_at2x9", "gather:d3x50x4_at11",
-        "gather:d3x50x1_at11", "gather:d4x9_at2x3", "gather:d5x6x7_axis2", "gather:d1_axis0_at4",
-        "gather_elements:d5x30_at5x12", "gather_elements:d5x30x3_at4x40x2",
-        "gather_elements:d9_axis0_at20", "gather_elements:d8x3x5_axis0_at2x3x5",
-        "resample:d2x3x20x15_axis2_count40_k2", "resample:d2x3x20x15_axis3_count7_k4",
-        "resample:d30_axis0_count11_k3", "resample:d2x50x600_count9_k1",
-        "resample:d1x3x8x8_axis2_count16_k5"}) {
+  for (const char* text : {"gather:d30x20_axis0_at7",
+                           "gather:d30x64_axis0_at2x9",
+                           "gather:d3x50x4_at11",
+                           "gather:d3x50x1_at11",
+                           "gather:d4x9_at2x3",
+                           "gather:d5x6x7_axis2",
+                           "gather:d1_axis0_at4",
+                           "gather_elements:d5x30_at5x12",
+                           "gather_elements:d5x30x3_at4x40x2",
+                           "gather_elements:d9_axis0_at20",
+                           "gather_elements:d8x3x5_axis0_at2x3x5",
+                           "scatter:d30x20_axis0_at7",
+                           "scatter:d30x64_axis0_at50",
+                           "scatter:d3x50x4_at3x11x1",
+                           "scatter:d300_axis0_at120",
+                           "scatter_add:d30x20_axis0_at7",
+                           "scatter_add:d5x30_at5x12",
+                           "scatter_add:d5x30x3_at4x40x2",
+                           "scatter_multiply:d9_axis0_at20",
+                           "scatter_multiply:d2x3000x2_at40",
+                           "scatter_maximum:d8x3x5_axis0_at2x3x5",
+                           "scatter_maximum:d1x700x9_at600",
+                           "scatter_minimum:d5x30_at5x12",
+                           "grid_sample:d2x3x20x15_at2x9x11x2_k2_border0",
+                           "grid_sample:d2x3x20x15_at2x9x11x2_k2_border1",
+                           "grid_sample:d1x5x7x6_at1x40x3x2_k2_border2",
+                           "grid_sample:d1x5x7x6_at1x40x3x2_k2_border3",
+                           "grid_sample:d1x5x7x6_at1x10x10x2_k1_border0",
+                           "grid_sample:d2x5x7x6_at2x10x10x2_k1_border1",
+                           "grid_sample:d1x5x1x6_at1x10x10x2_k1_border2",
+                           "grid_sample:d1x5x7x1_at1x10x10x2_k1_border3",
+                           "grid_sample:d1x70x7x6_at1x10x10x2_k4_border0",
+                           "grid_sample:d1x3x7x6_at1x1x99x2_k4_border1",
+                           "grid_sample:d1x3x7x6_at1x10x9x2_k4_border2",
+                           "grid_sample:d1x3x1x2_at1x10x9x2_k4_border3",
+                           "roi_average:d2x5x20x30_at7x4_s7_k2",
+                           "roi_average:d1x130x14x9_at4x4_sh3_sw5_k0",
+                           "roi_average:d3x2x1x40_at5x4_s1_k3",
+                           "roi_maximum:d2x5x20x30_at7x4_s7_k2",
+                           "roi_maximum:d1x130x14x9_at4x4_sh3_sw5_k0",
+                           "roi_maximum:d3x2x40x1_at5x4_s2_k1",
+                           "resample:d2x3x20x15_axis2_count40_k2",
+                           "resample:d2x3x20x15_axis3_count7_k4",
+                           "resample:d30_axis0_count11_k3",
+                           "resample:d2x50x600_count9_k1",
+                           "resample:d1x3x8x8_axis2_count16_k5"}) {
     add("indexing", text);
   }
   for (const char* text :
@@ -784,6 +822,17 @@ class Random {
   std::mt19937_64 engine_;
 };
 
+void add_random_samples(List& list, Random& random) {
+  const TensorShape image = {random.from(1, 3), random.from(1, 70), random.from(1, 12),
+                             random.from(1, 15)};
+  const TensorShape grid = {image[0], random.from(1, 9), random.from(1, 9), 2};
+  list.add("random, any rank", Workload::grid_sample(image, grid, random.of(std::array{1, 2, 4}),
+                                                     static_cast<Border>(random.from(0, 3))));
+  list.add("random, any rank", Workload::roi(random.one_in(2) ? Op::roi_average : Op::roi_maximum,
+                                             image, random.from(1, 5), random.from(1, 7),
+                                             random.from(1, 7), random.from(0, 3)));
+}
+
 void add_random_reductions(List& list, Random& random) {
   const TensorShape shape = random.any();
   const auto add = [&](const Workload& workload) { list.add("random, any rank", workload); };
@@ -809,7 +858,13 @@ void add_random_reductions(List& list, Random& random) {
   for (int d = 0; d < shape.rank(); ++d) indices[d] = random.from(1, shape[d]);
   indices[axis] = random.from(1, 20);
   add(Workload::gather(Op::gather_elements, shape, indices, axis));
+  for (const Op op : {Op::scatter, Op::scatter_add, Op::scatter_multiply, Op::scatter_maximum,
+                      Op::scatter_minimum}) {
+    add(Workload::scatter(op, shape, random.one_in(2) ? indices : TensorShape{random.from(1, 9)},
+                          axis));
+  }
   add(Workload::resample(shape, axis, random.from(1, 40), random.from(1, 4)));
+  add_random_samples(list, random);
 
   std::vector<int> first(static_cast<std::size_t>(random.from(0, 4)));
   for (int& sizes : first) sizes = random.from(1, 4);
