@@ -8,7 +8,7 @@
 namespace convopt {
 namespace {
 
-class GraphBuilderTest : public testing::Test {
+class GraphBuilderTest : public ::testing::Test {
  protected:
   GraphBuilder graph{"test", ""};
   TensorId input = *graph.add_input("x", {1, 4, 32, 32});

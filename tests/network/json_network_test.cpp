@@ -12,9 +12,9 @@
 namespace convopt {
 namespace {
 
-using testing::AssertionFailure;
-using testing::AssertionResult;
-using testing::AssertionSuccess;
+using ::testing::AssertionFailure;
+using ::testing::AssertionResult;
+using ::testing::AssertionSuccess;
 
 constexpr const char* kInput = R"("input": {"shape": [1, 3, 32, 32]})";
 

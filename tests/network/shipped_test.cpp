@@ -63,7 +63,7 @@ std::filesystem::path shipped(const std::string& name) {
   return std::filesystem::path(CONVOPT_SOURCE_DIR) / "data/networks" / (name + ".json");
 }
 
-class ShippedNetwork : public testing::TestWithParam<Published> {};
+class ShippedNetwork : public ::testing::TestWithParam<Published> {};
 
 TEST_P(ShippedNetwork, HasThePublishedSize) {
   const Published& published = GetParam();
@@ -119,7 +119,7 @@ TEST_P(ShippedNetwork, IsAGraphThatCanBeExecuted) {
   EXPECT_EQ(known.size(), network->tensors.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ShippedNetwork, testing::ValuesIn(kPublished),
+INSTANTIATE_TEST_SUITE_P(All, ShippedNetwork, ::testing::ValuesIn(kPublished),
                          [](const auto& network) { return std::string(network.param.name); });
 
 TEST(ShippedNetworks, AreAllInTheTable) {

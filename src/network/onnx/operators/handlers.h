@@ -26,6 +26,9 @@ struct OperatorHandler {
 /// Null for a type that is not known.
 const OperatorHandler* find_handler(std::string_view type);
 
+/// All types that have a handler.
+std::vector<std::string_view> handled_types();
+
 using OperatorTable = std::span<const OperatorHandler>;
 OperatorTable activation_operators();
 OperatorTable arithmetic_operators();
@@ -40,7 +43,10 @@ OperatorTable pooling_operators();
 OperatorTable recurrent_operators();
 OperatorTable reduction_operators();
 OperatorTable resize_operators();
+OperatorTable sampling_operators();
+OperatorTable scattering_operators();
 OperatorTable shape_operators();
 OperatorTable slicing_operators();
+OperatorTable spectrum_operators();
 
 }  // namespace convopt::onnx_reader

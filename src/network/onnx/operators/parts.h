@@ -66,6 +66,18 @@ Result<Value> gathered(Import& model, const Node& node, const Value& x, std::siz
 Result<Value> gathered(Import& model, const Node& node, const Value& x, std::size_t axis,
                        Integers indices);
 
+/// Single elements along an axis, by indices of the result's shape.
+Result<Value> picked(Import& model, const Node& node, const Value& x, std::size_t axis,
+                     const Value& indices);
+/// Indices of several axes of a tensor of the shape `from`, those along the last dimension, as one
+/// index into these axes, and the `batch_axes` before them that the indices share, as one.
+Result<Value> flat_indices(Import& model, const Node& node, const Value& indices, const Dims& from,
+                           std::size_t batch_axes);
+/// x with elements, or slices by a row of indices, along an axis replaced or combined with others.
+/// All three are tensors.
+Result<Value> scattered(Import& model, const Node& node, Op op, const Value& x, std::size_t axis,
+                        const Value& indices, const Value& values);
+
 /// One of the reduce_* operations; the axes stay with a size of 1, or go.
 Result<Value> reduced(Import& model, const Node& node, Op op, const Value& x,
                       const std::vector<std::size_t>& axes, bool keep);
