@@ -207,9 +207,9 @@ TEST(OnnxRefusals, NameOperatorTypeAndVersion) {
   expect_refused(model.output("places"), {"'places'", "'NonZero'", "opset 13"});
   OnnxModel pool(13);
   pool.input("x", {1, 3, 4, 4});
-  pool.node("MaxPool", {"x"}, {"pooled"},
+  pool.node("AveragePool", {"x"}, {"pooled"},
             {{"kernel_shape", Dims{2, 2}}, {"dilations", Dims{2, 2}}});
-  expect_refused(pool.output("pooled"), {"'pooled'", "'MaxPool'", "dilation"});
+  expect_refused(pool.output("pooled"), {"'pooled'", "'AveragePool'", "dilation"});
 }
 
 TEST(OnnxRefusals, OperatorsThatNobodyNeedsDoNotMatter) {

@@ -8,26 +8,43 @@
 namespace convopt::onnx_reader {
 namespace {
 
-Result<Padding> padding_of(const Node& node, const Integers& pads, std::size_t pixels) {
-  Padding padding;
+/// How the padding is given, and the numbers before and behind all dimensions of pixels; none where
+/// they are not given, or zero.
+struct GivenPadding {
+  Padding::Mode mode = Padding::Mode::given;
+  Integers numbers;
+};
+
+Result<GivenPadding> given_padding(const Node& node, std::size_t pixels) {
+  GivenPadding padding;
   const std::string automatic = node.text("auto_pad", "NOTSET");
   if (automatic == "SAME_UPPER") {
     padding.mode = Padding::Mode::same_upper;
   } else if (automatic == "SAME_LOWER") {
     padding.mode = Padding::Mode::same_lower;
-  } else if (automatic == "NOTSET" && !pads.empty()) {
-    if (pads.size() != 2 * pixels)
+  } else if (automatic == "NOTSET") {
+    padding.numbers = node.integers("pads");
+    if (!padding.numbers.empty() && padding.numbers.size() != 2 * pixels)
       return node.error("its padding does not fit the dimensions of its input");
-    for (const std::int64_t value : pads)
+    for (const std::int64_t value : padding.numbers)
       if (value < 0 || value > kMaxSize) return node.unsupported("padding that is negative");
-    padding.top = static_cast<int>(pads[0]);
-    padding.bottom = static_cast<int>(pads[pixels]);
-    if (pixels > 1) {
-      padding.left = static_cast<int>(pads[1]);
-      padding.right = static_cast<int>(pads[pixels + 1]);
-    }
-  } else if (automatic != "NOTSET" && automatic != "VALID") {
+  } else if (automatic != "VALID") {
     return node.error("its auto_pad means nothing");
+  }
+  return padding;
+}
+
+Result<Padding> padding_of(const Node& node, std::size_t pixels) {
+  CONVOPT_TRY(const auto given, given_padding(node, pixels));
+  Padding padding;
+  padding.mode = given.mode;
+  if (given.numbers.empty()) return padding;
+  const auto number = [&](std::size_t i) { return static_cast<int>(given.numbers[i]); };
+  padding.top = number(0);
+  padding.bottom = number(pixels);
+  if (pixels > 1) {
+    padding.left = number(1);
+    padding.right = number(pixels + 1);
   }
   return padding;
 }
@@ -53,8 +70,36 @@ Result<WindowAttributes> window_of(const Node& node, std::size_t rank, const Int
   CONVOPT_TRY(const auto stride, pair_of(node, node.integers("strides"), pixels, 1, "stride"));
   CONVOPT_TRY(const auto dilation,
               pair_of(node, node.integers("dilations"), pixels, 1, "dilation"));
-  CONVOPT_TRY(const auto padding, padding_of(node, node.integers("pads"), pixels));
+  CONVOPT_TRY(const auto padding, padding_of(node, pixels));
   return WindowAttributes{size, stride, dilation, padding};
+}
+
+Result<std::vector<WindowAxis>> window_axes(const Node& node, const Dims& x,
+                                            const Integers& kernel) {
+  if (x.size() < 3) return node.unsupported("an input of the shape " + dims_text(x));
+  const std::size_t pixels = x.size() - 2;
+  CONVOPT_TRY(const auto padding, given_padding(node, pixels));
+  const Integers strides = node.integers("strides"), dilations = node.integers("dilations");
+  for (const Integers* numbers : {&kernel, &strides, &dilations}) {
+    const bool fits = numbers->size() == pixels || (numbers != &kernel && numbers->empty());
+    if (!fits) return node.error("its window does not fit the dimensions of its input");
+    for (const std::int64_t number : *numbers)
+      if (number < 1 || number > kMaxSize) return node.error("its window is out of range");
+  }
+  std::vector<WindowAxis> axes(pixels);
+  for (std::size_t d = 0; d < pixels; ++d) {
+    axes[d].in = x[d + 2];
+    axes[d].kernel = kernel[d];
+    if (!strides.empty()) axes[d].stride = strides[d];
+    if (!dilations.empty()) axes[d].dilation = dilations[d];
+    if (!padding.numbers.empty()) {
+      axes[d].before = padding.numbers[d];
+      axes[d].after = padding.numbers[pixels + d];
+    }
+    if (padding.mode != Padding::Mode::given)
+      axes[d].pad_same(padding.mode == Padding::Mode::same_upper);
+  }
+  return axes;
 }
 
 Dims dims_of(const TensorShape& shape, std::size_t rank) {

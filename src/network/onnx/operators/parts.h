@@ -8,6 +8,7 @@
 
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/import.h"
+#include "src/network/window_axis.h"
 
 namespace convopt::onnx_reader {
 
@@ -25,6 +26,12 @@ struct WindowAttributes {
 
 /// For an input of rank 3 or 4; with one dimension of pixels, these are the rows.
 Result<WindowAttributes> window_of(const Node& node, std::size_t rank, const Integers& kernel);
+
+/// A window along each dimension of pixels of an input of the shape `x`, of which there may be any
+/// number; automatic padding is settled. Numbers are in the ranges that a network has, windows need
+/// not fit.
+Result<std::vector<WindowAxis>> window_axes(const Node& node, const Dims& x,
+                                            const Integers& kernel);
 
 /// One or two numbers, for one or two dimensions of pixels; `fallback` where there are none. `what`
 /// names them in errors.

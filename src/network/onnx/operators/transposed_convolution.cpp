@@ -83,49 +83,47 @@ StoredWeights spread_weights(const Transposition& t, const std::vector<float>& k
   return weights;
 }
 
-/// Padding and size of the result along each direction: the padding as given, or so that the result
-/// has the size that is asked for.
-Result<void> settle_sizes(const Node& node, const Padding& pad, Axis& rows, Axis& columns) {
-  CONVOPT_TRY(const auto extra,
-              pair_of(node, node.integers("output_padding"), 2, 0, "output padding"));
-  const Integers wanted = node.integers("output_shape");
-  if (!wanted.empty() && wanted.size() != 2)
-    return node.error("its output_shape does not fit the dimensions of its input");
-  const bool same = pad.mode != Padding::Mode::given;
-  for (const bool vertical : {true, false}) {
-    Axis& axis = vertical ? rows : columns;
-    if (axis.stride < 1 || axis.dilation < 1) return node.error("its stride or dilation is zero");
-    const std::int64_t more = vertical ? extra.h : extra.w;
-    if (!same && wanted.empty()) {
-      axis.before = vertical ? pad.top : pad.left;
-      axis.out = axis.full() + more - axis.before - (vertical ? pad.bottom : pad.right);
+/// One direction for each dimension of pixels: the padding as given, or so that the result has the
+/// size that is asked for.
+Result<std::vector<Axis>> settled_axes(const Node& node, const ConvolutionInputs& in) {
+  const Integers extra = node.integers("output_padding"), wanted = node.integers("output_shape");
+  const std::size_t count = in.axes.size();
+  if ((!extra.empty() && extra.size() != count) || (!wanted.empty() && wanted.size() != count))
+    return node.error(
+        "its output_padding or output_shape does not fit the dimensions of its input");
+  const std::string automatic = node.text("auto_pad", "NOTSET");
+  std::vector<Axis> axes;
+  for (std::size_t d = 0; d < count; ++d) {
+    const WindowAxis& window = in.axes[d];
+    Axis& axis = axes.emplace_back(Axis{window.in, window.kernel, window.stride, window.dilation});
+    const std::int64_t more = extra.empty() ? 0 : extra[d];
+    if (more < 0 || more > kMaxSize) return node.error("its output_padding is out of range");
+    if (!automatic.starts_with("SAME") && wanted.empty()) {
+      axis.before = window.before;
+      axis.out = axis.full() + more - window.before - window.after;
     } else {
-      axis.out = wanted.empty() ? axis.in * axis.stride : wanted[vertical ? 0 : 1];
+      axis.out = wanted.empty() ? axis.in * axis.stride : wanted[d];
+      if (axis.out < 1) return node.error("its result would be empty");
       const std::int64_t lost = std::max<std::int64_t>(axis.full() + more - axis.out, 0);
-      axis.before = pad.mode == Padding::Mode::same_upper ? lost / 2 : lost - lost / 2;
+      axis.before = automatic == "SAME_UPPER" ? lost / 2 : lost - lost / 2;
     }
     if (axis.out < 1 || axis.out > kMaxSize)
       return node.error("its result would be empty or too large");
     axis.settle();
     if (axis.last < axis.first) return node.error("no tap of its kernel reaches its result");
   }
-  return {};
+  return axes;
 }
 
-Result<Transposition> transposition_of(const Node& node, const ConvolutionInputs& in) {
-  const Dims& sizes = in.kernel->dims;
-  const Dims& from = in.x->dims;
-  if (from.size() != 4) return node.unsupported("an input of the shape " + dims_text(from));
-  if (sizes[0] != from[1] || sizes[0] % in.groups != 0)
-    return node.error("its weights " + dims_text(sizes) + " do not fit its input " +
-                      dims_text(from));
+/// `kernel` is that of images.
+Result<Transposition> transposition_of(const Node& node, const Dims& kernel, std::int64_t groups,
+                                       std::span<const Axis> axes) {
   Transposition t;
-  t.rows = {from[2], sizes[2], in.window.stride.h, in.window.dilation.h};
-  t.columns = {from[3], sizes[3], in.window.stride.w, in.window.dilation.w};
-  CONVOPT_CHECK(settle_sizes(node, in.window.padding, t.rows, t.columns));
-  t.oc_per_group = sizes[1];
-  t.oc = sizes[1] * in.groups;
-  t.ic_per_group = sizes[0] / in.groups;
+  t.rows = axes[0];
+  t.columns = axes.size() > 1 ? axes[1] : Axis();
+  t.oc_per_group = kernel[1];
+  t.oc = kernel[1] * groups;
+  t.ic_per_group = kernel[0] / groups;
   if (!element_count({t.oc, t.phases(), t.ic_per_group, t.rows.taps(), t.columns.taps()}) ||
       t.oc * t.phases() > kMaxSize)
     return node.error("its weights are too large");
@@ -147,32 +145,71 @@ ConvAttributes attributes_of(const Transposition& t, std::int64_t groups) {
   return attributes;
 }
 
+/// Of images with one or two dimensions of pixels.
+Result<Value> conv_transpose_images(Import& model, const Node& node, const Value& x,
+                                    const Constant& kernel, const ConstantPointer& given_bias,
+                                    std::int64_t groups, std::span<const Axis> axes) {
+  CONVOPT_TRY(const auto t, transposition_of(node, kernel.dims, groups, axes));
+  CONVOPT_TRY(const auto bias, vector_of(node, given_bias, t.oc, "bias"));
+  Value source = x;
+  for (std::size_t d = 0; d < axes.size(); ++d) {
+    const Axis& axis = axes[d];
+    const std::int64_t before = std::max<std::int64_t>(-axis.pad_before(), 0);
+    const std::int64_t after = std::max<std::int64_t>(-axis.pad_after(), 0);
+    CONVOPT_TRY(source, axis_range(model, node, node.name() + "/reached", source, d + 2, before,
+                                   axis.in - before - after, 1));
+  }
+  CONVOPT_TRY(const auto tensor, model.image(node, source));
+  auto weights = std::make_shared<const StoredWeights>(spread_weights(t, kernel.floats, bias));
+  CONVOPT_TRY(const auto phases,
+              model.graph().add_conv(model.label(node), tensor, attributes_of(t, groups),
+                                     std::move(weights)));
+  const Pair stride = {static_cast<int>(t.rows.stride), static_cast<int>(t.columns.stride)};
+  CONVOPT_TRY(const auto pixels,
+              model.graph().add_depth_to_space(
+                  {model.fresh(node.name() + "/pixels"), "DepthToSpace"}, phases, stride));
+  CONVOPT_TRY(auto result, made(pixels, dims_of(model.graph().shape(pixels), axes.size() + 2)));
+  for (std::size_t d = 0; d < axes.size(); ++d) {
+    CONVOPT_TRY(result,
+                axis_range(model, node, node.name() + "/crop", result, d + 2, 0, axes[d].out, 1));
+  }
+  return result;
+}
+
+/// Slice `out` of the result sums over the taps for which a slice of the input lies a multiple of
+/// the stride before it: channels of an image, as in the convolution of volumes.
+Result<Value> conv_transpose_volume(Import& model, const Node& node, const ConvolutionInputs& in,
+                                    std::span<const Axis> axes) {
+  const Axis& depth = axes[0];
+  if (depth.out * depth.taps_given > kMaxSize)
+    return node.error("its windows have too many slices");
+  Integers slices;
+  for (std::int64_t out = 0; out < depth.out; ++out)
+    for (std::int64_t tap = 0; tap < depth.taps_given; ++tap) {
+      const std::int64_t at = out + depth.before - tap * depth.dilation;
+      const bool is_met = at >= 0 && at % depth.stride == 0 && at / depth.stride < depth.in;
+      slices.push_back(is_met ? at / depth.stride : depth.in);
+    }
+  CONVOPT_TRY(const auto images, slices_as_channels(model, node, *in.x, slices, depth.taps_given));
+  Constant kernel = transposed(*in.kernel, {0, 2, 1, 3, 4});
+  const Dims& d = kernel.dims;
+  kernel.dims = {d[0] * d[1], d[2], d[3], d[4]};
+  CONVOPT_TRY(const auto result, conv_transpose_images(model, node, images, kernel, in.bias,
+                                                       in.groups, axes.subspan(1)));
+  return images_as_slices(model, node, result, depth.out);
+}
+
 }  // namespace
 
 Result<Value> conv_transpose(Import& model, const Node& node) {
   CONVOPT_TRY(const auto in, convolution_inputs(model, node));
-  CONVOPT_TRY(const auto t, transposition_of(node, in));
-  CONVOPT_TRY(const auto bias, vector_of(node, in.bias, t.oc, "bias"));
-  Value source = *in.x;
-  for (const auto& [axis, side] : {std::pair(2, &t.rows), std::pair(3, &t.columns)}) {
-    const std::int64_t before = std::max<std::int64_t>(-side->pad_before(), 0);
-    const std::int64_t after = std::max<std::int64_t>(-side->pad_after(), 0);
-    CONVOPT_TRY(source, axis_range(model, node, node.name() + "/reached", source, axis, before,
-                                   side->in - before - after, 1));
-  }
-  CONVOPT_TRY(const auto tensor, model.image(node, source));
-  auto weights = std::make_shared<const StoredWeights>(spread_weights(t, in.kernel->floats, bias));
-  CONVOPT_TRY(const auto phases,
-              model.graph().add_conv(model.label(node), tensor, attributes_of(t, in.groups),
-                                     std::move(weights)));
-  CONVOPT_TRY(const auto pixels, model.graph().add_depth_to_space(
-                                     {model.fresh(node.name() + "/pixels"), "DepthToSpace"}, phases,
-                                     in.window.stride));
-  CONVOPT_TRY(auto result, made(pixels, dims_of(model.graph().shape(pixels), 4)));
-  for (const auto& [axis, size] : {std::pair(2, t.rows.out), std::pair(3, t.columns.out)}) {
-    CONVOPT_TRY(result, axis_range(model, node, node.name() + "/crop", result, axis, 0, size, 1));
-  }
-  return result;
+  const Dims& sizes = in.kernel->dims;
+  if (sizes[0] != in.x->dims[1] || sizes[0] % in.groups != 0)
+    return node.error("its weights " + dims_text(sizes) + " do not fit its input " +
+                      dims_text(in.x->dims));
+  CONVOPT_TRY(const auto axes, settled_axes(node, in));
+  if (axes.size() == 3) return conv_transpose_volume(model, node, in, axes);
+  return conv_transpose_images(model, node, *in.x, *in.kernel, in.bias, in.groups, axes);
 }
 
 }  // namespace convopt::onnx_reader
