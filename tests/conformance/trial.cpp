@@ -137,12 +137,19 @@ std::vector<Array> to_arrays(const std::vector<TensorProto>& tensors, const Decl
   return arrays;
 }
 
-/// The model whose open inputs but `kept` have become initialisers.
+/// The model whose open inputs but `kept` have become initialisers. Where none is kept it has one
+/// that nothing reads, because every network has an input.
 ModelProto with_initialisers(ModelProto model, const Declared& open,
                              const std::vector<TensorProto>& values,
                              std::optional<std::size_t> kept) {
   auto& graph = *model.mutable_graph();
   graph.clear_input();
+  if (!kept) {
+    auto& unread = *graph.add_input();
+    unread.set_name("unread");
+    unread.mutable_type()->mutable_tensor_type()->set_elem_type(TensorProto::FLOAT);
+    unread.mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(1);
+  }
   for (std::size_t i = 0; i < open.size(); ++i) {
     if (i == kept) {
       *graph.add_input() = open[i];
@@ -200,7 +207,8 @@ Outcome try_case(const Planner& planner, const Case& test, const std::filesystem
     std::ofstream(changed_file, std::ios::binary)
         << with_initialisers(*model, open, values, forms[i]).SerializeAsString();
     std::vector<Array> kept;
-    if (forms[i]) kept.push_back(inputs[*forms[i]]);
+    kept.push_back(forms[i] ? inputs[*forms[i]]
+                            : Array{TensorProto::FLOAT, {1}, std::string(sizeof(float), '\0')});
     Outcome next = try_model(planner, changed_file, kept, expected);
     next.reason = shortened(std::move(next.reason), changed_file);
     passed = passed || next.verdict == Verdict::passed;

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <limits>
 #include <set>
 
 #include "convopt/network.hpp"
 #include "src/network/json_operators.h"
+#include "src/network/onnx/reader.h"
 
 namespace convopt {
 namespace {
@@ -133,6 +135,21 @@ TEST(NetworkSchema, RefusesWhatTheReaderRefusesWithoutKnowingShapes) {
   EXPECT_FALSE(schema.accepts(with("/input/type", "float")));
   for (const DataType type : kDataTypes) {
     EXPECT_TRUE(schema.accepts(with("/input/type", to_string(type)))) << to_string(type);
+  }
+}
+
+TEST(NetworkFormatPage, NamesEveryOperatorOfOnnx) {
+  const std::string page = contents_of("docs/reference/network-format.md");
+  const auto is_letter = [&](std::size_t at) {
+    return at < page.size() && std::isalnum(static_cast<unsigned char>(page[at])) != 0;
+  };
+  for (const std::string_view type : onnx_operators()) {
+    std::size_t at = page.find(type);
+    while (at != std::string::npos &&
+           ((at > 0 && is_letter(at - 1)) || is_letter(at + type.size()))) {
+      at = page.find(type, at + 1);
+    }
+    EXPECT_NE(at, std::string::npos) << type;
   }
 }
 

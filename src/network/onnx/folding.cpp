@@ -394,6 +394,32 @@ Folded fold_constant_of_shape(const Node& node, const Inputs& in,
   return expanded(value, dims);
 }
 
+/// Sums of cosines over one period.
+template <int kNumber>
+Folded fold_window(const Node& node, const Inputs& in) {
+  constexpr double kFactors[][3] = {{0.5, 0.5, 0}, {25.0 / 46, 21.0 / 46, 0}, {0.42, 0.5, -0.08}};
+  if (in[0]->size() != 1 || in[0]->is_float) return node.error("its size must be one whole number");
+  const std::int64_t size = in[0]->integers[0];
+  if (size < 1 || size > kMaxGrown) return node.error("its size is out of range");
+  const auto period = static_cast<double>(
+      node.integer("periodic", 1) != 0 ? size : std::max<std::int64_t>(size - 1, 1));
+  const bool is_real_number = is_real(static_cast<int>(node.integer("output_datatype", kFloat)));
+  Constant result =
+      is_real_number ? Constant::of_floats({size}, {}) : Constant::of_integers({size}, {});
+  for (std::int64_t i = 0; i < size; ++i) {
+    const double angle = 2 * M_PI * static_cast<double>(i) / period;
+    const double* const factors = kFactors[kNumber];
+    const double value =
+        factors[0] - factors[1] * std::cos(angle) - factors[2] * std::cos(2 * angle);
+    if (is_real_number) {
+      result.floats.push_back(static_cast<float>(value));
+    } else {
+      result.integers.push_back(to_integer(value));
+    }
+  }
+  return result;
+}
+
 Result<std::vector<Constant>> fold_split(const Node& node, const Inputs& in) {
   const auto axis = resolve_axis(node.integer("axis", 0), in[0]->dims.size());
   if (!axis) return node.error("it has no such axis");
@@ -431,10 +457,22 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"ConstantOfShape", {1, 1, fold_constant_of_shape}},
         {"Shape",
          {1, 1,
-          [](const Node&, const Inputs& in, const std::filesystem::path&) -> Folded {
-            return Constant::of_integers({static_cast<std::int64_t>(in[0]->dims.size())},
-                                         in[0]->dims);
+          [](const Node& node, const Inputs& in, const std::filesystem::path&) -> Folded {
+            return shape_part(node, in[0]->dims);
           }}},
+        {"Size",
+         {1, 1,
+          [](const Node&, const Inputs& in, const std::filesystem::path&) -> Folded {
+            return Constant::of_integers({}, {static_cast<std::int64_t>(in[0]->size())});
+          }}},
+        {"EyeLike",
+         {1, 1,
+          [](const Node& node, const Inputs& in, const std::filesystem::path&) {
+            return identity_matrix(node, in[0]->dims, in[0]->is_float);
+          }}},
+        {"HannWindow", {1, 1, plain<fold_window<0>>}},
+        {"HammingWindow", {1, 1, plain<fold_window<1>>}},
+        {"BlackmanWindow", {1, 1, plain<fold_window<2>>}},
         {"Cast", {1, 1, plain<fold_cast>}},
         {"DequantizeLinear", {2, 3, plain<fold_dequantize>}},
         {"Gather", {2, 2, plain<fold_gather>}},
@@ -494,6 +532,36 @@ const std::unordered_map<std::string_view, Description>& table() {
 
 }  // namespace
 
+Constant shape_part(const Node& node, const Dims& dims) {
+  const auto rank = static_cast<std::int64_t>(dims.size());
+  const auto place = [&](std::int64_t at) {
+    return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
+  const std::int64_t first = place(node.integer("start", 0));
+  const std::int64_t last = std::max(first, place(node.integer("end", rank)));
+  return Constant::of_integers({last - first}, Dims(dims.begin() + first, dims.begin() + last));
+}
+
+Result<Constant> identity_matrix(const Node& node, const Dims& dims, bool is_float) {
+  if (dims.size() != 2) return node.error("its input is no matrix");
+  CONVOPT_CHECK(check_growth(node, dims, 0));
+  if (node.has("dtype")) is_float = is_real(static_cast<int>(node.integer("dtype", kFloat)));
+  const std::int64_t k = std::clamp<std::int64_t>(node.integer("k", 0), -kMaxGrown, kMaxGrown);
+  const auto count = static_cast<std::size_t>(*element_count(dims));
+  Constant result = is_float ? Constant::of_floats(dims, std::vector<float>(count))
+                             : Constant::of_integers(dims, std::vector<std::int64_t>(count));
+  for (std::int64_t row = 0; row < dims[0]; ++row) {
+    if (row + k < 0 || row + k >= dims[1]) continue;
+    const auto at = static_cast<std::size_t>(row * dims[1] + row + k);
+    if (is_float) {
+      result.floats[at] = 1;
+    } else {
+      result.integers[at] = 1;
+    }
+  }
+  return result;
+}
+
 Result<std::optional<std::vector<Constant>>> fold(const Node& node, const Inputs& inputs,
                                                   const std::filesystem::path& folder) {
   if (node.type() == "Split" && !inputs.empty() && inputs[0] != nullptr) {
@@ -510,6 +578,12 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node, const Inputs
     return node.error("it has the wrong number of inputs");
   CONVOPT_TRY(auto result, function(node, inputs, folder));
   return std::optional(std::vector{std::move(result)});
+}
+
+std::vector<std::string_view> folded_types() {
+  std::vector<std::string_view> types = {"Split"};
+  for (const auto& [type, description] : table()) types.push_back(type);
+  return types;
 }
 
 std::optional<std::size_t> resolve_axis(std::int64_t axis, std::size_t rank) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "src/network/onnx/constant.h"
@@ -16,7 +17,16 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node,
                                                   const std::vector<ConstantPointer>& inputs,
                                                   const std::filesystem::path& folder);
 
+/// The types of operators that `fold` computes.
+std::vector<std::string_view> folded_types();
+
 // Rules that operators on constants and on other tensors share.
+
+/// The result of Shape: all sizes, or some of them.
+Constant shape_part(const Node& node, const Dims& dims);
+
+/// The result of EyeLike, whose input is of that shape.
+Result<Constant> identity_matrix(const Node& node, const Dims& dims, bool is_float);
 
 /// An axis, counted from the end if negative; nothing if there is no such axis.
 std::optional<std::size_t> resolve_axis(std::int64_t axis, std::size_t rank);

@@ -17,12 +17,16 @@
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/import.h"
 #include "src/network/onnx/operators/handlers.h"
+#include "src/network/onnx/operators/parts.h"
 #include "src/network/onnx/order.h"
 #include "src/network/onnx/tensor.h"
 
 namespace convopt {
 namespace onnx_reader {
 namespace {
+
+/// Operators that pass their input on. Cast does so where nothing is lost.
+constexpr std::array<std::string_view, 3> kPassing = {"Identity", "Dropout", "Cast"};
 
 constexpr int kOldestOpset = 1, kNewestOpset = 22;
 /// Deepest nesting of graphs.
@@ -69,6 +73,8 @@ class ModelReader {
   Result<void> define_outputs(const Node& node, std::vector<Value> values, int first);
   /// The value that an operator only passes on, or null.
   const Value* passed_on(const Node& node);
+  /// The mask of a Dropout that drops nothing, where the model names it.
+  std::vector<Value> mask_of(const Node& node, const Value& passed);
   Result<Network> finish();
 
   ::onnx::ModelProto& model_;
@@ -225,7 +231,7 @@ Result<void> ModelReader::read_node(const Node& node) {
     return read_branch(node);
   } else if (const Value* value = passed_on(node)) {
     CONVOPT_CHECK(import_.define(node.output(0), value));
-    return define_outputs(node, {}, 1);
+    return define_outputs(node, mask_of(node, *value), 1);
   } else {
     values = outputs_of(node);
   }
@@ -269,7 +275,7 @@ Result<void> ModelReader::read_branch(const Node& node) {
 }
 
 const Value* ModelReader::passed_on(const Node& node) {
-  bool passes = node.type() == "Identity" || node.type() == "Dropout";
+  bool passes = std::ranges::find(kPassing, node.type()) != kPassing.end();
   if (node.type() == "Cast") {
     const int to = static_cast<int>(node.integer("to", 0));
     const auto read = import_.input(node, 0);
@@ -281,6 +287,14 @@ const Value* ModelReader::passed_on(const Node& node) {
   }
   const auto read = passes ? import_.input(node, 0) : Import::Found(nullptr);
   return read ? *read : nullptr;
+}
+
+std::vector<Value> ModelReader::mask_of(const Node& node, const Value& passed) {
+  if (node.type() != "Dropout" || node.output_count() < 2 || node.output(1).empty()) return {};
+  auto mask = made(broadcast_to(import_, node, number_value(1), passed.sizes()), passed.sizes());
+  if (!mask) return {failed(mask.error())};
+  mask->type = DataType::boolean;
+  return {*std::move(mask)};
 }
 
 /// The type of a result as the model sees it, where its handler has not said it: that of the first
@@ -316,17 +330,18 @@ Result<void> ModelReader::define_outputs(const Node& node, std::vector<Value> va
   return {};
 }
 
-/// The result of Shape or Size: known even where the elements are not.
-std::optional<Constant> sizes_of(const Node& node, const Dims& dims) {
-  if (node.type() == "Size") return Constant::of_integers({}, {element_count(dims).value_or(0)});
-  if (node.type() != "Shape") return std::nullopt;
-  const auto rank = static_cast<std::int64_t>(dims.size());
-  const auto place = [&](std::int64_t at) {
-    return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
-  };
-  const std::int64_t first = place(node.integer("start", 0));
-  const std::int64_t last = std::max(first, place(node.integer("end", rank)));
-  return Constant::of_integers({last - first}, Dims(dims.begin() + first, dims.begin() + last));
+/// The result of an operator that reads the shape of its input only: known even where the elements
+/// are not.
+Result<std::optional<Constant>> made_of_shape(const Node& node, const Value& x) {
+  const Dims& dims = x.dims;
+  if (node.type() == "EyeLike") {
+    CONVOPT_TRY(auto matrix, identity_matrix(node, dims, !x.is_integer()));
+    return std::optional(std::move(matrix));
+  }
+  if (node.type() == "Size")
+    return std::optional(Constant::of_integers({}, {element_count(dims).value_or(0)}));
+  if (node.type() == "Shape") return std::optional(shape_part(node, dims));
+  return std::optional<Constant>();
 }
 
 Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node& node) {
@@ -339,8 +354,9 @@ Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node
     }
     CONVOPT_TRY(const Value* value, import_.input(node, i));
     if (value->is_tensor()) {
-      auto sizes = i == 0 ? sizes_of(node, value->dims) : std::nullopt;
-      return sizes ? Nothing({*std::move(sizes)}) : Nothing();
+      if (i > 0) return Nothing();
+      CONVOPT_TRY(auto result, made_of_shape(node, *value));
+      return result ? Nothing({*std::move(result)}) : Nothing();
     }
     inputs.push_back(value->constant);
   }
@@ -386,6 +402,18 @@ Result<Network> ModelReader::finish() {
 
 }  // namespace
 }  // namespace onnx_reader
+
+std::vector<std::string_view> onnx_operators() {
+  std::vector<std::string_view> types = onnx_reader::handled_types();
+  const auto folded = onnx_reader::folded_types();
+  types.insert(types.end(), folded.begin(), folded.end());
+  types.insert(types.end(), onnx_reader::kPassing.begin(), onnx_reader::kPassing.end());
+  types.emplace_back("If");
+  std::ranges::sort(types);
+  const auto [first, last] = std::ranges::unique(types);
+  types.erase(first, last);
+  return types;
+}
 
 Result<Network> load_onnx(const std::filesystem::path& path, int batch, const InputShapes& shapes) {
   std::error_code failed;

@@ -24,6 +24,8 @@ struct Layer {
   ConstantPointer weights;     ///< [direction][gate * hidden][input]
   ConstantPointer recurrence;  ///< [direction][gate * hidden][hidden]
   ConstantPointer bias;        ///< [direction][2 * gate * hidden], or null
+  /// [direction][3 * hidden], or null: how much the gates of an LSTM see of the cell.
+  ConstantPointer peepholes;
   std::vector<std::string> activations;
 };
 
@@ -63,6 +65,7 @@ Result<Layer> layer_of(Import& model, const Node& node, std::int64_t gates) {
   CONVOPT_TRY(layer.weights, model.constant_input(node, 1));
   CONVOPT_TRY(layer.recurrence, model.constant_input(node, 2));
   CONVOPT_TRY(layer.bias, model.constant_input(node, 3));
+  CONVOPT_TRY(layer.peepholes, model.constant_input(node, 7));
   layer.x = *x;
   if (node.integer("layout", 0) != 0) {
     if (x->dims.size() != 3) return node.error("its input must have three dimensions");
@@ -83,10 +86,14 @@ Result<Layer> layer_of(Import& model, const Node& node, std::int64_t gates) {
       layer.recurrence->dims != Dims{layer.directions, rows, layer.hidden} ||
       !layer.weights->is_float || !layer.recurrence->is_float ||
       (layer.bias != nullptr &&
-       (!layer.bias->is_float || layer.bias->dims != Dims{layer.directions, 2 * rows})))
+       (!layer.bias->is_float || layer.bias->dims != Dims{layer.directions, 2 * rows})) ||
+      (layer.peepholes != nullptr &&
+       (gates != 4 || !layer.peepholes->is_float ||
+        layer.peepholes->dims != Dims{layer.directions, 3 * layer.hidden})))
     return node.error("its weights do not fit its input " + dims_text(layer.x.dims));
   if (layer.steps * layer.directions > kMostSteps)
     return node.unsupported("more than " + std::to_string(kMostSteps) + " steps");
+  if (layer.batch * layer.hidden > kMaxSize) return node.error("its state is too large");
   if (node.has("clip")) return node.unsupported("clipping");
   if (node.has("activation_alpha") || node.has("activation_beta"))
     return node.unsupported("parameters of activations");
@@ -151,6 +158,20 @@ std::string activation_name(const Layer& layer, std::int64_t direction, std::siz
   return at < layer.activations.size() ? layer.activations[at] : fallback;
 }
 
+/// A gate of an LSTM that sees the cell.
+Result<Value> peeping_gate(Import& model, const Node& node, const Layer& layer,
+                           std::int64_t direction, const Value& all, std::int64_t index,
+                           const Value& cell, const std::string& activation) {
+  const auto first = layer.peepholes->floats.begin() + (3 * direction + index) * layer.hidden;
+  CONVOPT_TRY(const auto raw, gate(model, node, layer, all, index));
+  CONVOPT_TRY(
+      const auto seen,
+      binary(model, node, Op::multiply, cell,
+             constant_value(Constant::of_floats({layer.hidden}, {first, first + layer.hidden}))));
+  CONVOPT_TRY(const auto sum, binary(model, node, Op::add, raw, seen));
+  return activated(model, node, sum, activation);
+}
+
 /// Gates in the order input, output, forget, cell.
 Result<void> lstm_step(Import& model, const Node& node, const Layer& layer, std::int64_t direction,
                        const Value& from_input, Value& state, Value& cell) {
@@ -159,16 +180,29 @@ Result<void> lstm_step(Import& model, const Node& node, const Layer& layer, std:
   const auto name = [&](std::size_t index, const char* fallback) {
     return activation_name(layer, direction, index, 3, fallback);
   };
-  CONVOPT_TRY(const auto first_gates, gate(model, node, layer, all, 0, 3));
-  CONVOPT_TRY(const auto gates, activated(model, node, first_gates, name(0, "Sigmoid")));
-  CONVOPT_TRY(const auto input, gate(model, node, layer, gates, 0));
-  CONVOPT_TRY(const auto output, gate(model, node, layer, gates, 1));
-  CONVOPT_TRY(const auto forget, gate(model, node, layer, gates, 2));
+  const bool peeps = layer.peepholes != nullptr;
+  const auto peeping = [&](std::int64_t index) {
+    return peeping_gate(model, node, layer, direction, all, index, cell, name(0, "Sigmoid"));
+  };
+  Value input, output, forget;
+  if (peeps) {
+    CONVOPT_TRY(input, peeping(0));
+    CONVOPT_TRY(forget, peeping(2));
+  } else {
+    CONVOPT_TRY(const auto first_gates, gate(model, node, layer, all, 0, 3));
+    CONVOPT_TRY(const auto gates, activated(model, node, first_gates, name(0, "Sigmoid")));
+    CONVOPT_TRY(input, gate(model, node, layer, gates, 0));
+    CONVOPT_TRY(output, gate(model, node, layer, gates, 1));
+    CONVOPT_TRY(forget, gate(model, node, layer, gates, 2));
+  }
   CONVOPT_TRY(const auto raw, gate(model, node, layer, all, 3));
   CONVOPT_TRY(const auto candidate, activated(model, node, raw, name(1, "Tanh")));
   CONVOPT_TRY(const auto kept, binary(model, node, Op::multiply, forget, cell));
   CONVOPT_TRY(const auto added, binary(model, node, Op::multiply, input, candidate));
   CONVOPT_TRY(cell, binary(model, node, Op::add, kept, added));
+  if (peeps) {
+    CONVOPT_TRY(output, peeping(1));
+  }
   CONVOPT_TRY(const auto shown, activated(model, node, cell, name(2, "Tanh")));
   CONVOPT_TRY(state, binary(model, node, Op::multiply, output, shown));
   return {};
@@ -276,7 +310,6 @@ Result<std::vector<Value>> recurrent(Import& model, const Node& node) {
   const std::string_view type = node.type();
   const std::int64_t gates = type == "LSTM" ? 4 : type == "GRU" ? 3 : 1;
   const Step step = type == "LSTM" ? lstm_step : type == "GRU" ? gru_step : rnn_step;
-  if (node.has_input(7)) return node.unsupported("peepholes");
   if (node.integer("input_forget", 0) != 0) return node.unsupported("coupled gates");
   CONVOPT_TRY(Layer layer, layer_of(model, node, gates));
   layer.activations = node.texts("activations");
