@@ -150,6 +150,41 @@ OnnxModel computed() {
   return m.node("Mul", {"y", "m"}, {"z"}).output("z");
 }
 
+OnnxModel volumes() {
+  OnnxModel m(13);
+  m.input("x", {1, 2, 4, 5, 4}).random("w", {2, 2, 2, 3, 1}).random("t", {2, 1, 2, 2, 2});
+  m.input("row", {1, 2, 9}).random("k", {2, 2, 3});
+  m.node("Conv", {"x", "w"}, {"c"}, {{"pads", Dims{1, 1, 0, 0, 1, 0}}, {"strides", Dims{2, 1, 1}}});
+  m.node("ConvTranspose", {"c", "t"}, {"u"}, {{"strides", Dims{2, 1, 2}}});
+  m.node("MaxPool", {"u"}, {"v"}, {{"kernel_shape", Dims{2, 2, 2}}, {"dilations", Dims{1, 2, 1}}});
+  m.node("AveragePool", {"v"}, {"y"}, {{"kernel_shape", Dims{2, 1, 3}}, {"ceil_mode", kOne}});
+  m.node("MaxPool", {"row"}, {"top", "at"}, {{"kernel_shape", Dims{2}}, {"strides", Dims{2}}});
+  m.node("MaxUnpool", {"top", "at"}, {"back"}, {{"kernel_shape", Dims{2}}, {"strides", Dims{2}}});
+  m.node("ConvTranspose", {"back", "k"}, {"z"}, {{"group", kOne}, {"dilations", Dims{2}}});
+  return m.output("y").output("z");
+}
+
+OnnxModel places() {
+  OnnxModel m(18);
+  m.input("x", {1, 2, 6, 5}).random("grid", {1, 3, 4, 2}).integers("images", {0, 0});
+  m.floats("regions", {2, 4}, {0, 0, 4, 4, 1, 2, 3, 5}).random("values", {1, 2, 2, 4});
+  m.initializer(
+      integer_tensor("at", {1, 2, 2, 4}, {0, 1, 2, 0, 1, 2, -1, 0, 1, 0, 2, 1, 0, 0, 1, 2}));
+  m.initializer(integer_tensor("pairs", {2, 2}, {0, 1, 0, -2})).random("planes", {2, 3, 4});
+  m.node("GridSample", {"x", "grid"}, {"g"}, {{"mode", std::string("bilinear")}});
+  m.node("ScatterElements", {"g", "at", "values"}, {"e"},
+         {{"axis", std::int64_t{2}}, {"reduction", std::string("add")}});
+  m.node("ScatterND", {"e", "pairs", "planes"}, {"y"}, {{"reduction", std::string("max")}});
+  m.node("RoiAlign", {"x", "regions", "images"}, {"z"},
+         {{"output_height", std::int64_t{2}}, {"sampling_ratio", std::int64_t{2}}});
+  m.integers("lengths", {2, 1}).integers("kept", {0, 1, 1});
+  m.node("ReverseSequence", {"z", "lengths"}, {"r"},
+         {{"batch_axis", std::int64_t{0}}, {"time_axis", kOne}});
+  m.node("GatherND", {"e", "pairs"}, {"n"}, {{"batch_dims", std::int64_t{0}}});
+  m.node("Compress", {"n", "kept"}, {"q"}, {{"axis", kOne}});
+  return m.output("y").output("r").output("q");
+}
+
 void write(const std::filesystem::path& path, const std::string& bytes) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << bytes;
@@ -165,7 +200,9 @@ int make(const std::filesystem::path& folder) {
                                                       {"normalised", normalised()},
                                                       {"decoded", decoded()},
                                                       {"old", old()},
-                                                      {"computed", computed()}};
+                                                      {"computed", computed()},
+                                                      {"volumes", volumes()},
+                                                      {"places", places()}};
   for (const auto& [name, model] : models) {
     const auto network = model.read();
     if (!network) {
