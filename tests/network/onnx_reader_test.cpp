@@ -212,6 +212,18 @@ TEST(OnnxRefusals, NameOperatorTypeAndVersion) {
   expect_refused(pool.output("pooled"), {"'pooled'", "'AveragePool'", "dilation"});
 }
 
+TEST(OnnxRefusals, NumbersOfAnotherType) {
+  for (const char* type : {"Trilu", "CumSum", "DFT"}) {
+    OnnxModel model(17);
+    model.input("x", {1, 3, 4, 1}).floats("number", {}, {1}).node(type, {"x", "number"}, {"y"});
+    expect_refused(model.output("y"), {"'y'", type, "a single whole number"});
+  }
+  OnnxModel hot(13);
+  hot.input("x", {2}).floats("depth", {}, {1e30F}).floats("values", {2}, {0, 1});
+  hot.node("OneHot", {"x", "depth", "values"}, {"y"});
+  expect_refused(hot.output("y"), {"'y'", "depth", "out of range"});
+}
+
 TEST(OnnxRefusals, OperatorsThatNobodyNeedsDoNotMatter) {
   OnnxModel model(13);
   model.input("x", {1, 3, 4, 4}).node("GridSample", {"x", "x"}, {"unused"});

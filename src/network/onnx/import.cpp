@@ -166,6 +166,14 @@ Result<std::optional<float>> Import::scalar_input(const Node& node, int index) {
   return std::optional(static_cast<float>(constant->at(0)));
 }
 
+Result<std::optional<std::int64_t>> Import::whole_number_input(const Node& node, int index) {
+  CONVOPT_TRY(const auto constant, constant_input(node, index));
+  if (constant == nullptr) return std::optional<std::int64_t>();
+  if (constant->size() != 1 || constant->is_float)
+    return node.error("its input " + std::to_string(index) + " must be a single whole number");
+  return std::optional(constant->integers[0]);
+}
+
 Import::Found Import::plain(const std::string& base, const Value& value) {
   if (!value.channels_last) return &value;
   const auto known = channels_moved_.find(value.tensor);

@@ -85,6 +85,7 @@ class Import {
   /// Null if the model leaves the input out; an error if it is no constant.
   Result<ConstantPointer> constant_input(const Node& node, int index);
   Result<std::optional<float>> scalar_input(const Node& node, int index);
+  Result<std::optional<std::int64_t>> whole_number_input(const Node& node, int index);
 
   // Forms of tensors.
   /// In row-major order of the model's dimensions. `base` starts the names of added operators.

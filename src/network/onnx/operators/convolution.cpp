@@ -108,6 +108,7 @@ Result<ConvolutionInputs> convolution_inputs(Import& model, const Node& node) {
 Result<Value> slices_as_channels(Import& model, const Node& node, const Value& x,
                                  const Integers& slices, std::int64_t per_window) {
   const std::int64_t depth = x.dims[2], windows = std::ssize(slices) / per_window;
+  if (depth > kMaxSize) return node.error("its input is too large");
   Integers all(static_cast<std::size_t>(depth));
   std::iota(all.begin(), all.end(), std::int64_t{0});
   Value taken = x;

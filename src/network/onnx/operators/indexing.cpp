@@ -170,10 +170,12 @@ Result<Value> one_hot(Import& model, const Node& node) {
   CONVOPT_TRY(const auto values, model.constant_input(node, 2));
   if (depth == nullptr || depth->size() != 1 || values == nullptr || values->size() != 2)
     return node.error("its depth must be a number, its values two");
-  const auto count = static_cast<std::int64_t>(depth->at(0));
+  const double wanted = depth->at(0);
+  if (!(wanted >= 1 && wanted <= kMaxSize)) return node.error("its depth is out of range");
+  const auto count = static_cast<std::int64_t>(wanted);
   const std::size_t rank = indices->dims.size() + 1;
   const auto axis = resolve_axis(node.integer("axis", -1), rank);
-  if (!axis || count < 1 || count > kMaxSize) return node.error("its axis or depth does not fit");
+  if (!axis) return node.error("it has no such axis");
   Dims dims = indices->dims;
   dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(*axis), 1);
   CONVOPT_TRY(Value places, reshaped_value(model, node, *indices, std::move(dims)));
@@ -239,12 +241,12 @@ Result<Value> tile(Import& model, const Node& node) {
 /// Of matrices, the elements above or below a diagonal.
 Result<Value> triangle(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  CONVOPT_TRY(const auto given, model.constant_input(node, 1));
-  const std::int64_t k = given != nullptr && given->size() == 1 ? given->integers[0] : 0;
+  CONVOPT_TRY(const auto given, model.whole_number_input(node, 1));
+  const std::int64_t k = given.value_or(0);
   if (x->dims.size() < 2) return node.error("its input is no matrix");
   const std::int64_t rows = x->dims[x->dims.size() - 2], columns = x->dims.back();
   const bool upper = node.integer("upper", 1) != 0;
-  if (!element_count({rows, columns})) return node.error("its input is too large");
+  if (rows * columns > kMaxSize) return node.error("its input is too large");
   std::vector<float> kept;
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t j = 0; j < columns; ++j)

@@ -130,6 +130,7 @@ Result<Value> global_pool(Import& model, const Node& node) {
 
 /// All of an axis in the opposite order.
 Result<Value> flipped(Import& model, const Node& node, const Value& x, std::size_t axis) {
+  if (x.dims[axis] > kMaxSize) return node.error("its input is too large");
   Integers indices(static_cast<std::size_t>(x.dims[axis]));
   std::iota(indices.rbegin(), indices.rend(), std::int64_t{0});
   return gathered(model, node, x, axis, std::move(indices));
@@ -197,10 +198,8 @@ Result<std::vector<Value>> top_k(Import& model, const Node& node) {
 
 Result<Value> cumulative_sum(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  CONVOPT_TRY(const auto given, model.constant_input(node, 1));
-  if (given == nullptr || given->size() != 1 || given->is_float)
-    return node.error("its axis must be a whole number");
-  const auto axis = resolve_axis(given->integers[0], x->dims.size());
+  CONVOPT_TRY(const auto given, model.whole_number_input(node, 1));
+  const auto axis = given ? resolve_axis(*given, x->dims.size()) : std::nullopt;
   if (!axis) return node.error("it has no such axis");
   const bool backwards = node.integer("reverse", 0) != 0;
   Value source = *x;
@@ -237,6 +236,7 @@ Result<Value> hardmax(Import& model, const Node& node) {
       made(model.graph().add(model.label(node), std::array{tensor},
                              Workload::along(Op::arg_maximum, model.graph().shape(tensor), 1)),
            {rows[0], 1, rows[2]}));
+  if (rows[1] > kMaxSize) return node.error("its input is too large");
   std::vector<float> count(static_cast<std::size_t>(rows[1]));
   std::iota(count.begin(), count.end(), 0.0F);
   CONVOPT_TRY(auto result,

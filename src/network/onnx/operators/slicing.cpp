@@ -125,6 +125,7 @@ Result<Value> axis_range(Import& model, const Node& node, const std::string& nam
                          std::int64_t step) {
   if (count < 1) return node.error("its result would be empty");
   if (step < 1) {
+    if (count > kMaxSize) return node.error("its input is too large");
     Integers indices;
     for (std::int64_t i = 0; i < count; ++i) indices.push_back(first + i * step);
     return gathered(model, node, x, axis, std::move(indices));

@@ -59,15 +59,6 @@ Result<Value> transformed(Import& model, const Node& node, const Value& rows, co
   return reshaped_value(model, node, result, std::move(dims));
 }
 
-Result<std::int64_t> whole_number(Import& model, const Node& node, int index,
-                                  std::int64_t fallback) {
-  CONVOPT_TRY(const auto given, model.constant_input(node, index));
-  if (given == nullptr) return fallback;
-  if (given->is_float || given->size() != 1)
-    return node.error("its input " + std::to_string(index) + " must be a whole number");
-  return given->integers[0];
-}
-
 std::int64_t bins_of(const Node& node, std::int64_t length, std::int64_t fallback) {
   return node.integer("onesided", fallback) != 0 ? length / 2 + 1 : length;
 }
@@ -75,14 +66,15 @@ std::int64_t bins_of(const Node& node, std::int64_t length, std::int64_t fallbac
 Result<Value> dft(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
   const std::size_t rank = x->dims.size();
-  CONVOPT_TRY(const auto chosen,
-              whole_number(model, node, 2, node.integer("axis", node.opset() < 20 ? 1 : -2)));
-  const auto axis = resolve_axis(chosen, rank);
+  CONVOPT_TRY(const auto chosen, model.whole_number_input(node, 2));
+  const std::int64_t fallback = node.integer("axis", node.opset() < 20 ? 1 : -2);
+  const auto axis = resolve_axis(chosen.value_or(fallback), rank);
   if (rank < 2 || !axis || *axis + 1 == rank || x->dims.back() > 2)
     return node.error("its axis or its input of the shape " + dims_text(x->dims) + " does not fit");
   const std::int64_t size = x->dims[*axis];
   Transform t;
-  CONVOPT_TRY(t.length, whole_number(model, node, 1, size));
+  CONVOPT_TRY(const auto length, model.whole_number_input(node, 1));
+  t.length = length.value_or(size);
   if (t.length < 1 || t.length > kMaxSize) return node.error("its length is out of range");
   t.parts = x->dims.back();
   t.bins = bins_of(node, t.length, 0);
@@ -105,15 +97,16 @@ Result<Value> dft(Import& model, const Node& node) {
 /// Transforms of the windows along a signal, [n][windows][bins][2].
 Result<Value> stft(Import& model, const Node& node) {
   CONVOPT_TRY(const auto signal, model.tensor_input(node, 0));
-  CONVOPT_TRY(const auto step, whole_number(model, node, 1, 0));
+  CONVOPT_TRY(const auto given_step, model.whole_number_input(node, 1));
   CONVOPT_TRY(const auto window, model.constant_input(node, 2));
   const Dims dims =
       signal->dims.size() == 2 ? Dims{signal->dims[0], signal->dims[1], 1} : signal->dims;
   if (dims.size() != 3 || dims[2] > 2 || (window != nullptr && !window->is_float))
     return node.error("its signal or window does not fit");
   Transform t;
-  CONVOPT_TRY(t.length,
-              whole_number(model, node, 3, window != nullptr ? std::ssize(window->floats) : 0));
+  CONVOPT_TRY(const auto length, model.whole_number_input(node, 3));
+  t.length = length.value_or(window != nullptr ? std::ssize(window->floats) : 0);
+  const std::int64_t step = given_step.value_or(0);
   if (t.length < 1 || t.length > dims[1] || step < 1 ||
       (window != nullptr && std::ssize(window->floats) != t.length))
     return node.error("its window or step does not fit its signal");
