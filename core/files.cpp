@@ -1,6 +1,7 @@
 #include "core/files.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,30 @@ Result<std::string> read_file(const fs::path& path) {
     content.append(buffer.data(), static_cast<std::size_t>(count));
   }
   return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": larger than 1 GiB");
+}
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path) {
+  const auto failed = [&](const std::string& why) {
+    return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + why);
+  };
+  struct stat status {};
+  // Asked before it is opened: a pipe would wait for its writer.
+  if (stat(path.c_str(), &status) != 0) return failed(reason());
+  if (!S_ISREG(status.st_mode)) return failed("it is no file");
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 || fstat(file.get(), &status) != 0) return failed(reason());
+  const auto size = static_cast<std::size_t>(status.st_size);
+  std::string_view bytes;
+  if (size > 0) {
+    void* const start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+    if (start == MAP_FAILED) return failed(reason());
+    bytes = {static_cast<const char*>(start), size};
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(bytes));
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) munmap(const_cast<char*>(bytes_.data()), bytes_.size());
 }
 
 Result<void> write_file_atomically(const fs::path& path, std::string_view content) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,20 @@
 namespace convopt {
 
 Result<std::string> read_file(const std::filesystem::path& path);
+/// The bytes of a file, read as they are touched. The file must not shrink meanwhile.
+class MappedFile {
+ public:
+  static Result<std::shared_ptr<const MappedFile>> open(const std::filesystem::path& path);
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::string_view bytes) : bytes_(bytes) {}
+  std::string_view bytes_;
+};
+
 /// Replaces the file as a whole: write beside it, sync, rename. The old content survives any
 /// failure.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);

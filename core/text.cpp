@@ -91,6 +91,15 @@ std::string mebibytes(std::size_t bytes) {
   return fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
 }
 
+std::string listed(std::span<const std::string> names) {
+  constexpr std::size_t kMost = 12;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i)
+    text += (i > 0 ? ", " : "") + in_quotes(names[i]);
+  if (names.size() > kMost) text += " and " + std::to_string(names.size() - kMost) + " more";
+  return text.empty() ? "none" : text;
+}
+
 std::string counted(std::size_t count, std::string_view noun) {
   return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ Error bad_text(std::string_view what, std::string_view text);
 std::string mebibytes(std::size_t bytes);
 /// "1 input", "2 inputs"
 std::string counted(std::size_t count, std::string_view noun);
+/// "'a', 'b', 'c'", cut off where there are very many; "none" for an empty list.
+std::string listed(std::span<const std::string> names);
 /// The text in single quotes, fit for a message about a file that may hold anything: control
 /// characters are replaced, and text longer than `longest` bytes is cut.
 std::string in_quotes(std::string_view text, std::size_t longest = 80);

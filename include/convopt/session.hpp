@@ -34,7 +34,7 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  /// Names and shapes in the order of the network.
+  /// Names as the model's file has them, shapes and types, in the order of the network.
   std::span<const Tensor> inputs() const;
   std::span<const Tensor> outputs() const;
 

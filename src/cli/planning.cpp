@@ -40,6 +40,31 @@ Result<InputShapes> parse_shapes(const std::vector<std::string>& texts) {
   return shapes;
 }
 
+Result<InputValues> parse_bindings(const std::vector<std::string>& texts) {
+  InputValues values;
+  for (const std::string& text : texts) {
+    const auto bad = make_error(ErrorCode::usage, "--bind '" + text + "' is not like sr=16000");
+    const auto equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) return bad;
+    std::vector<double> numbers;
+    for (const auto part : split(std::string_view(text).substr(equals + 1), ',')) {
+      const auto number = parse_number<double>(part);
+      if (!number) return bad;
+      numbers.push_back(*number);
+    }
+    values.emplace_back(text.substr(0, equals), std::move(numbers));
+  }
+  return values;
+}
+
+Result<Network> named_network(const PlanningOptions& options) {
+  CONVOPT_TRY(auto shapes, parse_shapes(options.shapes));
+  CONVOPT_TRY(auto values, parse_bindings(options.bindings));
+  shapes.insert(shapes.end(), options.more_shapes.begin(), options.more_shapes.end());
+  values.insert(values.end(), options.more_values.begin(), options.more_values.end());
+  return load_network(options.network, options.batch, shapes, values);
+}
+
 void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("network", network,
                   "The network, an ONNX model or a JSON file (docs/reference/network-format.md).")
@@ -51,6 +76,7 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "machine's own profile, if there is one.");
   add_batch(verb, batch, "Images per batch. Default: the network's own.");
   verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
+  verb.add_option("--bind", bindings, kBindHelp)->allow_extra_args(false);
   context.add_to(verb);
   verb.add_option("--allow", select.limits.allow,
                   "Uses only these primitives or families for convolutions, separated by commas.")
@@ -77,8 +103,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   planning->options_ = options.select;
   planning->options_.time_limit = std::chrono::duration<double>(options.time_limit);
   CONVOPT_TRY(Context context, options.context.context());
-  CONVOPT_TRY(const auto shapes, parse_shapes(options.shapes));
-  CONVOPT_TRY(planning->network_, load_network(options.network, options.batch, shapes));
+  CONVOPT_TRY(planning->network_, named_network(options));
   warn(planning->network_.warnings);
   CONVOPT_TRY(planning->registry_, Registry::create(context));
   if (auto stored = stored_platform(context.isa, context.threads)) {

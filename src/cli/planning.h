@@ -23,7 +23,10 @@ struct PlanningOptions {
   ContextOptions context;
   std::filesystem::path network, model, profile;
   int batch = 0;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, bindings;
+  /// Taken from the arrays that are given for inputs; they go behind those of the options.
+  InputShapes more_shapes;
+  InputValues more_values;
   SelectOptions select;
   double time_limit = 5;  ///< seconds
 
@@ -34,6 +37,15 @@ struct PlanningOptions {
 Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
 inline constexpr const char* kShapeHelp =
     "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model leaves open.";
+
+/// Texts like `sr=16000` or `size=640,480`.
+Result<InputValues> parse_bindings(const std::vector<std::string>& texts);
+inline constexpr const char* kBindHelp =
+    "Values of a small input, e.g. sr=16000 or size=640,480, that an ONNX model needs when it is "
+    "read, because a condition or a size depends on them. The network then has no such input.";
+
+/// The network that the options name, with its shapes and bindings.
+Result<Network> named_network(const PlanningOptions& options);
 
 /// Everything that planning needs, loaded. Loading writes notes and warnings to standard error.
 class Planning {

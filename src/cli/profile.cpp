@@ -36,7 +36,7 @@ struct ProfileArguments {
   std::optional<std::size_t> configs;
   std::uint64_t seed = 1;
   int batch = 0;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, bindings;
   bool dry_run = false, quiet = false, again = false;
 };
 
@@ -71,9 +71,10 @@ Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
 Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) {
   CONVOPT_TRY(auto ops, parse_ops(request.ops));
   CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
+  CONVOPT_TRY(const auto values, parse_bindings(request.bindings));
   std::vector<Workload> workloads;
   for (const std::string& path : request.networks) {
-    CONVOPT_TRY(auto network, load_network(path, request.batch, shapes));
+    CONVOPT_TRY(auto network, load_network(path, request.batch, shapes, values));
     for (Workload& workload : network_workloads(network)) {
       if (ops.empty() || std::ranges::find(ops, workload.op) != ops.end()) {
         workloads.push_back(std::move(workload));
@@ -185,6 +186,7 @@ void add_profile(CLI::App& app, Action& action) {
                "Time limit for the whole profile, e.g. 60s, 5m or 1h. Default: none.");
   request->context.add_to(*verb);
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
+  verb->add_option("--bind", request->bindings, kBindHelp)->allow_extra_args(false);
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");

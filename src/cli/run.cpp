@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -106,9 +107,140 @@ Result<void> check_threads(const RunArguments& request, const Plan& plan) {
                         "; --threads runs it with fewer");
 }
 
+std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
+  return {shape.sizes().begin(), shape.sizes().end()};
+}
+
+/// "(1, 3, 224, 224)"
+std::string shape_text(const std::vector<std::int64_t>& sizes) {
+  std::string text;
+  for (const std::int64_t size : sizes) {
+    text += (text.empty() ? "" : ", ") + std::to_string(size);
+  }
+  return "(" + text + ")";
+}
+
+/// The files of inputs or outputs in the order of `names`: given by name, `NAME=FILE`, or by order.
+Result<std::vector<std::string>> files_of(const std::string& option, const std::string& noun,
+                                          const std::vector<std::string>& given,
+                                          const std::vector<std::string>& names) {
+  if (given.size() != names.size()) {
+    return make_error(ErrorCode::usage, "the network has " + counted(names.size(), noun) + " (" +
+                                            listed(names) + "), " + option + " is given " +
+                                            counted(given.size(), "time"));
+  }
+  std::vector<std::string> files(names.size());
+  std::size_t next = 0;
+  for (const std::string& text : given) {
+    std::size_t at = next;
+    std::string file = text;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::string prefix = names[i] + "=";
+      if (!text.starts_with(prefix)) continue;
+      at = i;
+      file = text.substr(prefix.size());
+    }
+    const auto equals = text.find('=');
+    if (file == text && text.substr(0, equals).find('/') == std::string::npos &&
+        equals != std::string::npos && !std::filesystem::exists(text)) {
+      return make_error(ErrorCode::usage, "the network has no " + noun + " " +
+                                              in_quotes(text.substr(0, equals)) + ", only " +
+                                              listed(names));
+    }
+    if (at == next) ++next;
+    if (at >= files.size() || !files[at].empty()) {
+      return make_error(ErrorCode::usage,
+                        option + " " + text + ": that " + noun + " is given twice");
+    }
+    files[at] = file;
+  }
+  return files;
+}
+
+std::vector<std::string> names_of(const std::vector<Tensor>& tensors) {
+  std::vector<std::string> names;
+  for (const Tensor& tensor : tensors) names.push_back(tensor.name);
+  return names;
+}
+
+bool is_given(const std::vector<std::string>& texts, const std::string& name) {
+  return std::ranges::any_of(texts,
+                             [&](const std::string& text) { return text.starts_with(name + "="); });
+}
+
+/// Open shapes, and values that the model needs when it is read, are those of the given arrays.
+Result<void> learn_from_inputs(const RunArguments& request, PlanningOptions& options) {
+  if (request.inputs.empty()) return {};
+  CONVOPT_TRY(auto border, network_border(options.network));
+  std::erase_if(border.inputs, [&](const DeclaredTensor& input) {
+    return is_given(options.bindings, input.name);
+  });
+  std::vector<std::string> names;
+  for (const DeclaredTensor& input : border.inputs) names.push_back(input.name);
+  CONVOPT_TRY(const auto files, files_of("--input", "input", request.inputs, names));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const DeclaredTensor& input = border.inputs[i];
+    const bool is_open =
+        !input.sizes || std::ranges::any_of(*input.sizes, [](const DeclaredTensor::Size& size) {
+          return size.size == 0;
+        });
+    if (!is_open && !input.decides) continue;
+    CONVOPT_TRY(const NpyArray array, load_npy(files[i]));
+    if (is_open && options.batch == 0 && !is_given(options.shapes, input.name)) {
+      std::vector<int> sizes;
+      for (const std::int64_t size : array.shape)
+        sizes.push_back(static_cast<int>(std::min<std::int64_t>(size, INT_MAX)));
+      options.more_shapes.emplace_back(input.name, std::move(sizes));
+    }
+    if (input.decides) {
+      options.more_values.emplace_back(
+          input.name, std::vector<double>(array.values.begin(), array.values.end()));
+    }
+  }
+  return {};
+}
+
+Result<Buffers> make_inputs(const RunArguments& request, const Network& network) {
+  Buffers inputs(network, network.inputs);
+  if (request.inputs.empty()) {
+    inputs.fill_random(request.seed);
+    return inputs;
+  }
+  // Inputs whose values were needed to read the model are none of the network's.
+  CONVOPT_TRY(const auto border, network_border(request.planning.network));
+  std::vector<std::string> names;
+  for (const DeclaredTensor& input : border.inputs)
+    if (!is_given(request.planning.bindings, input.name)) names.push_back(input.name);
+  CONVOPT_TRY(const auto files, files_of("--input", "input", request.inputs, names));
+  for (std::size_t i = 0; i < network.inputs.size(); ++i) {
+    const Tensor& tensor = network.tensors[network.inputs[i]];
+    const auto name = std::ranges::find(names, tensor.name);
+    const std::string& file = files[static_cast<std::size_t>(name - names.begin())];
+    CONVOPT_TRY(const NpyArray array, load_npy(file));
+    if (array.shape != npy_shape(tensor.shape)) {
+      return make_error(ErrorCode::bad_input, file + " has the shape " + shape_text(array.shape) +
+                                                  ", the input " + in_quotes(tensor.name) +
+                                                  " has " + shape_text(npy_shape(tensor.shape)));
+    }
+    inputs.set(i, array.values);
+  }
+  return inputs;
+}
+
+Result<void> write_outputs(const std::vector<std::string>& files, const Network& network,
+                           const Buffers& outputs) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const Tensor& tensor = network.tensors[network.outputs[i]];
+    const NpyArray array{npy_shape(tensor.shape), outputs.values(i), tensor.type};
+    CONVOPT_CHECK(write_file_atomically(files[i], to_npy(array)));
+  }
+  return {};
+}
+
 Result<Setup> set_up(const RunArguments& request) {
   Setup setup;
   PlanningOptions options = request.planning;
+  CONVOPT_CHECK(learn_from_inputs(request, options));
   std::optional<Plan> given;
   if (!request.plan.empty()) {
     CONVOPT_TRY(given, load_plan(request.plan));
@@ -123,8 +255,7 @@ Result<Setup> set_up(const RunArguments& request) {
     CONVOPT_TRY(selection, setup.planning->select(given ? SIZE_MAX : request.max_memory));
   } else {
     CONVOPT_CHECK(check_unused(options));
-    CONVOPT_TRY(const InputShapes shapes, parse_shapes(options.shapes));
-    CONVOPT_TRY(setup.loaded_network, load_network(options.network, options.batch, shapes));
+    CONVOPT_TRY(setup.loaded_network, named_network(options));
     CONVOPT_TRY(const Context context, options.context.context());
     CONVOPT_TRY(setup.created_registry, Registry::create(context));
   }
@@ -166,86 +297,15 @@ Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
   return Contestant{std::move(label), std::move(plan), std::move(*executor), spent.count(), {}};
 }
 
-std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
-  return {shape.sizes().begin(), shape.sizes().end()};
-}
-
-/// "(1, 3, 224, 224)"
-std::string shape_text(const std::vector<std::int64_t>& sizes) {
-  std::string text;
-  for (const std::int64_t size : sizes) {
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "(" + text + ")";
-}
-
-/// The files of the inputs in the network's order: given by name, `NAME=FILE`, or by order.
-Result<std::vector<std::string>> input_files(const RunArguments& request, const Network& network) {
-  std::vector<std::string> files(network.inputs.size());
-  std::string names;
-  for (const TensorId id : network.inputs)
-    names += (names.empty() ? "" : ", ") + in_quotes(network.tensors[id].name);
-  if (request.inputs.size() != files.size()) {
-    return make_error(ErrorCode::usage, "the network has " + counted(files.size(), "input") + " (" +
-                                            names + "), --input is given " +
-                                            counted(request.inputs.size(), "time"));
-  }
-  std::size_t next = 0;
-  for (const std::string& given : request.inputs) {
-    std::size_t at = next;
-    std::string file = given;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      const std::string prefix = network.tensors[network.inputs[i]].name + "=";
-      if (!given.starts_with(prefix)) continue;
-      at = i;
-      file = given.substr(prefix.size());
-    }
-    const auto equals = given.find('=');
-    if (file == given && equals != std::string::npos && !std::filesystem::exists(given)) {
-      return make_error(
-          ErrorCode::usage,
-          "the network has no input " + in_quotes(given.substr(0, equals)) + ", only " + names);
-    }
-    if (at == next) ++next;
-    if (at >= files.size() || !files[at].empty()) {
-      return make_error(ErrorCode::usage, "--input " + given + ": that input is given twice");
-    }
-    files[at] = file;
-  }
-  return files;
-}
-
-Result<Buffers> make_inputs(const RunArguments& request, const Network& network) {
-  Buffers inputs(network, network.inputs);
-  if (request.inputs.empty()) {
-    inputs.fill_random(request.seed);
-    return inputs;
-  }
-  CONVOPT_TRY(const auto files, input_files(request, network));
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    CONVOPT_TRY(const NpyArray array, load_npy(files[i]));
-    const Tensor& tensor = network.tensors[network.inputs[i]];
-    if (array.shape != npy_shape(tensor.shape)) {
-      return make_error(ErrorCode::bad_input,
-                        files[i] + " has the shape " + shape_text(array.shape) + ", the input " +
-                            in_quotes(tensor.name) + " has " + shape_text(npy_shape(tensor.shape)));
-    }
-    inputs.set(i, array.values);
-  }
-  return inputs;
-}
-
-Result<void> write_outputs(const RunArguments& request, const Network& network,
-                           const Buffers& outputs) {
-  for (std::size_t i = 0; i < request.outputs.size(); ++i) {
-    const Tensor& tensor = network.tensors[network.outputs[i]];
-    const NpyArray array{npy_shape(tensor.shape), outputs.values(i), tensor.type};
-    CONVOPT_CHECK(write_file_atomically(request.outputs[i], to_npy(array)));
-  }
-  return {};
-}
-
 double ms(double ns) { return ns / 1e6; }
+
+Json tensors_json(const std::vector<Tensor>& tensors) {
+  Json json = Json::array();
+  for (const Tensor& tensor : tensors)
+    json.push_back(
+        {{"name", tensor.name}, {"type", to_string(tensor.type)}, {"shape", tensor.shape.sizes()}});
+  return json;
+}
 
 Json report_json(const Network& network, const RunArguments& request, const Context& context,
                  const std::vector<Contestant>& contestants,
@@ -265,6 +325,8 @@ Json report_json(const Network& network, const RunArguments& request, const Cont
                {"peak_bytes", main.executor->memory().total()},
                {"max_relative_error", nullptr},
                {"verified", nullptr},
+               {"inputs", tensors_json(network.named_inputs())},
+               {"outputs", tensors_json(network.named_outputs())},
                {"compare", Json::array()},
                {"layers", Json::array()}};
   if (verification) {
@@ -390,10 +452,10 @@ Result<void> run(const RunArguments& request) {
   CONVOPT_TRY(Setup setup, set_up(request));
   const Network& network = setup.network();
   const Context& context = setup.registry().context();
-  if (!request.outputs.empty() && request.outputs.size() != network.outputs.size()) {
-    return make_error(ErrorCode::usage,
-                      "the network has " + counted(network.outputs.size(), "output") +
-                          ", --output is given " + counted(request.outputs.size(), "time"));
+  std::vector<std::string> output_files;
+  if (!request.outputs.empty()) {
+    CONVOPT_TRY(output_files,
+                files_of("--output", "output", request.outputs, names_of(network.named_outputs())));
   }
   CONVOPT_TRY(const Buffers inputs, make_inputs(request, network));
 
@@ -420,7 +482,7 @@ Result<void> run(const RunArguments& request) {
   if (!request.outputs.empty()) {
     // The last run may have been that of another plan.
     CONVOPT_CHECK(executors.front()->run(inputs.inputs(), outputs.outputs()));
-    CONVOPT_CHECK(write_outputs(request, network, outputs));
+    CONVOPT_CHECK(write_outputs(output_files, network, outputs));
   }
   if (request.json) {
     const Json json = report_json(network, request, context, contestants, verification);
@@ -460,8 +522,10 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_option("--input", request->inputs,
                    "Input as .npy file of the input's shape, FILE in the network's order or "
                    "NAME=FILE, once per input. Default: random.");
-  verb->add_option("--output", request->outputs,
-                   "Writes the output to this .npy file in its own type, once per output.");
+  verb->add_option(
+      "--output", request->outputs,
+      "Writes the output to this .npy file in its own type, FILE in the network's order "
+      "or NAME=FILE, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
   verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });

@@ -16,12 +16,6 @@
 namespace convopt {
 namespace {
 
-std::vector<Tensor> tensors_of(const Network& network, const std::vector<TensorId>& ids) {
-  std::vector<Tensor> tensors;
-  for (const TensorId id : ids) tensors.push_back(network.tensors[id]);
-  return tensors;
-}
-
 /// Pointers with the sizes that the network says, as the executor wants them. `spans` has room.
 /// Pointers to floats are for tensors of floats only.
 template <class Pointer, class Byte>
@@ -84,8 +78,8 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
     CONVOPT_TRY(state->registry, shared_registry({plan.platform.isa, plan.platform.threads}));
     CONVOPT_TRY(state->executor,
                 Executor::create(network, plan, *state->registry, weights, options.max_memory));
-    state->inputs = tensors_of(network, network.inputs);
-    state->outputs = tensors_of(network, network.outputs);
+    state->inputs = network.named_inputs();
+    state->outputs = network.named_outputs();
     state->sources.resize(state->inputs.size());
     state->destinations.resize(state->outputs.size());
     return Session(std::move(state));

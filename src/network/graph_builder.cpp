@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <unordered_map>
 #include <utility>
 
 #include "core/text.h"
@@ -153,8 +154,8 @@ Result<TensorId> GraphBuilder::add_compute(Label label, std::span<const TensorId
   }
   workload = workload.of_type(type);
   if (weights != nullptr) {
-    const auto fits = [](const std::vector<float>& values, std::int64_t wanted) {
-      return std::ssize(values) == wanted;
+    const auto fits = [](const FloatArray& values, std::int64_t wanted) {
+      return static_cast<std::int64_t>(values.size()) == wanted;
     };
     if (!fits(weights->weights, workload.weight_elements()) ||
         !(weights->bias.empty() || fits(weights->bias, workload.bias_elements())))
@@ -183,8 +184,8 @@ Result<TensorId> GraphBuilder::add(Label label, std::span<const TensorId> inputs
 }
 
 Result<TensorId> GraphBuilder::add_constant(Label label, const TensorShape& shape,
-                                            std::vector<float> values) {
-  if (!values.empty() && shape.elements() != std::ssize(values))
+                                            FloatArray values) {
+  if (!values.empty() && shape.elements() != static_cast<std::int64_t>(values.size()))
     return bad_operator(label.name, "it has " + std::to_string(values.size()) +
                                         " values for the shape " + text_of(shape));
   auto output =
@@ -557,6 +558,17 @@ bool takes_scale(const Operator& op) {
          op.workload.bias_elements() > 0;
 }
 
+/// Row c of the weights times factor[c], when they are asked for.
+FloatArray scaled_rows(const FloatArray& weights, std::vector<float> factor) {
+  return FloatArray::deferred(weights.size(), [weights, factor = std::move(factor)] {
+    const std::span<const float> given = weights;
+    std::vector<float> scaled(given.begin(), given.end());
+    const std::size_t row = scaled.size() / factor.size();
+    for (std::size_t i = 0; i < scaled.size(); ++i) scaled[i] *= factor[i / row];
+    return scaled;
+  });
+}
+
 }  // namespace
 
 void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
@@ -564,6 +576,7 @@ void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
   const std::vector<int> uses = count_uses(outputs);
   std::vector<Operator> kept;
   std::vector<std::ptrdiff_t> producer(network_.tensors.size(), -1);  // index into `kept`
+  std::unordered_map<std::ptrdiff_t, std::vector<float>> factors;     // of channels of `kept`
   int folded = 0;
   for (Operator& op : network_.operators) {
     std::ptrdiff_t maker = static_cast<std::ptrdiff_t>(kept.size());
@@ -572,14 +585,16 @@ void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
         takes_scale(kept[before]) && op.weights != nullptr) {
       maker = before;
       Operator& head = kept[maker];
+      const std::span<const float> scale = op.weights->weights, shift = op.weights->bias;
       StoredWeights combined = *head.weights;
-      combined.bias.resize(op.weights->weights.size(), 0.0F);
-      const std::size_t row = combined.weights.size() / combined.bias.size();
-      for (std::size_t c = 0; c < combined.bias.size(); ++c) {
-        const float scale = op.weights->weights[c];
-        for (std::size_t i = c * row; i < (c + 1) * row; ++i) combined.weights[i] *= scale;
-        combined.bias[c] *= scale;
-        if (!op.weights->bias.empty()) combined.bias[c] += op.weights->bias[c];
+      std::vector<float>& bias = combined.bias.own();
+      bias.resize(scale.size(), 0.0F);
+      std::vector<float>& factor = factors[maker];
+      factor.resize(scale.size(), 1.0F);
+      for (std::size_t c = 0; c < scale.size(); ++c) {
+        factor[c] *= scale[c];
+        bias[c] *= scale[c];
+        if (!shift.empty()) bias[c] += shift[c];
       }
       head.weights = std::make_shared<const StoredWeights>(std::move(combined));
       head.outputs = op.outputs;
@@ -590,6 +605,11 @@ void GraphBuilder::fold_scale_shifts(std::span<const TensorId> outputs) {
       kept.push_back(std::move(op));
     }
     producer[kept[maker].outputs[0]] = maker;
+  }
+  for (auto& [index, factor] : factors) {
+    StoredWeights scaled = *kept[index].weights;
+    scaled.weights = scaled_rows(scaled.weights, std::move(factor));
+    kept[index].weights = std::make_shared<const StoredWeights>(std::move(scaled));
   }
   network_.operators = std::move(kept);
   if (folded > 0)

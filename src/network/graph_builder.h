@@ -79,8 +79,7 @@ class GraphBuilder {
   Result<TensorId> add(Label label, std::span<const TensorId> inputs, const Workload& workload,
                        std::shared_ptr<const StoredWeights> weights = nullptr);
   /// A tensor whose elements are known, in row-major order; none where the file does not say them.
-  Result<TensorId> add_constant(Label label, const TensorShape& shape,
-                                std::vector<float> values = {});
+  Result<TensorId> add_constant(Label label, const TensorShape& shape, FloatArray values = {});
   /// The same numbers in another type: rounded towards zero if that has whole numbers only, 1 for
   /// all that are not zero in truth values.
   Result<TensorId> add_cast(Label label, TensorId input, DataType type);
@@ -139,6 +138,8 @@ class GraphBuilder {
   }
   /// Says in `explain` that an operator of the file became part of the one that made the tensor.
   void note_folded(TensorId tensor, std::string name);
+  /// The file's names for the outputs, in their order, where they are not those of operators.
+  void name_outputs(std::vector<std::string> names) { network_.output_names = std::move(names); }
   void note_clean_up(std::string sentence) { network_.clean_up.push_back(std::move(sentence)); }
   void warn(std::string sentence) { network_.warnings.push_back(std::move(sentence)); }
 

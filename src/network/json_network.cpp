@@ -91,6 +91,7 @@ class NetworkFile {
   Result<void> read_inputs(const Json& root);
   Result<void> read_input(const Json& json, const std::string& what);
   Result<void> replace_shapes();
+  std::string input_names() const;
   Result<void> read_operators(const Json& root);
   Result<void> read_operator(const Json& json, std::size_t index);
   Result<void> resolve_names();
@@ -114,8 +115,9 @@ Result<Network> NetworkFile::read(const Json& root) {
   const auto schema = root.find("schema");
   if (schema == root.end() || *schema != kSchema)
     return bad("'schema' must be \"" + std::string(kSchema) + "\"");
-  if (auto ok = check_keys(root, "the network",
-                           {"schema", "name", "source", "input", "inputs", "operators", "outputs"});
+  if (auto ok = check_keys(
+          root, "the network",
+          {"schema", "name", "source", "input", "inputs", "operators", "outputs", "output_names"});
       !ok)
     return ok.error();
   const auto name = read_string(root, "the network", "name");
@@ -173,12 +175,19 @@ Result<void> NetworkFile::read_input(const Json& json, const std::string& what) 
   return {};
 }
 
+std::string NetworkFile::input_names() const {
+  std::vector<std::string> names;
+  for (const Input& input : inputs_) names.push_back(input.name);
+  return listed(names);
+}
+
 /// What the caller wants instead of the file's shapes.
 Result<void> NetworkFile::replace_shapes() {
   for (const auto& [name, sizes] : shapes_) {
     const auto input = std::ranges::find(inputs_, name, &Input::name);
     if (input == inputs_.end())
-      return make_error(ErrorCode::usage, "the network has no input " + in_quotes(name));
+      return make_error(ErrorCode::usage, "the network has no input " + in_quotes(name) +
+                                              "; its inputs are " + input_names());
     if (std::ssize(sizes) != input->shape.rank())
       return make_error(ErrorCode::usage, "the input " + in_quotes(name) + " has " +
                                               std::to_string(input->shape.rank()) + " dimensions");
@@ -372,6 +381,13 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
     }
   } else {
     outputs.push_back(tensors.back());
+  }
+  if (const auto listed = root.find("output_names"); listed != root.end()) {
+    CONVOPT_TRY(auto names, read_names(*listed, "'output_names'"));
+    if (names.size() != outputs.size())
+      return bad("'output_names' has " + counted(names.size(), "name") + " for " +
+                 counted(outputs.size(), "output"));
+    graph.name_outputs(std::move(names));
   }
   return std::move(graph).build(outputs);
 }

@@ -132,6 +132,7 @@ std::string to_json(const Network& network) {
   Json outputs = Json::array();
   for (const TensorId id : network.outputs) outputs.push_back(names[id]);
   json["outputs"] = std::move(outputs);
+  if (!network.output_names.empty()) json["output_names"] = network.output_names;
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -3,6 +3,7 @@
 
 #include "convopt/network.hpp"
 #include "core/files.h"
+#include "core/text.h"
 #include "core/try.h"
 #include "src/network/onnx/reader.h"
 
@@ -24,10 +25,31 @@ bool begins_like_json(const std::filesystem::path& path) {
 }  // namespace
 
 Result<Network> load_network(const std::filesystem::path& path, int batch,
-                             const InputShapes& shapes) {
-  if (!begins_like_json(path)) return load_onnx(path, batch, shapes);
+                             const InputShapes& shapes, const InputValues& values) {
+  if (!begins_like_json(path)) return load_onnx(path, {{}, batch, shapes, values, nullptr});
+  if (!values.empty())
+    return make_error(ErrorCode::usage, path.string() + ": the values of an input, " +
+                                            in_quotes(values.front().first) +
+                                            ", can be bound in ONNX models only");
   CONVOPT_TRY(const auto content, read_file(path));
   return parse_network(content, path.string(), batch, shapes);
+}
+
+Result<NetworkBorder> network_border(const std::filesystem::path& path) {
+  if (!begins_like_json(path)) return onnx_border(path);
+  CONVOPT_TRY(const auto network, load_network(path));
+  NetworkBorder border;
+  for (const auto& [tensors, declared] : {std::pair(network.named_inputs(), &border.inputs),
+                                          std::pair(network.named_outputs(), &border.outputs)}) {
+    for (const Tensor& tensor : tensors) {
+      DeclaredTensor& entry = declared->emplace_back();
+      entry.name = tensor.name;
+      entry.type = tensor.type;
+      entry.sizes.emplace();
+      for (const int size : tensor.shape.sizes()) entry.sizes->push_back({size, {}});
+    }
+  }
+  return border;
 }
 
 }  // namespace convopt

@@ -62,8 +62,8 @@ Result<Weights> GivenWeights::weights(const Operator& op) const {
 
 Result<Weights> NetworkWeights::weights(const Operator& op) const {
   if (op.weights == nullptr) return random_.weights(op);
-  return Weights{ParameterArray::borrowed(op.weights->weights),
-                 ParameterArray::borrowed(op.weights->bias)};
+  return Weights{ParameterArray::borrowed(op.weights->weights.values()),
+                 ParameterArray::borrowed(op.weights->bias.values())};
 }
 
 std::unique_ptr<WeightSource> network_weights(const Network& network, std::uint64_t seed) {

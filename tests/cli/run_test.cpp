@@ -135,6 +135,27 @@ TEST_F(RunVerb, SameSeedSameOutputAndTheOutputCanBeAnInput) {
   EXPECT_NE(err().find("no input 'nobody', only 'input'"), std::string::npos) << err();
 }
 
+TEST_F(RunVerb, InputsAndOutputsAreKnownByTheirNames) {
+  ASSERT_EQ(run_plan("--json --output " + file("a.npy")), 0) << err();
+  const json report = shell_->out_json();
+  ASSERT_EQ(report["outputs"].size(), 1U);
+  EXPECT_EQ(report["inputs"][0]["name"], "input");
+  EXPECT_EQ(report["inputs"][0]["shape"], (json{1, 3, 12, 12}));
+  EXPECT_EQ(report["outputs"][0]["type"], "f32");
+  const std::string name = report["outputs"][0]["name"];
+  ASSERT_EQ(run_plan("--output " + name + "=" + file("named.npy")), 0) << err();
+  EXPECT_EQ(text("named.npy"), text("a.npy"));
+  EXPECT_EQ(run_plan("--output nobody=named.npy"), 2);
+  EXPECT_NE(err().find("no output 'nobody', only '" + name + "'"), std::string::npos) << err();
+  ASSERT_EQ(call("import --show " + net()), 0) << err();
+  for (const std::string& word : {std::string("input"), name, std::string("1x3x12x12")})
+    EXPECT_NE(out().find(word), std::string::npos) << out();
+  EXPECT_EQ(run("--bind size"), 2);
+  EXPECT_NE(err().find("sr=16000"), std::string::npos) << err();
+  EXPECT_EQ(run("--bind input=1"), 2);
+  EXPECT_NE(err().find("ONNX"), std::string::npos) << err();
+}
+
 /// A float32 array as numpy writes it.
 std::string npy(const std::string& shape, const std::vector<float>& values) {
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
@@ -224,7 +245,7 @@ TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
   EXPECT_EQ(run("--plan " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--time soon"), 2);
   EXPECT_EQ(run_plan("--output x.npy --output y.npy"), 2);
-  EXPECT_NE(err().find("has 1 output, --output is given 2 times"), std::string::npos) << err();
+  EXPECT_NE(err().find("has 1 output ('r2'), --output is given 2 times"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--compare " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--output " + file("tiny.json") + "/y.npy"), 4);
 }

@@ -45,7 +45,7 @@ void check(const Result<Network>& network) {
     const std::string text = op.workload.text();
     require(Workload::parse(text).ok(), "a workload that nothing can read", text);
     if (op.weights == nullptr) continue;
-    require(std::ssize(op.weights->weights) == op.workload.weight_elements(),
+    require(static_cast<std::int64_t>(op.weights->weights.size()) == op.workload.weight_elements(),
             "the wrong number of weights", op.name);
   }
   // What convopt writes it reads, with the same meaning.

@@ -89,6 +89,22 @@ TEST(OnnxForms, BranchesThatAreKnownWhenReading) {
   EXPECT_NE(refusal(open).find("'If'"), std::string::npos) << refusal(open);
 }
 
+TEST(OnnxForms, BranchesThatDependOnABoundInput) {
+  auto model = branching(true);
+  auto& graph = *model.proto().mutable_graph();
+  graph.clear_initializer();
+  model.floats("factor", {}, {2}).input("chosen", {});
+  graph.mutable_input(1)->mutable_type()->mutable_tensor_type()->set_elem_type(
+      ::onnx::TensorProto::BOOL);
+  EXPECT_NE(refusal(model).find("--bind chosen=1"), std::string::npos) << refusal(model);
+  for (const double chosen : {0.0, 1.0}) {
+    const auto computed = compute(model, {}, {{"chosen", {chosen}}});
+    ASSERT_EQ(computed.inputs.size(), 1U);
+    for (std::size_t i = 0; i < computed.inputs[0].size(); ++i)
+      EXPECT_FLOAT_EQ(computed.outputs[0][i], computed.inputs[0][i] * (chosen != 0 ? -2 : 6));
+  }
+}
+
 TEST(OnnxForms, ClipWithoutBoundsOrWithCrossedOnes) {
   const Dims in = {1, 2, 2, 3};
   expect_computes(single(13, in, "Clip"), {in}, unchanged);

@@ -133,14 +133,12 @@ OnnxModel& OnnxModel::node(const std::string& type, const std::vector<std::strin
 }
 
 Result<Network> OnnxModel::read(const InputShapes& shapes, const std::filesystem::path& folder,
-                                int batch) const {
-  std::istringstream stream(bytes());
-  return read_onnx(stream, "test.onnx", folder, batch, shapes);
+                                int batch, const InputValues& values) const {
+  return read_onnx(bytes(), "test.onnx", {folder, batch, shapes, values, nullptr});
 }
 
 Result<Network> read_bytes(const std::string& bytes, const std::filesystem::path& folder) {
-  std::istringstream stream(bytes);
-  return read_onnx(stream, "test.onnx", folder);
+  return read_onnx(bytes, "test.onnx", {folder, 0, {}, {}, nullptr});
 }
 
 std::vector<float> random_values(std::int64_t count, std::uint64_t seed) {
@@ -151,8 +149,8 @@ std::vector<float> random_values(std::int64_t count, std::uint64_t seed) {
   return values;
 }
 
-Computed compute(const OnnxModel& model, const InputShapes& shapes) {
-  auto network = model.read(shapes);
+Computed compute(const OnnxModel& model, const InputShapes& shapes, const InputValues& values) {
+  auto network = model.read(shapes, {}, 0, values);
   EXPECT_TRUE(network.ok()) << (network.ok() ? "" : network.error().message);
   if (!network.ok()) return {};
   Computed result{std::move(*network), {}, {}};

@@ -42,7 +42,7 @@ class OnnxModel {
   ::onnx::ModelProto& proto() { return model_; }
   std::string bytes() const { return model_.SerializeAsString(); }
   Result<Network> read(const InputShapes& shapes = {}, const std::filesystem::path& folder = {},
-                       int batch = 0) const;
+                       int batch = 0, const InputValues& values = {}) const;
 
  private:
   ::onnx::ModelProto model_;
@@ -63,6 +63,7 @@ struct Computed {
   Tensors inputs, outputs;
 };
 /// Fails the test if the model is refused.
-Computed compute(const OnnxModel& model, const InputShapes& shapes = {});
+Computed compute(const OnnxModel& model, const InputShapes& shapes = {},
+                 const InputValues& values = {});
 
 }  // namespace convopt::testing

@@ -44,13 +44,81 @@ TEST(OnnxInputs, OpenDimensionsAreBound) {
   const auto network = model.read({{"x", {1, 3, 8, 10}}});
   ASSERT_TRUE(network.ok()) << network.error().message;
   EXPECT_EQ(shape_of(*network, network->outputs[0]), (TensorShape{1, 2, 6, 8}));
-  expect_refused(model, {"'x'", "'size'", "--shape x="});
+  expect_refused(model, {"'x'", "'size'", "--shape x=1x3x224x224"});
   expect_refused(model, {"'x'", "1x4x8x8"}, {{"x", {1, 4, 8, 8}}});
   expect_refused(model, {"'x'", "3x8x8"}, {{"x", {3, 8, 8}}});
   expect_refused(model, {"'other'"}, {{"other", {1, 3, 8, 8}}}, ErrorCode::usage);
   const auto several = model.read({{"x", {1, 3, 8, 10}}}, {}, 5);
   ASSERT_TRUE(several.ok());
   EXPECT_EQ(shape_of(*several, several->outputs[0]).n(), 5);
+}
+
+TEST(OnnxInputs, OutputsHaveTheModelsNames) {
+  OnnxModel model(13);
+  model.input("x", {2, 3}).node("Relu", {"x"}, {"r"}).node("Identity", {"r"}, {"y"});
+  model.output("y").output("r");
+  const auto network = model.read();
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  const auto outputs = network->named_outputs();
+  ASSERT_EQ(outputs.size(), 2U);
+  EXPECT_EQ(outputs[0].name, "y");
+  EXPECT_EQ(outputs[1].name, "r");
+  EXPECT_EQ(outputs[0].shape, (TensorShape{2, 3}));
+  EXPECT_EQ(network->named_inputs()[0].name, "x");
+  const auto again = parse_network(to_json(*network), "again");
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->output_names, network->output_names);
+  EXPECT_EQ(again->hash(), network->hash());
+}
+
+/// The sizes of a reshape are an input.
+OnnxModel sized() {
+  OnnxModel model(13);
+  model.input("x", {2, 6}).input("sizes", {3}).node("Reshape", {"x", "sizes"}, {"y"}).output("y");
+  auto& type = *model.proto().mutable_graph()->mutable_input(1)->mutable_type();
+  type.mutable_tensor_type()->set_elem_type(::onnx::TensorProto::INT64);
+  return model;
+}
+
+TEST(OnnxInputs, ValuesAreBound) {
+  const auto read = [](std::vector<double> sizes) {
+    return sized().read({}, {}, 0, {{"sizes", std::move(sizes)}});
+  };
+  const auto network = read({2, 3, 2});
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  ASSERT_EQ(network->inputs.size(), 1U);
+  EXPECT_EQ(network->named_outputs()[0].shape, (TensorShape{2, 3, 2}));
+  EXPECT_FALSE(sized().read().ok());
+  EXPECT_FALSE(read({2, 3}).ok());
+  EXPECT_FALSE(read({2, 3, 1.5}).ok());
+  EXPECT_FALSE(read({}).ok());
+  const auto unknown = sized().read({}, {}, 0, {{"size", {1}}});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.error().message.find("'x', 'sizes'"), std::string::npos)
+      << unknown.error().message;
+}
+
+TEST(OnnxInputs, TheBorderIsKnownWhereShapesAreNot) {
+  auto model = sized();
+  model.input("open", {-1, 3, -1, 5}, "height").node("Relu", {"open"}, {"z"}).output("z");
+  const fs::path file = fs::temp_directory_path() / ("border" + std::to_string(getpid()));
+  std::ofstream(file, std::ios::binary) << model.bytes();
+  const auto border = network_border(file);
+  fs::remove(file);
+  ASSERT_TRUE(border.ok()) << border.error().message;
+  ASSERT_EQ(border->inputs.size(), 3U);
+  EXPECT_FALSE(border->inputs[0].decides);
+  EXPECT_TRUE(border->inputs[1].decides);
+  EXPECT_EQ(border->inputs[1].type, DataType::s64);
+  const auto& open = border->inputs[2];
+  ASSERT_TRUE(open.sizes.has_value());
+  ASSERT_EQ(open.sizes->size(), 4U);
+  EXPECT_EQ((*open.sizes)[1].size, 3);
+  EXPECT_EQ((*open.sizes)[2].size, 0);
+  EXPECT_EQ((*open.sizes)[2].symbol, "height");
+  ASSERT_EQ(border->outputs.size(), 2U);
+  EXPECT_EQ(border->outputs[1].name, "z");
+  EXPECT_FALSE(network_border(file).ok());
 }
 
 TEST(OnnxInputs, AnOpenBatchIsOne) {

@@ -7,23 +7,50 @@
 namespace convopt::onnx_reader {
 namespace {
 
+/// Floats of fewer elements are not worth deferring.
+constexpr std::size_t kLeastDeferred = 4096;
+
+/// `count` floats that `compute` makes of those of `constant`: now if there are few, or if those
+/// are deferred themselves, so that no chain of them grows; else when they are asked for.
+template <class Compute>
+void set_floats(Constant& result, const Constant& constant, std::size_t count, Compute compute) {
+  result.is_deferred = count >= kLeastDeferred && !constant.is_deferred;
+  auto make = [floats = constant.floats, compute] { return compute(floats.values()); };
+  result.floats = result.is_deferred ? FloatArray::deferred(count, std::move(make)) : make();
+}
+
 /// The elements of `constant` at `source(i)`, i = 0, 1, ... of the result.
 template <class Source>
-Constant gathered(const Constant& constant, Dims dims, const Source& source) {
+Constant gathered(const Constant& constant, Dims dims, Source source) {
   Constant result;
   result.is_float = constant.is_float;
   const auto count = static_cast<std::size_t>(element_count(dims).value_or(0));
   result.dims = std::move(dims);
-  const auto fill = [&](auto& to, const auto& from) {
+  const auto taken = [count, source](const auto& from) {
+    std::vector<std::decay_t<decltype(from[0])>> to;
     to.reserve(count);
     for (std::size_t i = 0; i < count; ++i) to.push_back(from[source(i)]);
+    return to;
   };
   if (constant.is_float) {
-    fill(result.floats, constant.floats);
+    set_floats(result, constant, count, taken);
   } else {
-    fill(result.integers, constant.integers);
+    result.integers = taken(constant.integers);
   }
   return result;
+}
+
+/// A matrix with rows as columns, in tiles that fit into the caches.
+std::vector<float> transposed_matrix(std::span<const float> from, std::size_t rows,
+                                     std::size_t columns) {
+  constexpr std::size_t kTile = 32;
+  std::vector<float> to(from.size());
+  for (std::size_t i = 0; i < rows; i += kTile)
+    for (std::size_t j = 0; j < columns; j += kTile)
+      for (std::size_t r = i; r < std::min(rows, i + kTile); ++r)
+        for (std::size_t c = j; c < std::min(columns, j + kTile); ++c)
+          to[c * rows + r] = from[r * columns + c];
+  return to;
 }
 
 std::vector<std::size_t> strides_of(const Dims& dims) {
@@ -90,10 +117,22 @@ Constant expanded(const Constant& constant, const Dims& dims) {
   for (std::size_t d = 0; d < strides.size(); ++d)
     if (constant.dims[d] == 1) strides[d] = 0;
   strides.insert(strides.begin(), dims.size() - strides.size(), 0);
-  return gathered(constant, dims, [&](std::size_t i) { return offset_of(i, dims, strides); });
+  return gathered(constant, dims,
+                  [dims, strides](std::size_t i) { return offset_of(i, dims, strides); });
 }
 
 Constant transposed(const Constant& constant, const std::vector<int>& order) {
+  if (constant.is_float && order == std::vector<int>{1, 0}) {
+    Constant result;
+    result.is_float = true;
+    result.dims = {constant.dims[1], constant.dims[0]};
+    const auto rows = static_cast<std::size_t>(constant.dims[0]);
+    const auto columns = static_cast<std::size_t>(constant.dims[1]);
+    set_floats(result, constant, constant.size(), [rows, columns](std::span<const float> from) {
+      return transposed_matrix(from, rows, columns);
+    });
+    return result;
+  }
   const std::vector<std::size_t> from = strides_of(constant.dims);
   Dims dims;
   std::vector<std::size_t> strides;
@@ -101,7 +140,8 @@ Constant transposed(const Constant& constant, const std::vector<int>& order) {
     dims.push_back(constant.dims[static_cast<std::size_t>(axis)]);
     strides.push_back(from[static_cast<std::size_t>(axis)]);
   }
-  return gathered(constant, dims, [&](std::size_t i) { return offset_of(i, dims, strides); });
+  return gathered(constant, dims,
+                  [dims, strides](std::size_t i) { return offset_of(i, dims, strides); });
 }
 
 Constant sliced(const Constant& constant, std::size_t axis, std::int64_t first, std::int64_t count,
@@ -113,7 +153,7 @@ Constant sliced(const Constant& constant, std::size_t axis, std::int64_t first, 
   const auto start = first * static_cast<std::int64_t>(from[axis]);
   // A negative step is an offset that wraps around, as unsigned arithmetic does.
   strides[axis] = static_cast<std::size_t>(step * static_cast<std::int64_t>(from[axis]));
-  return gathered(constant, dims, [&](std::size_t i) {
+  return gathered(constant, dims, [start, dims, strides](std::size_t i) {
     return static_cast<std::size_t>(start) + offset_of(i, dims, strides);
   });
 }

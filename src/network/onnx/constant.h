@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convopt/error.hpp"
+#include "convopt/network.hpp"
 
 namespace convopt::onnx_reader {
 
@@ -17,16 +18,18 @@ using Dims = std::vector<std::int64_t>;
 struct Constant {
   Dims dims;
   bool is_float = false;
-  std::vector<float> floats;
+  bool is_deferred = false;  ///< its floats are computed of others when they are asked for
+  FloatArray floats;
   std::vector<std::int64_t> integers;
+  std::optional<DataType> type = {};  ///< of a tensor of the file
 
   std::size_t size() const { return is_float ? floats.size() : integers.size(); }
   double at(std::size_t i) const { return is_float ? floats[i] : static_cast<double>(integers[i]); }
   static Constant of_integers(Dims dims, std::vector<std::int64_t> values) {
-    return {std::move(dims), false, {}, std::move(values)};
+    return {std::move(dims), false, false, {}, std::move(values), {}};
   }
   static Constant of_floats(Dims dims, std::vector<float> values) {
-    return {std::move(dims), true, std::move(values), {}};
+    return {std::move(dims), true, false, std::move(values), {}, {}};
   }
 };
 

@@ -89,6 +89,7 @@ Folded fold_binary(const Node& node, const Inputs& in) {
   result.dims = *dims;
   const bool compares = comparison(node.type(), 0, 0).has_value();
   result.is_float = !compares && (a.is_float || b.is_float);
+  std::vector<float>& floats = result.floats.own();
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (compares) {
       result.integers.push_back(*comparison(node.type(), a.at(i), b.at(i)) ? 1 : 0);
@@ -96,7 +97,7 @@ Folded fold_binary(const Node& node, const Inputs& in) {
       const auto value =
           float_binary(node.type(), static_cast<float>(a.at(i)), static_cast<float>(b.at(i)));
       if (!value) return node.unsupported("this operation on constants");
-      result.floats.push_back(*value);
+      floats.push_back(*value);
     } else {
       const auto value = integer_binary(node.type(), a.integers[i], b.integers[i]);
       if (!value) return node.unsupported("this operation on constants");
@@ -123,7 +124,7 @@ Folded fold_unary(const Node& node, const Inputs& in) {
     }
     return result;
   }
-  for (float& x : result.floats) {
+  for (float& x : result.floats.own()) {
     x = type == "Neg"          ? -x
         : type == "Abs"        ? std::abs(x)
         : type == "Sqrt"       ? std::sqrt(x)
@@ -144,13 +145,19 @@ Folded fold_unary(const Node& node, const Inputs& in) {
 Folded fold_cast(const Node& node, const Inputs& in) {
   const int to = static_cast<int>(node.integer("to", 0));
   const bool real = is_real(to);
-  if (real == in[0]->is_float && to != kBool) return *in[0];
   Constant result;
+  if (real == in[0]->is_float && to != kBool) {
+    result = *in[0];
+    result.type = data_type(to);
+    return result;
+  }
   result.dims = in[0]->dims;
   result.is_float = real;
+  result.type = data_type(to);
+  std::vector<float>& floats = result.floats.own();
   for (std::size_t i = 0; i < in[0]->size(); ++i) {
     if (real) {
-      result.floats.push_back(static_cast<float>(in[0]->integers[i]));
+      floats.push_back(static_cast<float>(in[0]->integers[i]));
     } else {
       const double value = in[0]->at(i);
       result.integers.push_back(to == kBool ? (value != 0 ? 1 : 0) : to_integer(value));
@@ -179,11 +186,44 @@ Folded fold_dequantize(const Node& node, const Inputs& in) {
       inner *= static_cast<std::size_t>(x.dims[d]);
   }
   Constant result = Constant::of_floats(x.dims, {});
+  std::vector<float>& floats = result.floats.own();
+  const std::span<const float> scales = scale.floats;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::size_t at = i / inner % scale.size();
     const std::int64_t offset = zero != nullptr ? zero->integers[at] : 0;
-    result.floats.push_back(static_cast<float>(wrapped(x.integers[i], offset, std::minus<>())) *
-                            scale.floats[at]);
+    floats.push_back(static_cast<float>(wrapped(x.integers[i], offset, std::minus<>())) *
+                     scales[at]);
+  }
+  return result;
+}
+
+/// round(x / scale) + zero point, cut off at the ends of the type.
+Folded fold_quantize(const Node& node, const Inputs& in) {
+  const Constant& x = *in[0];
+  const Constant& scale = *in[1];
+  const Constant* zero = in.size() > 2 ? in[2].get() : nullptr;
+  if (!x.is_float || !scale.is_float || (zero != nullptr && zero->is_float) ||
+      scale.dims.size() > 1 || (zero != nullptr && zero->dims != scale.dims))
+    return node.error("its inputs have the wrong types or shapes");
+  std::size_t inner = std::max<std::size_t>(x.size(), 1);  // elements that share a scale
+  if (scale.size() != 1) {
+    const auto axis = resolve_axis(node.integer("axis", 1), x.dims.size());
+    if (!axis || x.dims[*axis] != static_cast<std::int64_t>(scale.size()))
+      return node.error("its scale does not fit its input " + dims_text(x.dims));
+    inner = 1;
+    for (std::size_t d = *axis + 1; d < x.dims.size(); ++d)
+      inner *= static_cast<std::size_t>(x.dims[d]);
+  }
+  const bool is_signed = zero != nullptr && zero->type == DataType::s8;
+  const float low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
+  Constant result = Constant::of_integers(x.dims, {});
+  result.type = is_signed ? DataType::s8 : DataType::u8;
+  const std::span<const float> values = x.floats, scales = scale.floats;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t at = i / inner % scales.size();
+    const float offset = zero != nullptr ? static_cast<float>(zero->integers[at]) : 0;
+    const float step = std::nearbyint(values[i] / scales[at]) + offset;
+    result.integers.push_back(to_integer(step < low ? low : step > high ? high : step));
   }
   return result;
 }
@@ -207,6 +247,8 @@ Folded fold_gather(const Node& node, const Inputs& in) {
   Constant result;
   result.dims = dims;
   result.is_float = data.is_float;
+  std::vector<float>& floats = result.floats.own();
+  const std::span<const float> source = data.floats;
   for (std::size_t o = 0; o < outer; ++o) {
     for (std::int64_t index : indices.integers) {
       if (index < 0) index += size;
@@ -215,7 +257,7 @@ Folded fold_gather(const Node& node, const Inputs& in) {
           (o * static_cast<std::size_t>(size) + static_cast<std::size_t>(index)) * inner;
       for (std::size_t i = from; i < from + inner; ++i) {
         if (data.is_float) {
-          result.floats.push_back(data.floats[i]);
+          floats.push_back(source[i]);
         } else {
           result.integers.push_back(data.integers[i]);
         }
@@ -259,8 +301,7 @@ Folded fold_concat(const Node& node, const Inputs& in) {
     }
   };
   if (result.is_float) {
-    append(
-        result.floats, [](const Constant& c) -> const auto& { return c.floats; });
+    append(result.floats.own(), [](const Constant& c) { return c.floats.values(); });
   } else {
     append(
         result.integers, [](const Constant& c) -> const auto& { return c.integers; });
@@ -311,9 +352,10 @@ Folded fold_range(const Node& node, const Inputs& in) {
     return node.error("its range is too long");
   Constant result;
   result.is_float = in[0]->is_float;
+  std::vector<float>& floats = result.floats.own();
   for (int i = 0; i < count; ++i) {
     if (result.is_float) {
-      result.floats.push_back(static_cast<float>(start + i * delta));
+      floats.push_back(static_cast<float>(start + i * delta));
     } else {
       const std::int64_t distance = wrapped(i, in[2]->integers[0], std::multiplies<>());
       result.integers.push_back(wrapped(in[0]->integers[0], distance, std::plus<>()));
@@ -332,10 +374,11 @@ Folded fold_where(const Node& node, const Inputs& in) {
   const Constant condition = expanded(*in[0], *dims);
   Constant result = expanded(*in[1], *dims);
   const Constant other = expanded(*in[2], *dims);
+  std::vector<float>& floats = result.floats.own();
   for (std::size_t i = 0; i < result.size(); ++i) {
     if (condition.at(i) != 0) continue;
     if (result.is_float) {
-      result.floats[i] = other.floats[i];
+      floats[i] = other.floats[i];
     } else {
       result.integers[i] = other.integers[i];
     }
@@ -412,7 +455,7 @@ Folded fold_window(const Node& node, const Inputs& in) {
     const double value =
         factors[0] - factors[1] * std::cos(angle) - factors[2] * std::cos(2 * angle);
     if (is_real_number) {
-      result.floats.push_back(static_cast<float>(value));
+      result.floats.own().push_back(static_cast<float>(value));
     } else {
       result.integers.push_back(to_integer(value));
     }
@@ -475,6 +518,7 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"BlackmanWindow", {1, 1, plain<fold_window<2>>}},
         {"Cast", {1, 1, plain<fold_cast>}},
         {"DequantizeLinear", {2, 3, plain<fold_dequantize>}},
+        {"QuantizeLinear", {2, 3, plain<fold_quantize>}},
         {"Gather", {2, 2, plain<fold_gather>}},
         {"Concat", {1, 4096, plain<fold_concat>}},
         {"Expand", {2, 2, plain<fold_expand>}},
@@ -554,7 +598,7 @@ Result<Constant> identity_matrix(const Node& node, const Dims& dims, bool is_flo
     if (row + k < 0 || row + k >= dims[1]) continue;
     const auto at = static_cast<std::size_t>(row * dims[1] + row + k);
     if (is_float) {
-      result.floats[at] = 1;
+      result.floats.own()[at] = 1;
     } else {
       result.integers[at] = 1;
     }

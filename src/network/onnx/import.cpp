@@ -67,8 +67,8 @@ Result<Value> made(Result<TensorId> tensor, Dims dims, bool channels_last) {
   return value;
 }
 
-Import::Import(std::string source, std::filesystem::path folder)
-    : folder_(std::move(folder)), graph_("model", std::move(source)) {}
+Import::Import(const ModelFile& file, std::string source, std::filesystem::path folder)
+    : file_(file), folder_(std::move(folder)), graph_("model", std::move(source)) {}
 
 Result<void> Import::add_initializer(::onnx::TensorProto& tensor) {
   if (!scopes_.back().initializers.emplace(name_of(tensor), &tensor).second)
@@ -99,7 +99,7 @@ const Value* Import::find_in(Scope& scope, const std::string& name) {
   if (const auto known = scope.values.find(name); known != scope.values.end()) return known->second;
   const auto stored = scope.initializers.find(name);
   if (stored == scope.initializers.end()) return nullptr;
-  auto constant = take_tensor(*stored->second, folder_);
+  auto constant = take_tensor(*stored->second, folder_, file_.raw_of(*stored->second));
   scope.initializers.erase(stored);
   Value value;
   if (constant) {
@@ -133,11 +133,11 @@ Import::Found Import::as_tensor(const std::string& base, const Value& value) {
   if (constant.size() == 0)
     return make_error(ErrorCode::bad_input,
                       "operator " + in_quotes(base) + ": a constant that it reads is empty");
-  std::vector<float> values = constant.floats;
+  FloatArray values = constant.floats;
   for (const std::int64_t integer : constant.integers) {
     constexpr std::int64_t kLargestExact = std::int64_t{1} << 24;
     const bool is_exact = integer <= kLargestExact && integer >= -kLargestExact;
-    values.push_back(static_cast<float>(integer));
+    values.own().push_back(static_cast<float>(integer));
     if (!is_exact && !std::exchange(rounds_, true))
       graph_.warn("whole numbers beyond 2^24 are rounded to single precision");
   }

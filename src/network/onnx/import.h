@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,6 +25,7 @@
 
 #include "src/network/graph_builder.h"
 #include "src/network/onnx/constant.h"
+#include "src/network/onnx/model_file.h"
 #include "src/network/onnx/node.h"
 
 namespace onnx {
@@ -58,8 +60,8 @@ class Import {
  public:
   using Found = Result<const Value*>;
 
-  /// External data may lie in files of `folder`; empty: nowhere.
-  Import(std::string source, std::filesystem::path folder);
+  /// External data may lie in files of `folder`; empty: nowhere. The file outlives this.
+  Import(const ModelFile& file, std::string source, std::filesystem::path folder);
 
   GraphBuilder& graph() { return graph_; }
   const std::filesystem::path& folder() const { return folder_; }
@@ -104,6 +106,11 @@ class Import {
   // Names in the network, and what its user is told.
   std::string fresh(std::string name) const;
   Label label(const Node& node) const;
+  void warn_once(const std::string& sentence) {
+    if (warned_.insert(sentence).second) graph_.warn(sentence);
+  }
+  /// A number of its own for a value that no name of the model stands for.
+  int count_hidden() { return hidden_++; }
   void note_pattern(const std::string& name) { ++patterns_[name]; }
   void note_patterns();  ///< in the network's list of clean-ups
 
@@ -114,6 +121,7 @@ class Import {
   };
   const Value* find_in(Scope& scope, const std::string& name);
 
+  const ModelFile& file_;
   std::filesystem::path folder_;
   GraphBuilder graph_;
   std::deque<Value> values_;
@@ -123,6 +131,8 @@ class Import {
   std::unordered_map<ConstantPointer, const Value*> tensors_of_constants_;
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;
+  std::set<std::string> warned_;
+  int hidden_ = 0;
   bool rounds_ = false;  // that constants lost digits was said
 };
 

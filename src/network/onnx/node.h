@@ -23,6 +23,7 @@ class Node {
   Node(const ::onnx::NodeProto& proto, std::string name, int opset);
 
   const std::string& name() const { return name_; }
+  const ::onnx::NodeProto& proto() const { return *proto_; }
   std::string_view type() const;
   int opset() const { return opset_; }
   int input_count() const;

@@ -215,7 +215,7 @@ std::optional<Value> layer_norm_pattern(Import& model, const Node& node) {
                           value_of(model, product->input(1)) == difference);
     if (!squares || !averages_last(model, mean, square) || x->dims.back() > kMaxDimension) continue;
     auto ones = std::make_shared<StoredWeights>();
-    ones->weights.assign(static_cast<std::size_t>(x->dims.back()), 1.0F);
+    ones->weights = std::vector<float>(static_cast<std::size_t>(x->dims.back()), 1.0F);
     auto result = normalized(model, node, *x, x->dims.size() - 1, *epsilon, std::move(ones));
     if (!result) return std::nullopt;
     model.note_pattern("layer normalisation");

@@ -8,14 +8,18 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <deque>
-#include <fstream>
+#include <limits>
 #include <utility>
 
+#include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "src/network/onnx/deciding_inputs.h"
 #include "src/network/onnx/folding.h"
 #include "src/network/onnx/import.h"
+#include "src/network/onnx/model_file.h"
 #include "src/network/onnx/operators/handlers.h"
 #include "src/network/onnx/operators/parts.h"
 #include "src/network/onnx/order.h"
@@ -45,14 +49,13 @@ Value failed(Error error) {
 
 class ModelReader {
  public:
-  ModelReader(::onnx::ModelProto& model, std::filesystem::path folder, int batch,
-              const InputShapes& shapes)
-      : model_(model),
-        batch_(batch),
-        shapes_(shapes),
-        import_(model.producer_name() + (model.producer_version().empty() ? "" : " ") +
-                    model.producer_version(),
-                std::move(folder)) {}
+  ModelReader(ModelFile& file, const OnnxOptions& options)
+      : model_(*file.model),
+        options_(options),
+        import_(file,
+                model_.producer_name() + (model_.producer_version().empty() ? "" : " ") +
+                    model_.producer_version(),
+                options.folder) {}
 
   Result<Network> run();
 
@@ -61,6 +64,7 @@ class ModelReader {
   Result<void> read_inputs();
   Result<void> read_input(const ::onnx::ValueInfoProto& info);
   Result<Dims> input_dims(const ::onnx::ValueInfoProto& info) const;
+  Result<void> check_names() const;
   Result<void> read_graph(::onnx::GraphProto& graph);
   Result<void> read_node(const Node& node);
   /// An If whose condition is known: the operators of that branch.
@@ -78,8 +82,7 @@ class ModelReader {
   Result<Network> finish();
 
   ::onnx::ModelProto& model_;
-  int batch_;
-  const InputShapes& shapes_;
+  const OnnxOptions& options_;
   Import import_;
   int opset_ = 0;
   std::deque<Node> nodes_;  // of stable address: values name their makers
@@ -123,17 +126,60 @@ Result<void> ModelReader::read_opset() {
   return {};
 }
 
+std::string names_of(const google::protobuf::RepeatedPtrField<::onnx::ValueInfoProto>& tensors) {
+  std::vector<std::string> names;
+  for (const ::onnx::ValueInfoProto& info : tensors) names.push_back(info.name());
+  return listed(names);
+}
+
+Result<void> ModelReader::check_names() const {
+  const auto& inputs = model_.graph().input();
+  const auto check = [&](const auto& given) -> Result<void> {
+    for (const auto& [name, what] : given)
+      if (std::ranges::find(inputs, name, &::onnx::ValueInfoProto::name) == inputs.end())
+        return make_error(ErrorCode::usage, "the model has no input " + in_quotes(name) +
+                                                "; its inputs are " + names_of(inputs));
+    return {};
+  };
+  CONVOPT_CHECK(check(options_.shapes));
+  return check(options_.values);
+}
+
 Result<void> ModelReader::read_inputs() {
-  for (const auto& [name, shape] : shapes_) {
-    const auto& inputs = model_.graph().input();
-    if (std::ranges::find(inputs, name, &::onnx::ValueInfoProto::name) == inputs.end())
-      return make_error(ErrorCode::usage, "the model has no input " + in_quotes(name));
-  }
+  CONVOPT_CHECK(check_names());
   for (const ::onnx::ValueInfoProto& info : model_.graph().input()) {
     // Before version 4 of the format, every initializer was an input, too.
     if (!import_.is_initializer(info.name())) CONVOPT_CHECK(read_input(info));
   }
   return {};
+}
+
+/// The constant that an input of those sizes becomes.
+Result<Constant> bound_input(const std::string& name, const Dims& dims, bool is_float,
+                             const std::vector<double>& given) {
+  const auto count = static_cast<std::size_t>(element_count(dims).value_or(0));
+  if (given.size() != count && given.size() != 1)
+    return make_error(ErrorCode::usage, "the input " + in_quotes(name) + " of the shape " +
+                                            dims_text(dims) + " is bound to " +
+                                            counted(given.size(), "value"));
+  Constant constant;
+  constant.dims = dims;
+  constant.is_float = is_float;
+  std::vector<float>& floats = constant.floats.own();
+  for (std::size_t i = 0; i < count; ++i) {
+    const double value = given[given.size() == 1 ? 0 : i];
+    if (constant.is_float) {
+      floats.push_back(static_cast<float>(value));
+    } else if (constexpr double kLargest = 1LL << 53;
+               std::abs(value) <= kLargest && value == std::trunc(value)) {
+      constant.integers.push_back(static_cast<std::int64_t>(value));
+    } else {
+      return make_error(ErrorCode::usage, "the input " + in_quotes(name) +
+                                              " takes whole numbers, " + significant(value, 6) +
+                                              " is none");
+    }
+  }
+  return constant;
 }
 
 Result<void> ModelReader::read_input(const ::onnx::ValueInfoProto& info) {
@@ -152,6 +198,15 @@ Result<void> ModelReader::read_input(const ::onnx::ValueInfoProto& info) {
     return bad("input " + in_quotes(name) + " has more than " + std::to_string(kMaxRank) +
                " dimensions");
   value.type = *known;
+  if (const auto given = std::ranges::find(options_.values, name, &InputValues::value_type::first);
+      given != options_.values.end()) {
+    CONVOPT_TRY(
+        auto constant,
+        bound_input(name, value.dims, is_real(type.elem_type()) || type.elem_type() == kBfloat16,
+                    given->second));
+    Value bound = constant_value(std::move(constant));
+    return import_.define(name, import_.keep(std::move(bound)));
+  }
   GraphBuilder& graph = import_.graph();
   CONVOPT_TRY(value.tensor, graph.add_input(name, ranked_shape(value.dims), *known));
   CONVOPT_TRY(value.tensor,
@@ -161,12 +216,29 @@ Result<void> ModelReader::read_input(const ::onnx::ValueInfoProto& info) {
   return import_.define(name, import_.keep(std::move(value)));
 }
 
+/// "x=1x3x48x224": the sizes that the model says, and usual ones where it leaves them open.
+std::string shape_example(const ::onnx::ValueInfoProto& info) {
+  const auto& type = info.type().tensor_type();
+  if (!type.has_shape()) return info.name() + "=1x3x224x224";
+  const auto& declared = type.shape().dim();
+  constexpr std::int64_t kSide = 224, kLength = 64;
+  Dims dims;
+  for (int i = 0; i < declared.size(); ++i)
+    dims.push_back(declared[i].has_dim_value() && declared[i].dim_value() > 0
+                       ? declared[i].dim_value()
+                   : i == 0               ? 1
+                   : declared.size() == 4 ? (i == 1 ? 3 : kSide)
+                                          : kLength);
+  return info.name() + "=" + dims_text(dims);
+}
+
 Result<Dims> ModelReader::input_dims(const ::onnx::ValueInfoProto& info) const {
   const std::string what = "input " + in_quotes(info.name());
-  const auto given = std::ranges::find(shapes_, info.name(), &InputShapes::value_type::first);
+  const auto given =
+      std::ranges::find(options_.shapes, info.name(), &InputShapes::value_type::first);
   const auto& declared = info.type().tensor_type().shape().dim();
   Dims dims;
-  if (given != shapes_.end()) {
+  if (given != options_.shapes.end()) {
     dims.assign(given->second.begin(), given->second.end());
     bool fits = !info.type().tensor_type().has_shape() || std::ssize(dims) == declared.size();
     for (int i = 0; fits && i < declared.size(); ++i)
@@ -174,7 +246,7 @@ Result<Dims> ModelReader::input_dims(const ::onnx::ValueInfoProto& info) const {
     if (!fits) return bad(what + ": the shape " + dims_text(dims) + " is not what the model takes");
   } else {
     if (!info.type().tensor_type().has_shape())
-      return bad(what + " has no shape; say it with --shape");
+      return bad(what + " has no shape; say it, such as with --shape " + shape_example(info));
     for (int i = 0; i < declared.size(); ++i) {
       if (declared[i].has_dim_value()) {
         dims.push_back(declared[i].dim_value());
@@ -184,11 +256,11 @@ Result<Dims> ModelReader::input_dims(const ::onnx::ValueInfoProto& info) const {
         const std::string& symbol = declared[i].dim_param();
         return bad(what + ": its dimension " + std::to_string(i) +
                    (symbol.empty() ? "" : ", " + in_quotes(symbol) + ",") +
-                   " is open; bind it with --shape " + info.name() + "=1x3x224x224");
+                   " is open; bind it, such as with --shape " + shape_example(info));
       }
     }
   }
-  if (batch_ > 0 && !dims.empty()) dims[0] = batch_;
+  if (options_.batch > 0 && !dims.empty()) dims[0] = options_.batch;
   const auto count = element_count(dims);
   if (!count || *count == 0)
     return bad(what + ": the shape " + dims_text(dims) +
@@ -239,9 +311,18 @@ Result<void> ModelReader::read_node(const Node& node) {
 }
 
 Result<const ::onnx::GraphProto*> ModelReader::taken_branch(const Node& node) {
-  CONVOPT_TRY(const auto condition, import_.constant_input(node, 0));
-  if (condition == nullptr || condition->size() != 1)
-    return node.error("its condition must be a single truth value");
+  CONVOPT_TRY(const Value* value, import_.input(node, 0));
+  const ConstantPointer& condition = value->constant;
+  if (condition == nullptr) {
+    const auto inputs = deciding_inputs(model_.graph());
+    return node.error("its condition is not known when the model is read" +
+                      (inputs.empty()
+                           ? std::string(", and branches are taken only then")
+                           : "; the values of inputs that it depends on can be bound, such as "
+                             "with --bind " +
+                                 *inputs.begin() + "=1"));
+  }
+  if (condition->size() != 1) return node.error("its condition must be a single truth value");
   const auto* branch = node.graph(condition->at(0) != 0 ? "then_branch" : "else_branch");
   if (branch == nullptr || branch->output_size() < node.output_count())
     return node.error("its branch does not have its outputs");
@@ -373,7 +454,9 @@ Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node
 Result<Network> ModelReader::finish() {
   GraphBuilder& graph = import_.graph();
   std::vector<TensorId> outputs;
+  std::vector<std::string> names;
   for (const ::onnx::ValueInfoProto& info : model_.graph().output()) {
+    names.push_back(info.name());
     const Value* value = import_.find(info.name());
     if (value == nullptr) return bad("nothing makes the output " + in_quotes(info.name()));
     if (value->error) return *value->error;
@@ -393,11 +476,36 @@ Result<Network> ModelReader::finish() {
     }
     outputs.push_back(tensor);
   }
+  graph.name_outputs(std::move(names));
   if (computed_ > 0)
     graph.note_clean_up(counted(static_cast<std::size_t>(computed_), "operator") +
                         " computed while reading");
   import_.note_patterns();
   return std::move(graph).build(outputs, DeadOperators::expected);
+}
+
+DeclaredTensor declared_tensor(const ::onnx::ValueInfoProto& info) {
+  DeclaredTensor tensor;
+  tensor.name = info.name();
+  if (!info.type().has_tensor_type()) return tensor;
+  const auto& type = info.type().tensor_type();
+  tensor.type = data_type(type.elem_type());
+  if (!type.has_shape()) return tensor;
+  tensor.sizes.emplace();
+  for (const auto& dim : type.shape().dim()) {
+    const bool is_known = dim.has_dim_value() && dim.dim_value() > 0 &&
+                          dim.dim_value() <= std::numeric_limits<int>::max();
+    tensor.sizes->push_back({is_known ? static_cast<int>(dim.dim_value()) : 0, dim.dim_param()});
+  }
+  return tensor;
+}
+
+Error no_model() {
+  return bad("it is neither an ONNX model nor a network in JSON, or it is cut short");
+}
+
+Error in_file(std::string_view name, const Error& error) {
+  return make_error(error.code, std::string(name) + ": " + error.message);
 }
 
 }  // namespace
@@ -415,32 +523,47 @@ std::vector<std::string_view> onnx_operators() {
   return types;
 }
 
-Result<Network> load_onnx(const std::filesystem::path& path, int batch, const InputShapes& shapes) {
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(path, failed))
-    return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": it is no file");
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return make_error(ErrorCode::bad_input, "cannot read " + path.string());
+Result<Network> load_onnx(const std::filesystem::path& path, OnnxOptions options) {
+  CONVOPT_TRY(auto file, MappedFile::open(path));
+  const std::string_view bytes = file->bytes();
   const auto folder = path.parent_path();
-  auto network = read_onnx(stream, path.string(), folder.empty() ? "." : folder, batch, shapes);
+  options.folder = folder.empty() ? "." : folder;
+  options.owner = std::move(file);
+  auto network = read_onnx(bytes, path.string(), options);
   if (network && !path.stem().empty()) network->name = path.stem().string();
   return network;
 }
 
-Result<Network> read_onnx(std::istream& stream, std::string_view file_name,
-                          const std::filesystem::path& folder, int batch,
-                          const InputShapes& shapes) {
-  const auto named = [&](const Error& error) {
-    return make_error(error.code, std::string(file_name) + ": " + error.message);
-  };
-  ::onnx::ModelProto model;
-  if (!model.ParseFromIstream(&stream) || !model.has_graph())
-    return named(
-        make_error(ErrorCode::bad_input,
-                   "it is neither an ONNX model nor a network in JSON, or it is cut short"));
-  auto network = onnx_reader::ModelReader(model, folder, batch, shapes).run();
-  if (!network) return named(network.error());
+Result<Network> read_onnx(std::string_view bytes, std::string_view file_name,
+                          const OnnxOptions& options) {
+  // Without an owner, large values would be asked for when the bytes are gone.
+  const auto owner =
+      options.owner != nullptr ? options.owner : std::make_shared<std::string>(bytes);
+  if (options.owner == nullptr) bytes = *std::static_pointer_cast<const std::string>(owner);
+  auto file = onnx_reader::parse_model(bytes, owner);
+  if (!file) return onnx_reader::in_file(file_name, onnx_reader::no_model());
+  auto network = onnx_reader::ModelReader(*file, options).run();
+  if (!network) return onnx_reader::in_file(file_name, network.error());
   return network;
+}
+
+Result<NetworkBorder> onnx_border(const std::filesystem::path& path) {
+  CONVOPT_TRY(const auto mapped, MappedFile::open(path));
+  const auto file = onnx_reader::parse_model(mapped->bytes(), mapped);
+  if (!file) return onnx_reader::in_file(path.string(), onnx_reader::no_model());
+  const ::onnx::GraphProto& graph = file->model->graph();
+  const auto deciding = onnx_reader::deciding_inputs(graph);
+  NetworkBorder border;
+  for (const ::onnx::ValueInfoProto& info : graph.input()) {
+    const auto& constants = graph.initializer();
+    if (std::ranges::find(constants, info.name(), &::onnx::TensorProto::name) != constants.end())
+      continue;
+    border.inputs.push_back(onnx_reader::declared_tensor(info));
+    border.inputs.back().decides = deciding.contains(info.name());
+  }
+  for (const ::onnx::ValueInfoProto& info : graph.output())
+    border.outputs.push_back(onnx_reader::declared_tensor(info));
+  return border;
 }
 
 }  // namespace convopt

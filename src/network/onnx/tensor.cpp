@@ -3,11 +3,14 @@
 #include <onnx/onnx_pb.h>
 
 #include <bit>
+#include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/conversion.h"
+#include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
 
@@ -84,36 +87,49 @@ std::int64_t integer_at(int type, const char* bytes) {
   }
 }
 
-void append_raw(Constant& constant, int type, std::string_view raw) {
+std::vector<float> floats_of(int type, std::string_view raw) {
   const std::size_t size = bytes_of(type);
-  const std::size_t count = raw.size() / size;
+  std::vector<float> values(raw.size() / size);
   if (type == TensorProto::FLOAT) {
-    constant.floats.resize(count);
-    if (count > 0) std::memcpy(constant.floats.data(), raw.data(), raw.size());
-    return;
+    if (!values.empty()) std::memcpy(values.data(), raw.data(), raw.size());
+  } else {
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = real_at(type, raw.data() + i * size);
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    const char* at = raw.data() + i * size;
-    if (constant.is_float) {
-      constant.floats.push_back(real_at(type, at));
-    } else {
-      constant.integers.push_back(integer_at(type, at));
-    }
+  return values;
+}
+
+void set_raw(Constant& constant, int type, const RawData& raw) {
+  const std::size_t size = bytes_of(type);
+  const std::size_t count = raw.bytes.size() / size;
+  constexpr std::size_t kLeastDeferred = 4096;
+  if (!constant.is_float) {
+    for (std::size_t i = 0; i < count; ++i)
+      constant.integers.push_back(integer_at(type, raw.bytes.data() + i * size));
+  } else if (raw.owner == nullptr || count < kLeastDeferred) {
+    constant.floats = floats_of(type, raw.bytes);
+  } else if (type == TensorProto::FLOAT &&
+             reinterpret_cast<std::uintptr_t>(raw.bytes.data()) % alignof(float) == 0) {
+    constant.floats =
+        FloatArray(raw.owner, {reinterpret_cast<const float*>(raw.bytes.data()), count});
+  } else {
+    constant.floats =
+        FloatArray::deferred(count, [type, raw] { return floats_of(type, raw.bytes); });
   }
 }
 
 void append_typed(Constant& constant, const TensorProto& tensor) {
+  std::vector<float>& floats = constant.floats.own();
   switch (tensor.data_type()) {
     case TensorProto::FLOAT:
-      constant.floats.assign(tensor.float_data().begin(), tensor.float_data().end());
+      floats.assign(tensor.float_data().begin(), tensor.float_data().end());
       break;
     case TensorProto::DOUBLE:
-      for (const double value : tensor.double_data())
-        constant.floats.push_back(static_cast<float>(value));
+      for (const double value : tensor.double_data()) floats.push_back(static_cast<float>(value));
       break;
     case TensorProto::FLOAT16:
       for (const std::int32_t bits : tensor.int32_data())
-        constant.floats.push_back(from_half(static_cast<std::uint16_t>(bits)));
+        floats.push_back(from_half(static_cast<std::uint16_t>(bits)));
       break;
     case TensorProto::INT64:
       constant.integers.assign(tensor.int64_data().begin(), tensor.int64_data().end());
@@ -150,8 +166,8 @@ Result<std::filesystem::path> resolve(const TensorProto& tensor,
   return file;
 }
 
-Result<std::string> read_external(const TensorProto& tensor, const std::filesystem::path& folder,
-                                  std::size_t bytes) {
+Result<RawData> read_external(const TensorProto& tensor, const std::filesystem::path& folder,
+                              std::size_t bytes) {
   std::string location;
   std::uint64_t offset = 0;
   std::uint64_t length = bytes;
@@ -164,17 +180,13 @@ Result<std::string> read_external(const TensorProto& tensor, const std::filesyst
   }
   if (folder.empty()) return bad(tensor, "its data lies in a file, and there is no folder for it");
   CONVOPT_TRY(const auto path, resolve(tensor, folder, location));
-  std::error_code failed;
-  const std::uint64_t size = std::filesystem::file_size(path, failed);
-  if (failed || length != bytes || offset > size || bytes > size - offset)
+  CONVOPT_TRY(auto file, MappedFile::open(path));
+  const std::uint64_t size = file->bytes().size();
+  if (length != bytes || offset > size || bytes > size - offset)
     return bad(tensor, "its shape needs " + std::to_string(bytes) + " bytes, which " +
                            in_quotes(location) + " does not have at " + std::to_string(offset));
-  std::ifstream file(path, std::ios::binary);
-  std::string raw(bytes, '\0');
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.read(raw.data(), static_cast<std::streamsize>(bytes));
-  if (!file) return bad(tensor, "cannot read " + in_quotes(location));
-  return raw;
+  const std::string_view data = file->bytes().substr(offset, bytes);
+  return RawData{std::move(file), data};
 }
 
 }  // namespace
@@ -222,13 +234,15 @@ bool is_real(int data_type) {
 
 const std::string& name_of(const TensorProto& tensor) { return tensor.name(); }
 
-Result<Constant> take_tensor(TensorProto& tensor, const std::filesystem::path& folder) {
-  auto constant = read_tensor(tensor, folder);
+Result<Constant> take_tensor(TensorProto& tensor, const std::filesystem::path& folder,
+                             const RawData& raw) {
+  auto constant = read_tensor(tensor, folder, raw);
   tensor.Clear();
   return constant;
 }
 
-Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::path& folder) {
+Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::path& folder,
+                             const RawData& left_out) {
   const int type = tensor.data_type();
   const std::size_t size = bytes_of(type);
   if (size == 0)
@@ -237,22 +251,27 @@ Result<Constant> read_tensor(const TensorProto& tensor, const std::filesystem::p
   Constant constant;
   constant.dims.assign(tensor.dims().begin(), tensor.dims().end());
   constant.is_float = is_real(type);
+  constant.type = data_type(type);
   const auto count = element_count(constant.dims);
   if (!count)
     return bad(tensor, "the shape " + dims_text(constant.dims) +
                            " has a negative size or more than 2^31 - 1 elements");
   const auto bytes = static_cast<std::size_t>(*count) * size;
+  RawData raw{nullptr, tensor.raw_data()};
   if (tensor.data_location() == TensorProto::EXTERNAL) {
-    CONVOPT_TRY(const auto raw, read_external(tensor, folder, bytes));
-    append_raw(constant, type, raw);
-  } else if (tensor.has_raw_data()) {
-    if (tensor.raw_data().size() != bytes)
-      return bad(tensor, "it has " + std::to_string(tensor.raw_data().size()) +
+    CONVOPT_TRY(raw, read_external(tensor, folder, bytes));
+  } else if (left_out.owner != nullptr) {
+    raw = left_out;
+  } else if (!tensor.has_raw_data()) {
+    append_typed(constant, tensor);
+    raw.bytes = {};
+  }
+  if (!raw.bytes.empty() || tensor.has_raw_data()) {
+    if (raw.bytes.size() != bytes)
+      return bad(tensor, "it has " + std::to_string(raw.bytes.size()) +
                              " bytes of data, but the shape " + dims_text(constant.dims) +
                              " needs " + std::to_string(bytes));
-    append_raw(constant, type, tensor.raw_data());
-  } else {
-    append_typed(constant, tensor);
+    set_raw(constant, type, raw);
   }
   if (constant.size() != static_cast<std::size_t>(*count))
     return bad(tensor, "it has " + std::to_string(constant.size()) + " values, but the shape " +

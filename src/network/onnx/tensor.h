@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "convopt/tensor.hpp"
 
@@ -27,12 +29,20 @@ bool is_real(int data_type);
 
 const std::string& name_of(const ::onnx::TensorProto& tensor);
 
-/// Floats of 32 bits (and 64 and 16, converted), integers and truth values. External data must lie
-/// in a file below `folder`; an empty folder forbids it.
-Result<Constant> read_tensor(const ::onnx::TensorProto& tensor,
-                             const std::filesystem::path& folder);
+/// Bytes of a tensor in memory that lives as long as `owner`; without one, there are none.
+struct RawData {
+  std::shared_ptr<const void> owner;
+  std::string_view bytes;
+};
 
-/// The same, and clears `tensor`, so that large weights are held once.
-Result<Constant> take_tensor(::onnx::TensorProto& tensor, const std::filesystem::path& folder);
+/// Floats of 32 bits (and 64 and 16, converted), integers and truth values. External data must lie
+/// in a file below `folder`; an empty folder forbids it. `raw` are values that the tensor lacks.
+/// Many real numbers of a file are read when they are first asked for.
+Result<Constant> read_tensor(const ::onnx::TensorProto& tensor, const std::filesystem::path& folder,
+                             const RawData& raw = {});
+
+/// The same, and clears `tensor`, so that its values are held once.
+Result<Constant> take_tensor(::onnx::TensorProto& tensor, const std::filesystem::path& folder,
+                             const RawData& raw = {});
 
 }  // namespace convopt::onnx_reader

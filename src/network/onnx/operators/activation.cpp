@@ -127,7 +127,7 @@ Result<Value> prelu(Import& model, const Node& node) {
   const ConstantPointer slope = given.constant;
   const bool one =
       slope != nullptr && slope->is_float && slope->size() > 0 &&
-      std::ranges::all_of(slope->floats, [&](float v) { return v == slope->floats[0]; });
+      std::ranges::all_of(slope->floats.values(), [&](float v) { return v == slope->floats[0]; });
   if (one) return activate(model, node, *x, {ActivationKind::leaky_relu, slope->floats[0]});
   return binary(model, node, Op::prelu, *x, given);
 }

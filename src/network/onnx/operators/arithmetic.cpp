@@ -23,7 +23,7 @@ Constant as_floats(const Constant& constant) {
   Constant result = constant;
   result.is_float = true;
   for (const std::int64_t value : constant.integers)
-    result.floats.push_back(static_cast<float>(value));
+    result.floats.own().push_back(static_cast<float>(value));
   result.integers.clear();
   return result;
 }
@@ -33,7 +33,7 @@ Result<Value> with_constant(Import& model, const Node& node, const Value& x, Con
                             bool constant_first) {
   const std::string_view type = node.type();
   const auto change = [&](auto function) {
-    for (float& value : constant.floats) value = function(value);
+    for (float& value : constant.floats.own()) value = function(value);
   };
   if (type == "Add") return scale_shift(model, node, x, nullptr, &constant);
   if (type == "Mul") return scale_shift(model, node, x, &constant, nullptr);

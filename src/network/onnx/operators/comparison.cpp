@@ -111,28 +111,6 @@ Result<Value> cast(Import& model, const Node& node) {
   return typed(std::move(whole), *type);
 }
 
-/// (x - zero point) * scale, where x is no constant.
-Result<Value> dequantize(Import& model, const Node& node) {
-  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  const auto of_axis = [&](int index) -> Result<Value> {
-    CONVOPT_TRY(const auto given, model.tensor_input(node, index));
-    if (given->dims.size() != 1 || given->dims[0] == 1) return *given;
-    const auto axis = resolve_axis(node.integer("axis", 1), x->dims.size());
-    if (!axis) return node.error("it has no such axis");
-    Dims dims(x->dims.size() - *axis, 1);
-    dims[0] = given->dims[0];
-    return reshaped_value(model, node, *given, std::move(dims));
-  };
-  Value value = typed(*x, DataType::f32);
-  if (node.has_input(2)) {
-    CONVOPT_TRY(const auto zero, of_axis(2));
-    CONVOPT_TRY(value, binary(model, node, Op::subtract, value, zero));
-  }
-  CONVOPT_TRY(const auto step, of_axis(1));
-  CONVOPT_TRY(auto result, binary(model, node, Op::multiply, value, step));
-  return typed(std::move(result), DataType::f32);
-}
-
 }  // namespace
 
 OperatorTable comparison_operators() {
@@ -151,7 +129,6 @@ OperatorTable comparison_operators() {
       {"Where", where, nullptr, true},
       {"Cast", cast, nullptr, true},
       {"CastLike", cast, nullptr, true},
-      {"DequantizeLinear", dequantize, nullptr, true},
   };
   return kHandlers;
 }

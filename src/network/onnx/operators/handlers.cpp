@@ -21,8 +21,9 @@ const auto& handlers() {
          {activation_operators(), arithmetic_operators(), comparison_operators(),
           convolution_operators(), indexing_operators(), matmul_operators(),
           normalisation_operators(), padding_operators(), pixel_operators(), pooling_operators(),
-          recurrent_operators(), reduction_operators(), resize_operators(), sampling_operators(),
-          scattering_operators(), shape_operators(), slicing_operators(), spectrum_operators()})
+          quantisation_operators(), recurrent_operators(), reduction_operators(),
+          resize_operators(), sampling_operators(), scattering_operators(), shape_operators(),
+          slicing_operators(), spectrum_operators()})
       for (const OperatorHandler& handler : table) by_type.emplace(handler.type, &handler);
     return by_type;
   }();

@@ -40,6 +40,7 @@ OperatorTable normalisation_operators();
 OperatorTable padding_operators();
 OperatorTable pixel_operators();
 OperatorTable pooling_operators();
+OperatorTable quantisation_operators();
 OperatorTable recurrent_operators();
 OperatorTable reduction_operators();
 OperatorTable resize_operators();

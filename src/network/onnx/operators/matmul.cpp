@@ -80,13 +80,13 @@ Result<Value> gemm(Import& model, const Node& node) {
   StoredWeights weights;
   weights.weights = transposes ? transposed(*matrix, {1, 0}).floats : matrix->floats;
   if (const float alpha = node.number("alpha", 1); alpha != 1)
-    for (float& weight : weights.weights) weight *= alpha;
+    for (float& weight : weights.weights.own()) weight *= alpha;
   if (has_bias) {
     Constant offsets = *third->constant;
     if (offsets.dims.size() == 2) offsets.dims.erase(offsets.dims.begin());
     weights.bias = expanded(offsets, {outputs}).floats;
     if (const float beta = node.number("beta", 1); beta != 1)
-      for (float& offset : weights.bias) offset *= beta;
+      for (float& offset : weights.bias.own()) offset *= beta;
   }
   return linear(model, node, *x, std::make_shared<const StoredWeights>(std::move(weights)),
                 matrix->dims[transposes ? 0 : 1], outputs);

@@ -32,7 +32,7 @@ Result<Value> standardised(Import& model, const Node& node, const Value& x, std:
       element_count({x.dims.begin() + static_cast<std::ptrdiff_t>(axis), x.dims.end()});
   if (!count || *count > kMaxSize) return node.error("its input is too large");
   auto ones = std::make_shared<StoredWeights>();
-  ones->weights.assign(static_cast<std::size_t>(*count), 1.0F);
+  ones->weights = std::vector<float>(static_cast<std::size_t>(*count), 1.0F);
   return normalized(model, node, x, axis, epsilon, std::move(ones));
 }
 
@@ -105,14 +105,15 @@ Result<Value> batch_norm(Import& model, const Node& node) {
     parameters.push_back(std::move(values));
   }
   const float epsilon = node.number("epsilon", 1e-5F);
-  StoredWeights weights;
+  std::vector<float> scale, shift;
   for (std::size_t c = 0; c < parameters[0].size(); ++c) {
     const double factor = parameters[0][c] / std::sqrt(double{parameters[3][c]} + epsilon);
-    weights.weights.push_back(static_cast<float>(factor));
-    weights.bias.push_back(static_cast<float>(parameters[1][c] - parameters[2][c] * factor));
+    scale.push_back(static_cast<float>(factor));
+    shift.push_back(static_cast<float>(parameters[1][c] - parameters[2][c] * factor));
   }
   CONVOPT_TRY(const auto tensor, model.with_channels(node, *x));
-  return made(model.graph().add_scale_shift(model.label(node), tensor, std::move(weights)),
+  return made(model.graph().add_scale_shift(model.label(node), tensor,
+                                            {std::move(scale), std::move(shift)}),
               x->dims);
 }
 

@@ -113,7 +113,7 @@ Result<std::vector<float>> vector_of(const Node& node, const ConstantPointer& co
   if (!constant->is_float || std::ssize(constant->floats) != count)
     return node.error(std::string("its ") + what + " must be " + std::to_string(count) +
                       " numbers of type float32");
-  return constant->floats;
+  return std::vector<float>(constant->floats.begin(), constant->floats.end());
 }
 
 Value constant_value(Constant constant) {

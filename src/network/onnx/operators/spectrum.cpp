@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ struct Transform {
 };
 
 /// [length * parts][bins * 2], whose rows a window scales; no window: ones.
-Result<Constant> matrix_of(const Node& node, const Transform& t, const std::vector<float>& window) {
+Result<Constant> matrix_of(const Node& node, const Transform& t, std::span<const float> window) {
   const Dims dims = {t.length * t.parts, t.bins * 2};
   const auto count = element_count(dims);
   if (!count || *count > kMaxSize) return node.unsupported("a transform of that length");
@@ -46,7 +47,7 @@ Result<Constant> matrix_of(const Node& node, const Transform& t, const std::vect
 
 /// Of the dimension before the last one, which has the parts of numbers: rows are [length][parts].
 Result<Value> transformed(Import& model, const Node& node, const Value& rows, const Transform& t,
-                          const std::vector<float>& window) {
+                          std::span<const float> window) {
   CONVOPT_TRY(auto matrix, matrix_of(node, t, window));
   Dims dims = rows.dims;
   const std::int64_t length = t.length * t.parts;
@@ -122,7 +123,7 @@ Result<Value> stft(Import& model, const Node& node) {
   CONVOPT_TRY(const auto rows,
               reshaped_value(model, node, taken, {dims[0], count, t.length, t.parts}));
   return transformed(model, node, rows, t,
-                     window != nullptr ? window->floats : std::vector<float>());
+                     window != nullptr ? window->floats.values() : std::span<const float>());
 }
 
 }  // namespace

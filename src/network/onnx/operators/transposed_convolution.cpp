@@ -63,24 +63,24 @@ void append_filter(const Transposition& t, std::int64_t phase, const float* plan
 }
 
 /// Weights of the ordinary convolution, from a kernel of [ic][oc / groups][kh][kw].
-StoredWeights spread_weights(const Transposition& t, const std::vector<float>& kernel,
+StoredWeights spread_weights(const Transposition& t, std::span<const float> kernel,
                              const std::vector<float>& bias) {
-  StoredWeights weights;
-  weights.weights.reserve(static_cast<std::size_t>(t.oc * t.phases() * t.ic_per_group *
-                                                   t.rows.taps() * t.columns.taps()));
+  std::vector<float> spread, spread_bias;
+  spread.reserve(static_cast<std::size_t>(t.oc * t.phases() * t.ic_per_group * t.rows.taps() *
+                                          t.columns.taps()));
   for (std::int64_t o = 0; o < t.oc; ++o) {
     const std::int64_t group = o / t.oc_per_group;
     for (std::int64_t phase = 0; phase < t.phases(); ++phase) {
-      if (!bias.empty()) weights.bias.push_back(bias[static_cast<std::size_t>(o)]);
+      if (!bias.empty()) spread_bias.push_back(bias[static_cast<std::size_t>(o)]);
       for (std::int64_t i = 0; i < t.ic_per_group; ++i) {
         const std::int64_t plane =
             (group * t.ic_per_group + i) * t.oc_per_group + o % t.oc_per_group;
         append_filter(t, phase, kernel.data() + plane * t.rows.taps_given * t.columns.taps_given,
-                      weights.weights);
+                      spread);
       }
     }
   }
-  return weights;
+  return {std::move(spread), std::move(spread_bias)};
 }
 
 /// One direction for each dimension of pixels: the padding as given, or so that the result has the
