@@ -197,7 +197,7 @@ class DepthToSpaceKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const auto [fh, fw] = factors_;
+    const int fh = factors_[0], fw = factors_[1];
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c() - first);

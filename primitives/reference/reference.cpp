@@ -235,7 +235,7 @@ void layer_norm(const Workload& workload, const Parameters& parameters, const Im
 
 /// Operations that only move values: where each element of the result comes from.
 void rearrange(const Workload& workload, const Image& in, Image& out) {
-  const auto [fh, fw] = workload.factors;
+  const int fh = workload.factors[0], fw = workload.factors[1];
   for_each(out.shape, [&](int n, int c, int h, int w) {
     double value = 0;
     switch (workload.op) {
