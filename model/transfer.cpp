@@ -32,7 +32,7 @@ void add_primitives(ModelParts& parts, const std::vector<PrimitiveInfo>& more) {
 
 // Trees, prior features and ranges of what was learnt, or of the source.
 Result<std::unique_ptr<TrainedModel>> make_model(const TrainedModel& source, const Dataset& data,
-                                                 ModelParts parts, Learnt learnt,
+                                                 ModelParts parts, const Learnt& learnt,
                                                  const TransferOptions& options) {
   if (learnt.own != nullptr) {
     parts.priors = learnt.own->priors;
@@ -88,7 +88,7 @@ Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
   CONVOPT_TRY(const LinearCosts* const costs, source.parts().costs_near(data.platforms.front()));
   parts.adapted = LinearCosts::adapt(*costs, data, rows, kCostDeviation);
   parts.ensemble = std::move(learnt.ensemble);
-  CONVOPT_TRY(auto model, make_model(source, data, std::move(parts), std::move(learnt), options));
+  CONVOPT_TRY(auto model, make_model(source, data, std::move(parts), learnt, options));
   return Transfer{.model = std::move(model),
                   .candidates = std::move(comparison.candidates),
                   .shapes = data.groups.size(),
