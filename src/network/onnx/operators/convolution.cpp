@@ -61,7 +61,8 @@ Result<Value> conv(Import& model, const Node& node) {
     return node.error("its weights " + dims_text(sizes) + " and " + std::to_string(in.groups) +
                       " groups do not fit its input " + dims_text(in.x->dims));
   CONVOPT_TRY(auto bias, vector_of(node, in.bias, sizes[0], "bias"));
-  auto weights = std::make_shared<const StoredWeights>(in.kernel->floats, std::move(bias));
+  auto weights =
+      std::make_shared<const StoredWeights>(StoredWeights{in.kernel->floats, std::move(bias)});
   if (in.axes.size() == 3) return conv_volume(model, node, in, std::move(weights));
   ConvAttributes attributes = attributes_of(in, in.axes);
   // Zeros around the image cost nothing in a convolution.
