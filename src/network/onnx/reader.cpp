@@ -518,8 +518,7 @@ std::vector<std::string_view> onnx_operators() {
   types.insert(types.end(), onnx_reader::kPassing.begin(), onnx_reader::kPassing.end());
   types.emplace_back("If");
   std::ranges::sort(types);
-  const auto [first, last] = std::ranges::unique(types);
-  types.erase(first, last);
+  types.erase(std::unique(types.begin(), types.end()), types.end());
   return types;
 }
 
