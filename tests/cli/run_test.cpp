@@ -245,7 +245,8 @@ TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
   EXPECT_EQ(run("--plan " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--time soon"), 2);
   EXPECT_EQ(run_plan("--output x.npy --output y.npy"), 2);
-  EXPECT_NE(err().find("has 1 output ('r2'), --output is given 2 times"), std::string::npos) << err();
+  EXPECT_NE(err().find("has 1 output ('r2'), --output is given 2 times"), std::string::npos)
+      << err();
   EXPECT_EQ(run_plan("--compare " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--output " + file("tiny.json") + "/y.npy"), 4);
 }
