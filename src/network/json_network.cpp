@@ -356,8 +356,13 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
         graph.warn("operator " + in_quotes(op.label.name) + ": its type " +
                    in_quotes(op.label.type) + " is perhaps meant to be " + in_quotes(meant));
       TensorShape shape = graph.shape(inputs[0]);
-      if (op.attributes.has("shape")) {
-        const auto given = resolve_shape(op.attributes.get<std::vector<int>>("shape"), shape);
+      // An image, as the attribute has it, also where the input is none.
+      if (op.attributes.has("shape") || !shape.is_image()) {
+        const auto given =
+            resolve_shape(op.attributes.has("shape")
+                              ? op.attributes.get<std::vector<int>>("shape")
+                              : std::vector<int>(shape.sizes().begin(), shape.sizes().end()),
+                          shape);
         if (!given)
           return bad("operator " + in_quotes(op.label.name) + ": " + given.error().message);
         shape = *given;
