@@ -42,23 +42,16 @@ std::string_view workload_text(std::string_view line) {
   return last == std::string_view::npos ? std::string_view() : line.substr(first, last - first);
 }
 
-/// The text of a profile: mapped if it is a plain file, else read.
 struct ReadText {
-  std::shared_ptr<const MappedFile> file;
-  std::string own;
+  std::string text;
   std::string warning;  ///< why not everything could be read
-
-  std::string_view text() const { return file != nullptr ? file->bytes() : own; }
 };
 
-/// Plain files that are no regular ones come through zlib unchanged.
+/// Plain files come through zlib unchanged.
 Result<ReadText> read_maybe_compressed(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
     return make_error(ErrorCode::bad_input, "profile " + quoted(path) + " is a folder");
-  }
-  if (auto mapped = MappedFile::open(path); mapped && !(*mapped)->bytes().starts_with("\x1f\x8b")) {
-    return ReadText{std::move(*mapped), {}, {}};
   }
   errno = 0;
   const gzFile file = gzopen(path.c_str(), "rb");
@@ -71,7 +64,7 @@ Result<ReadText> read_maybe_compressed(const fs::path& path) {
   std::vector<char> block(1U << 18U);
   int count = 0;
   while ((count = gzread(file, block.data(), static_cast<unsigned>(block.size()))) > 0) {
-    result.own.append(block.data(), static_cast<std::size_t>(count));
+    result.text.append(block.data(), static_cast<std::size_t>(count));
   }
   int code = Z_OK;
   const char* message = gzerror(file, &code);
@@ -91,7 +84,14 @@ class Loader {
     auto read = read_maybe_compressed(path);
     if (!read) return read.error();
     const std::size_t headers_before = headers_;
-    for (const auto& [number, line] : wanted_lines(read->text())) add_line(path, number, line);
+    std::size_t number = 0;
+    const std::string_view text = read->text;
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      ++number;
+      add_line(path, number, text.substr(begin, end - begin));
+      begin = end + 1;
+    }
     if (!read->warning.empty()) warnings.push_back(path.filename().string() + ": " + read->warning);
     if (headers_ == headers_before) {
       return make_error(ErrorCode::bad_input,
@@ -105,37 +105,12 @@ class Loader {
   std::vector<std::string> warnings;
 
  private:
-  struct Line {
-    std::size_t number = 0;
-    std::string_view text;  ///< empty: the same comes again
-  };
-
-  /// Lines that have to be parsed. Of equal ones about a wanted workload only the last can count.
-  std::vector<Line> wanted_lines(std::string_view text) const {
-    std::vector<Line> lines;
-    std::unordered_map<std::string_view, std::size_t> places;
-    std::string key;  // keeps its memory
-    std::size_t number = 0;
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = std::min(text.find('\n', begin), text.size());
-      const std::string_view line = text.substr(begin, end - begin);
-      begin = end + 1;
-      ++number;
-      if (options_.workloads != nullptr) {
-        key = workload_text(line);
-        if (!key.empty()) {
-          if (!options_.workloads->contains(key)) continue;
-          const auto [place, is_new] = places.emplace(line, lines.size());
-          if (!is_new) lines[std::exchange(place->second, lines.size())].text = {};
-        }
-      }
-      lines.push_back({number, line});
-    }
-    return lines;
-  }
-
   void add_line(const fs::path& path, std::size_t number, std::string_view line) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
+    if (options_.workloads != nullptr) {
+      const std::string_view workload = workload_text(line);
+      if (!workload.empty() && !options_.workloads->contains(std::string(workload))) return;
+    }
     const std::string where = path.filename().string() + ":" + std::to_string(number);
     auto json = parse_json(line, where);
     if (!json) return warn(where, "not valid JSON (a line that was cut off?)");

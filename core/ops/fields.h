@@ -108,6 +108,25 @@ double fixed(const Workload&) {
 inline double along_axis(const Workload& w) { return w.first[w.axis]; }
 inline bool has_axis(const Workload& w) { return w.axis >= 0 && w.axis < w.first.rank(); }
 
+/// An operation whose tensors have no layouts to choose from, with as much arithmetic for an
+/// element of the result as it sums elements.
+constexpr OpDescriptor plain_operation(std::string_view name, std::span<const OpField> fields,
+                                       TensorShape (*output)(const Workload&),
+                                       bool (*valid)(const Workload&),
+                                       double (*length)(const Workload&)) {
+  return {.name = name,
+          .image_fields = {},
+          .plain_fields = fields,
+          .json_fields = {},
+          .constants = {},
+          .json_name = {},
+          .json_mode = {},
+          .output = output,
+          .valid = valid,
+          .reduction_length = length,
+          .arithmetic = length};
+}
+
 #define CONVOPT_OP(name) extern const OpDescriptor name;
 #include "core/ops/operations.inc"
 

@@ -43,29 +43,12 @@ TensorShape some_of_axis(const Workload& w) {
   return result;
 }
 
-constexpr OpDescriptor reduction(std::string_view name, std::span<const OpField> fields,
-                                 TensorShape (*output)(const Workload&),
-                                 bool (*valid)(const Workload&),
-                                 double (*length)(const Workload&)) {
-  return {.name = name,
-          .image_fields = {},
-          .plain_fields = fields,
-          .json_fields = {},
-          .constants = {},
-          .json_name = {},
-          .json_mode = {},
-          .output = output,
-          .valid = valid,
-          .reduction_length = length,
-          .arithmetic = length};
-}
-
 constexpr OpDescriptor reduction(std::string_view name) {
-  return reduction(name, kReducePlain, reduced, has_axes, reduced_elements);
+  return plain_operation(name, kReducePlain, reduced, has_axes, reduced_elements);
 }
 
 constexpr OpDescriptor search(std::string_view name) {
-  OpDescriptor result = reduction(name, kAxisPlain, one_of_axis, has_axis, along_axis);
+  OpDescriptor result = plain_operation(name, kAxisPlain, one_of_axis, has_axis, along_axis);
   result.reduction_length = fixed<1>;
   return result;
 }
@@ -75,7 +58,7 @@ bool has_top(const Workload& w) {
 }
 
 constexpr OpDescriptor top(std::string_view name) {
-  OpDescriptor result = reduction(name, kTopPlain, some_of_axis, has_top, fixed<1>);
+  OpDescriptor result = plain_operation(name, kTopPlain, some_of_axis, has_top, fixed<1>);
   // Every element is compared with those that are kept in order.
   result.arithmetic = [](const Workload& w) {
     return w.first[w.axis] * (1 + std::log2(double(w.count))) / w.count;
@@ -119,7 +102,7 @@ constinit const OpDescriptor kArgMinimum = search("arg_minimum");
 constinit const OpDescriptor kTopK = top("top_k");
 constinit const OpDescriptor kTopKIndices = top("top_k_indices");
 constinit const OpDescriptor kCumulativeSum =
-    reduction("cumulative_sum", kAxisPlain, same_shape, has_axis, along_axis);
+    plain_operation("cumulative_sum", kAxisPlain, same_shape, has_axis, along_axis);
 constinit const OpDescriptor kMatmul = {
     .name = "matmul",
     .image_fields = {},
@@ -133,7 +116,7 @@ constinit const OpDescriptor kMatmul = {
     .valid = are_matrices,
     .reduction_length = [](const Workload& w) { return double(last(w.first, 1)); },
     .arithmetic = fixed<0>};
-constinit const OpDescriptor kResample = reduction(
+constinit const OpDescriptor kResample = plain_operation(
     "resample", kResamplePlain, some_of_axis,
     [](const Workload& w) {
       return has_axis(w) && w.count >= 1 && w.count <= kMaxDimension && w.window >= 1 &&

@@ -29,23 +29,6 @@ constexpr OpDescriptor upsampling(std::string_view name, std::string_view mode,
           .arithmetic = arithmetic};
 }
 
-constexpr OpDescriptor sampling(std::string_view name, std::span<const OpField> fields,
-                                TensorShape (*output)(const Workload&),
-                                bool (*valid)(const Workload&),
-                                double (*reduction_length)(const Workload&)) {
-  return {.name = name,
-          .image_fields = {},
-          .plain_fields = fields,
-          .json_fields = {},
-          .constants = {},
-          .json_name = {},
-          .json_mode = {},
-          .output = output,
-          .valid = valid,
-          .reduction_length = reduction_length,
-          .arithmetic = reduction_length};
-}
-
 constexpr OpField kWindow = of_workload<&Workload::window>("k");
 constexpr OpField kGridPlain[] = {kSizes, second_sizes("at"), kWindow,
                                   of_workload<&Workload::border>("border")};
@@ -58,7 +41,7 @@ bool has_grid(const Workload& w) {
 }
 
 constexpr OpDescriptor grid_sampling() {
-  OpDescriptor result = sampling(
+  OpDescriptor result = plain_operation(
       "grid_sample", kGridPlain,
       [](const Workload& w) {
         return TensorShape{w.first[0], w.first[1], w.second[1], w.second[2]};
@@ -82,7 +65,7 @@ constexpr OpField kRoiPlain[] = {kSizes, second_sizes("at"), factors("s"), kWind
 constexpr int kMostPlaces = 64;  ///< per direction
 
 constexpr OpDescriptor roi(std::string_view name) {
-  OpDescriptor result = sampling(
+  OpDescriptor result = plain_operation(
       name, kRoiPlain,
       [](const Workload& w) {
         return TensorShape{w.second[0], w.first[1], w.factors[0], w.factors[1]};

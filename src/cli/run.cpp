@@ -57,8 +57,16 @@ bool is_baseline(std::string_view name) {
   return name == kDefaultName || name == kSingleName || name == kGreedyName;
 }
 
-/// The plans to run, with their network and registry.
+/// An input of the file that is not bound by an option, with the array that is given for it.
+struct GivenInput {
+  DeclaredTensor declared;
+  std::string file;
+  NpyArray array;
+};
+
+/// The plans to run, with their network, registry and given inputs.
 struct Setup {
+  std::vector<GivenInput> inputs;      ///< none: random ones
   std::unique_ptr<Planning> planning;  ///< only where plans are made here
   Network loaded_network;
   std::unique_ptr<Registry> created_registry;
@@ -80,7 +88,7 @@ Result<Plan> baseline_plan(const Selection& selection, const Platform& platform,
 }
 
 /// The error with the plan's file in front.
-Result<void> of_plan(const std::string& path, Result<void> checked) {
+Result<void> of_plan(const std::string& path, const Result<void>& checked) {
   if (checked) return {};
   return make_error(checked.error().code, path + ": " + checked.error().message);
 }
@@ -168,59 +176,63 @@ bool is_given(const std::vector<std::string>& texts, const std::string& name) {
                              [&](const std::string& text) { return text.starts_with(name + "="); });
 }
 
-/// Open shapes, and values that the model needs when it is read, are those of the given arrays.
-Result<void> learn_from_inputs(const RunArguments& request, PlanningOptions& options) {
-  if (request.inputs.empty()) return {};
-  CONVOPT_TRY(auto border, network_border(options.network));
+Result<std::vector<GivenInput>> load_inputs(const RunArguments& request) {
+  std::vector<GivenInput> inputs;
+  if (request.inputs.empty()) return inputs;
+  CONVOPT_TRY(auto border, network_border(request.planning.network));
   std::erase_if(border.inputs, [&](const DeclaredTensor& input) {
-    return is_given(options.bindings, input.name);
+    return is_given(request.planning.bindings, input.name);
   });
   std::vector<std::string> names;
   for (const DeclaredTensor& input : border.inputs) names.push_back(input.name);
   CONVOPT_TRY(const auto files, files_of("--input", "input", request.inputs, names));
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const DeclaredTensor& input = border.inputs[i];
-    const bool is_open =
-        !input.sizes || std::ranges::any_of(*input.sizes, [](const DeclaredTensor::Size& size) {
-          return size.size == 0;
-        });
-    if (!is_open && !input.decides) continue;
-    CONVOPT_TRY(const NpyArray array, load_npy(files[i]));
-    if (is_open && options.batch == 0 && !is_given(options.shapes, input.name)) {
+    CONVOPT_TRY(auto array, load_npy(files[i]));
+    inputs.push_back({std::move(border.inputs[i]), files[i], std::move(array)});
+  }
+  return inputs;
+}
+
+/// Open shapes, and values that the model needs when it is read, are those of the given arrays.
+void learn_from_inputs(const std::vector<GivenInput>& inputs, PlanningOptions& options) {
+  for (const auto& [declared, file, array] : inputs) {
+    const bool is_open = !declared.sizes ||
+                         std::ranges::any_of(*declared.sizes, [](const DeclaredTensor::Size& size) {
+                           return size.size == 0;
+                         });
+    if (is_open && options.batch == 0 && !is_given(options.shapes, declared.name)) {
       std::vector<int> sizes;
       for (const std::int64_t size : array.shape)
         sizes.push_back(static_cast<int>(std::min<std::int64_t>(size, INT_MAX)));
-      options.more_shapes.emplace_back(input.name, std::move(sizes));
+      options.more_shapes.emplace_back(declared.name, std::move(sizes));
     }
-    if (input.decides) {
+    if (declared.decides) {
       options.more_values.emplace_back(
-          input.name, std::vector<double>(array.values.begin(), array.values.end()));
+          declared.name, std::vector<double>(array.values.begin(), array.values.end()));
     }
   }
-  return {};
 }
 
-Result<Buffers> make_inputs(const RunArguments& request, const Network& network) {
+/// Inputs whose values were needed to read the model are none of the network's.
+Result<Buffers> make_inputs(const std::vector<GivenInput>& given, std::uint64_t seed,
+                            const Network& network) {
   Buffers inputs(network, network.inputs);
-  if (request.inputs.empty()) {
-    inputs.fill_random(request.seed);
+  if (given.empty()) {
+    inputs.fill_random(seed);
     return inputs;
   }
-  // Inputs whose values were needed to read the model are none of the network's.
-  CONVOPT_TRY(const auto border, network_border(request.planning.network));
-  std::vector<std::string> names;
-  for (const DeclaredTensor& input : border.inputs)
-    if (!is_given(request.planning.bindings, input.name)) names.push_back(input.name);
-  CONVOPT_TRY(const auto files, files_of("--input", "input", request.inputs, names));
   for (std::size_t i = 0; i < network.inputs.size(); ++i) {
     const Tensor& tensor = network.tensors[network.inputs[i]];
-    const auto name = std::ranges::find(names, tensor.name);
-    const std::string& file = files[static_cast<std::size_t>(name - names.begin())];
-    CONVOPT_TRY(const NpyArray array, load_npy(file));
+    const auto found = std::ranges::find(
+        given, tensor.name, [](const GivenInput& input) { return input.declared.name; });
+    if (found == given.end()) {
+      return make_error(ErrorCode::internal, "no array is given for " + in_quotes(tensor.name));
+    }
+    const NpyArray& array = found->array;
     if (array.shape != npy_shape(tensor.shape)) {
-      return make_error(ErrorCode::bad_input, file + " has the shape " + shape_text(array.shape) +
-                                                  ", the input " + in_quotes(tensor.name) +
-                                                  " has " + shape_text(npy_shape(tensor.shape)));
+      return make_error(ErrorCode::bad_input,
+                        found->file + " has the shape " + shape_text(array.shape) + ", the input " +
+                            in_quotes(tensor.name) + " has " + shape_text(npy_shape(tensor.shape)));
     }
     inputs.set(i, array.values);
   }
@@ -240,7 +252,8 @@ Result<void> write_outputs(const std::vector<std::string>& files, const Network&
 Result<Setup> set_up(const RunArguments& request) {
   Setup setup;
   PlanningOptions options = request.planning;
-  CONVOPT_CHECK(learn_from_inputs(request, options));
+  CONVOPT_TRY(setup.inputs, load_inputs(request));
+  learn_from_inputs(setup.inputs, options);
   std::optional<Plan> given;
   if (!request.plan.empty()) {
     CONVOPT_TRY(given, load_plan(request.plan));
@@ -457,7 +470,7 @@ Result<void> run(const RunArguments& request) {
     CONVOPT_TRY(output_files,
                 files_of("--output", "output", request.outputs, names_of(network.named_outputs())));
   }
-  CONVOPT_TRY(const Buffers inputs, make_inputs(request, network));
+  CONVOPT_TRY(const Buffers inputs, make_inputs(setup.inputs, request.seed, network));
 
   bind_threads(context.threads);
   const NetworkWeights weights(network, request.seed);

@@ -355,19 +355,14 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
       if (const std::string_view meant = misspelt_type(op.label.type); !meant.empty())
         graph.warn("operator " + in_quotes(op.label.name) + ": its type " +
                    in_quotes(op.label.type) + " is perhaps meant to be " + in_quotes(meant));
-      TensorShape shape = graph.shape(inputs[0]);
       // An image, as the attribute has it, also where the input is none.
-      if (op.attributes.has("shape") || !shape.is_image()) {
-        const auto given =
-            resolve_shape(op.attributes.has("shape")
-                              ? op.attributes.get<std::vector<int>>("shape")
-                              : std::vector<int>(shape.sizes().begin(), shape.sizes().end()),
-                          shape);
-        if (!given)
-          return bad("operator " + in_quotes(op.label.name) + ": " + given.error().message);
-        shape = *given;
-      }
-      return graph.add_opaque(op.label, inputs, shape);
+      const TensorShape& input = graph.shape(inputs[0]);
+      std::vector<int> sizes(input.sizes().begin(), input.sizes().end());
+      while (std::ssize(sizes) < 4) sizes.insert(sizes.begin(), 1);
+      if (op.attributes.has("shape")) sizes = op.attributes.get<std::vector<int>>("shape");
+      const auto shape = resolve_shape(sizes, input);
+      if (!shape) return bad("operator " + in_quotes(op.label.name) + ": " + shape.error().message);
+      return graph.add_opaque(op.label, inputs, *shape);
     };
     const auto tensor = add();
     if (!tensor) return tensor.error();

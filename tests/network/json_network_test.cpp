@@ -254,6 +254,17 @@ TEST(JsonNetwork, KeepsUnknownOperatorsWithAWarning) {
   EXPECT_NE(network->warnings[0].find("'fancy'"), std::string::npos);
 }
 
+TEST(JsonNetwork, UnknownOperatorsOfTensorsThatAreNoImagesSurviveWriting) {
+  const auto network =
+      parse(R"({"name": "v", "op": "view", "sizes": [12, 16, 16], "inputs": ["input"]},
+                                {"name": "x", "op": "fancy", "inputs": ["v"]})");
+  ASSERT_TRUE(network) << network.error().message;
+  EXPECT_EQ(network->tensors[network->outputs[0]].shape, (TensorShape{1, 12, 16, 16}));
+  const auto again = parse_network(to_json(*network), "net.json");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->hash(), network->hash());
+}
+
 TEST(JsonNetwork, SuspectsMisspeltOperators) {
   const auto network = parse(R"({"name": "p", "op": "maxpool", "kernel": 2})");
   ASSERT_TRUE(network) << network.error().message;

@@ -166,6 +166,18 @@ Folded fold_cast(const Node& node, const Inputs& in) {
   return result;
 }
 
+/// Neighbouring elements of x that share a scale: all, or those of one index of an axis.
+Result<std::size_t> elements_per_scale(const Node& node, const Constant& x, const Constant& scale) {
+  if (scale.size() == 1) return std::max<std::size_t>(x.size(), 1);
+  const auto axis = resolve_axis(node.integer("axis", 1), x.dims.size());
+  if (!axis || x.dims[*axis] != static_cast<std::int64_t>(scale.size()))
+    return node.error("its scale does not fit its input " + dims_text(x.dims));
+  std::size_t inner = 1;
+  for (std::size_t d = *axis + 1; d < x.dims.size(); ++d)
+    inner *= static_cast<std::size_t>(x.dims[d]);
+  return inner;
+}
+
 /// (x - zero point) * scale, with one of each or one per index of an axis.
 Folded fold_dequantize(const Node& node, const Inputs& in) {
   const Constant& x = *in[0];
@@ -176,15 +188,7 @@ Folded fold_dequantize(const Node& node, const Inputs& in) {
     return node.error("its inputs have the wrong types or shapes");
   if (node.integer("block_size", 0) != 0 || scale.dims.size() > 1)
     return node.unsupported("a scale per block");
-  std::size_t inner = x.size();  // elements that share a scale
-  if (scale.size() != 1) {
-    const auto axis = resolve_axis(node.integer("axis", 1), x.dims.size());
-    if (!axis || x.dims[*axis] != std::ssize(scale.floats))
-      return node.error("its scale does not fit its input " + dims_text(x.dims));
-    inner = 1;
-    for (std::size_t d = *axis + 1; d < x.dims.size(); ++d)
-      inner *= static_cast<std::size_t>(x.dims[d]);
-  }
+  CONVOPT_TRY(const auto inner, elements_per_scale(node, x, scale));
   Constant result = Constant::of_floats(x.dims, {});
   std::vector<float>& floats = result.floats.own();
   const std::span<const float> scales = scale.floats;
@@ -205,15 +209,7 @@ Folded fold_quantize(const Node& node, const Inputs& in) {
   if (!x.is_float || !scale.is_float || (zero != nullptr && zero->is_float) ||
       scale.dims.size() > 1 || (zero != nullptr && zero->dims != scale.dims))
     return node.error("its inputs have the wrong types or shapes");
-  std::size_t inner = std::max<std::size_t>(x.size(), 1);  // elements that share a scale
-  if (scale.size() != 1) {
-    const auto axis = resolve_axis(node.integer("axis", 1), x.dims.size());
-    if (!axis || x.dims[*axis] != static_cast<std::int64_t>(scale.size()))
-      return node.error("its scale does not fit its input " + dims_text(x.dims));
-    inner = 1;
-    for (std::size_t d = *axis + 1; d < x.dims.size(); ++d)
-      inner *= static_cast<std::size_t>(x.dims[d]);
-  }
+  CONVOPT_TRY(const auto inner, elements_per_scale(node, x, scale));
   const bool is_signed = zero != nullptr && zero->type == DataType::s8;
   const float low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
   Constant result = Constant::of_integers(x.dims, {});

@@ -58,9 +58,9 @@ float Node::number_or_infinite(std::string_view attribute, float fallback) const
   return found != nullptr ? found->f() : fallback;
 }
 
-std::string Node::text(std::string_view attribute, std::string fallback) const {
+std::string Node::text(std::string_view attribute, const std::string& fallback) const {
   const AttributeProto* found = find(attribute, AttributeProto::STRING);
-  return found != nullptr ? found->s() : std::move(fallback);
+  return found != nullptr ? found->s() : fallback;
 }
 
 std::vector<std::int64_t> Node::integers(std::string_view attribute) const {

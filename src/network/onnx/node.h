@@ -38,7 +38,7 @@ class Node {
   /// A finite one; anything else is a fault.
   float number(std::string_view attribute, float fallback) const;
   float number_or_infinite(std::string_view attribute, float fallback) const;
-  std::string text(std::string_view attribute, std::string fallback = {}) const;
+  std::string text(std::string_view attribute, const std::string& fallback = {}) const;
   std::vector<std::int64_t> integers(std::string_view attribute) const;
   std::vector<float> numbers(std::string_view attribute) const;
   std::vector<std::string> texts(std::string_view attribute) const;
