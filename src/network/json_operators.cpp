@@ -417,6 +417,8 @@ Result<TensorShape> resolve_shape(const std::vector<int>& sizes, const TensorSha
   const auto bad = [](std::string why) { return make_error(ErrorCode::bad_input, std::move(why)); };
   std::vector<int> all = sizes;
   if (all.size() == 3) all.insert(all.begin(), input.rank() > 0 ? input[0] : 1);
+  if (all.size() != 4)
+    return bad("its 'shape' would have " + counted(all.size(), "size") + ", not three or four");
   // Sizes are at most 2^31, so two of them fit into 64 bits; a third is checked before it is used.
   std::int64_t known = 1;
   for (const int size : all) {

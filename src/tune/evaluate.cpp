@@ -61,7 +61,7 @@ RegretSummary single_regrets(const std::vector<Row>& rows) {
   summary.workloads = regrets.size();
   summary.mean = 0;
   for (const double regret : regrets) summary.mean += regret / double(regrets.size());
-  summary.p95 = regrets[static_cast<std::size_t>(0.95 * double(regrets.size() - 1) + 0.5)];
+  summary.p95 = regrets[static_cast<std::size_t>(std::lround(0.95 * double(regrets.size() - 1)))];
   summary.max = regrets.back();
   summary.sum = total_regret(choices);
   return summary;

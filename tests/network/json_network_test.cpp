@@ -263,6 +263,14 @@ TEST(JsonNetwork, UnknownOperatorsOfTensorsThatAreNoImagesSurviveWriting) {
   const auto again = parse_network(to_json(*network), "net.json");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->hash(), network->hash());
+  EXPECT_TRUE(
+      refused(parse(R"({"name": "v", "op": "view", "sizes": [3, 2, 16, 2, 16], "inputs": ["input"]},
+                               {"name": "x", "op": "fancy", "inputs": ["v"]})"),
+              {"'x'", "5 sizes"}));
+  EXPECT_EQ(texts(parse(R"({"name": "v", "op": "view", "sizes": [3072], "inputs": ["input"]},
+                           {"name": "x", "op": "fancy", "inputs": ["v"]})"))
+                .size(),
+            2U);
 }
 
 TEST(JsonNetwork, SuspectsMisspeltOperators) {

@@ -169,7 +169,8 @@ RawData ModelFile::raw_of(const ::onnx::TensorProto& tensor) const {
   return found != raw.end() ? found->second : RawData{};
 }
 
-std::optional<ModelFile> parse_model(std::string_view bytes, std::shared_ptr<const void> owner) {
+std::optional<ModelFile> parse_model(std::string_view bytes,
+                                     const std::shared_ptr<const void>& owner) {
   const auto skeleton = skeleton_of(bytes);
   if (!skeleton || skeleton->bytes.size() > std::numeric_limits<int>::max()) return std::nullopt;
   ModelFile file;

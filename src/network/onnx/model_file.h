@@ -29,6 +29,7 @@ struct ModelFile {
 };
 
 /// Nothing for bytes that are no model. They must live as long as `owner`.
-std::optional<ModelFile> parse_model(std::string_view bytes, std::shared_ptr<const void> owner);
+std::optional<ModelFile> parse_model(std::string_view bytes,
+                                     const std::shared_ptr<const void>& owner);
 
 }  // namespace convopt::onnx_reader

@@ -227,7 +227,7 @@ double GraphSolution::gap() const {
   return cost > 0 ? (cost - lower_bound) / cost : kImpossible;
 }
 
-GraphSolution solve(Graph graph, std::chrono::duration<double> time_limit) {
+GraphSolution solve(const Graph& graph, std::chrono::duration<double> time_limit) {
   GraphSolution solution;
   Search search(time_limit);
   const Search::Outcome outcome = search.run(graph, kImpossible);

@@ -25,7 +25,7 @@ struct GraphSolution {
 /// The same graph gives the same solution, unless the time limit cuts the search short: then the
 /// best assignment found so far is returned with the bound proven so far. The first assignment is
 /// always completed.
-GraphSolution solve(
-    Graph graph, std::chrono::duration<double> time_limit = std::chrono::duration<double>::max());
+GraphSolution solve(const Graph& graph, std::chrono::duration<double> time_limit =
+                                            std::chrono::duration<double>::max());
 
 }  // namespace convopt::pbqp
