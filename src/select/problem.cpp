@@ -517,7 +517,7 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter) {
   ProblemGraph formulated = to_graph(problem, filter);
-  const pbqp::GraphSolution solved = pbqp::solve(std::move(formulated.graph), time_limit);
+  const pbqp::GraphSolution solved = pbqp::solve(formulated.graph, time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,
                       "no plan exists for network '" + problem.network->name +
