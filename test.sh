@@ -9,6 +9,8 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 . cmake/build.sh
 ensure_packages
+# Of hundreds of tests in a program only those that fail are shown.
+export GTEST_BRIEF=1
 presets=(release asan)
 if [ $# -gt 0 ]; then
   presets=("$1")

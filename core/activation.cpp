@@ -52,13 +52,17 @@ constexpr auto kActivationNames = std::to_array<std::string_view>({"",
                                                                    "gelu_tanh",
                                                                    "shrink",
                                                                    "is_zero",
-                                                                   "is_nan"});
+                                                                   "is_nan",
+                                                                   "quantise"});
+
+static_assert(kActivationNames.size() == kActivationCount);
 
 int parameter_count(ActivationKind kind) {
   switch (kind) {
     case ActivationKind::clip:
     case ActivationKind::selu:
     case ActivationKind::shrink:
+    case ActivationKind::quantise:
       return 2;
     case ActivationKind::leaky_relu:
     case ActivationKind::elu:
@@ -81,6 +85,20 @@ std::string number_text(float value) {
 
 std::string_view to_string(ActivationKind kind) {
   return kind == ActivationKind::none ? "none" : name_in(kActivationNames, kind);
+}
+
+double error_growth(const Activation& activation) {
+  constexpr double kLargestArgument = 8;
+  switch (activation.kind) {
+    case ActivationKind::exp:
+    case ActivationKind::sinh:
+    case ActivationKind::cosh:
+      return kLargestArgument;
+    case ActivationKind::pow:
+      return std::max(1.0, std::abs(static_cast<double>(activation.alpha)));
+    default:
+      return 1;
+  }
 }
 
 float Activation::operator()(float x) const { return activate(*this, x); }

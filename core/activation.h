@@ -103,8 +103,21 @@ T activate(const Activation& activation, T x) {
       return x == 0 ? 1 : 0;
     case ActivationKind::is_nan:
       return std::isnan(x) ? 1 : 0;
+    case ActivationKind::quantise:
+      return alpha * clamp(std::nearbyint(x / alpha), beta, beta + 255);
   }
   return x;
 }
+
+/// The largest magnitude that `quantise` makes, in steps; 0 for all others.
+inline float most_steps(const Activation& activation) {
+  if (activation.kind != ActivationKind::quantise) return 0;
+  return std::max(std::abs(activation.beta), std::abs(activation.beta + 255));
+}
+
+/// How many times the relative error of arguments shows in the results, both measured against the
+/// largest value of their tensor: above one where the function is steeper than its argument.
+/// Arguments of exponentials are taken to be at most eight, as those of layers that use them are.
+double error_growth(const Activation& activation);
 
 }  // namespace convopt

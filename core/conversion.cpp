@@ -148,4 +148,12 @@ void from_floats(const float* values, std::int64_t count, DataType type, void* r
   }
 }
 
+float rounded(float value, DataType type) {
+  if (type == DataType::f32) return value;
+  double memory = 0;  // as large as a number of any type
+  from_floats(&value, 1, type, &memory);
+  to_floats(&memory, type, 1, &value);
+  return value;
+}
+
 }  // namespace convopt

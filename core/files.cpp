@@ -12,6 +12,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "core/try.h"
+
 namespace convopt {
 namespace fs = std::filesystem;
 namespace {
@@ -43,6 +45,22 @@ bool write_all(int descriptor, std::string_view content) {
     content.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
+}
+
+Error cannot_write(const fs::path& path, const std::string& why) {
+  return make_error(ErrorCode::environment, "cannot write " + path.string() + ": " + why);
+}
+
+bool is_local(const fs::path& path) {
+  const fs::path home = local_data_dir();
+  return std::ranges::mismatch(home, path).in1 == home.end();
+}
+
+/// Links keep pointing at what they point at.
+fs::path target_of(const fs::path& path) {
+  std::error_code error;
+  fs::path target = fs::weakly_canonical(fs::absolute(path), error);
+  return error ? path : target;
 }
 
 }  // namespace
@@ -92,28 +110,33 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<char*>(bytes_.data()), bytes_.size());
 }
 
+Result<void> check_writable(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return cannot_write(path, "it is a directory");
+  if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
+    return ::access(path.c_str(), W_OK) == 0 ? Result<void>() : cannot_write(path, reason());
+  }
+  if (is_local(path)) return make_local_folder(path);
+  const fs::path folder = target_of(path).parent_path();
+  return ::access(folder.c_str(), W_OK | X_OK) == 0 ? Result<void>() : cannot_write(path, reason());
+}
+
 Result<void> write_file_atomically(const fs::path& path, std::string_view content) {
-  const auto failed = [&](const std::string& why) {
-    return make_error(ErrorCode::environment, "cannot write " + path.string() + ": " + why);
-  };
+  CONVOPT_CHECK(check_writable(path));
   std::error_code error;
   // Devices and pipes cannot be replaced, only written to.
   if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
-    if (fs::is_directory(path, error)) return failed("it is a directory");
     const File file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (file.get() < 0 || !write_all(file.get(), content)) return failed(reason());
+    if (file.get() < 0 || !write_all(file.get(), content)) return cannot_write(path, reason());
     return {};
   }
-  if (auto made = make_local_folder(path); !made) return made;
-  // A link keeps pointing at what it points at: its target is what is replaced.
-  fs::path target = fs::weakly_canonical(path, error);
-  if (error) target = path;
+  const fs::path target = target_of(path);
   std::string temporary = target.string() + ".XXXXXX";
   const File file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) return failed(reason());
+  if (file.get() < 0) return cannot_write(path, reason());
   const auto discard = [&](const std::string& why) {
     ::unlink(temporary.c_str());
-    return failed(why);
+    return cannot_write(path, why);
   };
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -132,9 +155,7 @@ fs::path local_data_dir() {
 }
 
 Result<void> make_local_folder(const fs::path& path) {
-  const fs::path home = local_data_dir();
-  const auto [inside, rest] = std::ranges::mismatch(home, path);
-  if (inside != home.end()) return {};
+  if (!is_local(path)) return {};
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
   if (!error) return {};

@@ -30,6 +30,9 @@ class MappedFile {
 /// failure.
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Whether write_file_atomically() may begin: the folder is there and takes files.
+Result<void> check_writable(const std::filesystem::path& path);
+
 /// $XDG_DATA_HOME/convopt, by default ~/.local/share/convopt: profiles and models of this machine.
 std::filesystem::path local_data_dir();
 /// Makes the folder of `path` if it lies within local_data_dir(); other folders are the user's, and

@@ -39,26 +39,36 @@ std::string_view former_cost(const PrimitiveInfo& info) {
   return "direct";
 }
 
+/// Likewise the unit: oneDNN's names say the instructions, none that those of AMX may be among
+/// them.
+bool former_vector_products(const PrimitiveInfo& info) {
+  const auto names = [&](std::string_view part) { return info.name.find(part) != info.name.npos; };
+  return (names("_avx512_core_bf16") || names("_vnni")) && !names("_amx");
+}
+
 }  // namespace
 
 Json to_json(const Machine& m) {
-  return {{"vendor", m.vendor},
-          {"name", m.name},
-          {"family", m.family},
-          {"model", m.model},
-          {"stepping", m.stepping},
-          {"physical_cores", m.physical_cores},
-          {"logical_cores", m.logical_cores},
-          {"l1d_bytes", m.l1d_bytes},
-          {"l2_bytes", m.l2_bytes},
-          {"l3_bytes", m.l3_bytes},
-          {"governor", m.governor},
-          {"kernel", m.kernel},
-          {"peak_gflops", m.peak_gflops},
-          {"l1_gbps", m.l1_gbps},
-          {"l2_gbps", m.l2_gbps},
-          {"l3_gbps", m.l3_gbps},
-          {"memory_gbps", m.memory_gbps}};
+  Json json = {{"vendor", m.vendor},
+               {"name", m.name},
+               {"family", m.family},
+               {"model", m.model},
+               {"stepping", m.stepping},
+               {"physical_cores", m.physical_cores},
+               {"logical_cores", m.logical_cores},
+               {"l1d_bytes", m.l1d_bytes},
+               {"l2_bytes", m.l2_bytes},
+               {"l3_bytes", m.l3_bytes},
+               {"governor", m.governor},
+               {"kernel", m.kernel},
+               {"peak_gflops", m.peak_gflops},
+               {"l1_gbps", m.l1_gbps},
+               {"l2_gbps", m.l2_gbps},
+               {"l3_gbps", m.l3_gbps},
+               {"memory_gbps", m.memory_gbps}};
+  if (m.peak_bf16_gflops > 0) json["peak_bf16_gflops"] = m.peak_bf16_gflops;
+  if (m.peak_int8_gops > 0) json["peak_int8_gops"] = m.peak_int8_gops;
+  return json;
 }
 
 Json to_json(const Platform& platform) {
@@ -94,6 +104,10 @@ Json to_json(const PrimitiveInfo& info) {
                     {"error_amplification", t.error_amplification},
                     {"overwrites_residual", t.overwrites_residual},
                     {"strided_views", t.strided_views}};
+  if (t.product_type != DataType::f32) {
+    json["traits"]["product_type"] = to_string(t.product_type);
+    json["traits"]["vector_products"] = t.vector_products;
+  }
   return json;
 }
 
@@ -151,6 +165,8 @@ Result<Machine> machine_from_json(const Json& json) {
   reader.text("governor", m.governor);
   reader.text("kernel", m.kernel);
   reader.number("peak_gflops", m.peak_gflops);
+  reader.number("peak_bf16_gflops", m.peak_bf16_gflops);
+  reader.number("peak_int8_gops", m.peak_int8_gops);
   reader.number("l1_gbps", m.l1_gbps);
   reader.number("l2_gbps", m.l2_gbps);
   reader.number("l3_gbps", m.l3_gbps);
@@ -189,6 +205,9 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     Reader fields(*traits, "traits of primitive '" + info.name.substr(0, 80) + "'");
     Traits& t = info.traits;
     fields.name("algorithm", t.algorithm);
+    fields.name("product_type", t.product_type);
+    fields.flag("vector_products", t.vector_products);
+    if (!traits->contains("vector_products")) t.vector_products = former_vector_products(info);
     fields.text("cost", t.cost);
     fields.number("tile_oc", t.tile_oc);
     fields.number("tile_pixels", t.tile_pixels);

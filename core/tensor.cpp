@@ -20,6 +20,12 @@ std::optional<DataType> parse_data_type(std::string_view text) {
 std::string_view to_string(Layout layout) { return name_in(kLayoutNames, layout); }
 std::optional<Layout> parse_layout(std::string_view text) { return value_named<Layout>(text); }
 
+std::string to_string(const TensorFormat& format) {
+  std::string text(to_string(format.layout));
+  if (format.type != DataType::f32) text += "_" + std::string(to_string(format.type));
+  return text;
+}
+
 TensorView TensorView::dense(void* data, DataType type, const TensorShape& shape, Layout layout) {
   TensorView view{data, type, shape, layout};
   if (layout == Layout::nchw) {

@@ -7,6 +7,8 @@ namespace convopt {
 
 /// One kernel as a matrix product or a stream: the quantities that its time is made of.
 struct WorkEstimate {
+  DataType product_type = DataType::f32;  ///< of what the inner product multiplies
+  bool vector_products = false;           ///< in vector registers, whatever else there is
   double flops = 0;            ///< inner product, tiles and channels padded as the kernel pads them
   double nominal_flops = 0;    ///< without any padding, as direct convolution would have it
   double transform_flops = 0;  ///< Winograd and Fourier transforms; element-wise arithmetic

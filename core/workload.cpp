@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/ops/descriptor.h"
+#include "core/quantisation.h"
 #include "core/text.h"
 #include "core/try.h"
 
@@ -14,42 +15,70 @@ namespace {
 
 constexpr std::string_view kWhat = "workload such as conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
 
-/// Types at the end of a shape: none, `_bf16` for both or `_u8_s32`.
+/// Types at the end of a shape: none, `_bf16` for all, `_u8_s32`, or `_s8+u8_u8` for two sources.
 struct TypedFields {
   std::string_view fields;
-  DataType input_type, output_type;
+  DataType input_type = DataType::f32, output_type = DataType::f32;
+  std::optional<DataType> second_type = {};
 };
 
 /// The ways to read a shape's text, fewest types first. There are several because `_s8` may be a
 /// stride or a type; one of them at most is canonical.
 std::vector<TypedFields> readings(std::string_view text) {
-  std::vector<TypedFields> result = {{text, DataType::f32, DataType::f32}};
-  const auto cut = [](std::string_view& fields) -> std::optional<DataType> {
+  std::vector<TypedFields> result = {{text}};
+  struct Types {
+    DataType first;
+    std::optional<DataType> second;
+  };
+  const auto cut = [](std::string_view& fields) -> std::optional<Types> {
     const auto at = fields.rfind('_');
     if (at == std::string_view::npos) return std::nullopt;
-    const auto type = parse_data_type(fields.substr(at + 1));
-    if (type) fields = fields.substr(0, at);
-    return type;
+    const std::string_view last = fields.substr(at + 1);
+    const auto plus = last.find('+');
+    const auto first = parse_data_type(last.substr(0, plus));
+    if (!first) return std::nullopt;
+    Types types{*first, {}};
+    if (plus != std::string_view::npos) {
+      types.second = parse_data_type(last.substr(plus + 1));
+      if (!types.second) return std::nullopt;
+    }
+    fields = fields.substr(0, at);
+    return types;
   };
   const auto last = cut(text);
   if (!last) return result;
-  result.push_back({text, *last, *last});
-  if (const auto first = cut(text)) result.push_back({text, *first, *last});
+  result.push_back({text, last->first, last->first, last->second});
+  if (last->second) return result;
+  if (const auto first = cut(text)) {
+    result.push_back({text, first->first, last->first, first->second});
+  }
   return result;
 }
 
 Result<Epilogue> parse_epilogue(std::string_view text) {
   Epilogue epilogue;
-  std::string_view rest = text;
-  if (rest == "add" || rest.starts_with("add+")) {
-    epilogue.residual = true;
-    rest.remove_prefix(std::min<std::size_t>(rest.size(), 4));
-    if (rest.empty() && text != "add") return bad_text(kWhat, text);
+  const auto plus = text.find('+');
+  const std::string_view first = text.substr(0, plus);
+  if (first != "add" && !first.starts_with("add_")) {
+    CONVOPT_TRY(epilogue.activation, Activation::parse(text));
+    return epilogue;
   }
-  if (!rest.empty()) {
-    CONVOPT_TRY(epilogue.activation, Activation::parse(rest));
+  epilogue.residual = true;
+  if (first != "add") {
+    epilogue.residual_type = parse_data_type(first.substr(4));
+    if (!epilogue.residual_type) return bad_text(kWhat, text);
+  }
+  if (plus != std::string_view::npos) {
+    CONVOPT_TRY(epilogue.activation, Activation::parse(text.substr(plus + 1)));
   }
   return epilogue;
+}
+
+/// A residual of another type than the result is of the other type of quantised numbers.
+bool is_possible(const Epilogue& epilogue, DataType result) {
+  if (!epilogue.residual_type) return true;
+  return epilogue.residual && is_quantised(result) &&
+         *epilogue.residual_type == other_quantised(result);
 }
 
 /// What holds for every tensor.
@@ -234,6 +263,7 @@ Workload Workload::top_k(Op op, const TensorShape& shape, int axis, int count) {
 Workload Workload::of_type(DataType type) const {
   Workload workload = *this;
   workload.input_type = workload.output_type = type;
+  workload.second_type.reset();
   return workload;
 }
 
@@ -266,6 +296,18 @@ bool Workload::is_image() const {
 TensorShape Workload::output() const { return descriptor(op).output(*this); }
 
 Result<void> Workload::validate() const {
+  if (second_type &&
+      (op != Op::add || !is_quantised(input_type) || *second_type != other_quantised(input_type))) {
+    return bad_text("workload of two types that go together", text());
+  }
+  const Activation& activation = epilogue.activation;
+  if (activation.kind == ActivationKind::quantise && is_quantised(output_type) &&
+      activation.beta != smallest_number(output_type)) {
+    return bad_text("workload that rounds to numbers of its result's type", text());
+  }
+  if (!is_possible(epilogue, output_type)) {
+    return bad_text("workload whose residual can be added", text());
+  }
   if (has_conv_shape()) return shape.validate();
   // The result's sizes are products and sums of what is checked before.
   bool valid = fits(first) && descriptor(op).valid(*this) && fits(output());
@@ -291,9 +333,11 @@ std::string Workload::text() const {
   if (input_type != output_type || input_type != DataType::f32) {
     text += "_" + std::string(to_string(input_type));
   }
+  if (second_type) text += "+" + std::string(to_string(*second_type));
   if (input_type != output_type) text += "_" + std::string(to_string(output_type));
   const std::string activation = epilogue.activation.text();
   if (epilogue.residual) text += ":add";
+  if (epilogue.residual_type) text += "_" + std::string(to_string(*epilogue.residual_type));
   if (!activation.empty()) text += (epilogue.residual ? "+" : ":") + activation;
   return text;
 }
@@ -308,12 +352,13 @@ Result<Workload> Workload::parse(std::string_view text) {
     CONVOPT_TRY(epilogue, parse_epilogue(parts[2]));
   }
   std::optional<Error> problem;
-  for (const auto& [fields, input_type, output_type] : readings(parts[1])) {
+  for (const auto& [fields, input_type, output_type, second_type] : readings(parts[1])) {
     Workload workload;
     workload.op = *op;
     workload.epilogue = epilogue;
     workload.input_type = input_type;
     workload.output_type = output_type;
+    workload.second_type = second_type;
     const OpDescriptor& known = descriptor(*op);
     const bool is_plain = fields.starts_with("d");
     if (!parse_fields(fields, is_plain ? known.plain_fields : known.image_fields, workload)) {

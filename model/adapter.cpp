@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/try.h"
+#include "model/features.h"
 #include "model/statistics.h"
 
 namespace convopt {
@@ -39,8 +40,7 @@ BoosterParameters scratch_parameters(std::uint64_t seed) {
   return parameters;
 }
 
-Result<Adapter> Adapter::create(const TrainedModel& source, const Dataset& data,
-                                std::uint64_t seed) {
+Result<Adapter> Adapter::create(const TypeModel& source, const Dataset& data, std::uint64_t seed) {
   if (data.codes != source.parts().codes) {
     return make_error(ErrorCode::internal, "the samples' categories are coded for another model");
   }
@@ -57,7 +57,7 @@ Result<Adapter> Adapter::create(const TrainedModel& source, const Dataset& data,
 
 double Adapter::log_ns(EnsembleReader& reader, double log_ratio, std::size_t row) const {
   const Sample& sample = data_->samples[row];
-  return reader.log_ns({log_ratio, sample.log_analytic, &sample.terms,
+  return reader.log_ns({log_ratio, sample.log_expected, &sample.terms,
                         &data_->workloads[sample.workload], &primitive_of(row)});
 }
 
@@ -128,7 +128,7 @@ void Adapter::add_slopes(Rows rows, Ensemble& ensemble) const {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data_->samples[rows[i]];
     if (sample.censored && left[i] < 0) continue;
-    points.push_back({sample.relevance, source_ratio_[rows[i]], sample.log_analytic, left[i]});
+    points.push_back({sample.relevance, source_ratio_[rows[i]], sample.log_expected, left[i]});
     const Point& p = points.back();
     weight += p.w;
     mean_f += p.w * p.f;
@@ -198,20 +198,19 @@ void Adapter::add_process(Rows rows, Ensemble& ensemble) const {
 }
 
 // The source's trees and more of them, fitted to the residuals of the ensemble.
-Result<Booster> Adapter::more_trees(Rows rows, const Ensemble& ensemble) const {
-  // Read from the file's bytes, because folds run at the same time and share the source.
-  CONVOPT_TRY(auto source, Booster::deserialize(source_->bytes()));
+Result<Trees> Adapter::more_trees(Rows rows, const Ensemble& ensemble) const {
+  Trees trees = source_->trees();
   const PriorFeatures& priors = source_->parts().priors;
   const std::vector<double> left = residuals(ensemble, rows);
   std::vector<Target> targets;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Sample& sample = data_->samples[rows[i]];
-    const double trees = source_ratio_[rows[i]] - priors.intercepts.of(primitive_of(rows[i]));
-    targets.push_back({trees + left[i] / ensemble.slope, sample.relevance, sample.censored});
+    const double sum = source_ratio_[rows[i]] - priors.intercepts.of(primitive_of(rows[i]));
+    targets.push_back({sum + left[i] / ensemble.slope, sample.relevance, sample.censored});
   }
   CONVOPT_TRY(const FeatureMatrix features, select_rows(*data_, rows, priors));
-  CONVOPT_CHECK(source.booster.boost(features, targets, residual_parameters(seed_)));
-  return std::move(source.booster);
+  CONVOPT_CHECK(boost(trees, features, std::move(targets), residual_parameters(seed_)));
+  return trees;
 }
 
 Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
@@ -262,8 +261,8 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
     }
   }
   if (method == TransferMethod::residual_trees) {
-    CONVOPT_TRY(Booster trees, more_trees(rows, ensemble));
-    learnt.more_trees = std::make_shared<Booster>(std::move(trees));
+    CONVOPT_TRY(Trees trees, more_trees(rows, ensemble));
+    learnt.more_trees = std::make_shared<Trees>(std::move(trees));
   }
   return learnt;
 }

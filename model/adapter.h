@@ -34,7 +34,7 @@ struct TransferCandidate {
 struct Learnt {
   TransferMethod method = TransferMethod::zero_shot;
   Ensemble ensemble{};
-  std::shared_ptr<Booster> more_trees{};  ///< the source's and more; null: the source's
+  std::shared_ptr<Trees> more_trees{};  ///< the source's and more; null: the source's
   std::shared_ptr<Fit> own{};  ///< trees and prior features of these samples alone, or null
 };
 
@@ -50,8 +50,7 @@ struct Comparison {
 class Adapter {
  public:
   /// Both must outlive it. The samples' categories are coded as the source's are.
-  static Result<Adapter> create(const TrainedModel& source, const Dataset& data,
-                                std::uint64_t seed);
+  static Result<Adapter> create(const TypeModel& source, const Dataset& data, std::uint64_t seed);
 
   /// Any method but `ensemble`.
   Result<Learnt> learn(TransferMethod method, std::span<const std::size_t> rows) const;
@@ -69,7 +68,7 @@ class Adapter {
   const Dataset& data() const { return *data_; }
 
  private:
-  Adapter(const TrainedModel& source, const Dataset& data, std::uint64_t seed)
+  Adapter(const TypeModel& source, const Dataset& data, std::uint64_t seed)
       : source_(&source), data_(&data), seed_(seed) {}
   const PrimitiveInfo& primitive_of(std::size_t row) const {
     return data_->primitives[data_->samples[row].primitive];
@@ -81,9 +80,9 @@ class Adapter {
   void add_slopes(std::span<const std::size_t> rows, Ensemble& ensemble) const;
   Ensemble costs_and_source(std::span<const std::size_t> rows) const;
   void add_process(std::span<const std::size_t> rows, Ensemble& ensemble) const;
-  Result<Booster> more_trees(std::span<const std::size_t> rows, const Ensemble& ensemble) const;
+  Result<Trees> more_trees(std::span<const std::size_t> rows, const Ensemble& ensemble) const;
 
-  const TrainedModel* source_;
+  const TypeModel* source_;
   const Dataset* data_;
   std::uint64_t seed_;
   const LinearCosts* source_costs_ = nullptr;  ///< of this platform, or the nearest to it

@@ -18,6 +18,9 @@ Capabilities Capabilities::of(const Platform& platform) {
   // Two multiply-adds per cycle at 3 GHz, and the loads and stores that usually come with them:
   // likely enough for a first guess that the samples correct.
   c.flops_per_ns = known(m.peak_gflops, 4.0 * c.vector * 3.0 * c.threads);
+  // Instructions that multiply numbers of half the size multiply two for one.
+  c.bf16_flops_per_ns = known(m.peak_bf16_gflops, 2 * c.flops_per_ns);
+  c.int8_ops_per_ns = known(m.peak_int8_gops, 4 * c.flops_per_ns);
   c.l1_per_ns = known(m.l1_gbps, 2.0 * c.flops_per_ns);
   c.l2_per_ns = known(m.l2_gbps, 0.5 * c.l1_per_ns);
   c.l3_per_ns = known(m.l3_gbps, 0.5 * c.l2_per_ns);
@@ -36,7 +39,8 @@ AnalyticTime analytic_time(const WorkEstimate& work, const Capabilities& machine
   constexpr double kElementwiseShare = 0.25;
 
   AnalyticTime time;
-  time.compute_ns = work.flops / machine.flops_per_ns;
+  time.compute_ns =
+      work.flops / machine.product_flops_per_ns(work.product_type, work.vector_products);
   time.transform_ns = work.transform_flops / (kElementwiseShare * machine.flops_per_ns);
 
   // The part of the working set that a level holds is read from there.

@@ -2,9 +2,13 @@
 
 #include <xgboost/c_api.h>
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <cstdlib>
 #include <utility>
+
+#include "core/json.h"
+#include "core/try.h"
 
 namespace convopt {
 namespace {
@@ -71,20 +75,6 @@ class Matrix {
   DMatrixHandle handle_ = nullptr;
 };
 
-// The part of every prediction's configuration; a missing key would be an error.
-constexpr const char* kAllTrees =
-    "\"type\": 0, \"iteration_begin\": 0, \"iteration_end\": 0, \"strict_shape\": false";
-
-// What XGBoost returned, which belongs to the booster until its next call.
-Result<std::span<const float>> predicted(int status, const bst_ulong* shape, bst_ulong dimensions,
-                                         const float* values, std::size_t rows) {
-  if (status != 0) return failure("predict");
-  if (dimensions != 1 || shape[0] != rows) {
-    return make_error(ErrorCode::internal, "xgboost predicted another number of rows than asked");
-  }
-  return std::span<const float>(values, rows);
-}
-
 Result<void> check_targets(const FeatureMatrix& features, std::span<const Target> targets) {
   if (features.rows() != targets.size() || targets.empty()) {
     return make_error(ErrorCode::internal, "training needs one target per row of features");
@@ -103,25 +93,76 @@ Result<void> check_targets(const FeatureMatrix& features, std::span<const Target
   return {};
 }
 
-}  // namespace
-
-struct Booster::State {
-  BoosterHandle handle = nullptr;
-  std::size_t features = 0;
-
-  State() = default;
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State() {
-    if (handle != nullptr) XGBoosterFree(handle);
+/// A booster of the library while it learns.
+class Training {
+ public:
+  Training() = default;
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
+  ~Training() {
+    if (handle_ != nullptr) XGBoosterFree(handle_);
   }
 
-  Result<void> set(const char* name, const std::string& value) {
-    if (XGBoosterSetParam(handle, name, value.c_str()) != 0) return failure("set a parameter");
+  // Squared error, one-sided where the target is a lower bound. The second derivative of rows that
+  // pull at nothing is tiny rather than zero, so that a leaf of such rows stays defined.
+  Result<void> run(const FeatureMatrix& features, std::span<const Target> targets,
+                   const BoosterParameters& parameters) {
+    CONVOPT_TRY(const Matrix data, Matrix::create(features));
+    const DMatrixHandle matrices[] = {data.get()};
+    if (XGBoosterCreate(matrices, 1, &handle_) != 0) return failure("create a model");
+    CONVOPT_CHECK(configure(parameters));
+    const std::size_t rows = targets.size();
+    std::vector<float> gradient(rows), hessian(rows);
+    for (int round = 0; round < parameters.rounds; ++round) {
+      // The library remembers this matrix's prediction and adds only the newest tree.
+      CONVOPT_TRY(const std::span<const float> prediction, predict(data, rows));
+      for (std::size_t i = 0; i < rows; ++i) {
+        const double error = prediction[i] - targets[i].value;
+        const bool silent = targets[i].lower_bound && error > 0;
+        gradient[i] = silent ? 0.0F : static_cast<float>(targets[i].weight * error);
+        hessian[i] = static_cast<float>(silent ? 1e-6 : targets[i].weight);
+      }
+      if (XGBoosterBoostOneIter(handle_, data.get(), gradient.data(), hessian.data(), rows) != 0) {
+        return failure("train");
+      }
+    }
     return {};
   }
 
-  // A model file keeps trees and attributes, not parameters; they are set before every use.
+  Result<std::string> save() const {
+    bst_ulong size = 0;
+    const char* bytes = nullptr;
+    if (XGBoosterSaveModelToBuffer(handle_, "{\"format\": \"ubj\"}", &size, &bytes) != 0) {
+      return failure("write the model");
+    }
+    return std::string(bytes, size);
+  }
+
+ private:
+  // Belongs to the booster until its next call.
+  Result<std::span<const float>> predict(const Matrix& data, std::size_t rows) {
+    // A missing key would be an error.
+    constexpr const char* kConfig =
+        "{\"training\": true, \"type\": 0, \"iteration_begin\": 0, \"iteration_end\": 0, "
+        "\"strict_shape\": false}";
+    const bst_ulong* shape = nullptr;
+    bst_ulong dimensions = 0;
+    const float* values = nullptr;
+    if (XGBoosterPredictFromDMatrix(handle_, data.get(), kConfig, &shape, &dimensions, &values) !=
+        0) {
+      return failure("predict");
+    }
+    if (dimensions != 1 || shape[0] != rows) {
+      return make_error(ErrorCode::internal, "xgboost predicted another number of rows than asked");
+    }
+    return std::span<const float>(values, rows);
+  }
+
+  Result<void> set(const char* name, const std::string& value) {
+    if (XGBoosterSetParam(handle_, name, value.c_str()) != 0) return failure("set a parameter");
+    return {};
+  }
+
   Result<void> configure(const BoosterParameters& p) {
     const std::pair<const char*, std::string> settings[] = {
         {"booster", "gbtree"},
@@ -150,144 +191,88 @@ struct Booster::State {
     return {};
   }
 
-  // Squared error, one-sided where the target is a lower bound. The second derivative of rows that
-  // pull at nothing is tiny rather than zero, so that a leaf of such rows stays defined.
-  Result<void> boost(const FeatureMatrix& matrix, std::span<const Target> targets,
-                     const BoosterParameters& parameters) {
-    if (auto checked = check_targets(matrix, targets); !checked) return checked;
-    auto data = Matrix::create(matrix);
-    if (!data) return data.error();
-    if (handle == nullptr) {
-      const DMatrixHandle matrices[] = {data->get()};
-      if (XGBoosterCreate(matrices, 1, &handle) != 0) return failure("create a model");
-    }
-    if (auto configured = configure(parameters); !configured) return configured;
-    const std::size_t rows = targets.size();
-    std::vector<float> gradient(rows), hessian(rows);
-    const std::string config = std::string("{\"training\": true, ") + kAllTrees + "}";
-    for (int round = 0; round < parameters.rounds; ++round) {
-      // The library remembers this matrix's prediction and adds only the newest tree.
-      const bst_ulong* shape = nullptr;
-      bst_ulong dimensions = 0;
-      const float* values = nullptr;
-      const int status = XGBoosterPredictFromDMatrix(handle, data->get(), config.c_str(), &shape,
-                                                     &dimensions, &values);
-      const auto prediction = predicted(status, shape, dimensions, values, rows);
-      if (!prediction) return prediction.error();
-      for (std::size_t i = 0; i < rows; ++i) {
-        const double error = (*prediction)[i] - targets[i].value;
-        const bool silent = targets[i].lower_bound && error > 0;
-        gradient[i] = silent ? 0.0F : static_cast<float>(targets[i].weight * error);
-        hessian[i] = static_cast<float>(silent ? 1e-6 : targets[i].weight);
-      }
-      if (XGBoosterBoostOneIter(handle, data->get(), gradient.data(), hessian.data(), rows) != 0) {
-        return failure("train");
-      }
-    }
-    return {};
-  }
+  BoosterHandle handle_ = nullptr;
 };
 
-Booster::Booster(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Booster::Booster(Booster&&) noexcept = default;
-Booster& Booster::operator=(Booster&&) noexcept = default;
-Booster::~Booster() = default;
+/// Content that no version of XGBoost writes, or a kind of model that convopt does not train.
+struct Unknown {};
 
-std::size_t Booster::feature_count() const { return state_->features; }
+// Values of one tree, as parallel lists of its nodes.
+void add_tree(const Json& tree, Trees& trees) {
+  const auto left = tree.at("left_children").get<std::vector<std::int64_t>>();
+  const auto right = tree.at("right_children").get<std::vector<std::int64_t>>();
+  const auto feature = tree.at("split_indices").get<std::vector<std::int64_t>>();
+  const auto value = tree.at("split_conditions").get<std::vector<float>>();
+  const auto missing_left = tree.at("default_left").get<std::vector<int>>();
+  const std::size_t size = left.size();
+  if (right.size() != size || feature.size() != size || value.size() != size ||
+      missing_left.size() != size) {
+    throw Unknown();
+  }
+  std::vector<TreeNode> nodes;
+  for (std::size_t i = 0; i < size; ++i) {
+    nodes.push_back({.leaf = left[i] < 0,
+                     .value = value[i],
+                     .feature = static_cast<std::uint32_t>(feature[i]),
+                     .missing_left = missing_left[i] != 0,
+                     .left = static_cast<std::uint32_t>(left[i]),
+                     .right = static_cast<std::uint32_t>(right[i])});
+  }
+  if (!trees.add(nodes)) throw Unknown();
+}
 
-Result<Booster> Booster::train(const FeatureMatrix& features, std::span<const Target> targets,
-                               std::span<const std::string> feature_names,
-                               const BoosterParameters& parameters) {
+void add_trees(const Json& learner, Trees& trees) {
+  const Json& booster = learner.at("gradient_booster");
+  const auto base = learner.at("learner_model_param").at("base_score").get<std::string>();
+  if (booster.at("name") != "gbtree" || std::strtod(base.c_str(), nullptr) != 0) throw Unknown();
+  for (const Json& tree : booster.at("model").at("trees")) add_tree(tree, trees);
+}
+
+/// Shows the learner of a model in UBJSON to `read`, which may throw as Json and add_tree() do.
+template <class Read>
+Result<void> read_learner(std::string_view bytes, Read&& read) {
+  try {
+    read(Json::from_ubjson(bytes).at("learner"));
+    return {};
+  } catch (const Json::exception&) {
+  } catch (const Unknown&) {
+  }
+  return make_error(ErrorCode::bad_input, "is no model of XGBoost that this version can read");
+}
+
+}  // namespace
+
+Result<XgboostModel> read_xgboost(std::string_view bytes) {
+  XgboostModel model{Trees({}), {}};
+  CONVOPT_CHECK(read_learner(bytes, [&](const Json& learner) {
+    model.trees = Trees(learner.at("feature_names").get<std::vector<std::string>>());
+    add_trees(learner, model.trees);
+    learner.at("attributes").get_to(model.attributes);
+  }));
+  return model;
+}
+
+Result<Trees> train_trees(const FeatureMatrix& features, std::span<const Target> targets,
+                          std::span<const std::string> feature_names,
+                          const BoosterParameters& parameters) {
+  Trees trees({feature_names.begin(), feature_names.end()});
+  CONVOPT_CHECK(boost(trees, features, {targets.begin(), targets.end()}, parameters));
+  return trees;
+}
+
+Result<void> boost(Trees& trees, const FeatureMatrix& rows, std::vector<Target> targets,
+                   const BoosterParameters& parameters) {
+  if (rows.columns != trees.columns()) {
+    return make_error(ErrorCode::internal, "trees need the features that they are named after");
+  }
+  CONVOPT_CHECK(check_targets(rows, targets));
+  CONVOPT_TRY(const std::vector<float> before, trees.predict(rows));
+  for (std::size_t i = 0; i < targets.size(); ++i) targets[i].value -= before[i];
   silence();
-  if (feature_names.size() != features.columns) {
-    return make_error(ErrorCode::internal, "every feature needs a name");
-  }
-  auto state = std::make_unique<State>();
-  state->features = features.columns;
-  if (auto result = state->boost(features, targets, parameters); !result) return result.error();
-  std::vector<const char*> names;
-  for (const std::string& name : feature_names) names.push_back(name.c_str());
-  if (XGBoosterSetStrFeatureInfo(state->handle, "feature_name", names.data(), names.size()) != 0) {
-    return failure("store the names of features");
-  }
-  return Booster(std::move(state));
-}
-
-Result<void> Booster::boost(const FeatureMatrix& features, std::span<const Target> targets,
-                            const BoosterParameters& parameters) {
-  if (features.columns != state_->features) {
-    return make_error(ErrorCode::internal, "more trees need the features of the first ones");
-  }
-  return state_->boost(features, targets, parameters);
-}
-
-Result<std::vector<float>> Booster::predict(const FeatureMatrix& features) const {
-  // The library fills up missing columns silently.
-  if (features.columns != state_->features) {
-    return make_error(ErrorCode::internal, "the model was trained on other features");
-  }
-  if (features.rows() == 0) return std::vector<float>();
-  // In place: building the library's own matrix would cost a quarter of the time again, and its
-  // cache of predictions by matrix cannot go stale where there is no matrix.
-  const std::string config =
-      std::string("{\"training\": false, \"missing\": NaN, \"cache_id\": 0, ") + kAllTrees + "}";
-  const bst_ulong* shape = nullptr;
-  bst_ulong dimensions = 0;
-  const float* result = nullptr;
-  const int status =
-      XGBoosterPredictFromDense(state_->handle, in_place(features).c_str(), config.c_str(), nullptr,
-                                &shape, &dimensions, &result);
-  const auto values = predicted(status, shape, dimensions, result, features.rows());
-  if (!values) return values.error();
-  return std::vector<float>(values->begin(), values->end());
-}
-
-Result<std::string> Booster::serialize(const std::map<std::string, std::string>& attributes) const {
-  for (const auto& [name, value] : attributes) {
-    if (XGBoosterSetAttr(state_->handle, name.c_str(), value.c_str()) != 0) {
-      return failure("store an attribute");
-    }
-  }
-  bst_ulong size = 0;
-  const char* bytes = nullptr;
-  if (XGBoosterSaveModelToBuffer(state_->handle, "{\"format\": \"ubj\"}", &size, &bytes) != 0) {
-    return failure("write the model");
-  }
-  return std::string(bytes, size);
-}
-
-Result<Booster::Loaded> Booster::deserialize(std::string_view bytes) {
-  silence();
-  auto state = std::make_unique<State>();
-  if (XGBoosterCreate(nullptr, 0, &state->handle) != 0) return failure("create a model");
-  if (auto threads = state->set("nthread", "1"); !threads) return threads.error();
-  if (XGBoosterLoadModelFromBuffer(state->handle, bytes.data(), bytes.size()) != 0) {
-    return make_error(ErrorCode::bad_input, "xgboost cannot read the model: " + last_error());
-  }
-  bst_ulong count = 0;
-  if (XGBoosterGetNumFeature(state->handle, &count) != 0) return failure("count the features");
-  state->features = count;
-
-  Loaded loaded{Booster(nullptr), {}, {}};
-  const char** texts = nullptr;
-  if (XGBoosterGetStrFeatureInfo(state->handle, "feature_name", &count, &texts) != 0) {
-    return failure("read the names of features");
-  }
-  loaded.feature_names.assign(texts, texts + count);
-  if (XGBoosterGetAttrNames(state->handle, &count, &texts) != 0) {
-    return failure("read the attributes");
-  }
-  const std::vector<std::string> names(texts, texts + count);
-  for (const std::string& name : names) {
-    const char* value = nullptr;
-    int found = 0;
-    if (XGBoosterGetAttr(state->handle, name.c_str(), &value, &found) != 0 || found == 0) {
-      return failure("read an attribute");
-    }
-    loaded.attributes[name] = value;
-  }
-  loaded.booster = Booster(std::move(state));
-  return loaded;
+  Training training;
+  CONVOPT_CHECK(training.run(trees.features_of(rows), targets, parameters));
+  CONVOPT_TRY(const std::string saved, training.save());
+  return read_learner(saved, [&](const Json& learner) { add_trees(learner, trees); });
 }
 
 std::string xgboost_version() {

@@ -1,9 +1,8 @@
-// Gradient-boosted regression trees. booster.cpp is the only file that knows XGBoost.
+// Training of gradient-boosted regression trees. booster.cpp is the only file that knows XGBoost.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 
 #include "convopt/error.hpp"
 #include "model/matrix.h"
+#include "model/trees.h"
 
 namespace convopt {
 
@@ -35,43 +35,22 @@ struct Target {
   bool lower_bound = false;  ///< the truth is `value` or more: only predictions below it are wrong
 };
 
-/// A sum of trees that starts at zero. Names of features and free attributes travel with it.
-class Booster {
- public:
-  Booster(Booster&&) noexcept;
-  Booster& operator=(Booster&&) noexcept;
-  ~Booster();
+/// Trees that start at zero.
+Result<Trees> train_trees(const FeatureMatrix& features, std::span<const Target> targets,
+                          std::span<const std::string> feature_names,
+                          const BoosterParameters& parameters);
+/// More trees on top of those there, fitted to what these leave unexplained of `targets`. The rows
+/// are those that the trees predict.
+Result<void> boost(Trees& trees, const FeatureMatrix& rows, std::vector<Target> targets,
+                   const BoosterParameters& parameters);
 
-  static Result<Booster> train(const FeatureMatrix& features, std::span<const Target> targets,
-                               std::span<const std::string> feature_names,
-                               const BoosterParameters& parameters);
-  /// More trees on top of those there, fitted to what these leave unexplained of `targets`.
-  Result<void> boost(const FeatureMatrix& features, std::span<const Target> targets,
-                     const BoosterParameters& parameters);
-
-  /// One value per row. Uses the calling thread only.
-  Result<std::vector<float>> predict(const FeatureMatrix& features) const;
-
-  std::size_t feature_count() const;
-
-  /// XGBoost's UBJSON model with these attributes; other tools that know XGBoost can read it.
-  Result<std::string> serialize(const std::map<std::string, std::string>& attributes) const;
-
-  struct Loaded;
-  /// `bytes` must have been checked for integrity: XGBoost's reader trusts what it reads.
-  static Result<Loaded> deserialize(std::string_view bytes);
-
- private:
-  struct State;
-  explicit Booster(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
-};
-
-struct Booster::Loaded {
-  Booster booster;
-  std::vector<std::string> feature_names;
+/// A model of XGBoost in UBJSON.
+struct XgboostModel {
+  Trees trees;
   std::map<std::string, std::string> attributes;
 };
+/// `bytes` must have been checked for integrity. Fails with the end of a sentence.
+Result<XgboostModel> read_xgboost(std::string_view bytes);
 
 /// "1.7.4", as the library itself says.
 std::string xgboost_version();

@@ -10,7 +10,7 @@ namespace convopt {
 namespace {
 
 constexpr std::string_view kOp = "op", kActivation = "activation", kAlgorithm = "algorithm",
-                           kLayout = "layout", kVendor = "vendor";
+                           kLayout = "layout", kVendor = "vendor", kType = "type", kUnit = "unit";
 
 // How machine descriptions spell makers, and the categories they belong to.
 struct Vendor {
@@ -118,6 +118,8 @@ CategoryCodes::CategoryCodes(Tables tables)
       activation_(codes_of<ActivationKind>(tables_.at(std::string(kActivation)))),
       algorithm_(codes_of<Algorithm>(tables_.at(std::string(kAlgorithm)))),
       layout_(codes_of<Layout>(tables_.at(std::string(kLayout)))) {
+  const auto types = tables_.find(kType);
+  type_ = codes_of<DataType>(types == tables_.end() ? Table() : types->second);
   const Table& vendors = tables_.at(std::string(kVendor));
   for (const Vendor& vendor : kVendors) vendor_.push_back(code_in(vendors, vendor.category));
 }
@@ -138,6 +140,8 @@ const CategoryCodes& CategoryCodes::current() {
     append_all<ActivationKind>(tables[std::string(kActivation)]);
     append_all<Algorithm>(tables[std::string(kAlgorithm)]);
     append_all<Layout>(tables[std::string(kLayout)]);
+    append_all<DataType>(tables[std::string(kType)]);
+    tables[std::string(kUnit)];
     for (const Vendor& vendor : kVendors) append(tables[std::string(kVendor)], vendor.category);
     return CategoryCodes(std::move(tables));
   }();
@@ -146,12 +150,13 @@ const CategoryCodes& CategoryCodes::current() {
 
 Result<CategoryCodes> CategoryCodes::create(Tables tables) {
   for (const auto& [feature, unused] : frozen_tables()) {
-    const auto table = tables.find(feature);
-    if (table == tables.end()) {
+    if (!tables.contains(feature)) {
       return make_error(ErrorCode::bad_input, "has no codes for the feature '" + feature + "'");
     }
+  }
+  for (const auto& [feature, table] : tables) {
     std::set<int> codes;
-    for (const auto& [name, code] : table->second) {
+    for (const auto& [name, code] : table) {
       if (!codes.insert(code).second) {
         return make_error(ErrorCode::bad_input, "gives the code " + std::to_string(code) +
                                                     " of the feature '" + feature +

@@ -19,7 +19,8 @@ class CategoryCodes {
  public:
   /// Code of each category of one feature.
   using Table = std::map<std::string, int, std::less<>>;
-  /// One table per categorical feature: `op`, `activation`, `algorithm`, `layout`, `vendor`.
+  /// One table per categorical feature: `op`, `activation`, `algorithm`, `layout`, `vendor`,
+  /// `type`. The empty table `unit` says tells_units().
   using Tables = std::map<std::string, Table, std::less<>>;
 
   /// What new models are trained with: frozen(), and the next free codes for categories it lacks.
@@ -27,7 +28,8 @@ class CategoryCodes {
   /// Codes of model files written before they carried tables. Never changes.
   static const CategoryCodes& frozen();
 
-  /// Fails with the end of a sentence if a feature has no table or two categories share a code.
+  /// Fails with the end of a sentence if a feature of frozen() has no table or two categories share
+  /// a code.
   static Result<CategoryCodes> create(Tables tables);
 
   const Tables& tables() const { return tables_; }
@@ -37,7 +39,11 @@ class CategoryCodes {
   float of(ActivationKind kind) const { return code(activation_, kind); }
   float of(Algorithm algorithm) const { return code(algorithm_, algorithm); }
   float of(Layout layout) const { return code(layout_, layout); }
+  float of(DataType type) const { return code(type_, type); }
   float of_vendor(std::string_view vendor) const;
+
+  /// Whether features know in which unit of the processor a primitive multiplies.
+  bool tells_units() const { return tables_.contains("unit"); }
 
   bool operator==(const CategoryCodes& other) const { return tables_ == other.tables_; }
 
@@ -49,8 +55,8 @@ class CategoryCodes {
   }
 
   Tables tables_;
-  std::vector<float> op_, activation_, algorithm_, layout_;  ///< by value, for quick access
-  std::vector<float> vendor_;                                ///< in the order of kVendors
+  std::vector<float> op_, activation_, algorithm_, layout_, type_;  ///< by value
+  std::vector<float> vendor_;                                       ///< in the order of kVendors
 };
 
 }  // namespace convopt

@@ -223,6 +223,8 @@ class MethodComparison {
         result_.candidates[m].in_ensemble = true;
       }
     }
+    // All are worse than trees on the source, which are weighed against one of them afterwards.
+    if (members.empty()) return best;
     errors_of_[ensemble].assign(rows_.size(), 0);
     for (const std::size_t m : members) {
       for (std::size_t i = 0; i < rows_.size(); ++i) {

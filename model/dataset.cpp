@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <unordered_map>
@@ -28,6 +29,28 @@ class Interner {
   std::unordered_map<std::string, std::size_t> indices_;
 };
 
+// Indices into those elements of a list that are asked for, in the order of the first question.
+template <class T>
+class Selection {
+ public:
+  Selection(const std::vector<T>& all, std::vector<T>& own)
+      : all_(all), own_(own), indices_(all.size(), kNone) {}
+  std::size_t index(std::size_t of_all) {
+    std::size_t& index = indices_[of_all];
+    if (index == kNone) {
+      index = own_.size();
+      own_.push_back(all_[of_all]);
+    }
+    return index;
+  }
+
+ private:
+  static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  const std::vector<T>& all_;
+  std::vector<T>& own_;
+  std::vector<std::size_t> indices_;
+};
+
 // The same name with other traits (a register tile that depends on the ISA) is another entry.
 std::string identity(const PrimitiveInfo& info, const Platform& platform) {
   return info.name + '@' + info.revision + '@' + std::string(to_string(platform.isa));
@@ -38,8 +61,9 @@ std::string identity(const PrimitiveInfo& info, const Platform& platform) {
 std::string identity(const Platform& platform) {
   const Machine& m = platform.machine;
   std::string text = platform.id() + '|' + m.name;
-  for (const double value : {m.peak_gflops, m.l1_gbps, m.l2_gbps, m.l3_gbps, m.memory_gbps,
-                             double(m.l1d_bytes), double(m.l2_bytes), double(m.l3_bytes)}) {
+  for (const double value :
+       {m.peak_gflops, m.peak_bf16_gflops, m.peak_int8_gops, m.l1_gbps, m.l2_gbps, m.l3_gbps,
+        m.memory_gbps, double(m.l1d_bytes), double(m.l2_bytes), double(m.l3_bytes)}) {
     text += '|' + std::to_string(value);
   }
   return text;
@@ -71,6 +95,14 @@ void set_relevance(Dataset& data) {
 
 }  // namespace
 
+DataType arithmetic_type(const PrimitiveInfo& primitive) {
+  const std::array types = {primitive.input_type, primitive.output_type,
+                            primitive.traits.product_type};
+  const auto any = [&](DataType type) { return std::ranges::count(types, type) > 0; };
+  if (any(DataType::s8) || any(DataType::u8)) return DataType::s8;
+  return any(DataType::bf16) ? DataType::bf16 : DataType::f32;
+}
+
 std::string op_of(const PrimitiveInfo& primitive) { return std::string(to_string(primitive.op)); }
 
 std::string kind_of(const PrimitiveInfo& primitive) {
@@ -87,6 +119,33 @@ std::vector<std::size_t> Dataset::all_rows() const {
   std::vector<std::size_t> rows(samples.size());
   std::iota(rows.begin(), rows.end(), std::size_t{0});
   return rows;
+}
+
+Dataset Dataset::only(DataType type) const {
+  Dataset result;
+  result.timing_mode = timing_mode;
+  result.libraries = libraries;
+  result.codes = codes;
+  result.skipped = skipped;
+  result.features.columns = features.columns;
+  Selection<Platform> own_platforms(platforms, result.platforms);
+  Selection<Workload> own_workloads(workloads, result.workloads);
+  Selection<PrimitiveInfo> own_primitives(primitives, result.primitives);
+  Selection<std::string> own_groups(groups, result.groups);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    Sample sample = samples[i];
+    if (arithmetic_type(primitives[sample.primitive]) != type) continue;
+    sample.platform = own_platforms.index(sample.platform);
+    sample.workload = own_workloads.index(sample.workload);
+    sample.primitive = own_primitives.index(sample.primitive);
+    sample.group = own_groups.index(sample.group);
+    sample.relevance = 1;
+    result.samples.push_back(sample);
+    const auto row = features.row(i);
+    result.features.values.insert(result.features.values.end(), row.begin(), row.end());
+  }
+  set_relevance(result);
+  return result;
 }
 
 Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<TimingMode> mode,
@@ -158,9 +217,8 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
     input.platform = &data.platforms[sample.platform];
     input.machine = &machines[sample.platform];
     input.codes = &data.codes;
-    input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
-    input.time = analytic_time(input.work, *input.machine, data.timing_mode);
-    sample.log_analytic = std::log(input.time.ns);
+    count_work(input, data.timing_mode);
+    sample.log_expected = std::log(input.time.ns);
     sample.terms = cost_terms(input.work, *input.machine, data.timing_mode);
     write_features(input, data.features.row(i));
   }

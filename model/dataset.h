@@ -1,6 +1,7 @@
 // Profiles as rows that a model can learn from.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <set>
 #include <span>
@@ -22,12 +23,13 @@ struct Sample {
   std::size_t workload = 0, primitive = 0, platform = 0;  ///< indices into the data set's lists
   std::size_t group = 0;  ///< shapes of one group are never split between training and test
   double log_ns = 0;      ///< of the median; of the bound where censored
-  double log_analytic = 0;
+  /// What a model corrects: the analytic time, or what the model of another type predicts.
+  double log_expected = 0;
   CostTerms terms{};
   double relevance = 1;  ///< fastest primitive's time of this workload over this one's
   bool censored = false;
 
-  double log_ratio() const { return log_ns - log_analytic; }
+  double log_ratio() const { return log_ns - log_expected; }
 };
 
 struct Dataset {
@@ -43,10 +45,17 @@ struct Dataset {
   std::size_t skipped = 0;  ///< records with a time but without a known primitive or a usable value
 
   std::vector<std::size_t> all_rows() const;
+  /// As if there were no samples but those of primitives that compute in this type.
+  Dataset only(DataType type) const;
 };
 
 /// A workload without its epilogue: whether a shape was seen is decided by this.
 std::string shape_group(const Workload& workload);
+
+/// The types that a model has trees of its own for, the one that others are corrected from first.
+inline constexpr std::array kArithmeticTypes = {DataType::f32, DataType::bf16, DataType::s8};
+/// s8 for everything that multiplies, reads or writes s8 or u8; else bf16 likewise; else f32.
+DataType arithmetic_type(const PrimitiveInfo& primitive);
 
 std::string op_of(const PrimitiveInfo& primitive);
 /// Operation and algorithm, `conv/winograd`: primitives that were never timed are predicted by

@@ -37,7 +37,7 @@ double EnsembleReader::log_ns(const EnsembleInput& input) {
       of.factors.push_back(process.of(*input.primitive));
   }
   double result = ensemble_.offset + ensemble_.slope * input.log_ratio +
-                  ensemble_.size * input.log_analytic + of.own;
+                  ensemble_.size * input.log_expected + of.own;
   for (std::size_t i = 0; i < of.costs.size(); ++i) {
     result += ensemble_.costs[i].weight * of.costs[i].log_ns(*input.terms);
   }

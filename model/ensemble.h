@@ -14,8 +14,8 @@ namespace convopt {
 
 /// One row to predict.
 struct EnsembleInput {
-  double log_ratio = 0;     ///< intercept and trees: log(time / analytic time)
-  double log_analytic = 0;  ///< log of the analytic time
+  double log_ratio = 0;     ///< intercept and trees: log(time / expected time)
+  double log_expected = 0;  ///< log of the expected time, which is the analytic one but for types
   const CostTerms* terms = nullptr;
   const Workload* workload = nullptr;
   const PrimitiveInfo* primitive = nullptr;
@@ -26,7 +26,7 @@ struct WeightedCosts {
   LinearCosts costs;
 };
 
-/// log time = offset + slope * log_ratio + size * log_analytic + factor of the primitive
+/// log time = offset + slope * log_ratio + size * log_expected + factor of the primitive
 ///            + weighted logarithms of cost models + Gaussian processes.
 /// By default, the source model as it is. The sum is linear, so that an average of ensembles is
 /// one.

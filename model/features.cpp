@@ -100,9 +100,11 @@ void for_each_feature(Put&& put) {
       [](In in) { return log2_of((in.work.traffic() + 1) / in.machine->l3_bytes); });
   // One output channel's reduction, and one row of the image with its channels: what inner loops
   // come back to.
-  put("reduction_in_l1", [](In in) { return log2_of(4 * in.work.k / in.machine->l1_bytes); });
+  const auto bytes = [](In in) { return double(element_bytes(in.primitive->input_type)); };
+  put("reduction_in_l1",
+      [=](In in) { return log2_of(bytes(in) * in.work.k / in.machine->l1_bytes); });
   put("row_in_l1", [=](In in) {
-    return log2_of(4.0 * shape(in).ic * shape(in).iw * shape(in).kh / in.machine->l1_bytes);
+    return log2_of(bytes(in) * shape(in).ic * shape(in).iw * shape(in).kh / in.machine->l1_bytes);
   });
 
   // Where it is computed.
@@ -116,6 +118,12 @@ void for_each_feature(Put&& put) {
       [](In in) { return log2_of(in.machine->flops_per_ns / in.machine->l3_per_ns); });
   put("log_memory_balance",
       [](In in) { return log2_of(in.machine->flops_per_ns / in.machine->memory_per_ns); });
+
+  // Of what numbers.
+  put("input_type", [](In in) { return in.codes->of(in.primitive->input_type); });
+  put("output_type", [](In in) { return in.codes->of(in.primitive->output_type); });
+  put("product_type", [=](In in) { return in.codes->of(traits(in).product_type); });
+  put("vector_products", [=](In in) { return traits(in).vector_products ? 1.0F : 0.0F; });
 }
 
 }  // namespace
@@ -132,6 +140,12 @@ std::span<const std::string> feature_names() {
     return result;
   }();
   return names;
+}
+
+void count_work(FeatureInput& input, TimingMode mode) {
+  input.work = estimate_work(*input.workload, *input.primitive, input.machine->vector);
+  if (!input.codes->tells_units()) input.work.vector_products = false;
+  input.time = analytic_time(input.work, *input.machine, mode);
 }
 
 void write_features(const FeatureInput& input, std::span<float> row) {

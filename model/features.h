@@ -10,8 +10,8 @@
 
 namespace convopt {
 
-/// Names in the order of the columns: the schema of a model file. A model is only used with exactly
-/// the features it was trained with.
+/// Names in the order of the columns: the schema of a model file. A model reads those of them that
+/// it was trained with.
 std::span<const std::string> feature_names();
 
 /// The last columns are prior features of the primitive: its intercept, the logarithm of its cost
@@ -24,9 +24,12 @@ struct FeatureInput {
   const Platform* platform = nullptr;
   const Capabilities* machine = nullptr;  ///< of `platform`
   const CategoryCodes* codes = nullptr;   ///< of the model that the row is for
-  WorkEstimate work;
-  AnalyticTime time;
+  WorkEstimate work{};
+  AnalyticTime time{};
 };
+
+/// Fills in work and time. Models without codes of units were trained when a type had one peak.
+void count_work(FeatureInput& input, TimingMode mode);
 
 /// Writes one row of feature_names().size() values; prior features are NaN.
 void write_features(const FeatureInput& input, std::span<float> row);

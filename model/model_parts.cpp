@@ -45,14 +45,14 @@ ModelInfo describe(const Dataset& data, std::uint64_t seed) {
   return info;
 }
 
-Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Booster& booster,
+Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Trees& trees,
                                        const Dataset& data, std::span<const std::size_t> rows) {
   CONVOPT_TRY(const FeatureMatrix features, select_rows(data, rows, priors));
-  CONVOPT_TRY(const std::vector<float> trees, booster.predict(features));
+  CONVOPT_TRY(const std::vector<float> sums, trees.predict(features));
   std::vector<double> result(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const PrimitiveInfo& primitive = data.primitives[data.samples[rows[i]].primitive];
-    result[i] = priors.intercepts.of(primitive) + trees[i];
+    result[i] = priors.intercepts.of(primitive) + sums[i];
   }
   return result;
 }

@@ -25,7 +25,7 @@ ModelInfo describe(const Dataset& data, std::uint64_t seed);
 void name_platform(ModelInfo& info, const Platform& platform);
 
 /// Intercept and trees of these rows: log(time / analytic time).
-Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Booster& booster,
+Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Trees& trees,
                                        const Dataset& data, std::span<const std::size_t> rows);
 
 /// On workloads that were held out.

@@ -1,8 +1,6 @@
 #include "model/prior_features.h"
 
 #include <cmath>
-#include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,28 +19,6 @@ constexpr double kPlatformDeviation = 0.5;
 constexpr std::size_t kHiddenStep = 3;
 
 }  // namespace
-
-struct DeferredCosts::State {
-  std::once_flag once;
-  Read read;
-  Result<LinearCosts> costs{LinearCosts{}};
-};
-
-DeferredCosts::DeferredCosts(LinearCosts costs) : state_(std::make_shared<State>()) {
-  state_->costs = std::move(costs);
-}
-
-DeferredCosts::DeferredCosts(Read read) : state_(std::make_shared<State>()) {
-  state_->read = std::move(read);
-}
-
-Result<const LinearCosts*> DeferredCosts::get() const {
-  std::call_once(state_->once, [this] {
-    if (state_->read) state_->costs = state_->read();
-  });
-  if (!state_->costs) return state_->costs.error();
-  return &*state_->costs;
-}
 
 PriorFeatures PriorFeatures::fit(const Dataset& data, std::span<const std::size_t> rows) {
   const LinearCosts common = LinearCosts::fit(data, rows);
@@ -74,12 +50,12 @@ Result<const LinearCosts*> PriorFeatures::costs_near(const Platform& platform) c
 }
 
 void write_prior_features(double intercept, const LinearCost* cost, const CostTerms& terms,
-                          double log_analytic, std::span<float> row) {
+                          double log_expected, std::span<float> row) {
   const std::span<float> columns = row.last(kPriorColumns);
   columns[0] = static_cast<float>(intercept);
   if (cost == nullptr) return;
   const double log_ns = cost->log_ns(terms), inverse = std::exp(-log_ns);
-  columns[1] = static_cast<float>(log_ns - log_analytic);
+  columns[1] = static_cast<float>(log_ns - log_expected);
   for (std::size_t j = 0; j < kCostTerms; ++j) {
     columns[2 + j] = static_cast<float>(cost->coefficients[j] * terms[j] * inverse);
   }
@@ -104,7 +80,7 @@ Result<FeatureMatrix> select_rows(const Dataset& data, std::span<const std::size
     if (hide == Hide::also_some && sample.group % kHiddenStep == 0) costs = nullptr;
     const LinearCost cost = costs != nullptr ? costs->of(primitive) : LinearCost{};
     write_prior_features(priors.intercepts.of(primitive), costs != nullptr ? &cost : nullptr,
-                         sample.terms, sample.log_analytic,
+                         sample.terms, sample.log_expected,
                          std::span(matrix.values).last(matrix.columns));
   }
   return matrix;

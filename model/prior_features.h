@@ -3,38 +3,21 @@
 // can be trusted.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 
+#include "model/deferred.h"
 #include "model/intercepts.h"
 #include "model/linear_cost.h"
 
 namespace convopt {
 
-/// Cost models that are read when first asked for: most of a model file's text is about platforms
-/// that it is not used on. Copies share them; asking is safe from several threads.
-class DeferredCosts {
- public:
-  using Read = std::function<Result<LinearCosts>()>;
-
-  DeferredCosts() : DeferredCosts(LinearCosts{}) {}
-  explicit DeferredCosts(LinearCosts costs);
-  explicit DeferredCosts(Read read);
-
-  /// Lives as long as any copy of this.
-  Result<const LinearCosts*> get() const;
-
- private:
-  struct State;
-  std::shared_ptr<State> state_;
-};
+using DeferredCosts = Deferred<LinearCosts>;
 
 struct PriorFeatures {
   Intercepts intercepts;
-  DeferredCosts costs;  ///< of all platforms together
+  DeferredCosts costs{LinearCosts{}};  ///< of all platforms together
   /// By platform identifier, drawn to the common ones.
   std::map<std::string, DeferredCosts, std::less<>> of_platform;
 
@@ -48,7 +31,7 @@ struct PriorFeatures {
 /// Fills in the last columns of a row of features: see feature_names(). Without a cost model, its
 /// columns stay empty.
 void write_prior_features(double intercept, const LinearCost* cost, const CostTerms& terms,
-                          double log_analytic, std::span<float> row);
+                          double log_expected, std::span<float> row);
 
 /// Rows that the trees see without a cost model.
 enum class Hide : std::uint8_t {

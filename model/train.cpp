@@ -34,14 +34,14 @@ Result<Fit> Fit::train(const Dataset& data, std::span<const std::size_t> rows,
                        const BoosterParameters& parameters) {
   PriorFeatures priors = PriorFeatures::fit(data, rows);
   CONVOPT_TRY(const FeatureMatrix features, select_rows(data, rows, priors, Hide::also_some));
-  CONVOPT_TRY(Booster booster, Booster::train(features, targets_of(data, rows, priors.intercepts),
-                                              feature_names(), parameters));
-  return Fit{std::move(priors), std::move(booster)};
+  CONVOPT_TRY(Trees trees, train_trees(features, targets_of(data, rows, priors.intercepts),
+                                       feature_names(), parameters));
+  return Fit{std::move(priors), std::move(trees)};
 }
 
 Result<std::vector<double>> Fit::predict(const Dataset& data,
                                          std::span<const std::size_t> rows) const {
-  return convopt::log_ratios(priors, booster, data, rows);
+  return convopt::log_ratios(priors, trees, data, rows);
 }
 
 Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const int> fold_of_group,
@@ -108,7 +108,7 @@ Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,
   return train(data, options);
 }
 
-Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options) {
+Result<TypeModel> train_type(const Dataset& data, const TrainOptions& options) {
   BoosterParameters parameters = options.booster;
   parameters.seed = options.seed;
   const std::vector<std::size_t> rows = data.all_rows();
@@ -143,7 +143,28 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
   parts.parameters = parameters;
   parts.method = "trained";
   parts.info.holdout_mdrae = parts.holdout.mdrae;
-  return TrainedModel::create(std::move(parts), std::move(fit.booster));
+  return TypeModel(std::move(parts), std::move(fit.trees));
+}
+
+Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options) {
+  std::vector<ModelOfType> models;
+  const TypeModel* base = nullptr;
+  for (const DataType type : kArithmeticTypes) {
+    Dataset own = data.only(type);
+    if (own.samples.empty()) continue;
+    if (base != nullptr) {
+      CONVOPT_TRY(own, expect(*base, std::move(own)));
+    }
+    CONVOPT_TRY(TypeModel model, train_type(own, options));
+    models.push_back({type, Deferred<TypeModel>(std::move(model))});
+    if (base == nullptr) {
+      CONVOPT_TRY(base, models.front().model.get());
+    }
+  }
+  ModelInfo info = describe(data, options.seed);
+  info.holdout_mdrae = base->parts().info.holdout_mdrae;
+  info.interval_coverage = base->parts().info.interval_coverage;
+  return TrainedModel::create(std::move(info), std::move(models));
 }
 
 }  // namespace convopt

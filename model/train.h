@@ -20,16 +20,21 @@ struct TrainOptions {
 
 Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,
                                             const TrainOptions& options = {});
+/// The base learns from the samples of f32, then a model for every other type in the data from its
+/// own samples, what the base leaves unexplained of them. Without samples of f32, the first type is
+/// the base.
 Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options = {});
+/// A model of all these samples, whatever their type.
+Result<TypeModel> train_type(const Dataset& data, const TrainOptions& options);
 
 /// The model without its error bars: effects, then trees on what they leave.
 struct Fit {
   PriorFeatures priors;
-  Booster booster;
+  Trees trees;
 
   static Result<Fit> train(const Dataset& data, std::span<const std::size_t> rows,
                            const BoosterParameters& parameters);
-  /// log(time / analytic time), one per row.
+  /// log(time / expected time), one per row.
   Result<std::vector<double>> predict(const Dataset& data, std::span<const std::size_t> rows) const;
 };
 

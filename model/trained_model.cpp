@@ -1,44 +1,37 @@
 #include "model/trained_model.h"
 
-#include <algorithm>
 #include <cmath>
-#include <unordered_map>
+#include <utility>
 
 #include "core/files.h"
 #include "core/try.h"
-#include "model/features.h"
 #include "model/model_file.h"
 
 namespace convopt {
-namespace {
 
-// A workload this much smaller or larger than any seen (a factor of 1.25) is still called known.
-constexpr double kRangeTolerance = 0.33;
-
-bool inside(const std::pair<std::vector<double>, std::vector<double>>& range,
-            const std::vector<double>& coordinates) {
-  for (std::size_t i = 0; i < coordinates.size(); ++i) {
-    if (coordinates[i] < range.first[i] - kRangeTolerance ||
-        coordinates[i] > range.second[i] + kRangeTolerance) {
-      return false;
-    }
-  }
-  return true;
+Result<std::unique_ptr<TrainedModel>> TrainedModel::make(ModelInfo info,
+                                                         std::vector<ModelOfType> models,
+                                                         std::shared_ptr<const std::string> bytes) {
+  std::unique_ptr<TrainedModel> model(new TrainedModel);
+  CONVOPT_TRY(model->base_, models.front().model.get());
+  model->info_ = std::move(info);
+  model->models_ = std::move(models);
+  model->bytes_ = std::move(bytes);
+  return model;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<TrainedModel>> TrainedModel::create(ModelParts parts, Booster booster) {
-  CONVOPT_TRY(std::string bytes, write_model(parts, booster));
-  return std::unique_ptr<TrainedModel>(
-      new TrainedModel(std::move(parts), std::move(booster), std::move(bytes)));
+Result<std::unique_ptr<TrainedModel>> TrainedModel::create(ModelInfo info,
+                                                           std::vector<ModelOfType> models) {
+  CONVOPT_TRY(std::string bytes, write_model(info, models));
+  return make(std::move(info), std::move(models),
+              std::make_shared<const std::string>(std::move(bytes)));
 }
 
 Result<std::unique_ptr<TrainedModel>> TrainedModel::parse(std::string bytes,
                                                           const std::string& what) {
-  CONVOPT_TRY(ModelContent content, read_model(bytes, what));
-  return std::unique_ptr<TrainedModel>(
-      new TrainedModel(std::move(content.parts), std::move(content.booster), std::move(bytes)));
+  const auto shared = std::make_shared<const std::string>(std::move(bytes));
+  CONVOPT_TRY(ModelContent content, read_model(shared, what));
+  return make(std::move(content.info), std::move(content.models), shared);
 }
 
 Result<std::unique_ptr<TrainedModel>> TrainedModel::load(const std::filesystem::path& path) {
@@ -47,80 +40,26 @@ Result<std::unique_ptr<TrainedModel>> TrainedModel::load(const std::filesystem::
 }
 
 Result<void> TrainedModel::save(const std::filesystem::path& path) const {
-  return write_file_atomically(path, bytes_);
-}
-
-Result<std::vector<double>> TrainedModel::log_ratios(const Dataset& data,
-                                                     std::span<const std::size_t> rows) const {
-  return convopt::log_ratios(parts_.priors, booster_, data, rows);
+  return write_file_atomically(path, *bytes_);
 }
 
 Result<std::vector<Estimate>> TrainedModel::predict(std::span<const Query> queries,
                                                     const Platform& platform) const {
-  const Capabilities machine = Capabilities::of(platform);
-  FeatureMatrix features;
-  features.columns = feature_names().size();
-  features.values.resize(queries.size() * features.columns);
-  const Intercepts& intercepts = parts_.priors.intercepts;
-  CONVOPT_TRY(const LinearCosts* const costs, parts_.priors.costs_of(platform));
-  struct Known {
-    double intercept = 0;
-    LinearCost cost;
-    bool known = false;
-  };
-  // A network asks for few primitives and workloads, many times over.
-  std::unordered_map<const PrimitiveInfo*, Known> primitives;
-  std::unordered_map<const Workload*, bool> workloads;
-  std::vector<double> log_analytic(queries.size()), intercept(queries.size());
-  std::vector<CostTerms> terms(queries.size());
-  std::vector<Estimate> estimates(queries.size());
-
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    FeatureInput input;
-    input.workload = queries[i].workload;
-    input.primitive = queries[i].primitive;
-    input.platform = &platform;
-    input.machine = &machine;
-    input.codes = &parts_.codes;
-    input.work = estimate_work(*input.workload, *input.primitive, machine.vector);
-    input.time = analytic_time(input.work, machine, parts_.info.timing_mode);
-    log_analytic[i] = std::log(input.time.ns);
-    terms[i] = cost_terms(input.work, machine, parts_.info.timing_mode);
-
-    const auto [primitive, new_primitive] = primitives.try_emplace(input.primitive);
-    if (new_primitive) {
-      primitive->second = {intercepts.of(*input.primitive),
-                           costs != nullptr ? costs->of(*input.primitive) : LinearCost{},
-                           intercepts.knows(*input.primitive)};
+  CONVOPT_TRY(std::vector<Estimate> estimates, base_->predict(queries, platform));
+  for (const ModelOfType& other : std::span(models_).subspan(1)) {
+    std::vector<std::size_t> places;
+    std::vector<Query> own;
+    std::vector<double> expected;
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      if (arithmetic_type(*queries[i].primitive) != other.type) continue;
+      places.push_back(i);
+      own.push_back(queries[i]);
+      expected.push_back(std::log(estimates[i].ns));
     }
-    const auto [workload, new_workload] = workloads.try_emplace(input.workload, false);
-    if (new_workload) {
-      const auto range = parts_.ranges.find(std::string(to_string(input.workload->op)));
-      workload->second =
-          range != parts_.ranges.end() && inside(range->second, range_coordinates(*input.workload));
-    }
-    intercept[i] = primitive->second.intercept;
-    estimates[i].extrapolated = !primitive->second.known || !workload->second;
-    write_features(input, features.row(i));
-    write_prior_features(intercept[i], costs != nullptr ? &primitive->second.cost : nullptr,
-                         terms[i], log_analytic[i], features.row(i));
-  }
-
-  CONVOPT_TRY(const std::vector<float> trees, booster_.predict(features));
-  EnsembleReader ensemble(parts_.ensemble);
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    const double log_ns = ensemble.log_ns({intercept[i] + trees[i], log_analytic[i], &terms[i],
-                                           queries[i].workload, queries[i].primitive});
-    Intervals::Range range = parts_.intervals.of(*queries[i].primitive);
-    if (estimates[i].extrapolated) {
-      // Coverage is stated for what was seen; outside, twice the width is a guess that errs on the
-      // wide side.
-      range.low *= 2;
-      range.high *= 2;
-    }
-    estimates[i].ns = std::exp(std::clamp(log_ns, -20.0, 60.0));
-    estimates[i].low_ns = estimates[i].ns * std::exp(range.low);
-    estimates[i].high_ns = estimates[i].ns * std::exp(range.high);
+    if (own.empty()) continue;
+    CONVOPT_TRY(const TypeModel* const model, other.model.get());
+    CONVOPT_TRY(const std::vector<Estimate> corrected, model->predict(own, platform, expected));
+    for (std::size_t i = 0; i < places.size(); ++i) estimates[places[i]] = corrected[i];
   }
   return estimates;
 }

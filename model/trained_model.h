@@ -1,6 +1,6 @@
-// The performance model: analytic time x intercept of the primitive x boosted trees, corrected for
-// the platform it was transferred to, with intervals. Saved as one XGBoost model that carries the
-// rest (model/model_file.h).
+// The performance model: a model of f32, the base, and one of every other arithmetic type, which
+// corrects what the base expects of that type's primitives. A file of them is read type by type,
+// when a type is first asked for.
 #pragma once
 
 #include <memory>
@@ -8,37 +8,46 @@
 #include <vector>
 
 #include "convopt/model.hpp"
-#include "model/model_parts.h"
+#include "model/deferred.h"
+#include "model/type_model.h"
 
 namespace convopt {
 
+struct ModelOfType {
+  DataType type = DataType::f32;  ///< one of kArithmeticTypes
+  Deferred<TypeModel> model;
+};
+
 class TrainedModel final : public PerformanceModel {
  public:
-  /// Computes the identifier from the content.
-  static Result<std::unique_ptr<TrainedModel>> create(ModelParts parts, Booster booster);
+  /// The first model is the base. Computes the identifier from the content.
+  static Result<std::unique_ptr<TrainedModel>> create(ModelInfo info,
+                                                      std::vector<ModelOfType> models);
   static Result<std::unique_ptr<TrainedModel>> load(const std::filesystem::path& path);
   /// `what` names the file in errors.
   static Result<std::unique_ptr<TrainedModel>> parse(std::string bytes, const std::string& what);
 
-  const ModelInfo& info() const override { return parts_.info; }
+  const ModelInfo& info() const override { return info_; }
   Result<std::vector<Estimate>> predict(std::span<const Query> queries,
                                         const Platform& platform) const override;
   Result<void> save(const std::filesystem::path& path) const override;
 
-  const ModelParts& parts() const { return parts_; }
-  /// The file that save() writes; Booster::deserialize() makes a copy of the trees from it.
-  const std::string& bytes() const { return bytes_; }
-  /// Intercept and trees of these rows: log(time / analytic time), before the ensemble.
-  Result<std::vector<double>> log_ratios(const Dataset& data,
-                                         std::span<const std::size_t> rows) const;
+  /// Answers for every type that has no model of its own.
+  const TypeModel& base() const { return *base_; }
+  DataType base_type() const { return models_.front().type; }
+  std::span<const ModelOfType> models() const { return models_; }
+  /// The file that save() writes.
+  const std::string& bytes() const { return *bytes_; }
 
  private:
-  TrainedModel(ModelParts parts, Booster booster, std::string bytes)
-      : parts_(std::move(parts)), booster_(std::move(booster)), bytes_(std::move(bytes)) {}
+  TrainedModel() = default;
+  static Result<std::unique_ptr<TrainedModel>> make(ModelInfo info, std::vector<ModelOfType> models,
+                                                    std::shared_ptr<const std::string> bytes);
 
-  ModelParts parts_;
-  Booster booster_;
-  std::string bytes_;  ///< the file
+  ModelInfo info_;
+  std::vector<ModelOfType> models_;
+  const TypeModel* base_ = nullptr;  ///< in the first of `models_`
+  std::shared_ptr<const std::string> bytes_;
 };
 
 }  // namespace convopt

@@ -104,6 +104,9 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
     return hn::Round(x);
   } else if constexpr (kKind == ActivationKind::truncate) {
     return hn::Trunc(x);
+  } else if constexpr (kKind == ActivationKind::quantise) {
+    const V number = hn::Round(hn::Div(x, alpha));
+    return hn::Mul(alpha, hn::Min(hn::Add(beta, constant(255)), hn::Max(beta, number)));
   } else if constexpr (kKind == ActivationKind::softsign) {
     return hn::Div(x, hn::Add(constant(1), hn::Abs(x)));
   } else if constexpr (kKind == ActivationKind::selu) {
@@ -260,8 +263,7 @@ constexpr auto passes(std::index_sequence<kKinds...>) {
 }
 
 void activate(const Activation& activation, float* data, std::int64_t count) {
-  constexpr std::size_t kKinds = static_cast<std::size_t>(ActivationKind::is_nan) + 1;
-  static constexpr auto kPasses = passes(std::make_index_sequence<kKinds>());
+  static constexpr auto kPasses = passes(std::make_index_sequence<kActivationCount>());
   kPasses[static_cast<std::size_t>(activation.kind)](activation, data, count);
 }
 

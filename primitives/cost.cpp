@@ -32,8 +32,9 @@ CostStructure* structure_of(const PrimitiveInfo& primitive) {
   return primitive.op == Op::fully_connected ? gemm::cost : pointwise::cost;
 }
 
-double bytes_of(const TensorShape& shape, Layout layout) {
-  return kFloatBytes * static_cast<double>(padded_elements(shape, layout));
+double bytes_of(const TensorShape& shape, DataType type, Layout layout) {
+  return static_cast<double>(element_bytes(type)) *
+         static_cast<double>(padded_elements(shape, layout));
 }
 
 // Arithmetic per element, in multiply-adds' worth: exponentials cost a polynomial.
@@ -58,6 +59,7 @@ double activation_flops(ActivationKind kind) {
     case ActivationKind::hard_swish:
     case ActivationKind::softsign:
     case ActivationKind::shrink:
+    case ActivationKind::quantise:
       return 4;
     case ActivationKind::elu:
     case ActivationKind::selu:
@@ -98,9 +100,9 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
   WorkEstimate work;
   const TensorShape output = workload.output();
   for (int i = 0; i < workload.source_count(); ++i) {
-    work.input_bytes += bytes_of(workload.source(i), primitive.input_layout);
+    work.input_bytes += bytes_of(workload.source(i), primitive.input_type, primitive.input_layout);
   }
-  work.output_bytes = bytes_of(output, primitive.output_layout);
+  work.output_bytes = bytes_of(output, primitive.output_type, primitive.output_layout);
   if (workload.epilogue.residual) work.residual_bytes = work.output_bytes;
   const TensorShape image = as_image(output);
   work.m = double(image.n()) * image.h() * image.w();
@@ -109,6 +111,10 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
       static_cast<double>(output.elements()) *
       (activation_flops(workload.epilogue.activation.kind) + (workload.epilogue.residual ? 1 : 0));
   structure_of(primitive)(workload, primitive, vector, work);
+  // Cost structures count weights as floats; packed, they are of the type that is multiplied.
+  work.product_type = primitive.traits.product_type;
+  work.vector_products = primitive.traits.vector_products;
+  work.weight_bytes *= static_cast<double>(element_bytes(work.product_type)) / kFloatBytes;
   return work;
 }
 

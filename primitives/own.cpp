@@ -1,10 +1,13 @@
 #include "primitives/own.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
 
+#include "core/activation.h"
 #include "core/ops/descriptor.h"
+#include "core/quantisation.h"
 #include "core/try.h"
 
 namespace convopt {
@@ -64,7 +67,9 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
     info.output_layout = line.output;
     info.plain = line.plain;
     info.traits.cost = line.family;
-    list.push_back(line.factory(std::move(info), context, line.variant));
+    if (auto made = line.factory(std::move(info), context, line.variant)) {
+      list.push_back(std::move(made));
+    }
   }
   return list;
 }
@@ -95,9 +100,13 @@ Result<std::unique_ptr<Kernel>> Primitive::prepare(const Workload& workload,
 }
 
 double error_bound(const Workload& workload, const Traits& traits) {
-  const double unit_roundoff = workload.output_type == DataType::bf16  ? 0x1p-8
-                               : workload.output_type == DataType::f16 ? 0x1p-11
-                                                                       : 0x1p-24;
+  constexpr double kUnitRoundoff = 0x1p-24;
+  const DataType type = workload.output_type;
+  const bool in_steps = workload.is_image() && is_quantised(type);
+  const double stored = type == DataType::bf16  ? 0x1p-8
+                        : type == DataType::f16 ? 0x1p-11
+                        : in_steps              ? 0.5 / largest_number(type)
+                                                : 0;
   // Direct convolution of U(-1, 1) data with He-scaled weights has an RMS error of 0.29 u sqrt(K)
   // for K = 576 and K = 4608; ten times that.
   constexpr double kPerRootOfLength = 3;
@@ -106,7 +115,16 @@ double error_bound(const Workload& workload, const Traits& traits) {
   constexpr double kConstantPart = 16;
   const double accumulated =
       kPerRootOfLength * std::sqrt(descriptor(workload.op).reduction_length(workload));
-  return unit_roundoff * traits.error_amplification * (accumulated + kConstantPart);
+  // A place in an image is known to a rounding of the image's size, and what a cubic makes of
+  // elements of one changes by two from one element to the next.
+  const double placed =
+      workload.op == Op::grid_sample ? 2.0 * std::max(workload.first[2], workload.first[3]) : 0;
+  // A sum halfway between two steps may become either.
+  const float steps = most_steps(workload.epilogue.activation);
+  const double step = steps > 0 ? 1 / steps : 0;
+  return stored + step +
+         kUnitRoundoff * traits.error_amplification * error_growth(workload.epilogue.activation) *
+             (accumulated + placed + kConstantPart);
 }
 
 }  // namespace convopt

@@ -17,7 +17,8 @@
 namespace convopt {
 
 /// Makes the primitive of one line of primitives.inc. `info` carries what the line says; the
-/// factory adds description, revision and traits. `variant` holds the line's trailing numbers.
+/// factory adds description, revision and traits. `variant` holds the line's trailing numbers. Null
+/// if this processor cannot run it at the context's level.
 using Factory = std::unique_ptr<Primitive>(PrimitiveInfo info, const Context& context,
                                            std::initializer_list<int> variant);
 

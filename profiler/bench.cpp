@@ -332,14 +332,15 @@ void Bench::visit(Candidate& candidate, std::vector<double>& samples) {
 /// Brings the tensors to where the neighbouring layers of a network would have left them.
 void Bench::touch(const RunArgs& args) const {
   const auto read = [this](const TensorView& view) {
-    if (view.as<float>() == nullptr) return;
-    constexpr std::int64_t kLine = 16;
-    const std::int64_t count = padded_elements(view.shape, view.layout);
-    float sum = 0;
+    if (view.data == nullptr) return;
+    constexpr std::int64_t kLine = 64;
+    const std::int64_t bytes = padded_elements(view.shape, view.layout) *
+                               static_cast<std::int64_t>(element_bytes(view.type));
+    unsigned sum = 0;
 #pragma omp parallel for num_threads(context_.threads) schedule(static) reduction(+ : sum) \
     if (context_.threads > 1)
-    for (std::int64_t i = 0; i < count; i += kLine) sum += view.as<float>()[i];
-    [[maybe_unused]] volatile float sink = sum;
+    for (std::int64_t i = 0; i < bytes; i += kLine) sum += view.as<const unsigned char>()[i];
+    [[maybe_unused]] volatile unsigned sink = sum;
   };
   read(args.destination);
   read(args.residual);

@@ -1,13 +1,17 @@
 #include "profiler/instance.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "core/conversion.h"
+#include "core/quantisation.h"
 #include "primitives/reference/reference.h"
+#include "primitives/reference/tensor.h"
 #include "profiler/random.h"
 
 namespace convopt {
@@ -17,20 +21,26 @@ namespace {
 enum Stream : std::uint64_t { kWeights, kBias, kResidual, kPoints, kSource };
 std::uint64_t stream(std::uint64_t seed, std::uint64_t which) { return seed * 1000 + which; }
 
-Buffer tensor(const TensorShape& shape, Layout layout) {
-  return Buffer(static_cast<std::size_t>(padded_elements(shape, layout)));
-}
-
-/// Floats that take as much memory as so many elements of that type.
-std::size_t floats_for(std::int64_t elements, DataType type) {
+/// Memory of so many elements.
+Buffer memory_for(std::int64_t elements, DataType type) {
   const auto bytes = static_cast<std::size_t>(elements) * element_bytes(type);
-  return (bytes + sizeof(float) - 1) / sizeof(float);
+  return Buffer((bytes + sizeof(float) - 1) / sizeof(float));
 }
 
-bool all_finite(const float* data, std::int64_t count) {
+Buffer tensor(const TensorShape& shape, DataType type, Layout layout) {
+  return memory_for(padded_elements(shape, layout), type);
+}
+
+bool all_finite(const TensorView& view) {
+  const std::int64_t count = padded_elements(view.shape, view.layout);
+  std::array<float, 4096> values;
   bool finite = true;
-  for (std::int64_t i = 0; i < count; ++i) {
-    finite &= std::abs(data[i]) <= std::numeric_limits<float>::max();
+  for (std::int64_t first = 0; first < count; first += std::ssize(values)) {
+    const auto part = std::min<std::int64_t>(count - first, std::ssize(values));
+    to_floats(view.at_offset(first).data, view.type, part, values.data());
+    for (std::int64_t i = 0; i < part; ++i) {
+      finite &= std::abs(values[static_cast<std::size_t>(i)]) <= std::numeric_limits<float>::max();
+    }
   }
   return finite;
 }
@@ -46,20 +56,37 @@ int draw_coordinate(Random& random, int size) {
 }  // namespace
 
 Instance::Instance(Workload workload, std::uint64_t seed)
-    : workload_(std::move(workload)), seed_(seed) {
+    : workload_(std::move(workload)), seed_(seed), scales_(reference::scales_for(workload_, 1)) {
   std::int64_t largest = 0;
   for (const Layout layout : kLayouts) {
     if (layout != Layout::nchw && !workload_.is_image()) break;
     largest = std::max(largest, padded_elements(workload_.output(), layout));
   }
-  destination_ = Buffer(floats_for(largest, workload_.output_type));
+  destination_ = memory_for(largest, workload_.output_type);
   if (!workload_.has_weights()) return;
   weights_ = Buffer(static_cast<std::size_t>(workload_.weight_elements()));
   bias_ = Buffer(static_cast<std::size_t>(workload_.bias_elements()));
   const std::span<float> weights(weights_.data(),
                                  static_cast<std::size_t>(workload_.weight_elements()));
   reference::fill_weights(workload_, weights, stream(seed_, kWeights));
+  // What a kernel rounds before it multiplies is rounded already.
+  if (multiplies() && workload_.input_type != DataType::f32)
+    round_weights(weights, workload_.shape.oc, workload_.input_type);
   reference::fill_random(bias_.data(), workload_.bias_elements(), stream(seed_, kBias), 1.0F);
+  if (multiplies() && is_quantised(workload_.output_type)) choose_scale();
+}
+
+/// By the largest of the results at the points that are compared.
+void Instance::choose_scale() {
+  choose_points();
+  double largest = 0;
+  for (const Point& point : points_) largest = std::max(largest, std::abs(point.expected));
+  scales_ = reference::scales_for(workload_, largest);
+  const DataType type = workload_.output_type;
+  for (Point& point : points_) {
+    point.expected = std::clamp<double>(point.expected / scales_.output, smallest_number(type),
+                                        largest_number(type));
+  }
 }
 
 Instance::Sources& Instance::sources(Layout layout) {
@@ -67,13 +94,13 @@ Instance::Sources& Instance::sources(Layout layout) {
   if (!result.views.empty()) return result;
   for (int i = 0; i < workload_.source_count(); ++i) {
     const TensorShape shape = workload_.source(i);
-    Buffer buffer = tensor(shape, layout);
+    Buffer buffer = tensor(shape, DataType::f32, layout);
     TensorView view = TensorView::dense(buffer.data(), shape, layout);
     reference::fill_source(workload_, i, view,
                            stream(seed_, kSource + static_cast<std::uint64_t>(i)));
-    if (const DataType type = workload_.input_type; type != DataType::f32) {
+    if (const DataType type = workload_.source_type(i); type != DataType::f32) {
       const std::int64_t elements = padded_elements(shape, layout);
-      Buffer typed(floats_for(elements, type));
+      Buffer typed = memory_for(elements, type);
       from_floats(buffer.data(), elements, type, typed.data());
       buffer = std::move(typed);
       view = TensorView::dense(buffer.data(), type, shape, layout);
@@ -88,9 +115,10 @@ TensorView Instance::residual(Layout layout) {
   Buffer& buffer = residuals_[layout];
   const TensorShape shape = workload_.output();
   const bool is_new = buffer.empty();
-  if (is_new) buffer = tensor(shape, layout);
-  const TensorView view = TensorView::dense(buffer.data(), shape, layout);
-  if (is_new) reference::fill_random(view, stream(seed_, kResidual));
+  const DataType type = workload_.residual_type();
+  if (is_new) buffer = tensor(shape, type, layout);
+  const TensorView view = TensorView::dense(buffer.data(), type, shape, layout);
+  if (is_new) reference::fill_residual(workload_, view, stream(seed_, kResidual));
   return view;
 }
 
@@ -102,6 +130,7 @@ RunArgs Instance::args(const PrimitiveInfo& primitive, void* workspace) {
   if (workload_.epilogue.residual) {
     args.residual =
         primitive.traits.overwrites_residual ? args.destination : residual(primitive.output_layout);
+    args.residual.type = workload_.residual_type();
   }
   args.workspace = workspace;
   return args;
@@ -109,33 +138,39 @@ RunArgs Instance::args(const PrimitiveInfo& primitive, void* workspace) {
 
 void Instance::reset(const PrimitiveInfo& primitive, const RunArgs& args) const {
   if (workload_.epilogue.residual && primitive.traits.overwrites_residual) {
-    reference::fill_random(args.destination, stream(seed_, kResidual));
+    reference::fill_residual(workload_, args.residual, stream(seed_, kResidual));
     return;
   }
-  std::fill_n(destination_.data(), destination_.count(), std::numeric_limits<float>::quiet_NaN());
+  // All ones are NaN in every type of real numbers.
+  std::memset(destination_.data(), 0xFF, destination_.count() * sizeof(float));
 }
 
 std::size_t Instance::tensor_bytes(const Workload& workload, const PrimitiveInfo& primitive) {
-  std::int64_t elements = padded_elements(workload.output(), primitive.output_layout);
-  if (workload.epilogue.residual && !primitive.traits.overwrites_residual) elements *= 2;
+  const auto bytes = [](const TensorShape& shape, DataType type, Layout layout) {
+    return static_cast<std::size_t>(padded_elements(shape, layout)) * element_bytes(type);
+  };
+  std::size_t sum = bytes(workload.output(), workload.output_type, primitive.output_layout);
+  if (workload.epilogue.residual && !primitive.traits.overwrites_residual) sum *= 2;
   for (int i = 0; i < workload.source_count(); ++i) {
-    elements += padded_elements(workload.source(i), primitive.input_layout);
+    sum += bytes(workload.source(i), workload.input_type, primitive.input_layout);
   }
-  return static_cast<std::size_t>(elements) * sizeof(float);
+  return sum;
 }
 
 double Instance::error(const RunArgs& args) {
   const TensorView& result = args.destination;
-  if (workload_.input_type != workload_.output_type) return conversion_error(args);
-  if (!all_finite(result.as<float>(), padded_elements(result.shape, result.layout)) ||
-      !reference::tail_is_zero(result)) {
+  if (!all_finite(result) || !reference::tail_is_zero(result)) {
     return std::numeric_limits<double>::infinity();
   }
-  if (workload_.op == Op::conv || workload_.op == Op::fully_connected) return point_error(result);
+  if (multiplies()) return point_error(result);
   const TensorShape shape = workload_.output();
+  // Real numbers, and steps of them in images, are compared before they are rounded.
+  const bool is_rounded =
+      is_real(result.type) || (is_quantised(result.type) && workload_.is_image());
+  const DataType type = is_rounded ? DataType::f32 : result.type;
   const bool is_new = expected_.empty();
-  if (is_new) expected_ = tensor(shape, Layout::nchw);
-  const TensorView expected = TensorView::dense(expected_.data(), shape, Layout::nchw);
+  if (is_new) expected_ = tensor(shape, type, Layout::nchw);
+  const TensorView expected = TensorView::dense(expected_.data(), type, shape, Layout::nchw);
   if (is_new) {
     RunArgs reference_args;
     reference_args.sources = sources(Layout::nchw).views;
@@ -143,22 +178,7 @@ double Instance::error(const RunArgs& args) {
     if (workload_.epilogue.residual) reference_args.residual = residual(Layout::nchw);
     reference::run(workload_, parameters(), reference_args);
   }
-  return reference::max_relative_error(result, expected);
-}
-
-double Instance::conversion_error(const RunArgs& args) {
-  const TensorView& source = args.sources[0];
-  const TensorView& result = args.destination;
-  const std::int64_t count = result.shape.elements();
-  std::vector<float> got(static_cast<std::size_t>(count)), expected(got.size());
-  to_floats(result.data, result.type, count, got.data());
-  Buffer rounded(floats_for(count, result.type));
-  to_floats(source.data, source.type, count, expected.data());
-  from_floats(expected.data(), count, result.type, rounded.data());
-  to_floats(rounded.data(), result.type, count, expected.data());
-  return reference::max_relative_error(
-      TensorView::dense(got.data(), result.shape, Layout::nchw),
-      TensorView::dense(expected.data(), result.shape, Layout::nchw));
+  return reference::max_relative_error(result, expected, reference::least_magnitude(workload_));
 }
 
 void Instance::choose_points() {
@@ -174,26 +194,30 @@ void Instance::choose_points() {
   }
 }
 
-/// A fully connected layer is the convolution of a 1x1 image.
+/// A fully connected layer is the convolution of a 1x1 image. Real, whatever the result's type.
 double Instance::expected_at(const Point& point) {
   const ConvShape& s = workload_.shape;
   const TensorView& source = sources(Layout::nchw).views.front();
+  const auto value = [](const TensorView& view, int n, int c, int h, int w) {
+    return reference::load(view, view.offset(n, c, h, w));
+  };
   const int inputs = s.ic / s.groups;
   const int first_input = point.c / (s.oc / s.groups) * inputs;
   const float* weight = weights_.data() + static_cast<std::int64_t>(point.c) * inputs * s.kh * s.kw;
-  double sum = bias_.data()[point.c];
+  double sum = 0;
   for (int c = 0; c < inputs; ++c) {
     for (int kh = 0; kh < s.kh; ++kh) {
       const int h = point.h * s.stride_h + kh * s.dilation_h - s.pad_top;
       for (int kw = 0; kw < s.kw; ++kw, ++weight) {
         const int w = point.w * s.stride_w + kw * s.dilation_w - s.pad_left;
         if (h < 0 || h >= s.ih || w < 0 || w >= s.iw) continue;
-        sum += static_cast<double>(*weight) * source.at(point.n, first_input + c, h, w);
+        sum += static_cast<double>(*weight) * value(source, point.n, first_input + c, h, w);
       }
     }
   }
+  sum = scales_.input * sum + bias_.data()[point.c];
   if (workload_.epilogue.residual) {
-    sum += residual(Layout::nchw).at(point.n, point.c, point.h, point.w);
+    sum += scales_.residual * value(residual(Layout::nchw), point.n, point.c, point.h, point.w);
   }
   return workload_.epilogue.activation(static_cast<float>(sum));
 }
@@ -203,10 +227,11 @@ double Instance::point_error(const TensorView& result) {
   double error = 0;
   double magnitude = 0;
   for (const Point& point : points_) {
-    const double got = result.at(point.n, point.c, point.h, point.w);
+    const double got = reference::load(result, result.offset(point.n, point.c, point.h, point.w));
     error = std::max(error, std::abs(got - point.expected));
     magnitude = std::max(magnitude, std::abs(point.expected));
   }
+  if (is_quantised(result.type)) magnitude = largest_number(result.type);
   return error == 0 ? 0 : error / magnitude;
 }
 

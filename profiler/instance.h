@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "convopt/primitive.hpp"
@@ -16,7 +17,7 @@ class Instance {
   Instance(Workload workload, std::uint64_t seed);
 
   const Workload& workload() const { return workload_; }
-  Parameters parameters() const { return {weights_.values(), bias_.values()}; }
+  Parameters parameters() const { return {weights_.values(), bias_.values(), scales_}; }
   /// Buffers that are not needed yet are made here. The destination is shared by all primitives.
   /// Valid as long as the instance.
   RunArgs args(const PrimitiveInfo& primitive, void* workspace);
@@ -34,27 +35,32 @@ class Instance {
  private:
   struct Point {
     int n, c, h, w;
-    double expected;
+    double expected;  ///< not rounded, in steps of the scale where the result is quantised
   };
   struct Sources {
     std::vector<Buffer> buffers;
     std::vector<TensorView> views;
   };
 
+  /// Whether it is a sum of products for each result.
+  bool multiplies() const {
+    return workload_.op == Op::conv || workload_.op == Op::fully_connected;
+  }
   Sources& sources(Layout layout);
   TensorView residual(Layout layout);
-  double conversion_error(const RunArgs& args);
+  void choose_scale();
   double point_error(const TensorView& result);
   void choose_points();
   double expected_at(const Point& point);
 
   Workload workload_;
   std::uint64_t seed_;
+  Quantisation scales_;
   Buffer weights_, bias_, destination_;
   std::map<Layout, Sources> sources_;
   std::map<Layout, Buffer> residuals_;
   std::vector<Point> points_;
-  Buffer expected_;  ///< nchw; only where results are compared in full
+  Buffer expected_;  ///< nchw, not rounded; only where results are compared in full
 };
 
 }  // namespace convopt

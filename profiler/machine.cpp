@@ -22,6 +22,7 @@
 #include "core/statistics.h"
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
+#include "profiler/product_loops.h"
 #include "profiler/timer.h"
 
 namespace convopt {
@@ -153,9 +154,24 @@ constexpr double kGiga = 1e9;
 // Of each thread, under CONVOPT_TEST_CLOCK.
 constexpr double kSimulatedGflops = 100, kSimulatedGbps = 10;
 
+/// Types of shorter numbers, and where their peaks are kept.
+struct TypedPeak {
+  DataType type;
+  double Machine::*peak;
+};
+constexpr std::array kTypedPeaks = {TypedPeak{DataType::bf16, &Machine::peak_bf16_gflops},
+                                    TypedPeak{DataType::s8, &Machine::peak_int8_gops}};
+
+bool is_missing(const Platform& platform, const TypedPeak& of) {
+  return !(platform.machine.*of.peak > 0) && !product_loops(of.type, platform.isa).empty();
+}
+
 void measure(Machine& machine, Isa isa, int threads) {
   const Microbench bench = microbench(isa);
-  machine.peak_gflops = measured_peak_gflops(isa, threads);
+  machine.peak_gflops = measured_peak_gflops(DataType::f32, isa, threads);
+  for (const auto& [type, peak] : kTypedPeaks) {
+    machine.*peak = measured_peak_gflops(type, isa, threads);
+  }
   if (times_are_simulated()) {
     machine.memory_gbps = kSimulatedGbps * threads;
     machine.l3_gbps = 4 * machine.memory_gbps;
@@ -199,16 +215,29 @@ bool same_processor(const Machine& a, const Machine& b) {
 
 }  // namespace
 
-double measured_peak_gflops(Isa isa, int threads) {
-  if (times_are_simulated()) return kSimulatedGflops * threads;
-  const Microbench bench = microbench(isa);
+double measured_peak_gflops(DataType type, Isa isa, int threads) {
   constexpr std::int64_t kIterations = 1000;
-  return median_rate(threads, bench.flops_per_iteration * kIterations,
-                     [&](int, std::int64_t passes) {
-                       [[maybe_unused]] volatile float sink = 0;
-                       sink = bench.multiply_add(passes * kIterations);
-                     }) /
-         kGiga;
+  if (type == DataType::f32) {
+    if (times_are_simulated()) return kSimulatedGflops * threads;
+    const Microbench bench = microbench(isa);
+    return median_rate(threads, bench.flops_per_iteration * kIterations,
+                       [&](int, std::int64_t passes) {
+                         [[maybe_unused]] volatile float sink = 0;
+                         sink = bench.multiply_add(passes * kIterations);
+                       }) /
+           kGiga;
+  }
+  double peak = 0;
+  for (const ProductLoop& loop : product_loops(type, isa)) {
+    if (times_are_simulated()) {
+      return kSimulatedGflops * threads * sizeof(float) / static_cast<double>(element_bytes(type));
+    }
+    const double rate =
+        median_rate(threads, loop.operations_per_iteration * kIterations,
+                    [&](int, std::int64_t passes) { loop.run(passes * kIterations); });
+    peak = std::max(peak, rate / kGiga);
+  }
+  return peak;
 }
 
 Machine machine_facts() {
@@ -255,9 +284,20 @@ std::optional<Platform> stored_platform(Isa isa, int threads) {
   return std::move(*known);
 }
 
+bool is_complete(const Platform& stored) {
+  return std::ranges::none_of(kTypedPeaks,
+                              [&](const TypedPeak& of) { return is_missing(stored, of); });
+}
+
 Result<Platform> cached_platform(Isa isa, int threads) {
-  if (auto known = stored_platform(isa, threads)) return std::move(*known);
-  auto platform = describe_machine(isa, threads);
+  auto known = stored_platform(isa, threads);
+  if (known && is_complete(*known)) return std::move(*known);
+  auto platform = known ? Result<Platform>(*known) : describe_machine(isa, threads);
+  for (const TypedPeak& of : kTypedPeaks) {
+    if (platform && is_missing(*platform, of)) {
+      platform->machine.*of.peak = measured_peak_gflops(of.type, isa, threads);
+    }
+  }
   if (platform) {
     // A failed write costs a second next time, nothing else.
     static_cast<void>(

@@ -14,9 +14,10 @@ namespace convopt {
 /// hides stay 0 or empty.
 Machine machine_facts();
 
-/// 10^9 floating-point operations per second that `threads` threads reach together with
-/// multiply-adds on registers only, at this moment. Takes about 0.2 s.
-double measured_peak_gflops(Isa isa, int threads);
+/// 10^9 operations per second that `threads` threads reach together with multiply-adds on registers
+/// only, of f32, or of bf16 or s8 by the fastest instructions that there are, at this moment; 0 if
+/// there are none. Takes about 0.2 s.
+double measured_peak_gflops(DataType type, Isa isa, int threads);
 
 /// The facts plus peak and bandwidths of `threads` threads at level `isa`, measured in about a
 /// second. Fails if this processor has not that level.
@@ -25,6 +26,10 @@ Result<Platform> describe_machine(Isa isa, int threads);
 /// The description that local_data_dir()/machine-<id>-<isa>-t<threads>.json holds; nothing if the
 /// file is missing or describes another processor. Measures nothing.
 std::optional<Platform> stored_platform(Isa isa, int threads);
+
+/// Whether a stored description holds all that cached_platform() would measure: older ones lack
+/// peaks of shorter types.
+bool is_complete(const Platform& stored);
 
 /// The stored description, else a measured one, which is stored for the next time. A place that
 /// cannot be written to is no error.

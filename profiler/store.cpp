@@ -9,12 +9,15 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <unordered_map>
 #include <utility>
 
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "core/try.h"
+#include "profiler/profile_index.h"
 
 namespace convopt {
 namespace {
@@ -32,14 +35,12 @@ std::string serialized(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// The text of the record's workload without parsing the line; empty if it is written unusually.
-std::string_view workload_text(std::string_view line) {
-  constexpr std::string_view kField = R"("workload":")";
-  const std::size_t field = line.find(kField);
-  if (field == std::string_view::npos) return {};
-  const std::size_t first = field + kField.size();
-  const std::size_t last = line.find('"', first);
-  return last == std::string_view::npos ? std::string_view() : line.substr(first, last - first);
+/// A file of which parts can be read: neither compressed nor a pipe.
+bool is_plain_file(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return false;
+  std::ifstream file(path, std::ios::binary);
+  return file.peek() == kFirstBytes.front();
 }
 
 struct ReadText {
@@ -81,18 +82,14 @@ class Loader {
   explicit Loader(const LoadOptions& options) : options_(options) {}
 
   Result<void> add(const fs::path& path) {
-    auto read = read_maybe_compressed(path);
-    if (!read) return read.error();
     const std::size_t headers_before = headers_;
-    std::size_t number = 0;
-    const std::string_view text = read->text;
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = std::min(text.find('\n', begin), text.size());
-      ++number;
-      add_line(path, number, text.substr(begin, end - begin));
-      begin = end + 1;
+    if (options_.workloads != nullptr && is_plain_file(path)) {
+      CONVOPT_CHECK(visit_profile_lines(
+          path, *options_.workloads, options_.keep_index,
+          [&](std::size_t number, std::string_view line) { add_line(path, number, line); }));
+    } else {
+      CONVOPT_CHECK(add_all_lines(path));
     }
-    if (!read->warning.empty()) warnings.push_back(path.filename().string() + ": " + read->warning);
     if (headers_ == headers_before) {
       return make_error(ErrorCode::bad_input,
                         "profile " + quoted(path) + " has no valid run header" +
@@ -105,10 +102,24 @@ class Loader {
   std::vector<std::string> warnings;
 
  private:
+  Result<void> add_all_lines(const fs::path& path) {
+    CONVOPT_TRY(const ReadText read, read_maybe_compressed(path));
+    std::size_t number = 0;
+    const std::string_view text = read.text;
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      ++number;
+      add_line(path, number, text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    if (!read.warning.empty()) warnings.push_back(path.filename().string() + ": " + read.warning);
+    return {};
+  }
+
   void add_line(const fs::path& path, std::size_t number, std::string_view line) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     if (options_.workloads != nullptr) {
-      const std::string_view workload = workload_text(line);
+      const std::string_view workload = profile_line_workload(line);
       if (!workload.empty() && !options_.workloads->contains(std::string(workload))) return;
     }
     const std::string where = path.filename().string() + ":" + std::to_string(number);

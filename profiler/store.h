@@ -21,9 +21,13 @@ struct LoadedProfile {
 };
 
 struct LoadOptions {
-  /// Only these workloads (canonical text); the other lines are passed over without being parsed,
-  /// which makes reading a few layers out of a large profile fast. Null: all.
+  /// Only these workloads (canonical text) and the headers of their runs; the other lines are
+  /// passed over without being parsed, which makes reading a few layers out of a large profile
+  /// fast. Null: all.
   const std::unordered_set<std::string>* workloads = nullptr;
+  /// Where the lines of `workloads` stand is remembered beside a large profile
+  /// (profiler/profile_index.h).
+  bool keep_index = false;
   /// Of several `ok` records with one key that with the lowest time counts, not the last one.
   bool fastest = false;
 };

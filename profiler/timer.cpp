@@ -13,6 +13,7 @@
 
 #include "core/files.h"
 #include "core/ops/descriptor.h"
+#include "primitives/flush_denormals.h"
 #include "profiler/buffer.h"
 #include "profiler/machine.h"
 #include "profiler/microbench.h"
@@ -29,7 +30,10 @@ double wall_seconds() {
 class MachineTimer final : public Timer {
  public:
   MachineTimer(const Context& context, TimingMode mode, double undisturbed_ns)
-      : context_(context), stopwatch_(context.threads), sentinel_(context, undisturbed_ns) {
+      : context_(context),
+        flush_denormals_(context.threads),
+        stopwatch_(context.threads),
+        sentinel_(context, undisturbed_ns) {
     if (mode != TimingMode::cold_weights) return;
     const std::int64_t bytes = flush_bytes(machine_facts(), context.threads);
     flush_ = Buffer(static_cast<std::size_t>(bytes) / sizeof(float) / kReadStep * kReadStep);
@@ -56,6 +60,7 @@ class MachineTimer final : public Timer {
 
  private:
   Context context_;
+  FlushDenormals flush_denormals_;  ///< as a session does
   Stopwatch stopwatch_;
   Sentinel sentinel_;
   Buffer flush_;
@@ -115,14 +120,18 @@ void spend_simulated_time(const Measurement& measurement) {
 }
 
 Amount amount_of(const Workload& workload) {
-  std::int64_t elements = workload.output().elements();
-  for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
+  const double input = static_cast<double>(element_bytes(workload.input_type));
+  const double output = static_cast<double>(element_bytes(workload.output_type));
+  double bytes = output * static_cast<double>(workload.output().elements());
+  for (int i = 0; i < workload.source_count(); ++i) {
+    bytes += input * static_cast<double>(workload.source(i).elements());
+  }
   double flops = 0;
   if (workload.has_weights()) {
     flops = geometry(workload).flops();
-    elements += workload.weight_elements();
+    bytes += input * static_cast<double>(workload.weight_elements());
   }
-  return {flops, static_cast<double>(elements) * sizeof(float)};
+  return {flops, bytes};
 }
 
 }  // namespace convopt

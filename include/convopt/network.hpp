@@ -82,6 +82,8 @@ struct Operator {
   std::vector<std::string> folded = {};          ///< operators of the file that became part of it
 };
 
+class NetworkRest;
+
 struct Network {
   std::string name;
   std::string source;  ///< where its definition comes from
@@ -92,6 +94,9 @@ struct Network {
   std::vector<std::string> warnings;
   std::vector<std::string> clean_up = {};      ///< what reading simplified, one sentence each
   std::vector<std::string> output_names = {};  ///< as the file calls them; empty: like the tensors
+  /// What the model makes of these outputs, where shapes depend on their numbers; null: they are
+  /// the model's outputs.
+  std::shared_ptr<const NetworkRest> rest = {};
 
   /// Outputs by their names at the border: tensors[outputs[i]] with the file's name for it.
   std::vector<Tensor> named_outputs() const;
@@ -134,6 +139,34 @@ struct DeclaredTensor {
 
 struct NetworkBorder {
   std::vector<DeclaredTensor> inputs, outputs;
+};
+
+/// A tensor with its numbers.
+struct Array {
+  std::string name;
+  DataType type = DataType::f32;
+  std::vector<std::int64_t> shape;  ///< sizes may be 0
+  std::vector<std::byte> data;      ///< row-major
+};
+
+/// The part of an ONNX model whose shapes depend on numbers that a network computes, such as the
+/// boxes that NonMaxSuppression keeps. It is read step by step: each step takes the outputs of the
+/// network before it and makes the next network, until all outputs of the model are known. Networks
+/// are kept by the shapes that they were made for. May be used in several threads at once.
+class NetworkRest {
+ public:
+  struct Step {
+    std::shared_ptr<const Network> network;   ///< to be run next; null: nothing is left to run
+    std::vector<Array> inputs;                ///< of that network, in its order
+    std::shared_ptr<const NetworkRest> rest;  ///< what takes its outputs
+    std::vector<Array> outputs;               ///< of the model, in its order, if nothing is left
+  };
+
+  virtual ~NetworkRest() = default;
+  /// `outputs` are those of the network that this is the rest of, in its order.
+  virtual Result<Step> next(const std::vector<Array>& outputs) const = 0;
+  /// The model's outputs as its file declares them.
+  virtual const std::vector<DeclaredTensor>& outputs() const = 0;
 };
 
 /// What a network file says of its inputs and outputs, even where load_network needs to be told

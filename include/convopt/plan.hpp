@@ -1,9 +1,14 @@
 // A plan: a primitive per convolution, a layout per operator, the conversions between them.
+//
+// Types of tensors are those of tensors that the network has in f32; all others keep their own,
+// whatever a plan says.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +29,10 @@ struct PlanLayer {
   double predicted_us = 0, low_us = 0, high_us = 0;
   bool measured = false;      ///< the time was measured on this platform, not predicted
   bool extrapolated = false;  ///< the model had seen nothing like it
+  DataType input_type = DataType::f32, output_type = DataType::f32;
+
+  TensorFormat input() const { return {input_layout, input_type}; }
+  TensorFormat output() const { return {output_layout, output_type}; }
 };
 
 struct PlanConversion {
@@ -31,6 +40,10 @@ struct PlanConversion {
   Layout source_layout = Layout::nchw, target_layout = Layout::nchw;
   std::string primitive;
   double predicted_us = 0;
+  DataType source_type = DataType::f32, target_type = DataType::f32;
+
+  TensorFormat source() const { return {source_layout, source_type}; }
+  TensorFormat target() const { return {target_layout, target_type}; }
 };
 
 /// A concatenation that takes no time: the producers of its parts write straight into their
@@ -38,6 +51,16 @@ struct PlanConversion {
 struct PlanInPlace {
   std::string name;  ///< of the operator
   Layout layout = Layout::nchw;
+  DataType type = DataType::f32;
+
+  TensorFormat format() const { return {layout, type}; }
+};
+
+/// A tensor that is stored in u8 or s8: its numbers are scale times the stored ones.
+struct PlanScale {
+  std::string tensor;
+  DataType type = DataType::u8;
+  float scale = 1;
 };
 
 /// Bytes that executing a network holds, without the caller's inputs and outputs.
@@ -57,6 +80,15 @@ struct PlanBaselines {
   double greedy_ms = 0;
 };
 
+/// How far the outputs are from those of a plan in the network's own types, as measured.
+struct PlanAccuracy {
+  double error = 0;   ///< largest difference over the range of the output's values
+  double cosine = 1;  ///< smallest, of the angle between both
+  double allowed_error = std::numeric_limits<double>::infinity();
+  double allowed_cosine = -1;
+  std::size_t samples = 0;  ///< inputs that it was measured on
+};
+
 struct Plan {
   std::string network, network_hash, model;
   std::uint64_t seed = 0;
@@ -71,6 +103,8 @@ struct Plan {
   std::vector<PlanLayer> layers;
   std::vector<PlanConversion> conversions;
   std::vector<PlanInPlace> in_place;
+  std::vector<PlanScale> scales;
+  std::optional<PlanAccuracy> accuracy;  ///< where it was measured
 };
 
 /// JSON as documented in docs/reference/plan-format.md, schema `convopt.plan/1`.

@@ -61,7 +61,9 @@ struct Machine {
   std::string governor, kernel;
 
   /// Measured with one thread at one instruction-set level (see Platform).
-  double peak_gflops = 0;  ///< register-only fused multiply-adds
+  double peak_gflops = 0;       ///< register-only fused multiply-adds
+  double peak_bf16_gflops = 0;  ///< the same of bf16 numbers, added up in f32; 0 also: none
+  double peak_int8_gops = 0;    ///< the same of u8 and s8, added up in s32; 0 also: none
   double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0,
          memory_gbps = 0;  ///< reading, 10^9 bytes per second
 };

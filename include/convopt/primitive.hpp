@@ -33,6 +33,9 @@ std::string_view to_string(Algorithm algorithm);
 /// therefore say something sensible about a primitive it has never seen. Zero means "not known".
 struct Traits {
   Algorithm algorithm = Algorithm::unknown;
+  DataType product_type = DataType::f32;  ///< of the numbers that it multiplies
+  /// Multiplies in vector registers even where the machine has larger ones for that type (AMX).
+  bool vector_products = false;
   std::string cost;                      ///< name of its cost structure (primitives/primitives.inc)
   int tile_oc = 0, tile_pixels = 0;      ///< register tile of its inner product, in values
   int transform_h = 0, transform_w = 0;  ///< Winograd or FFT: points per transformed tile
@@ -100,10 +103,32 @@ struct ParameterView {
   }
 };
 
+/// What one step of the whole numbers stands for that u8 or s8 hold of real ones: value = scale *
+/// number. 1 for tensors of real numbers. Tensors of u8 are nowhere negative, those of s8 have
+/// scales for -127 to 127.
+struct Quantisation {
+  float input = 1;     ///< of all sources, but
+  float residual = 1;  ///< of a residual, or of the second source of an addition
+  float output = 1;
+  bool operator==(const Quantisation&) const = default;
+};
+
 /// Weights [oc][ic / groups][kh][kw] and bias [oc] of a convolution or fully connected layer. They
-/// are copied by `prepare` and need not outlive it. No bias means zeros.
+/// are copied by `prepare` and need not outlive it. No bias means zeros. A layer whose source is of
+/// bf16 multiplies by weights that are rounded to bf16, to the nearest and to even. One whose
+/// source is quantised multiplies by weights of s8 with a scale per output channel, the largest
+/// magnitude of its weights over 127; its result is activation(input scale * weight scale * sum of
+/// products + bias + residual), which a quantised result divides by its scale and rounds to the
+/// nearest and to even, within the limits of its type. Weights that are whole numbers of smaller
+/// steps, at most 127 and -128, keep those. An activation `quantise` of a quantised result has the
+/// result's scale and the lowest number of its type.
+///
+/// Scales also belong to conversions between f32 and u8 or s8, to additions and to activations of
+/// quantised tensors. All other operations of these take none: sources and result have the same
+/// type and scale.
 struct Parameters {
   ParameterView weights, bias;
+  Quantisation scales = {};
 };
 
 /// Sources and destination have the shapes of the workload and the layouts of the primitive.
@@ -156,9 +181,12 @@ class Primitive {
   PrimitiveInfo info_;
 };
 
-/// Largest admissible max|error| / max|reference| of a primitive's result: unit roundoff, growing
-/// with the square root of the reduction, times the algorithm's amplification and a safety factor
-/// of 10 over the RMS figures measured for random data.
+/// Largest admissible max|error| / max|reference| of a primitive's result against a reference that
+/// is not rounded to the result's type: unit roundoff of the sums, growing with the square root of
+/// the reduction, times the algorithm's amplification and a safety factor of 10 over the RMS
+/// figures measured for random data; and once the unit roundoff of a shorter type than f32, or half
+/// a step of a quantised tensor, whose errors are relative to the type's largest number. An
+/// activation `quantise` may end one step beside the reference's.
 double error_bound(const Workload& workload, const Traits& traits);
 
 /// All primitives that exist for a context: convopt's own from primitives/primitives.inc and those

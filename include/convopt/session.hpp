@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "convopt/error.hpp"
 #include "convopt/network.hpp"
@@ -36,6 +37,7 @@ class Session {
 
   /// Names as the model's file has them, shapes and types, in the order of the network.
   std::span<const Tensor> inputs() const;
+  /// Of a network with a rest, what that is given.
   std::span<const Tensor> outputs() const;
 
   /// One pointer per input and output, to row-major tensors of inputs()[i].shape.elements()
@@ -44,6 +46,9 @@ class Session {
   Result<void> run(std::span<const float* const> inputs, std::span<float* const> outputs);
   /// The same for any types: the pointers are to elements of inputs()[i].type.
   Result<void> run(std::span<const void* const> inputs, std::span<void* const> outputs);
+  /// All outputs of the model with the shapes that they turn out to have. The only way where the
+  /// network has a rest (Network::rest), whose networks are made when their shapes are first seen.
+  Result<std::vector<Array>> run(std::span<const void* const> inputs);
 
   MemoryUse memory() const;
 

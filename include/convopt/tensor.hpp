@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace convopt {
@@ -58,6 +60,18 @@ inline constexpr std::array kLayouts = {Layout::nchw, Layout::nhwc, Layout::nChw
 
 std::string_view to_string(Layout layout);
 std::optional<Layout> parse_layout(std::string_view text);
+
+/// In which order the elements of a tensor lie, and of which type they are.
+struct TensorFormat {
+  Layout layout = Layout::nchw;
+  DataType type = DataType::f32;
+
+  constexpr bool operator==(const TensorFormat&) const = default;
+  constexpr auto operator<=>(const TensorFormat&) const = default;
+};
+
+/// `nhwc`, and `nhwc_bf16` where the type is not f32.
+std::string to_string(const TensorFormat& format);
 
 /// Channels in one innermost block: 1 for nchw and nhwc, 8 or 16 for the blocked layouts.
 constexpr int channel_block(Layout layout) {

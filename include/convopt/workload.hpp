@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -160,7 +162,10 @@ enum class ActivationKind : std::uint8_t {
   shrink,            ///< x < -alpha ? x + beta : x > alpha ? x - beta : 0
   is_zero,           ///< 1 where x is zero, else 0: logical negation
   is_nan,            ///< 1 where x is no number, else 0
+  quantise,          ///< alpha * n, n the whole number nearest to x / alpha in [beta, beta + 255]
 };
+inline constexpr std::size_t kActivationCount =
+    static_cast<std::size_t>(ActivationKind::quantise) + 1;
 
 struct Activation {
   ActivationKind kind = ActivationKind::none;
@@ -178,6 +183,8 @@ struct Activation {
 struct Epilogue {
   bool residual = false;
   Activation activation;
+  /// Only where it is not the result's: s8 for a result of u8 and the other way round.
+  std::optional<DataType> residual_type = {};
   bool operator==(const Epilogue&) const = default;
 };
 
@@ -200,7 +207,9 @@ struct Workload {
   ConvShape shape;
   Epilogue epilogue;
   DataType input_type = DataType::f32;   ///< of all sources
-  DataType output_type = DataType::f32;  ///< of the result and a residual
+  DataType output_type = DataType::f32;  ///< of the result
+  /// add: of the second source, only where that is s8 and the first u8, or the other way round.
+  std::optional<DataType> second_type = {};
 
   // All other operations.
   TensorShape first;  ///< shape of the first source
@@ -271,6 +280,11 @@ struct Workload {
   /// The same operation on data of another type.
   Workload of_type(DataType type) const;
 
+  DataType source_type(int index) const {
+    return index == 1 ? second_type.value_or(input_type) : input_type;
+  }
+  /// Only where the epilogue has a residual.
+  DataType residual_type() const { return epilogue.residual_type.value_or(output_type); }
   TensorShape input() const { return source(0); }  ///< of the first source
   TensorShape output() const;
   int source_count() const;
@@ -303,7 +317,8 @@ struct Workload {
   /// Tensors that are no images have all their sizes, `activation:d2x25x97:sigmoid`, and an axis
   /// other than 1, `softmax:d8x197x197_axis2`. Types other than f32 end the shape:
   /// `convert:n1_c64_h56_w56_bf16` reads and writes bf16, `convert:n1_c64_h56_w56_u8_s32` reads u8
-  /// and writes s32.
+  /// and writes s32, `add:n1_c64_h56_w56_s8+u8_u8` adds u8 to s8. A residual of another type than
+  /// the result says so, `:add_s8+relu`.
   std::string text() const;
   static Result<Workload> parse(std::string_view text);
 

@@ -38,11 +38,15 @@ inline constexpr auto kForward = dnnl::prop_kind::forward_inference;
 
 #if DNNL_VERSION_MAJOR >= 3
 
+/// Scales are arguments of a run there, for which convopt asks no kernel.
+inline constexpr bool kHasScales = false;
+inline void set_output_scales(primitive_attr&, int, const std::vector<float>&) {}
+
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish, 1.0F / 6, 0.5F}; }
 inline constexpr bool kHasHardSigmoid = true;
 inline Eltwise hard_sigmoid() { return {algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F}; }
 
-inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise) {
+inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise, float) {
   ops.append_eltwise(eltwise.kind, eltwise.alpha, eltwise.beta);
 }
 
@@ -106,12 +110,21 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
 
 #else
 
+inline constexpr bool kHasScales = true;
+/// Of what is computed before the epilogue, biases included: one for all, or one per channel where
+/// `mask` is 2.
+inline void set_output_scales(primitive_attr& attributes, int mask,
+                              const std::vector<float>& scales) {
+  attributes.set_output_scales(mask, scales);
+}
+
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish}; }
 inline constexpr bool kHasHardSigmoid = false;
 inline Eltwise hard_sigmoid() { return {algorithm::undef}; }
 
-inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise) {
-  ops.append_eltwise(1.0F, eltwise.kind, eltwise.alpha, eltwise.beta);
+/// The function's result is multiplied by `scale`.
+inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise, float scale) {
+  ops.append_eltwise(scale, eltwise.kind, eltwise.alpha, eltwise.beta);
 }
 
 template <class Visit>

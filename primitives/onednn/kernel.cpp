@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
+#include <cstring>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "core/quantisation.h"
 #include "primitives/onednn/compat.h"
 #include "primitives/onednn/library.h"
 #include "primitives/own.h"
@@ -29,7 +30,8 @@ struct Arguments {
 class OneDnnKernel final : public Kernel {
  public:
   OneDnnKernel(dnnl::engine cpu, const Request& request,
-               const dnnl::primitive_desc_base& descriptor, const Parameters& parameters)
+               const dnnl::primitive_desc_base& descriptor, const Parameters& parameters,
+               const QuantisedWeights& quantised)
       : cpu_(std::move(cpu)),
         workload_(request.workload),
         input_(request.input),
@@ -39,13 +41,13 @@ class OneDnnKernel final : public Kernel {
             tensor_alignment(workload_.op, clean_implementation(descriptor.impl_info_str()))),
         primitive_(descriptor.get()),
         scratchpad_(descriptor.scratchpad_desc()) {
-    if (workload_.has_weights()) pack(descriptor, parameters);
+    if (workload_.has_weights()) pack(descriptor, parameters, quantised);
     idle_.push_back(make_arguments());
   }
 
   void run(const RunArgs& args) const noexcept override {
     const ThreadScope threads(threads_);
-    if (alignment_ > alignof(float) && !is_aligned(args)) {
+    if (alignment_ > 1 && !is_aligned(args)) {
       run_on_copies(args);
     } else {
       execute(args);
@@ -58,28 +60,39 @@ class OneDnnKernel final : public Kernel {
   }
 
  private:
-  void pack(const dnnl::primitive_desc_base& descriptor, const Parameters& parameters) {
+  /// `quantised` are the weights of a layer whose source is quantised, else empty.
+  void pack(const dnnl::primitive_desc_base& descriptor, const Parameters& parameters,
+            const QuantisedWeights& quantised) {
     const ConvShape& shape = workload_.shape;
     const bool grouped = workload_.op == Op::conv && shape.groups > 1;
+    const bool is_quantised = !quantised.numbers.empty();
+    const auto type = is_quantised ? dnnl::memory::data_type::s8 : kFloat;
     // The same order of values as in Parameters; only the number of dimensions differs.
     const Desc plain = workload_.op == Op::fully_connected
-                           ? Desc({shape.oc, shape.ic}, kFloat, dnnl::memory::format_tag::oi)
+                           ? Desc({shape.oc, shape.ic}, type, dnnl::memory::format_tag::oi)
                        : grouped ? Desc({shape.groups, shape.oc / shape.groups,
                                          shape.ic / shape.groups, shape.kh, shape.kw},
-                                        kFloat, dnnl::memory::format_tag::goihw)
-                                 : Desc({shape.oc, shape.ic, shape.kh, shape.kw}, kFloat,
+                                        type, dnnl::memory::format_tag::goihw)
+                                 : Desc({shape.oc, shape.ic, shape.kh, shape.kw}, type,
                                         dnnl::memory::format_tag::oihw);
     dnnl::stream stream(cpu_);
     // Only read, although the interface cannot say so.
-    dnnl::memory source(plain, cpu_, const_cast<float*>(parameters.weights.as<float>()));
+    void* const weights = is_quantised ? const_cast<std::int8_t*>(quantised.numbers.data())
+                                       : const_cast<void*>(parameters.weights.data);
+    dnnl::memory source(plain, cpu_, weights);
     weights_ = dnnl::memory(descriptor.weights_desc(0), cpu_);
     dnnl::reorder(source, weights_).execute(stream, source, weights_);
     stream.wait();
 
     bias_ = dnnl::memory(Desc({shape.oc}, kFloat, dnnl::memory::format_tag::x), cpu_);
     auto* const bias = static_cast<float*>(bias_.get_data_handle());
-    for (int i = 0; i < shape.oc; ++i)
+    for (int i = 0; i < shape.oc; ++i) {
       bias[i] = parameters.bias.as<float>() ? parameters.bias.as<float>()[i] : 0.0F;
+      // It is added to sums of whole numbers.
+      if (is_quantised) {
+        bias[i] /= parameters.scales.input * quantised.scales[static_cast<std::size_t>(i)];
+      }
+    }
   }
 
   /// oneDNN writes zeros into the padding of a memory whenever that gets an address. Sources are
@@ -87,18 +100,19 @@ class OneDnnKernel final : public Kernel {
   /// padded channels, which lie in the same places.
   Desc source_desc(int index) const {
     TensorShape shape = workload_.source(index);
-    if (workload_.op == Op::fully_connected) {
-      return Desc({shape.n(), shape.c()}, kFloat, dnnl::memory::format_tag::nc);
-    }
+    if (workload_.op == Op::fully_connected) return matrix_desc(shape, workload_.input_type);
     shape.c() = static_cast<int>(padded_channels(shape.c(), input_));
-    return tensor_desc(shape, input_);
+    return tensor_desc(shape, workload_.input_type, input_);
   }
 
   Desc destination_desc() const {
     const TensorShape shape = workload_.output();
-    return workload_.op == Op::fully_connected
-               ? Desc({shape.n(), shape.c()}, kFloat, dnnl::memory::format_tag::nc)
-               : tensor_desc(shape, output_);
+    if (workload_.op == Op::fully_connected) return matrix_desc(shape, workload_.output_type);
+    return tensor_desc(shape, workload_.output_type, output_);
+  }
+
+  static Desc matrix_desc(const TensorShape& shape, DataType type) {
+    return Desc({shape.n(), shape.c()}, data_type_of(type), dnnl::memory::format_tag::nc);
   }
 
   std::unique_ptr<Arguments> make_arguments() const {
@@ -120,14 +134,19 @@ class OneDnnKernel final : public Kernel {
     return arguments;
   }
 
-  std::size_t destination_elements() const {
-    return static_cast<std::size_t>(padded_elements(workload_.output(), output_));
+  static std::size_t bytes_of(const TensorView& view) {
+    return static_cast<std::size_t>(padded_elements(view.shape, view.layout)) *
+           element_bytes(view.type);
+  }
+
+  static AlignedFloats room_for(const TensorView& view) {
+    return AlignedFloats((bytes_of(view) + sizeof(float) - 1) / sizeof(float));
   }
 
   void execute(const RunArgs& args) const {
-    if (workload_.epilogue.residual && args.residual.as<float>() != args.destination.as<float>()) {
+    if (workload_.epilogue.residual && args.residual.data != args.destination.data) {
       // The library's sum reads its second operand from the destination.
-      std::copy_n(args.residual.as<float>(), destination_elements(), args.destination.as<float>());
+      std::memcpy(args.destination.data, args.residual.data, bytes_of(args.destination));
     }
     std::unique_ptr<Arguments> arguments = acquire();
     const bool done = bind(*arguments, args) &&
@@ -136,43 +155,39 @@ class OneDnnKernel final : public Kernel {
                                              arguments->list.data()) == dnnl_success &&
                       dnnl_stream_wait(arguments->stream.get()) == dnnl_success;
     release(std::move(arguments));
-    // run() cannot fail: poison the output with NaN.
-    if (!done) {
-      std::fill_n(args.destination.as<float>(), destination_elements(),
-                  std::numeric_limits<float>::quiet_NaN());
-    }
+    // run() cannot fail: poison the output with what is NaN in types of real numbers.
+    if (!done) std::memset(args.destination.data, 0xFF, bytes_of(args.destination));
   }
 
   bool is_aligned(const RunArgs& args) const {
     const auto fits = [this](const TensorView& view) {
-      return reinterpret_cast<std::uintptr_t>(view.as<float>()) % alignment_ == 0;
+      return reinterpret_cast<std::uintptr_t>(view.data) % alignment_ == 0;
     };
     return fits(args.destination) && std::all_of(args.sources.begin(), args.sources.end(), fits);
   }
 
-  /// For the few kernels that want more than a float's alignment: slow, but it does not fault.
+  /// For the few kernels that want more than an element's alignment: slow, but it does not fault.
   void run_on_copies(const RunArgs& args) const {
     std::vector<AlignedFloats> copies;
     std::vector<TensorView> sources(args.sources.begin(), args.sources.end());
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      const auto elements = static_cast<std::size_t>(padded_elements(sources[i].shape, input_));
-      copies.emplace_back(elements);
-      std::copy_n(sources[i].as<float>(), elements, copies.back().data());
-      sources[i].data = copies.back().data();
+    for (TensorView& source : sources) {
+      copies.push_back(room_for(source));
+      std::memcpy(copies.back().data(), source.data, bytes_of(source));
+      source.data = copies.back().data();
     }
-    AlignedFloats result(destination_elements());
+    AlignedFloats result = room_for(args.destination);
     RunArgs moved = args;
     moved.sources = sources;
     moved.destination.data = result.data();
     execute(moved);
-    std::copy_n(result.data(), destination_elements(), args.destination.as<float>());
+    std::memcpy(args.destination.data, result.data(), bytes_of(args.destination));
   }
 
   bool bind(Arguments& arguments, const RunArgs& args) const {
     const auto sources = static_cast<std::size_t>(workload_.source_count());
     for (std::size_t i = 0; i < arguments.bound.size(); ++i) {
-      void* const address = i < sources    ? args.sources[i].as<float>()
-                            : i == sources ? args.destination.as<float>()
+      void* const address = i < sources    ? args.sources[i].data
+                            : i == sources ? args.destination.data
                                            : args.workspace;
       if (address == arguments.bound[i]) continue;
       if (dnnl_memory_set_data_handle(arguments.memories[i].get(), address) != dnnl_success) {
@@ -224,13 +239,21 @@ Result<std::unique_ptr<Kernel>> make_kernel(const dnnl::engine& cpu, const Reque
   }
   try {
     const ThreadScope threads(request.threads);
-    const auto descriptor = find_descriptor(cpu, request, implementation);
+    const Workload& workload = request.workload;
+    QuantisedWeights quantised;
+    if (workload.has_weights() && is_quantised(workload.input_type)) {
+      quantised = quantise_weights(
+          {parameters.weights.as<float>(), static_cast<std::size_t>(parameters.weights.count)},
+          workload.shape.oc);
+    }
+    const auto descriptor = find_descriptor(
+        cpu, request, implementation, scaling_of(workload, parameters.scales, quantised.scales));
     if (!descriptor) {
       return make_error(ErrorCode::usage, "oneDNN does not offer " + implementation + " for " +
                                               request.workload.text());
     }
     return std::unique_ptr<Kernel>(
-        std::make_unique<OneDnnKernel>(cpu, request, descriptor, parameters));
+        std::make_unique<OneDnnKernel>(cpu, request, descriptor, parameters, quantised));
   } catch (const std::exception& error) {
     return make_error(ErrorCode::environment,
                       "oneDNN cannot prepare " + request.workload.text() + ": " + error.what());

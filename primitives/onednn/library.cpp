@@ -8,6 +8,9 @@
 #include <cstring>
 #include <dnnl.hpp>
 
+#include "core/quantisation.h"
+#include "primitives/onednn/compat.h"
+
 namespace convopt::onednn {
 namespace {
 
@@ -106,6 +109,18 @@ Result<void> cap_isa(Isa isa) {
   }
   return make_error(ErrorCode::environment, "this process has already used oneDNN at " + found +
                                                 ", it cannot change to " + wanted);
+}
+
+bool has_products(DataType type) {
+  if (type == DataType::f32) return true;
+#if defined(__x86_64__) || defined(_M_X64)
+  const auto includes = [](dnnl_cpu_isa_t wanted) {
+    return (dnnl_get_effective_cpu_isa() & wanted) == wanted;
+  };
+  if (type == DataType::bf16) return includes(dnnl_cpu_isa_avx512_core_bf16);
+  if (is_quantised(type)) return compat::kHasScales && includes(dnnl_cpu_isa_avx512_core_vnni);
+#endif
+  return false;
 }
 
 std::string library_version() {

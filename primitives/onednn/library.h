@@ -7,12 +7,17 @@
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/tensor.hpp"
 
 namespace convopt::onednn {
 
 /// Makes this process use oneDNN at an instruction-set level. The library accepts a level only
 /// before its first use, so a second call with another level is an error.
 Result<void> cap_isa(Isa isa);
+
+/// Whether the library may use instructions that multiply numbers of that type, as it is capped:
+/// without them it is slower than in f32.
+bool has_products(DataType type);
 
 /// Version and first eight hexadecimal digits of the build-id of the library that is loaded, e.g.
 /// `2.6.3+8f3a01c2`: two builds of one version may time differently.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/quantisation.h"
+
 namespace convopt::onednn {
 namespace {
 
@@ -16,6 +18,28 @@ std::optional<Layout> cut_layout(std::string_view& text) {
   const auto layout = parse_layout(text.substr(underscore + 1));
   if (layout) text = text.substr(0, underscore);
   return layout;
+}
+
+/// Cuts `_TYPE` off the end, of the types that convopt asks oneDNN about.
+std::optional<DataType> cut_type(std::string_view& text) {
+  const std::size_t underscore = text.rfind('_');
+  if (underscore == std::string_view::npos) return std::nullopt;
+  const auto type = parse_data_type(text.substr(underscore + 1));
+  const bool is_known =
+      type == DataType::f32 || type == DataType::bf16 || (type && is_quantised(*type));
+  if (!is_known) return std::nullopt;
+  text = text.substr(0, underscore);
+  return type;
+}
+
+/// What operations but convolutions and fully connected layers do with layout and type: conversions
+/// change one of them, all others keep both.
+bool is_possible(const Identity& identity) {
+  const bool same_type = identity.input_type == identity.output_type;
+  const bool same = identity.input == identity.output && same_type;
+  if (identity.op == Op::convert) return !same;
+  if (identity.op == Op::fully_connected) return identity.input == identity.output;
+  return same;
 }
 
 std::optional<Op> parse_operation(std::string_view text) {
@@ -64,20 +88,27 @@ std::string name_of(const Identity& identity) {
     name += to_string(identity.op);
   }
   if (identity.input != identity.output) name.append("_").append(to_string(identity.input));
-  return name.append("_").append(to_string(identity.output));
+  name.append("_").append(to_string(identity.output));
+  const DataType input = identity.input_type, output = identity.output_type;
+  if (input != output || input != DataType::f32) name.append("_").append(to_string(input));
+  if (input != output) name.append("_").append(to_string(output));
+  return name;
 }
 
 std::optional<Identity> parse_name(std::string_view name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
   std::string_view rest = name.substr(kPrefix.size());
+  const auto output_type = cut_type(rest);
+  const auto input_type = output_type ? cut_type(rest) : std::nullopt;
   const auto output = cut_layout(rest);
   if (!output) return std::nullopt;
   const auto input = cut_layout(rest);
   Identity identity{Op::conv, {}, input.value_or(*output), *output};
+  identity.output_type = output_type.value_or(DataType::f32);
+  identity.input_type = input_type.value_or(identity.output_type);
   if (const auto op = parse_operation(rest)) {
     identity.op = *op;
-    // Conversions change the layout, everything else but convolutions keeps it.
-    if ((*op == Op::convert) == (identity.input == identity.output)) return std::nullopt;
+    if (!is_possible(identity)) return std::nullopt;
   } else {
     identity.implementation = rest;
     if (rest.empty() || clean_implementation(rest) != rest) return std::nullopt;
@@ -90,7 +121,12 @@ Traits traits_of(const Identity& identity) {
   Traits traits;
   if (identity.op == Op::conv) {
     const std::string& implementation = identity.implementation;
+    traits.product_type = product_type(identity.input_type);
     traits.overwrites_residual = true;
+    // Names say the instructions, but for products of matrices, which take what there is.
+    traits.vector_products = traits.product_type != DataType::f32 &&
+                             implementation.find("amx") == std::string::npos &&
+                             implementation.find("gemm") == std::string::npos;
     if (identity.is_winograd()) {
       const auto [outputs, taps] = winograd_size(implementation);
       traits.algorithm = Algorithm::winograd;
@@ -111,6 +147,7 @@ Traits traits_of(const Identity& identity) {
     }
   } else if (identity.op == Op::fully_connected) {
     traits.algorithm = Algorithm::gemm;
+    traits.product_type = product_type(identity.input_type);
     traits.cost = "gemm";
     traits.overwrites_residual = true;
   } else {
@@ -119,6 +156,11 @@ Traits traits_of(const Identity& identity) {
     // Coordinates are rounded to single precision: measured 5 at 80 source columns times five, 18
     // at 512; factors of two are exact.
     if (identity.op == Op::upsample_bilinear) traits.error_amplification = 32;
+    // Exponentials are stored in bf16 before they are divided by their sum: a unit roundoff of bf16
+    // more, which is so many times the bound of f32.
+    if (identity.op == Op::softmax && identity.output_type == DataType::bf16) {
+      traits.error_amplification = 3500;
+    }
   }
   return traits;
 }

@@ -2,7 +2,8 @@
 //   onednn_IMPLEMENTATION_LAYOUT      a convolution, same layout in and out
 //   onednn_IMPLEMENTATION_IN_OUT      a convolution between two layouts
 //   onednn_OPERATION_LAYOUT           anything else, by what the library takes first
-//   onednn_reorder_IN_OUT             a layout conversion
+//   onednn_reorder_IN_OUT             a conversion
+//   ..._TYPE, ..._INTYPE_OUTTYPE      the same of other types than f32, `bf16`, `u8` or `s8_f32`
 // IMPLEMENTATION is what the library calls it, cleaned to letters, digits and underscores. Names
 // are compared in this clean form, so a name says everything and needs no table.
 #pragma once
@@ -20,6 +21,7 @@ struct Identity {
   Op op = Op::conv;
   std::string implementation;  ///< clean; empty for everything but convolutions
   Layout input = Layout::nchw, output = Layout::nchw;
+  DataType input_type = DataType::f32, output_type = DataType::f32;
 
   /// oneDNN offers Winograd only to those who ask for that algorithm.
   bool is_winograd() const { return implementation.starts_with("wino"); }

@@ -6,10 +6,12 @@
 #include <dnnl.hpp>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "convopt/primitive.hpp"
 #include "convopt/tensor.hpp"
 #include "convopt/workload.hpp"
 #include "primitives/onednn/names.h"
@@ -17,6 +19,21 @@
 namespace convopt::onednn {
 
 inline constexpr auto kFloat = dnnl::memory::data_type::f32;
+/// Of f32, bf16, u8 and s8.
+dnnl::memory::data_type data_type_of(DataType type);
+
+/// What a primitive of quantised tensors multiplies by.
+struct Scaling {
+  std::vector<float> sums;  ///< with biases; one for each channel or one for all; empty: none
+  float residual = 1;
+  float bound = 1;  ///< of an activation's limits
+  float activated = 1;
+};
+
+/// Of a workload with these scales; `weight_scales` are those of the output channels, if it has
+/// weights.
+Scaling scaling_of(const Workload& workload, const Quantisation& scales,
+                   std::span<const float> weight_scales);
 
 /// A question to the library. Winograd is a question of its own, `free_layouts` leaves source and
 /// destination to the library, as in its default; `input` and `output` do not count then.
@@ -45,15 +62,17 @@ struct Offers {
   const Offer* find(const std::string& implementation) const;
 };
 
-dnnl::memory::desc tensor_desc(const TensorShape& shape, Layout layout);
+dnnl::memory::desc tensor_desc(const TensorShape& shape, DataType type, Layout layout);
 
-/// Bytes on which tensors must lie for an implementation of this clean name. The library does not
-/// say: found by giving every kernel buffers that are aligned to a float (2.6.3).
+/// Bytes on which tensors must lie for an implementation of this clean name, 1 if anywhere. The
+/// library does not say: found by giving every kernel buffers that are aligned to an element
+/// (2.6.3).
 std::size_t tensor_alignment(Op op, const std::string& implementation);
 
 /// The descriptor behind an offer; empty if the library does not have it. Throws dnnl::error.
 dnnl::primitive_desc_base find_descriptor(const dnnl::engine& cpu, const Request& request,
-                                          const std::string& implementation);
+                                          const std::string& implementation,
+                                          const Scaling& scaling);
 
 /// Remembers answers: thirty primitives that are asked about one shape cost one look at the
 /// library's list per pair of layouts, 20 to 60 us each (2.6.3, Zen 4). Grows by about 1 KB per

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <span>
 #include <utility>
 
+#include "core/quantisation.h"
 #include "primitives/onednn/kernel.h"
 #include "primitives/onednn/library.h"
 #include "primitives/onednn/names.h"
@@ -24,12 +26,18 @@ struct LibraryState {
 
 std::string describe(const Identity& identity) {
   const std::string input(to_string(identity.input)), output(to_string(identity.output));
-  const std::string place = input == output ? " in " + input : " from " + input + " to " + output;
+  std::string place = input == output ? " in " + input : " from " + input + " to " + output;
+  if (identity.input_type != identity.output_type) {
+    place.append(", ").append(to_string(identity.input_type)).append(" to ");
+    place.append(to_string(identity.output_type));
+  } else if (identity.input_type != DataType::f32) {
+    place.append(" of ").append(to_string(identity.input_type));
+  }
   switch (identity.op) {
     case Op::conv:
       return "oneDNN's convolution " + identity.implementation + place;
     case Op::convert:
-      return "oneDNN's layout conversion" + place;
+      return (input == output ? "oneDNN's type conversion" : "oneDNN's layout conversion") + place;
     default:
       return "oneDNN's first choice for " + std::string(to_string(identity.op)) + place;
   }
@@ -44,6 +52,8 @@ class OneDnnPrimitive final : public Primitive {
                    .op = identity.op,
                    .input_layout = identity.input,
                    .output_layout = identity.output,
+                   .input_type = identity.input_type,
+                   .output_type = identity.output_type,
                    .revision = session->version,
                    .traits = traits_of(identity)}),
         identity_(identity),
@@ -53,6 +63,11 @@ class OneDnnPrimitive final : public Primitive {
     if (context.isa != session_->isa) {
       return Applicability::no("oneDNN is used at " + std::string(to_string(session_->isa)) +
                                " in this process, not at " + std::string(to_string(context.isa)));
+    }
+    for (const DataType type : {identity_.input_type, identity_.output_type}) {
+      if (has_products(type)) continue;
+      return Applicability::no("oneDNN multiplies no numbers of " + std::string(to_string(type)) +
+                               " here at " + std::string(to_string(session_->isa)));
     }
     const Offers& offers = session_->catalogue.offers(request(workload, context));
     const Offer* const offer = offers.find(identity_.implementation);
@@ -118,6 +133,25 @@ class OneDnnPrimitive final : public Primitive {
   std::shared_ptr<LibraryState> session_;
 };
 
+struct Types {
+  DataType input, output;
+
+  Workload of(Workload workload) const {
+    workload.input_type = input;
+    workload.output_type = output;
+    return workload;
+  }
+  bool operator==(const Types&) const = default;
+};
+/// What the library is asked for, f32 first.
+constexpr std::array kTypes = {
+    Types{DataType::f32, DataType::f32},  Types{DataType::bf16, DataType::bf16},
+    Types{DataType::bf16, DataType::f32}, Types{DataType::f32, DataType::bf16},
+    Types{DataType::u8, DataType::u8},    Types{DataType::u8, DataType::s8},
+    Types{DataType::u8, DataType::f32},   Types{DataType::s8, DataType::s8},
+    Types{DataType::s8, DataType::u8},    Types{DataType::s8, DataType::f32},
+    Types{DataType::f32, DataType::u8},   Types{DataType::f32, DataType::s8}};
+
 /// Pairs of layouts in which the library is asked for convolutions. Asked about all sixteen, 2.6.3
 /// has nothing but its reference implementation for the ten others.
 struct LayoutPair {
@@ -130,7 +164,9 @@ constexpr std::array kConvolutionPairs = {
 };
 
 /// Shapes that between them bring out every implementation: what is missing here is missing in
-/// `convopt list`, though still found by name.
+/// `convopt list`, though still found by name. The first four bring out all those of other types
+/// than f32.
+constexpr std::size_t kTypedProbingShapes = 4;
 std::vector<ConvShape> probing_shapes() {
   const auto shape = [](int ic, int size, int oc, int kernel, int stride, int groups = 1,
                         int dilation = 1) {
@@ -146,10 +182,10 @@ std::vector<ConvShape> probing_shapes() {
     return s;
   };
   return {
-      shape(64, 28, 64, 3, 1),        shape(64, 14, 128, 3, 2),    shape(256, 14, 64, 1, 1),
-      shape(64, 14, 128, 1, 2),       shape(3, 224, 64, 7, 2),     shape(3, 64, 32, 3, 1),
-      shape(32, 28, 64, 5, 1),        shape(96, 28, 96, 3, 1, 96), shape(96, 28, 96, 3, 2, 96),
-      shape(96, 28, 96, 3, 1, 96, 2), shape(64, 28, 64, 3, 1, 4),  shape(64, 28, 64, 3, 1, 1, 2),
+      shape(64, 28, 64, 3, 1),        shape(256, 14, 64, 1, 1),   shape(3, 224, 64, 7, 2),
+      shape(96, 28, 96, 3, 1, 96),    shape(64, 14, 128, 3, 2),   shape(64, 14, 128, 1, 2),
+      shape(3, 64, 32, 3, 1),         shape(32, 28, 64, 5, 1),    shape(96, 28, 96, 3, 2, 96),
+      shape(96, 28, 96, 3, 1, 96, 2), shape(64, 28, 64, 3, 1, 4), shape(64, 28, 64, 3, 1, 1, 2),
       shape(64, 224, 64, 3, 1),       shape(512, 7, 512, 3, 1),
   };
 }
@@ -184,23 +220,13 @@ class OneDnnProvider final : public Provider {
 
   std::vector<std::unique_ptr<Primitive>> discover() override {
     std::vector<std::unique_ptr<Primitive>> primitives;
-    const auto add = [&](const Identity& identity) {
-      primitives.push_back(std::make_unique<OneDnnPrimitive>(identity, session_));
-    };
-    for (const Identity& identity : discover_convolutions()) add(identity);
-    for (const Workload& workload : probing_operations()) {
-      for (const Layout layout : layouts_of(workload)) add({workload.op, {}, layout, layout});
-    }
-    // The source has one pixel, so that every layout would be the same but for its padding.
-    if (offers(Workload::fully_connected(1, 64, 32), Layout::nchw, Layout::nchw)) {
-      add({Op::fully_connected, {}, Layout::nchw, Layout::nchw});
-    }
-    const Workload conversion = Workload::pointwise(Op::convert, {1, 32, 12, 12});
-    for (const Layout input : kLayouts) {
-      for (const Layout output : kLayouts) {
-        if (input != output && offers(conversion, input, output)) {
-          add({Op::convert, {}, input, output});
-        }
+    for (const Types& types : kTypes) {
+      // They would be slower than f32.
+      if (!has_products(types.input) || !has_products(types.output)) continue;
+      for (Identity& identity : discover(types)) {
+        identity.input_type = types.input;
+        identity.output_type = types.output;
+        primitives.push_back(std::make_unique<OneDnnPrimitive>(identity, session_));
       }
     }
     return primitives;
@@ -217,49 +243,98 @@ class OneDnnProvider final : public Provider {
         {workload, Layout::nchw, Layout::nchw, false, true, context_.threads});
     if (offers.list.empty()) return {};
     const Offer& first = offers.list.front();
-    return name_of({Op::conv, first.implementation, first.input, first.output});
+    return name_of({Op::conv, first.implementation, first.input, first.output, workload.input_type,
+                    workload.output_type});
   }
 
   const Libraries& libraries() const override { return libraries_; }
 
  private:
+  /// Without their types.
+  std::vector<Identity> discover(const Types& types) {
+    std::vector<Identity> found;
+    const bool same_type = types.input == types.output;
+    // What reads f32 has no reason to multiply other numbers, unless asked for less precision.
+    const bool multiplies = same_type || types.input != DataType::f32;
+    if (multiplies) found = discover_convolutions(types);
+    if (same_type) {
+      for (const Workload& workload : probing_operations()) {
+        if (is_quantised(types.input) && !keeps_scale(workload.op)) continue;
+        for (const Layout layout : layouts_of(types.of(workload))) {
+          found.push_back({workload.op, {}, layout, layout});
+        }
+      }
+    }
+    // The source has one pixel, so that every layout would be the same but for its padding.
+    const Workload product = types.of(Workload::fully_connected(1, 64, 32));
+    if (multiplies && offers(product, Layout::nchw, Layout::nchw)) {
+      found.push_back({Op::fully_connected, {}, Layout::nchw, Layout::nchw});
+    }
+    const Workload conversion = types.of(Workload::pointwise(Op::convert, {1, 32, 12, 12}));
+    // Tensors of the network are of one quantised type or the other, never of both.
+    const bool converts = same_type || !is_quantised(types.input) || !is_quantised(types.output);
+    for (const Layout input : layouts_of(types.input)) {
+      for (const Layout output : layouts_of(types.output)) {
+        const bool changes = converts && (input != output || !same_type);
+        if (changes && offers(conversion, input, output)) {
+          found.push_back({Op::convert, {}, input, output});
+        }
+      }
+    }
+    return found;
+  }
+
   bool offers(const Workload& workload, Layout input, Layout output) {
     return !session_->catalogue.offers({workload, input, output, false, false, context_.threads})
                 .list.empty();
   }
 
+  /// In which tensors of that type are worth having: convolutions take quantised ones in nhwc
+  /// alone, fully connected layers in nchw.
+  static std::span<const Layout> layouts_of(DataType type) {
+    static constexpr std::array kUnblocked = {Layout::nchw, Layout::nhwc};
+    if (is_quantised(type)) return kUnblocked;
+    return kLayouts;
+  }
+
   /// In which oneDNN computes this. Its reference implementations of what has a window take up to
   /// sixty times as long as the others (max pooling in nChw16c at AVX2); a model that knows the
   /// layout from another level would not expect that, so they are left out where another layout has
-  /// something better. Those of softmax are as fast as the rest on what networks end with.
+  /// something better. Those of softmax are as fast as the rest on what networks end with. Of bf16
+  /// none is taken: f32 is there to be computed in instead.
   std::vector<Layout> layouts_of(const Workload& workload) {
     const bool has_window = workload.op == Op::lrn || workload.op == Op::max_pool ||
                             workload.op == Op::avg_pool_include ||
                             workload.op == Op::avg_pool_exclude;
     std::vector<Layout> all, better;
-    for (const Layout layout : kLayouts) {
+    for (const Layout layout : layouts_of(workload.input_type)) {
       const Offers& found =
           session_->catalogue.offers({workload, layout, layout, false, false, context_.threads});
       if (found.list.empty()) continue;
       all.push_back(layout);
       const std::string& implementation = found.list.front().implementation;
       const bool reference = implementation.find("ref") != std::string::npos;
-      if (!has_window || !reference) better.push_back(layout);
+      const bool allowed = !has_window && workload.input_type == DataType::f32;
+      if (allowed || !reference) better.push_back(layout);
     }
-    return better.empty() ? all : better;
+    return better.empty() && workload.input_type == DataType::f32 ? all : better;
   }
 
   /// Ordered by layouts, then by name: an order that does not depend on the library's.
-  std::vector<Identity> discover_convolutions() {
+  std::vector<Identity> discover_convolutions(const Types& types) {
     std::vector<Identity> found;
+    std::vector<ConvShape> shapes = probing_shapes();
+    if (types != kTypes.front()) shapes.resize(kTypedProbingShapes);
     for (const auto& [input, output] : kConvolutionPairs) {
+      if (is_quantised(types.input) && (input != Layout::nhwc || output != input)) continue;
       std::set<std::string> implementations;
-      for (const ConvShape& shape : probing_shapes()) {
+      for (const ConvShape& shape : shapes) {
         for (const bool winograd : {false, true}) {
-          // Only 3x3 kernels of stride 1 have fast Winograd forms.
-          if (winograd && (shape.kh != 3 || shape.stride_h != 1)) continue;
-          const Request request{Workload::conv(shape), input, output, winograd, false,
-                                context_.threads};
+          // Only 3x3 kernels of stride 1 have fast Winograd forms, and those of f32.
+          if (winograd && (shape.kh != 3 || shape.stride_h != 1 || types != kTypes.front()))
+            continue;
+          const Request request{
+              types.of(Workload::conv(shape)), input, output, winograd, false, context_.threads};
           for (const Offer& offer : session_->catalogue.offers(request).list) {
             implementations.insert(offer.implementation);
           }
@@ -270,6 +345,8 @@ class OneDnnProvider final : public Provider {
         // would lengthen every profile by more than all the others together and never be chosen.
         // Found by name, for checking.
         if (implementation.starts_with("ref")) continue;
+        // Code for shorter vectors, behind that for longer ones.
+        if (implementation.starts_with("jit_uni_int8")) continue;
         found.push_back({Op::conv, implementation, input, output});
       }
     }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 
 #include "convopt/workload.hpp"
 
@@ -52,8 +53,10 @@ void with_function(Op op, const Loop& loop) {
       return loop([](float a, float b) { return a <= b ? 1.0F : 0.0F; });
     case Op::prelu:
       return loop([](float a, float b) { return a < 0 ? a * b : a; });
-    default:
+    case Op::add:
       return loop([](float a, float b) { return a + b; });
+    default:  // forgotten here
+      std::abort();
   }
 }
 

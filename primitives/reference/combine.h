@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "convopt/workload.hpp"
@@ -38,8 +39,10 @@ inline double combine(Op op, double a, double b) {
       return a <= b ? 1 : 0;
     case Op::prelu:
       return a < 0 ? a * b : a;
-    default:
+    case Op::add:
       return a + b;
+    default:  // forgotten here
+      std::abort();
   }
 }
 

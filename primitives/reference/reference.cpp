@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/activation.h"
+#include "core/quantisation.h"
 #include "primitives/own.h"
 #include "primitives/reference/combine.h"
 #include "primitives/reference/plain.h"
@@ -41,36 +42,74 @@ void for_each(const TensorShape& shape, const Function& function) {
   }
 }
 
-Image read_image(const TensorView& view) {
+Image read_image(const TensorView& view, double scale) {
   Image image(view.shape);
   image.values = read(view).values;
+  if (scale == 1) return image;
+  for (double& value : image.values) value *= scale;
   return image;
 }
 
-/// Calls `function(n, c, h, w)` for the channels that exist only as padding.
+/// Calls `function(offset)` for the elements of channels that exist only as padding.
 template <class Function>
 void for_each_in_tail(const TensorView& view, const Function& function) {
   if (channel_block(view.layout) == 1) return;
   TensorShape shape = view.shape;
   const int first = shape.c();
   shape.c() = static_cast<int>(padded_channels(first, view.layout)) - first;
-  for_each(shape, [&](int n, int c, int h, int w) { function(n, first + c, h, w); });
+  for_each(shape, [&](int n, int c, int h, int w) { function(view.offset(n, first + c, h, w)); });
 }
 
-void convolve(const ConvShape& s, const Parameters& parameters, const Image& in, Image& out) {
+void clear_tail(const TensorView& view) {
+  for_each_in_tail(view, [&](std::int64_t offset) { store(view, offset, 0); });
+}
+
+/// Weights as they are multiplied, of the source's type.
+class Weights {
+ public:
+  Weights(const Workload& workload, const Parameters& parameters)
+      : values_(parameters.weights.as<float>()) {
+    const bool multiplies = workload.op == Op::conv || workload.op == Op::fully_connected;
+    const DataType type = workload.input_type;
+    if (!multiplies || (type != DataType::bf16 && !is_quantised(type))) return;
+    const std::span<const float> given(values_, static_cast<std::size_t>(parameters.weights.count));
+    if (is_quantised(type)) {
+      QuantisedWeights quantised = quantise_weights(given, workload.shape.oc);
+      rounded_.assign(quantised.numbers.begin(), quantised.numbers.end());
+      scales_ = std::move(quantised.scales);
+    } else {
+      for (const float value : given) rounded_.push_back(rounded(value, type));
+    }
+    values_ = rounded_.data();
+  }
+
+  double scale(std::int64_t channel) const {
+    return scales_.empty() ? 1 : scales_[static_cast<std::size_t>(channel)];
+  }
+  /// Without the channel's scale.
+  const float* values() const { return values_; }
+
+ private:
+  std::vector<float> rounded_, scales_;
+  const float* values_;
+};
+
+void convolve(const ConvShape& s, const Weights& weights, const ParameterView& biases,
+              const Image& in, Image& out) {
   const int ic_per_group = s.ic / s.groups;
   const int oc_per_group = s.oc / s.groups;
   parallel_for(default_threads(), std::int64_t{s.n} * s.oc, [&](std::int64_t index) {
     const int n = static_cast<int>(index / s.oc);
     const int oc = static_cast<int>(index % s.oc);
     const int first_ic = oc / oc_per_group * ic_per_group;
-    const double bias = parameters.bias.as<float>() ? parameters.bias.as<float>()[oc] : 0;
+    const double bias = biases.as<float>() ? biases.as<float>()[oc] : 0;
+    const double scale = weights.scale(oc);
     std::fill_n(out.row(n, oc, 0), std::int64_t{s.oh()} * s.ow(), bias);
     for (int ic = 0; ic < ic_per_group; ++ic) {
       for (int kh = 0; kh < s.kh; ++kh) {
         for (int kw = 0; kw < s.kw; ++kw) {
           const std::int64_t weight_row = (std::int64_t{oc} * ic_per_group + ic) * s.kh + kh;
-          const double weight = parameters.weights.as<float>()[weight_row * s.kw + kw];
+          const double weight = scale * weights.values()[weight_row * s.kw + kw];
           const std::int64_t shift = std::int64_t{kw} * s.dilation_w - s.pad_left;
           // Outputs whose tap at kw lies inside the row: 0 <= ow * stride + shift < iw.
           const auto first = static_cast<int>(std::clamp<std::int64_t>(
@@ -121,15 +160,16 @@ void pool(const Workload& workload, const Image& in, Image& out) {
   });
 }
 
-void fully_connected(const ConvShape& s, const Parameters& parameters, const Image& in,
-                     Image& out) {
+void fully_connected(const ConvShape& s, const Weights& weights, const ParameterView& biases,
+                     const Image& in, Image& out) {
   parallel_for(default_threads(), s.oc, [&](std::int64_t oc) {
+    const double scale = weights.scale(oc);
+    const float* const row = weights.values() + oc * s.ic;
     for (int n = 0; n < s.n; ++n) {
-      double sum = parameters.bias.as<float>() ? parameters.bias.as<float>()[oc] : 0;
-      const float* weights = parameters.weights.as<float>() + oc * s.ic;
+      double sum = biases.as<float>() ? biases.as<float>()[oc] : 0;
       // Channels and pixels of the source together are the inputs, in the order of nchw.
       for (int i = 0; i < s.ic; ++i) {
-        sum += double{weights[i]} * in.values[static_cast<std::size_t>(std::int64_t{n} * s.ic + i)];
+        sum += scale * row[i] * in.values[static_cast<std::size_t>(std::int64_t{n} * s.ic + i)];
       }
       out.at(n, static_cast<int>(oc), 0, 0) = sum;
     }
@@ -279,13 +319,14 @@ double uniform(std::uint64_t seed, std::uint64_t index) {
 /// Everything but the epilogue.
 void compute_image(const Workload& workload, const Parameters& parameters,
                    std::span<const TensorView> sources, Image& out) {
-  const Image in = read_image(sources[0]);
+  const double scale = parameters.scales.input;
+  const Image in = read_image(sources[0], scale);
   switch (workload.op) {
     case Op::conv:
-      convolve(workload.shape, parameters, in, out);
+      convolve(workload.shape, {workload, parameters}, parameters.bias, in, out);
       break;
     case Op::fully_connected:
-      fully_connected(workload.shape, parameters, in, out);
+      fully_connected(workload.shape, {workload, parameters}, parameters.bias, in, out);
       break;
     case Op::convert:
     case Op::activation:
@@ -312,10 +353,11 @@ void compute_image(const Workload& workload, const Parameters& parameters,
     case Op::concat: {
       int first = 0;
       for (const TensorView& source : sources) {
-        for_each(source.shape, [&](int n, int c, int h, int w) {
-          out.at(n, first + c, h, w) = source.at(n, c, h, w);
+        const Image part = read_image(source, scale);
+        for_each(part.shape, [&](int n, int c, int h, int w) {
+          out.at(n, first + c, h, w) = part.at(n, c, h, w);
         });
-        first += source.shape.c();
+        first += part.shape.c();
       }
       break;
     }
@@ -332,7 +374,8 @@ void compute_image(const Workload& workload, const Parameters& parameters,
       upsample_bilinear(workload, in, out);
       break;
     default: {  // of two tensors
-      const Image other = read_image(sources[1]);
+      const bool is_scaled = is_quantised(workload.source_type(1));
+      const Image other = read_image(sources[1], is_scaled ? parameters.scales.residual : 1);
       for_each(out.shape, [&](int n, int c, int h, int w) {
         out.at(n, c, h, w) = combine(workload.op, in.at(n, c, h, w), repeated(other, n, c, h, w));
       });
@@ -451,27 +494,35 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
   const Epilogue& epilogue = workload.epilogue;
   if (epilogue.residual) {
     const Tensor residual = read(args.residual);
-    for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] += residual.values[i];
+    const double scale = parameters.scales.residual;
+    for (std::size_t i = 0; i < result.values.size(); ++i) {
+      result.values[i] += scale * residual.values[i];
+    }
   }
   const TensorView& destination = args.destination;
+  const DataType type = workload.output_type;
+  const bool in_steps = workload.is_image() && is_quantised(type);
+  const double least = smallest_number(type), most = largest_number(type);
   auto value = result.values.begin();
   for_each_row(result.shape, [&](const Index& index) {
     const Row row(destination, index);
     for (int i = 0; i < row.size; ++i) {
-      row[i] = static_cast<float>(activate(epilogue.activation, *value++));
+      double number = activate(epilogue.activation, *value++);
+      if (in_steps) number = std::clamp(number / parameters.scales.output, least, most);
+      if (in_steps && !is_real(destination.type)) number = std::nearbyint(number);
+      row.set(i, static_cast<float>(number));
     }
   });
-  for_each_in_tail(destination,
-                   [&](int n, int c, int h, int w) { destination.at(n, c, h, w) = 0; });
+  clear_tail(destination);
 }
 
 void fill_random(const TensorView& view, std::uint64_t seed) {
   std::uint64_t number = 0;
   for_each_row(view.shape, [&](const Index& index) {
     const Row row(view, index);
-    for (int i = 0; i < row.size; ++i) row[i] = static_cast<float>(uniform(seed, number++));
+    for (int i = 0; i < row.size; ++i) row.set(i, static_cast<float>(uniform(seed, number++)));
   });
-  for_each_in_tail(view, [&](int n, int c, int h, int w) { view.at(n, c, h, w) = 0; });
+  clear_tail(view);
 }
 
 void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scale) {
@@ -480,14 +531,58 @@ void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scal
   }
 }
 
+void fill_random(const TensorView& view, DataType type, std::uint64_t seed) {
+  std::uint64_t number = 0;
+  const double shift = type == DataType::u8 ? 1 : 0;
+  const double steps = largest_number(type) / (1 + shift);
+  for_each_row(view.shape, [&](const Index& index) {
+    const Row row(view, index);
+    for (int i = 0; i < row.size; ++i) {
+      const double value = steps * (uniform(seed, number++) + shift);
+      row.set(i, quantised(static_cast<float>(value), type));
+    }
+  });
+  clear_tail(view);
+}
+
 void fill_source(const Workload& workload, int source, const TensorView& view, std::uint64_t seed) {
+  const DataType type = workload.source_type(source);
+  if (workload.is_image() && is_quantised(type)) return fill_random(view, type, seed);
   fill_random(view, seed);
   const auto map = value_of_source(workload, source);
   if (!map) return;
   for_each_row(view.shape, [&](const Index& index) {
     const Row row(view, index);
-    for (int i = 0; i < row.size; ++i) row[i] = map(row[i]);
+    for (int i = 0; i < row.size; ++i) row.set(i, map(row[i]));
   });
+}
+
+void fill_residual(const Workload& workload, const TensorView& view, std::uint64_t seed) {
+  const DataType type = workload.residual_type();
+  if (is_quantised(type)) return fill_random(view, type, seed);
+  fill_random(view, seed);
+}
+
+Quantisation scales_for(const Workload& workload, double largest) {
+  // Results beyond the range become its limits.
+  constexpr float kShare = 0.9F;
+  const DataType input = workload.input_type, output = workload.output_type;
+  Quantisation scales;
+  if (!workload.is_image()) return scales;
+  if (is_quantised(input)) scales.input = 1 / largest_number(input);
+  if (!is_quantised(output)) return scales;
+  if (!(largest > 0)) largest = 1;
+  const Activation& activation = workload.epilogue.activation;
+  const bool in_steps = activation.kind == ActivationKind::quantise;
+  const bool keeps = keeps_scale(workload.op) || workload.op == Op::convert;
+  scales.output = in_steps ? activation.alpha
+                  : input == output && keeps
+                      ? scales.input
+                      : kShare * static_cast<float>(largest) / largest_number(output);
+  if (workload.epilogue.residual) scales.residual = 1 / largest_number(workload.residual_type());
+  if (workload.op == Op::add && is_quantised(input))
+    scales.residual = 1 / largest_number(workload.source_type(1));
+  return scales;
 }
 
 void fill_weights(const Workload& workload, std::span<float> weights, std::uint64_t seed,
@@ -506,9 +601,9 @@ void fill_weights(const Workload& workload, std::span<float> weights, std::uint6
   }
 }
 
-double max_relative_error(const TensorView& result, const TensorView& expected) {
+double max_relative_error(const TensorView& result, const TensorView& expected, double magnitude) {
   double error = 0;
-  double magnitude = 0;
+  if (is_quantised(result.type)) magnitude = largest_number(result.type);
   bool right = true;  // where a value is not finite
   for_each_row(expected.shape, [&](const Index& index) {
     const Row wanted(expected, index), found(result, index);
@@ -528,10 +623,17 @@ double max_relative_error(const TensorView& result, const TensorView& expected) 
   return error / magnitude;
 }
 
+double least_magnitude(const Workload& workload) {
+  const Activation& activation = workload.epilogue.activation;
+  const double steps = most_steps(activation) * double{activation.alpha};
+  const bool cancels = workload.op == Op::grid_sample || workload.op == Op::resample;
+  return cancels ? std::max(steps, 1.0) : steps;
+}
+
 bool tail_is_zero(const TensorView& view) {
   bool zero = true;
   for_each_in_tail(view,
-                   [&](int n, int c, int h, int w) { zero = zero && view.at(n, c, h, w) == 0; });
+                   [&](const std::int64_t offset) { zero = zero && load(view, offset) == 0; });
   return zero;
 }
 

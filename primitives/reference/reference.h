@@ -1,5 +1,6 @@
 // Definitions of all operations as straight loops, summed in double precision, for tensor
-// views of any layout. Slow and simple; tests, the profiler and `verify` compare against it.
+// views of any layout and type. Slow and simple; tests, the profiler and `verify` compare against
+// it.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,12 @@
 
 namespace convopt::reference {
 
-/// Computes the workload. The layouts of sources, residual and destination may all differ. Unlike a
-/// kernel it allocates, and it reads the whole residual before it writes.
+/// Computes the workload. The layouts and types of sources, residual and destination may all
+/// differ, the result is rounded to the destination's. Unlike a kernel it allocates, and it reads
+/// the whole residual before it writes. Of the workload's own types follows how weights of
+/// convolutions and fully connected layers are rounded. Where its result is a quantised image, the
+/// destination gets value / scale within the type's limits, a whole number unless it is of real
+/// ones.
 ///
 /// Where definitions differ between frameworks: lrn divides alpha by the window and lets an even
 /// window reach further up than down (ONNX); an average over no element is 0.
@@ -22,6 +27,9 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
 /// on the layout. Zeros in the channel tail.
 void fill_random(const TensorView& view, std::uint64_t seed);
 
+/// Numbers of a quantised type, uniform over its range.
+void fill_random(const TensorView& view, DataType type, std::uint64_t seed);
+
 /// Uniform values in [-scale, scale).
 void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scale);
 
@@ -29,15 +37,29 @@ void fill_random(float* data, std::int64_t count, std::uint64_t seed, float scal
 /// it wants some, values that are sometimes equal where they are compared.
 void fill_source(const Workload& workload, int source, const TensorView& view, std::uint64_t seed);
 
+/// The same as a residual of a workload.
+void fill_residual(const Workload& workload, const TensorView& view, std::uint64_t seed);
+
+/// Scales for such sources and residuals, and one by which some results leave the range of the
+/// result's type, of which `largest` is the largest magnitude of a real number.
+Quantisation scales_for(const Workload& workload, double largest);
+
 /// Uniform weights of a scale that keeps results of the size of the inputs, whatever the reduction,
 /// times `scale`; resample's indices are within the axis.
 void fill_weights(const Workload& workload, std::span<float> weights, std::uint64_t seed,
                   float scale = 1);
 
-/// max|result - expected| / max|expected| over the finite elements of two views of one shape.
+/// max|result - expected| / max|expected| over the finite elements of two views of one shape, if
+/// `magnitude` is not larger; over the largest number of the result's type where that is a
+/// quantised one.
 /// Infinity if an element that is not finite in one of them is another one in the other, or if a
 /// result is not zero where everything expected is.
-double max_relative_error(const TensorView& result, const TensorView& expected);
+double max_relative_error(const TensorView& result, const TensorView& expected,
+                          double magnitude = 0);
+
+/// What errors of the workload are relative to where its results are smaller, with sources of
+/// this file: one for the few products of up to one that make a sample, which may nearly cancel.
+double least_magnitude(const Workload& workload);
 
 /// Whether the channels that fill up the last block are zero, as every writer promises.
 bool tail_is_zero(const TensorView& view);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "convopt/tensor.hpp"
+#include "core/conversion.h"
 
 namespace convopt::reference {
 
@@ -63,26 +64,43 @@ void for_each_element(const TensorShape& shape, const Body& body) {
   });
 }
 
-/// A row of a view in any layout.
+/// An element of a view of any type.
+inline float load(const TensorView& view, std::int64_t offset) {
+  if (view.type == DataType::f32) return view.as<const float>()[offset];
+  float value = 0;
+  to_floats(view.at_offset(offset).data, view.type, 1, &value);
+  return value;
+}
+
+inline void store(const TensorView& view, std::int64_t offset, float value) {
+  if (view.type == DataType::f32) {
+    view.as<float>()[offset] = value;
+  } else {
+    from_floats(&value, 1, view.type, view.at_offset(offset).data);
+  }
+}
+
+/// A row of a view in any layout and of any type.
 struct Row {
-  Row(const TensorView& view, const Index& index) {
+  Row(const TensorView& whole, const Index& index) : view(whole) {
     const int last = view.shape.rank() - 1;
     if (view.shape.is_image()) {
-      data = view.as<float>() + view.offset(index[0], index[1], index[2], 0);
+      first = view.offset(index[0], index[1], index[2], 0);
     } else {
-      data = view.as<float>();
       for (int d = 0; d < last; ++d) {
         const auto at = static_cast<std::size_t>(d);
-        data += index[at] * view.strides[at];
+        first += index[at] * view.strides[at];
       }
     }
     if (last < 0) return;
     size = view.shape[last];
     step = view.strides[static_cast<std::size_t>(last)];
   }
-  float& operator[](int i) const { return data[i * step]; }
+  float operator[](int i) const { return load(view, first + i * step); }
+  void set(int i, float value) const { store(view, first + i * step, value); }
 
-  float* data;
+  const TensorView& view;
+  std::int64_t first = 0;
   int size = 1;
   std::int64_t step = 1;
 };

@@ -11,6 +11,7 @@
 
 #include "convopt/network.hpp"
 #include "core/json.h"
+#include "core/quantisation.h"
 #include "core/statistics.h"
 #include "core/text.h"
 #include "core/try.h"
@@ -19,6 +20,7 @@
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
@@ -42,7 +44,14 @@ struct BenchArguments {
 /// One distinct convolution of the networks, named after its first occurrence.
 struct Layer {
   std::string name;
-  ConvShape shape;
+  Workload workload;
+
+  const ConvShape& shape() const { return workload.shape; }
+  /// Types other than f32 end it.
+  std::string shape_text() const {
+    const std::string text = workload.text();
+    return text.substr(text.find(':') + 1);
+  }
 };
 
 struct Row {
@@ -58,6 +67,7 @@ struct LayerResult {
   std::vector<Row> rows;   ///< fastest first
   std::vector<Measurement> failures, cut_short;
 
+  bool is_empty() const { return rows.empty() && failures.empty() && cut_short.empty(); }
   /// Null where the library has nothing for this layer.
   const Row* fastest_of(const std::string& library) const {
     const auto found = std::ranges::find(rows, library, &Row::family);
@@ -68,10 +78,10 @@ struct LayerResult {
         std::ranges::find_if(rows, [&](const Row& row) { return !libraries.contains(row.family); });
     return found == rows.end() ? nullptr : &*found;
   }
-  double gflops(const Row& row) const { return layer.shape.flops() / row.measurement.median_ns; }
+  double gflops(const Row& row) const { return layer.shape().flops() / row.measurement.median_ns; }
   /// Counts only taps inside the image, which no kernel can avoid.
   double percent_of_peak(const Row& row) const {
-    return 100 * layer.shape.flops_inside() / row.measurement.median_ns / peak_gflops;
+    return 100 * layer.shape().flops_inside() / row.measurement.median_ns / peak_gflops;
   }
   /// NaN where the library has nothing.
   double ratio_to(const std::string& library, const Row& row) const {
@@ -83,29 +93,41 @@ struct LayerResult {
 
 Error usage(std::string message) { return make_error(ErrorCode::usage, std::move(message)); }
 
+/// A shape, or a shape with types at its end.
+Result<Workload> parse_layer(const std::string& text) {
+  const auto shape = ConvShape::parse(text);
+  if (shape) return Workload::conv(*shape);
+  if (auto typed = Workload::parse("conv:" + text); typed && typed->epilogue == Epilogue()) {
+    return std::move(*typed);
+  }
+  return shape.error();
+}
+
 Result<std::vector<Layer>> gather_layers(const BenchArguments& request) {
   if (request.networks.empty() && request.shapes.empty()) {
     return usage("bench needs --network FILE or --shape SHAPE");
   }
   std::vector<Layer> layers;
-  const auto add = [&](std::string name, const ConvShape& shape) {
+  const auto add = [&](std::string name, const Workload& workload) {
     const bool known =
-        std::ranges::any_of(layers, [&](const Layer& layer) { return layer.shape == shape; });
-    if (!known) layers.push_back({std::move(name), shape});
+        std::ranges::any_of(layers, [&](const Layer& layer) { return layer.workload == workload; });
+    if (!known) layers.push_back({std::move(name), workload});
   };
   for (const std::string& path : request.networks) {
     CONVOPT_TRY(auto network, load_network(path, request.batch));
     for (const Operator& op : network.operators) {
       if (op.kind != OperatorKind::compute || op.workload.op != Op::conv) continue;
-      add(network.name + "/" + op.name, op.workload.shape);
+      add(network.name + "/" + op.name, Workload::conv(op.workload.shape));
     }
   }
   for (const std::string& text : request.shapes) {
-    auto shape = ConvShape::parse(text);
-    if (!shape) return usage("--shape: " + shape.error().message);
-    if (request.batch > 0) shape->n = request.batch;
-    if (auto valid = shape->validate(); !valid) return usage("--shape: " + valid.error().message);
-    add(text, *shape);
+    auto workload = parse_layer(text);
+    if (!workload) return usage("--shape: " + workload.error().message);
+    if (request.batch > 0) workload->shape.n = request.batch;
+    if (auto valid = workload->validate(); !valid) {
+      return usage("--shape: " + valid.error().message);
+    }
+    add(text, *workload);
   }
   if (layers.empty()) return make_error(ErrorCode::bad_input, "the networks have no convolutions");
   return layers;
@@ -116,11 +138,14 @@ LayerResult time_layer(Bench& bench, const Layer& layer,
   LayerResult result;
   result.layer = layer;
   std::map<std::string_view, std::string> families;
+  std::vector<const Primitive*> fitting;
   for (const Primitive* primitive : primitives) {
+    if (!primitive->info().computes(layer.workload)) continue;
+    fitting.push_back(primitive);
     families[primitive->name()] = primitive->info().family;
   }
   bench.measure(
-      Workload::conv(layer.shape), primitives, std::numeric_limits<double>::infinity(),
+      layer.workload, fitting, std::numeric_limits<double>::infinity(),
       [](const Primitive*, Step) {},
       [&](const Measurement& m) {
         if (m.status == MeasurementStatus::ok) {
@@ -140,7 +165,7 @@ Json to_json(const LayerResult& result, const Libraries& libraries) {
   for (const Row& row : result.rows) {
     const Measurement& m = row.measurement;
     rows.push_back({{"layer", result.layer.name},
-                    {"shape", result.layer.shape.text()},
+                    {"shape", result.layer.shape_text()},
                     {"primitive", m.primitive},
                     {"family", row.family},
                     {"isa", to_string(m.isa)},
@@ -225,7 +250,13 @@ std::string to_text(const std::vector<LayerResult>& results, const Libraries& li
       first = false;
     }
   }
-  return table.text();
+  std::string text = table.text();
+  if (!all) return text;
+  for (const LayerResult& result : results) {
+    for (const Measurement& m : result.cut_short)
+      text += m.primitive + " is cut short for " + result.layer.name + ": " + m.reason + "\n";
+  }
+  return text;
 }
 
 /// The best of convopt's own against the library's best over all layers that both can compute.
@@ -254,6 +285,12 @@ std::string summary(const std::vector<LayerResult>& results, const Libraries& li
          "), above 1 on " + std::to_string(slower) + "\n";
 }
 
+/// Of the numbers that the layer multiplies, at this moment.
+double measured_peak(const Layer& layer, const Context& context) {
+  return measured_peak_gflops(product_type(layer.workload.input_type), context.isa,
+                              context.threads);
+}
+
 Result<void> bench_action(const BenchArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CONVOPT_TRY(const auto layers, gather_layers(request));
@@ -280,11 +317,16 @@ Result<void> bench_action(const BenchArguments& request) {
   Bench bench(context, options);
   std::vector<LayerResult> results;
   bool failed = false;
-  double peak = measured_peak_gflops(context.isa, context.threads);
+  double peak = 0;
+  DataType peak_type = DataType::f32;
   for (const Layer& layer : layers) {
     if (stop_on_signal()) break;
+    const DataType type = layer.workload.input_type;
+    if (results.empty() || type != peak_type) peak = measured_peak(layer, context);
+    peak_type = type;
     results.push_back(time_layer(bench, layer, primitives));
-    const double next = measured_peak_gflops(context.isa, context.threads);
+    if (results.back().is_empty()) warn(layer.name + ": nothing computes this here");
+    const double next = measured_peak(layer, context);
     results.back().peak_gflops = (peak + next) / 2;
     peak = next;
     for (const Measurement& m : results.back().failures) {
@@ -326,7 +368,8 @@ void add_bench(CLI::App& app, Action& action) {
                    "Times the distinct convolutions of this network. Repeatable.");
   verb->add_option(
       "--shape", request->shapes,
-      "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1. Repeatable.");
+      "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1, with types at its end "
+      "as in ..._p1_bf16 or ..._p1_u8_f32. Repeatable.");
   request->filter.add_allow(
       *verb, "--family",
       "Only these families or primitives, beside the libraries', e.g. winograd,fft.");
@@ -338,7 +381,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_seed(*verb, request->seed, "Seed of data and order.");
   verb->add_flag("--all", request->all,
                  "Shows every primitive, not only the fastest of each family.");
-  verb->add_option("-o,--output", request->output, "Writes the result to this file.");
+  add_text_output(*verb, "-o,--output", request->output, "Writes the result to this file.");
   verb->add_flag("--json", request->json, "Writes one JSON document.");
   verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return bench_action(*request); }; });

@@ -85,6 +85,9 @@ Result<void> check_action(const CheckArguments& request) {
   what.progress = [&](const ProfileProgress& state) { progress.show(state); };
   const auto result = check(what);
   progress.finish();
+  // What it measured was for the moment.
+  if (!result && result.error().code == ErrorCode::interrupted)
+    return make_error(ErrorCode::interrupted, "interrupted; nothing is kept");
   if (!result) return result.error();
   if (request.json) {
     auto written = write_output("", to_json(*result).dump(2) + "\n");

@@ -28,6 +28,7 @@ struct ContextOptions {
 // Each function adds its verb to `app` and sets `action` when that verb is the one called.
 void add_list(CLI::App& app, Action& action);
 void add_explain(CLI::App& app, Action& action);
+void add_calibrate(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);
 void add_merge(CLI::App& app, Action& action);
 void add_import(CLI::App& app, Action& action);

@@ -14,6 +14,7 @@
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/values.h"
 #include "src/tune/curve_plot.h"
 #include "src/tune/platform_holdout.h"
@@ -365,7 +366,7 @@ void add_evaluate(CLI::App& app, Action& action) {
       ->needs(curve);
   verb->add_option("--method", request->methods, "Only this method. Repeatable. Default: all.")
       ->needs(curve);
-  verb->add_option("--svg", request->svg, "Draws the curves into this file.")->needs(curve);
+  add_output(*verb, "--svg", request->svg, "Draws the curves into this file.")->needs(curve);
   add_seed(*verb, request->seed, "Seed of draws, folds and trees.")->needs(curve);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the tables.");
   verb->callback([&action, request] { action = [request] { return evaluate_action(*request); }; });

@@ -4,12 +4,18 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "core/json.h"
+#include "core/quantisation.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "profiler/affinity.h"
+#include "src/cli/calibration.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
+#include "src/runtime/weights.h"
+#include "src/tune/layer_errors.h"
 
 namespace convopt::cli {
 namespace {
@@ -74,7 +80,7 @@ std::string difference(double ns) {
 }
 
 std::string arrow(const Option& option) {
-  const std::string from(to_string(option.input)), to(to_string(option.output));
+  const std::string from = to_string(option.input), to = to_string(option.output);
   return from == to ? from : from + " > " + to;
 }
 
@@ -106,8 +112,64 @@ std::string absent_text(const std::vector<Explanation::Absent>& absent, bool all
   return "\n" + table.text() + "--all names them.\n";
 }
 
+/// What the layer costs and errs in one type; s8 stands for u8, too.
+struct TypeChoice {
+  DataType type = DataType::f32;
+  double plan_ns = 0;               ///< the fastest plan in which the layer computes in it
+  std::optional<LayerError> error;  ///< where it was measured
+};
+
+std::vector<TypeChoice> type_choices(const Explanation& explanation,
+                                     const std::vector<LayerError>& errors) {
+  std::map<DataType, TypeChoice> choices;
+  for (const Explanation::Alternative& a : explanation.alternatives) {
+    DataType type =
+        a.primitive != nullptr ? a.primitive->info().traits.product_type : DataType::f32;
+    if (type == DataType::f32) type = a.option.input.type;
+    type = product_type(type);
+    const auto [choice, is_new] = choices.try_emplace(type, TypeChoice{type, a.plan_ns, {}});
+    if (!is_new) choice->second.plan_ns = std::min(choice->second.plan_ns, a.plan_ns);
+  }
+  std::vector<TypeChoice> result;
+  for (auto& [type, choice] : choices) {
+    const auto error = std::ranges::find(errors, type, &LayerError::type);
+    if (error != errors.end()) choice.error = *error;
+    result.push_back(choice);
+  }
+  return result;
+}
+
+std::string name_of_type(DataType type) {
+  return type == DataType::s8 ? "int8" : std::string(to_string(type));
+}
+
+/// Nothing where there is no choice.
+std::string types_text(const std::vector<TypeChoice>& choices, double best_ns) {
+  if (choices.size() < 2) return {};
+  using Align = Table::Align;
+  Table table({{"type"},
+               {"whole plan", Align::right},
+               {"", Align::right},
+               {"error by weights", Align::right},
+               {"by sources", Align::right},
+               {"by result", Align::right}});
+  for (const TypeChoice& choice : choices) {
+    std::vector<std::string> row = {name_of_type(choice.type), format_time(choice.plan_ns),
+                                    difference(choice.plan_ns - best_ns)};
+    if (const auto& error = choice.error) {
+      for (const Difference& d : {error->weights, error->sources, error->result})
+        row.push_back(scientific(d.error, 1));
+    }
+    table.add_row(std::move(row));
+  }
+  return "\n" + table.text() +
+         "\nerror: of the outputs, as a part of their range, if that alone is rounded to the "
+         "type\n";
+}
+
 std::string text_of(const Planning& planning, int op, const Selection& selection,
-                    const Explanation& explanation, bool all) {
+                    const Explanation& explanation, const std::vector<LayerError>& errors,
+                    bool all) {
   using Align = Table::Align;
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
@@ -136,14 +198,25 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
   text +=
       "\nelsewhere: what the best plan with that primitive costs more on other layers and on "
       "conversions\n";
+  text += types_text(type_choices(explanation, errors), selection.solution.ns);
   const std::string folded = list_text(network.operators[op].folded);
   if (!folded.empty()) text += "\npart of it in the file: " + folded + "\n";
   for (const std::string& sentence : network.clean_up) text += "reading: " + sentence + "\n";
   return text + absent_text(explanation.absent, all);
 }
 
+Json json_of(const TypeChoice& choice) {
+  Json json = {{"type", name_of_type(choice.type)}, {"plan_ms", choice.plan_ns / 1e6}};
+  if (const auto& error = choice.error) {
+    json["weights_error"] = error->weights.error;
+    json["sources_error"] = error->sources.error;
+    json["result_error"] = error->result.error;
+  }
+  return json;
+}
+
 Json json_of(const Planning& planning, int op, const Selection& selection,
-             const Explanation& explanation) {
+             const Explanation& explanation, const std::vector<LayerError>& errors) {
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
   Json candidates = Json::array(), absent = Json::array();
@@ -154,8 +227,8 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
         {"primitive", a.primitive == nullptr ? Json(nullptr) : Json(a.primitive->name())},
         {"family", a.primitive == nullptr ? Json(nullptr) : Json(a.primitive->info().family)},
         {"chosen", a.chosen},
-        {"input_layout", to_string(a.option.input)},
-        {"output_layout", to_string(a.option.output)},
+        {"input_layout", to_string(a.option.input.layout)},
+        {"output_layout", to_string(a.option.output.layout)},
         {"fused", std::move(fused)},
         {"predicted_us", a.cost.estimate.ns / 1e3},
         {"low_us", a.cost.estimate.low_ns / 1e3},
@@ -163,11 +236,19 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
         {"source", a.cost.source == Cost::Source::predicted ? "predicted" : "measured"},
         {"elsewhere_us", a.elsewhere_ns / 1e3},
         {"plan_ms", a.plan_ns / 1e6}};
+    const auto add_type = [&](const char* key, DataType type) {
+      if (type != DataType::f32) entry[key] = to_string(type);
+    };
+    add_type("input_type", a.option.input.type);
+    add_type("output_type", a.option.output.type);
     candidates.push_back(std::move(entry));
   }
   for (const Explanation::Absent& a : explanation.absent) {
     absent.push_back({{"primitive", a.primitive->name()}, {"reason", a.reason}});
   }
+  Json types = Json::array();
+  for (const TypeChoice& choice : type_choices(explanation, errors))
+    types.push_back(json_of(choice));
   return {{"schema", "convopt.explanation/1"},
           {"network", network.name},
           {"platform", planning.platform().id()},
@@ -176,6 +257,7 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
           {"folded", network.operators[op].folded},
           {"clean_up", network.clean_up},
           {"plan_ms", selection.solution.ns / 1e6},
+          {"types", std::move(types)},
           {"candidates", std::move(candidates)},
           {"absent", std::move(absent)}};
 }
@@ -204,9 +286,18 @@ Result<void> explain_action(const ExplainArguments& request) {
   CONVOPT_TRY(const auto selection, planning->select());
   const Explanation explanation =
       explain(selection.problem, selection.solution, op, planning->options().time_limit);
-  return write_output("", request.json
-                              ? json_of(*planning, op, selection, explanation).dump(1) + "\n"
-                              : text_of(*planning, op, selection, explanation, request.all));
+  std::vector<LayerError> errors;
+  if (!request.planning.calibrate.empty()) {
+    CONVOPT_TRY(const auto samples, calibration_samples("--calibrate", request.planning.calibrate,
+                                                        network, kWeightsSeed));
+    bind_threads(planning->platform().threads);
+    CONVOPT_TRY(errors, layer_errors(selection.problem, op, planning->platform(),
+                                     NetworkWeights(network, kWeightsSeed), samples,
+                                     planning->options().time_limit));
+  }
+  return write_output(
+      "", request.json ? json_of(*planning, op, selection, explanation, errors).dump(1) + "\n"
+                       : text_of(*planning, op, selection, explanation, errors, request.all));
 }
 
 }  // namespace
@@ -217,6 +308,12 @@ void add_explain(CLI::App& app, Action& action) {
       "explain",
       "Shows the cost of every choice for one layer, and why other primitives are not available.");
   request->planning.add_to(*verb);
+  request->planning.add_calibrate_to(*verb,
+                                     "Inputs on which it is measured what rounding the layer to "
+                                     "other types changes, and the ranges "
+                                     "of tensors for int8 without --calibration: .npy files, "
+                                     "NAME=FILE if the network has more than "
+                                     "one input.");
   verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
   verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");
   verb->add_flag("--json", request->json, "Prints one JSON document.");

@@ -5,6 +5,7 @@
 #include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
@@ -45,7 +46,9 @@ Result<void> show_border(const ImportArguments& request, const Result<Network>& 
     border = {};
     for (const Tensor& tensor : network->named_inputs())
       border.inputs.push_back(as_declared(tensor));
-    for (const Tensor& tensor : network->named_outputs())
+    if (network->rest != nullptr) border.outputs = network->rest->outputs();
+    for (const Tensor& tensor :
+         network->rest == nullptr ? network->named_outputs() : std::vector<Tensor>())
       border.outputs.push_back(as_declared(tensor));
   }
   Table table({{""}, {"name"}, {"type"}, {"shape"}, {""}});
@@ -79,7 +82,8 @@ void add_import(CLI::App& app, Action& action) {
   CLI::App* verb =
       app.add_subcommand("import", "Writes the operators of an ONNX model as a network JSON.");
   verb->add_option("model", request->model, "The model, or any network.")->required();
-  verb->add_option("-o,--output", request->output, "The file to write. Default: standard output.");
+  add_text_output(*verb, "-o,--output", request->output,
+                  "The file to write. Default: standard output.");
   verb->add_flag("--show", request->show,
                  "Prints names, types and shapes of inputs and outputs instead.");
   verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);

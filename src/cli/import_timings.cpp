@@ -8,6 +8,7 @@
 #include "profiler/timings.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/values.h"
 
 namespace convopt::cli {
@@ -42,8 +43,8 @@ void add_import_timings(CLI::App& app, Action& action) {
       "import-timings",
       "Turns a table of matrix-product timings (kernel,mr,nr,m,k,n,seconds) into a profile.");
   verb->add_option("table", request->table, "The table, as comma-separated values.")->required();
-  verb->add_option("-o,--output", request->output,
-                   "The profile to write (.jsonl). Default: standard output.");
+  add_text_output(*verb, "-o,--output", request->output,
+                  "The profile to write (.jsonl). Default: standard output.");
   verb->add_option("--vendor", request->options.vendor, "Vendor of the processor.");
   verb->add_option("--name", request->options.name,
                    "Name of the processor. Default: the name of the file.");

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 
 namespace {
 
@@ -45,8 +46,8 @@ int run(int argc, char** argv) {
 
   cli::Action action;
   for (const auto add :
-       {cli::add_select, cli::add_explain, cli::add_run, cli::add_profile, cli::add_merge,
-        cli::add_import, cli::add_import_timings, cli::add_train, cli::add_transfer,
+       {cli::add_select, cli::add_explain, cli::add_run, cli::add_calibrate, cli::add_profile,
+        cli::add_merge, cli::add_import, cli::add_import_timings, cli::add_train, cli::add_transfer,
         cli::add_evaluate, cli::add_check, cli::add_bench, cli::add_list}) {
     add(app, action);
   }
@@ -59,7 +60,10 @@ int run(int argc, char** argv) {
     // The parser's own codes mean nothing to callers; help and version are no errors.
     return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
-  const auto result = action();
+  const CLI::App& verb = *app.get_subcommands().front();
+  // Only a profile is joined with others into one of them.
+  auto result = cli::check_outputs(verb, verb.get_name() == "merge");
+  if (result) result = action();
   // A reader of the output must learn that it is incomplete.
   if (result.ok() && std::fflush(stdout) != 0) {
     return fail(make_error(ErrorCode::environment, "cannot write to standard output"));

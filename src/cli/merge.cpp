@@ -8,6 +8,7 @@
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 
 namespace convopt::cli {
 
@@ -22,7 +23,7 @@ void add_merge(CLI::App& app, Action& action) {
       "merge",
       "Joins profiles without duplicates and damaged lines; a name that ends in .gz compresses.");
   verb->add_option("profiles", request->inputs, "Profiles to join.")->required();
-  verb->add_option("-o,--output", request->output, "The profile to write.")->required();
+  add_output(*verb, "-o,--output", request->output, "The profile to write.")->required();
   verb->add_flag("--fastest", request->fastest,
                  "Keeps the lowest of several times of a primitive, since disturbances make times "
                  "longer.");

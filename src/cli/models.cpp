@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "core/names.h"
+
 namespace convopt::cli {
 
 Json to_json(const HoldoutScores& scores) {
@@ -17,15 +19,20 @@ Json to_json(const TrainedModel& model, const std::filesystem::path& path) {
   json["schema"] = "convopt.model_summary/1";
   json["model"] = info.id;
   json["path"] = path.string();
-  json["method"] = model.parts().method;
+  json["method"] = model.base().parts().method;
   json["platforms"] = info.platforms;
   json["timing_mode"] = to_string(info.timing_mode);
   json["samples"] = info.samples;
   json["workloads"] = info.workloads;
   json["primitives"] = info.primitives.size();
   json["seed"] = info.seed;
-  json["holdout"] = to_json(model.parts().holdout);
+  json["holdout"] = to_json(model.base().parts().holdout);
   json["interval_coverage"] = info.interval_coverage;
+  json["types"] = Json::object();
+  for (const ModelOfType& own : model.models()) {
+    const auto known = own.model.get();
+    if (known) json["types"][std::string(to_string(own.type))] = to_json((*known)->parts().holdout);
+  }
   return json;
 }
 

@@ -3,24 +3,42 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <unordered_set>
 #include <utility>
 
 #include "core/text.h"
 #include "core/timing_key.h"
 #include "core/try.h"
+#include "profiler/affinity.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
 #include "profiler/store.h"
 #include "profiler/timer.h"
+#include "src/cli/calibration.h"
 #include "src/cli/log.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
+#include "src/runtime/weights.h"
 #include "src/select/workloads.h"
+#include "src/tune/calibrate.h"
+#include "src/tune/confirm.h"
 #include "src/tune/memory_budget.h"
 #include "src/tune/model_paths.h"
 
 namespace convopt::cli {
+namespace {
+
+/// Refuses a second value for one input.
+template <class Given>
+Result<void> check_new(const std::string& option, const std::string& input, const Given& given) {
+  const bool known =
+      std::ranges::any_of(given, [&](const auto& pair) { return pair.first == input; });
+  if (!known) return {};
+  return make_error(ErrorCode::usage, option + " is given twice for " + in_quotes(input));
+}
+
+}  // namespace
 
 Result<InputShapes> parse_shapes(const std::vector<std::string>& texts) {
   InputShapes shapes;
@@ -35,6 +53,7 @@ Result<InputShapes> parse_shapes(const std::vector<std::string>& texts) {
       if (!size || *size < 1) return bad;
       sizes.push_back(*size);
     }
+    CONVOPT_CHECK(check_new("--shape", text.substr(0, equals), shapes));
     shapes.emplace_back(text.substr(0, equals), std::move(sizes));
   }
   return shapes;
@@ -52,6 +71,7 @@ Result<InputValues> parse_bindings(const std::vector<std::string>& texts) {
       if (!number) return bad;
       numbers.push_back(*number);
     }
+    CONVOPT_CHECK(check_new("--bind", text.substr(0, equals), values));
     values.emplace_back(text.substr(0, equals), std::move(numbers));
   }
   return values;
@@ -65,7 +85,7 @@ Result<Network> named_network(const PlanningOptions& options) {
   return load_network(options.network, options.batch, shapes, values);
 }
 
-void PlanningOptions::add_to(CLI::App& verb) {
+void PlanningOptions::add_network_to(CLI::App& verb) {
   verb.add_option("network", network,
                   "The network, an ONNX model or a JSON file (docs/reference/network-format.md).")
       ->required();
@@ -78,6 +98,10 @@ void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
   verb.add_option("--bind", bindings, kBindHelp)->allow_extra_args(false);
   context.add_to(verb);
+}
+
+void PlanningOptions::add_to(CLI::App& verb) {
+  add_network_to(verb);
   verb.add_option("--allow", select.limits.allow,
                   "Uses only these primitives or families for convolutions, separated by commas.")
       ->delimiter(',')
@@ -93,9 +117,57 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "e.g. 1e-5.")
       ->check(positive_number())
       ->type_name("NUMBER");
+  add_precision(
+      verb, select.limits.types,
+      "Types in which tensors are stored and products computed: f32; bf16 or int8, which is f32 "
+      "or that, whatever makes the network faster; auto, any of these.");
+  verb.add_option("--calibration", calibration,
+                  "Ranges of the network's tensors, which int8 needs, as `convopt calibrate` "
+                  "writes them.");
+  const std::map<std::string, RangeRule> rules = {
+      {"max", RangeRule::max}, {"percentile", RangeRule::percentile}, {"mse", RangeRule::mse}};
+  verb.add_option("--range", range,
+                  "What of a tensor's range int8 represents: all of it (max), 99.99 % of its "
+                  "numbers (percentile), or as much as errs least (mse).")
+      ->transform(CLI::CheckedTransformer(rules))
+      ->type_name("max|percentile|mse")
+      ->default_str("max");
   add_duration(verb, "--time-limit", time_limit,
                "Time for proving that no plan is better, e.g. 500ms.", /*may_be_zero=*/true);
 }
+
+void PlanningOptions::add_calibrate_to(CLI::App& verb, const std::string& help) {
+  verb.add_option("--calibrate", calibrate, help);
+}
+
+namespace {
+
+/// Whether int8 may be used, with what is given for it; a model that has scales of its own needs
+/// nothing.
+Result<void> check_calibration(const PlanningOptions& options, bool has_scales,
+                               std::set<DataType>& types) {
+  if (!types.contains(DataType::s8)) {
+    if (options.calibration.empty()) return {};
+    return make_error(ErrorCode::usage,
+                      "--calibration has no effect without --precision int8 or auto");
+  }
+  if (has_scales && !options.calibration.empty())
+    warn("--calibration is left out: the model has scales of its own");
+  if (has_scales) return {};
+  if (!options.calibration.empty() || !options.calibrate.empty()) return {};
+  const std::string_view needed =
+      "needs the ranges of the network's tensors: give --calibration FILE, which `convopt "
+      "calibrate` writes";
+  if (!types.contains(DataType::bf16)) {
+    return make_error(ErrorCode::usage, "--precision int8 " + std::string(needed));
+  }
+  warn("int8, which --precision auto leaves out here, " + std::string(needed));
+  types.erase(DataType::s8);
+  types.erase(DataType::u8);
+  return {};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options) {
   const auto start = std::chrono::steady_clock::now();
@@ -104,21 +176,28 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   planning->options_.time_limit = std::chrono::duration<double>(options.time_limit);
   CONVOPT_TRY(Context context, options.context.context());
   CONVOPT_TRY(planning->network_, named_network(options));
+  std::vector<TensorScale> scales = model_scales(planning->network_);
+  const bool has_scales = std::ranges::any_of(
+      scales, [](const TensorScale& scale) { return scale.type != DataType::f32; });
+  CONVOPT_CHECK(check_calibration(options, has_scales, planning->options_.limits.types));
+  if (has_scales && planning->options_.limits.types.contains(DataType::s8))
+    planning->options_.limits.scales = std::move(scales);
   warn(planning->network_.warnings);
   CONVOPT_TRY(planning->registry_, Registry::create(context));
-  if (auto stored = stored_platform(context.isa, context.threads)) {
-    planning->platform_ = std::move(*stored);
-  } else {
+  const auto stored = stored_platform(context.isa, context.threads);
+  if (!stored || !is_complete(*stored)) {
     note("measuring this machine's peak and bandwidths, once, for about a second");
-    CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
   }
+  CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
   planning->find_model_and_profile(options);
-  CONVOPT_CHECK(planning->load_times());
+  CONVOPT_CHECK(planning->load_sound_times(options));
+  planning->note_missing_types();
   warn(planning->times_->warnings());
   if (planning->times_->measured() == 0 && !options.profile.empty()) {
     note("profile '" + options.profile.string() +
          "' holds no valid times of this network; `convopt profile --network` adds them");
   }
+  CONVOPT_CHECK(planning->find_scales(options));
   planning->load_ms_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return planning;
@@ -138,10 +217,13 @@ void Planning::find_model_and_profile(const PlanningOptions& options) {
   // A network can be planned by measurements alone, so a missing shipped model is no error then.
   const bool needs_model =
       !options.model.empty() || !has_profile || std::filesystem::exists(model_path, ignored);
-  for (const Workload& workload : network_workloads(network_)) workloads_.insert(workload.text());
+  for (const Workload& workload : network_workloads(network_, options_.limits.types)) {
+    workloads_.insert(workload.text());
+  }
   if (needs_model) files_.model = model_path;
   if (has_profile) files_.profile = profile_path;
   files_.workloads = &workloads_;
+  files_.keep_index = true;
   if (needs_model && shipped) {
     note(
         "this machine has no model of its own, so times are predicted by the shipped model; "
@@ -150,8 +232,60 @@ void Planning::find_model_and_profile(const PlanningOptions& options) {
   }
 }
 
+void Planning::note_missing_types() const {
+  for (const DataType type : options_.limits.types) {
+    const bool known = std::ranges::any_of(registry_->primitives(), [&](const Primitive* p) {
+      return p->info().op == Op::conv && p->info().input_type == type;
+    });
+    if (!known && type != DataType::f32)
+      note("no primitive here multiplies numbers of " + std::string(to_string(type)) +
+           ", so no tensor will be stored in it");
+  }
+}
+
 Result<void> Planning::load_times() {
   CONVOPT_TRY(times_, Times::load(files_, platform_, registry_->libraries()));
+  return {};
+}
+
+Result<void> Planning::load_sound_times(const PlanningOptions& options) {
+  const auto loaded = load_times();
+  if (loaded) return {};
+  const std::string& why = loaded.error().message;
+  if (options.profile.empty() && !files_.profile.empty()) {
+    files_.profile.clear();
+    if (files_.model.empty()) files_.model = default_model_path();
+    if (load_times()) {
+      warn(why + "; it is left out, and `convopt profile` mends it");
+      return {};
+    }
+  }
+  if (options.model.empty() && files_.model != default_model_path()) {
+    files_.model = default_model_path();
+    if (load_times()) {
+      warn(why + "; the shipped model is taken, and `convopt transfer` makes the file anew");
+      return {};
+    }
+  }
+  return loaded;
+}
+
+Result<Calibration> Planning::calibrate(const std::string& option,
+                                        const std::vector<std::string>& files) const {
+  CONVOPT_TRY(const auto samples, calibration_samples(option, files, network_, kWeightsSeed));
+  note("measuring the ranges of all tensors on " + counted(samples.size(), "input"));
+  bind_threads(platform_.threads);
+  return convopt::calibrate(network_, *registry_, times_->costs(), platform_,
+                            NetworkWeights(network_, kWeightsSeed), samples, options_.time_limit);
+}
+
+Result<void> Planning::find_scales(const PlanningOptions& options) {
+  const bool is_known = !options_.limits.scales.empty();
+  if (is_known || !options_.limits.types.contains(DataType::s8)) return {};
+  CONVOPT_TRY(const Calibration calibration, options.calibration.empty()
+                                                 ? calibrate("--calibrate", options.calibrate)
+                                                 : load_calibration(options.calibration));
+  CONVOPT_TRY(options_.limits.scales, tensor_scales(network_, calibration, options.range));
   return {};
 }
 
@@ -203,6 +337,36 @@ Result<Selection> Planning::select(std::size_t max_memory) const {
   plan.load_ms = load_ms_;
   plan.total_ms += load_ms_;
   return selection;
+}
+
+Result<void> Planning::confirm(Selection& selection, double seconds, std::size_t max_memory) const {
+  TimingOptions timing;
+  timing.time = std::chrono::duration<double>(seconds);
+  bind_threads(platform_.threads);
+  const NetworkWeights weights(network_, kWeightsSeed);
+  CONVOPT_TRY(const auto confirmed,
+              convopt::confirm(selection, platform_, weights, timing, max_memory));
+  for (const Confirmation::Contestant& contestant : confirmed.contestants) {
+    note("measured: " + contestant.name + " takes " + format_time(contestant.times.median_ns()) +
+         " (median), " + format_time(contestant.times.min_ns()) + " (min)");
+  }
+  if (confirmed.winner != 0) {
+    note(confirmed.contestants[confirmed.winner].name +
+         " is faster here than the plan, so it is the plan now");
+  }
+  return {};
+}
+
+bool Planning::is_cheap_to_confirm(const Plan& plan) {
+  // A warming run, and in each of three rounds one run that counts and one before it.
+  constexpr double kRuns = 7;
+  // Single-precision weights are packed at 0.3 to 1 byte per nanosecond.
+  constexpr double kPackedBytesPerMs = 0.3e6, kPlans = 3, kMostMs = 1000;
+  const double runs_ms = plan.predicted_ms + plan.baselines.library_default_ms +
+                         plan.baselines.best_single_primitive_ms;
+  const double packing_ms =
+      kPlans * static_cast<double>(plan.packed_weight_bytes) / kPackedBytesPerMs;
+  return kRuns * runs_ms + packing_ms < kMostMs;
 }
 
 }  // namespace convopt::cli

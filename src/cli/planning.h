@@ -13,6 +13,7 @@
 #include "convopt/primitive.hpp"
 #include "src/cli/cli.h"
 #include "src/library/times.h"
+#include "src/select/calibration.h"
 #include "src/select/costs.h"
 #include "src/select/select.h"
 #include "src/tune/refine.h"
@@ -29,9 +30,18 @@ struct PlanningOptions {
   InputValues more_values;
   SelectOptions select;
   double time_limit = 5;  ///< seconds
+  std::filesystem::path calibration;
+  RangeRule range = RangeRule::max;
+  std::vector<std::string> calibrate;  ///< inputs to calibrate on, where there is no calibration
 
   void add_to(CLI::App& verb);
+  /// Only what says which network is meant, on which machine and with which times.
+  void add_network_to(CLI::App& verb);
+  void add_calibrate_to(CLI::App& verb, const std::string& help);
 };
+
+/// Of random weights, where the model has none and nothing else is asked for.
+inline constexpr std::uint64_t kWeightsSeed = 1;
 
 /// Texts like `input=1x3x224x224`.
 Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
@@ -59,8 +69,18 @@ class Planning {
   /// Measured before predicted times, or either alone; after refine(), the refined costs.
   const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
 
+  /// Ranges of all tensors on these samples, as calibration_samples() reads them.
+  Result<Calibration> calibrate(const std::string& option,
+                                const std::vector<std::string>& files) const;
+
   /// The fastest plan that holds at most `max_memory` bytes when executed.
   Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
+
+  /// Runs the plan, the library's default and the best single primitive in turns for so many
+  /// seconds, says how long they take, and makes the fastest the selection.
+  Result<void> confirm(Selection& selection, double seconds, std::size_t max_memory) const;
+  /// Whether confirm() would take less than a second altogether.
+  static bool is_cheap_to_confirm(const Plan& plan);
 
   /// Measures primitives that could change the plan for that many seconds. The times are added to
   /// the profile that this planning reads, else to this machine's own.
@@ -70,6 +90,11 @@ class Planning {
   Planning() = default;
   void find_model_and_profile(const PlanningOptions& options);
   Result<void> load_times();
+  /// Leaves out what this machine has made itself and is damaged, with a warning.
+  Result<void> load_sound_times(const PlanningOptions& options);
+  /// Says which of the admitted types will not be used.
+  void note_missing_types() const;
+  Result<void> find_scales(const PlanningOptions& options);
 
   Network network_;
   std::unique_ptr<Registry> registry_;

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
@@ -37,6 +39,7 @@ struct ProfileArguments {
   std::uint64_t seed = 1;
   int batch = 0;
   std::vector<std::string> shapes, bindings;
+  std::set<DataType> types = {DataType::f32};
   bool dry_run = false, quiet = false, again = false;
 };
 
@@ -75,7 +78,7 @@ Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) 
   std::vector<Workload> workloads;
   for (const std::string& path : request.networks) {
     CONVOPT_TRY(auto network, load_network(path, request.batch, shapes, values));
-    for (Workload& workload : network_workloads(network)) {
+    for (Workload& workload : network_workloads(network, request.types)) {
       if (ops.empty() || std::ranges::find(ops, workload.op) != ops.end()) {
         workloads.push_back(std::move(workload));
       }
@@ -86,8 +89,9 @@ Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) 
   limits.batch = std::max(1, request.batch);
   const std::size_t configs =
       request.configs.value_or(request.networks.empty() ? kDefaultConfigs : 0);
-  for (Workload& workload : sample_workloads(configs, request.seed, limits)) {
-    workloads.push_back(std::move(workload));
+  for (const Workload& workload : sample_workloads(configs, request.seed, limits)) {
+    // Combinations that nothing computes are never timed.
+    for (Workload& typed : in_types(workload, request.types)) workloads.push_back(std::move(typed));
   }
   return take_shard(workloads, request.shard);
 }
@@ -171,8 +175,8 @@ void add_profile(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "profile",
       "Times primitives on this machine and stores the times; continues an earlier run.");
-  verb->add_option("-o,--output", request->output,
-                   "Profile to append to (JSON Lines). Default: this machine's own profile.");
+  add_output(*verb, "-o,--output", request->output,
+             "Profile to append to (JSON Lines). Default: this machine's own profile.");
   add_count(*verb, "--configs", request->configs,
             "Sampled workloads, two thirds of them convolutions. Default: 300, or none with "
             "--network.",
@@ -190,6 +194,9 @@ void add_profile(CLI::App& app, Action& action) {
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");
+  add_precision(*verb, request->types,
+                "f32: single precision alone; bf16, int8, auto: also what plans of that precision "
+                "may consist of.");
   verb->add_option(
       "--shard", request->shard,
       "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");

@@ -12,6 +12,7 @@
 #include "convopt/network.hpp"
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
+#include "core/conversion.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -19,9 +20,11 @@
 #include "profiler/affinity.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
+#include "src/library/rest_runner.h"
 #include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/timing.h"
@@ -32,6 +35,9 @@
 namespace convopt::cli {
 namespace {
 
+/// Enough for several turns of each plan.
+constexpr double kConfirmSeconds = 0.4;
+
 struct RunArguments {
   PlanningOptions planning;
   std::string plan;
@@ -40,7 +46,7 @@ struct RunArguments {
   int repeats = 0;
   std::size_t max_memory = SIZE_MAX;
   std::uint64_t seed = 1;
-  bool verify = false, layers = false, json = false;
+  bool verify = false, layers = false, json = false, unconfirmed = false;
 };
 
 /// A plan that is ready to run.
@@ -95,8 +101,11 @@ Result<void> of_plan(const std::string& path, const Result<void>& checked) {
 
 /// Options of `select` that say nothing about a plan that is given.
 Result<void> check_unused(const PlanningOptions& options) {
-  for (const auto& [option, given] : {std::pair{"--model", !options.model.empty()},
-                                      std::pair{"--profile", !options.profile.empty()}}) {
+  for (const auto& [option, given] :
+       {std::pair{"--model", !options.model.empty()},
+        std::pair{"--profile", !options.profile.empty()},
+        std::pair{"--precision", options.select.limits.types.size() > 1},
+        std::pair{"--calibration", !options.calibration.empty()}}) {
     if (!given) continue;
     return make_error(ErrorCode::usage, std::string(option) +
                                             " has no effect with --plan, unless --compare names a "
@@ -239,14 +248,41 @@ Result<Buffers> make_inputs(const std::vector<GivenInput>& given, std::uint64_t 
   return inputs;
 }
 
-Result<void> write_outputs(const std::vector<std::string>& files, const Network& network,
-                           const Buffers& outputs) {
+Result<void> write_outputs(const std::vector<std::string>& files,
+                           const std::vector<Array>& outputs) {
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const Tensor& tensor = network.tensors[network.outputs[i]];
-    const NpyArray array{npy_shape(tensor.shape), outputs.values(i), tensor.type};
+    NpyArray array{outputs[i].shape, {}, outputs[i].type};
+    array.values.resize(outputs[i].data.size() / element_bytes(array.type));
+    to_floats(outputs[i].data.data(), array.type, std::ssize(array.values), array.values.data());
     CONVOPT_CHECK(write_file_atomically(files[i], to_npy(array)));
   }
   return {};
+}
+
+std::vector<std::string> output_names(const Network& network) {
+  if (network.rest == nullptr) return names_of(network.named_outputs());
+  std::vector<std::string> names;
+  for (const DeclaredTensor& output : network.rest->outputs()) names.push_back(output.name);
+  return names;
+}
+
+/// The model's outputs, and how long its rest took when its networks were made already.
+struct RestResult {
+  std::vector<Array> outputs;
+  double first_ms = 0, ms = 0;
+};
+
+Result<RestResult> run_rest(const Network& network, const Registry& registry, const Plan& plan,
+                            const std::vector<Array>& given) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  RestRunner runner(registry, plan.platform);
+  RestResult result;
+  for (double* const time : {&result.first_ms, &result.ms}) {
+    const auto start = std::chrono::steady_clock::now();
+    CONVOPT_TRY(result.outputs, runner.run(network.rest, given));
+    *time = Milliseconds(std::chrono::steady_clock::now() - start).count();
+  }
+  return result;
 }
 
 Result<Setup> set_up(const RunArguments& request) {
@@ -282,9 +318,19 @@ Result<Setup> set_up(const RunArguments& request) {
         of_plan(request.plan, check_limits(*given, setup.registry(), options.select.limits)));
     setup.plans.emplace_back(request.plan, std::move(*given));
   } else {
+    if (!request.unconfirmed && Planning::is_cheap_to_confirm(selection->plan)) {
+      CONVOPT_CHECK(setup.planning->confirm(*selection, kConfirmSeconds, request.max_memory));
+    }
     setup.plans.emplace_back("plan", selection->plan);
   }
   for (const std::string& name : request.compare) {
+    // A path would have a folder or an ending.
+    const bool is_word = name.find_first_of("./") == std::string::npos;
+    if (is_word && !is_baseline(name) && !std::filesystem::exists(name))
+      return make_error(ErrorCode::usage,
+                        "--compare " + name +
+                            " is no plan file, nor one of library_default, best_single_primitive "
+                            "and greedy");
     CONVOPT_TRY(Plan plan, is_baseline(name)
                                ? baseline_plan(*selection, setup.planning->platform(), name)
                                : load_plan(name));
@@ -320,9 +366,18 @@ Json tensors_json(const std::vector<Tensor>& tensors) {
   return json;
 }
 
+/// Arrays with the shapes that they turned out to have.
+Json arrays_json(const std::vector<Array>& arrays) {
+  Json json = Json::array();
+  for (const Array& array : arrays)
+    json.push_back({{"name", array.name}, {"type", to_string(array.type)}, {"shape", array.shape}});
+  return json;
+}
+
 Json report_json(const Network& network, const RunArguments& request, const Context& context,
                  const std::vector<Contestant>& contestants,
-                 const std::optional<Verification>& verification) {
+                 const std::optional<Verification>& verification,
+                 const std::optional<RestResult>& rest) {
   const Contestant& main = contestants.front();
   Json json = {{"schema", "convopt.run/1"},
                {"network", network.name},
@@ -342,9 +397,17 @@ Json report_json(const Network& network, const RunArguments& request, const Cont
                {"outputs", tensors_json(network.named_outputs())},
                {"compare", Json::array()},
                {"layers", Json::array()}};
+  if (rest) {
+    json["outputs"] = arrays_json(rest->outputs);
+    json["rest_ms"] = rest->ms;
+  }
   if (verification) {
     json["max_relative_error"] = verification->max_error();
     json["verified"] = verification->first_failure() == nullptr;
+    for (const auto& [name, difference] : verification->output_errors) {
+      json["output_errors"].push_back(
+          {{"name", name}, {"error", difference.error}, {"cosine", difference.cosine}});
+    }
   }
   for (std::size_t i = 1; i < contestants.size(); ++i) {
     const Contestant& other = contestants[i];
@@ -414,7 +477,8 @@ std::string comparison_text(const std::vector<Contestant>& contestants) {
 
 void print_report(const Network& network, const RunArguments& request, const Context& context,
                   const std::vector<Contestant>& contestants,
-                  const std::optional<Verification>& verification) {
+                  const std::optional<Verification>& verification,
+                  const std::optional<RestResult>& rest) {
   const Contestant& main = contestants.front();
   const double predicted_ns = main.plan.predicted_ms * 1e6;
   std::printf("%s by %s, %s, %d thread%s\n", network.name.c_str(), main.label.c_str(),
@@ -426,6 +490,12 @@ void print_report(const Network& network, const RunArguments& request, const Con
               format_time(main.times.min_ns()).c_str(), main.times.runs_ns.size());
   std::printf("predicted  %s, measured / predicted %.2f\n", format_time(predicted_ns).c_str(),
               predicted_ns > 0 ? main.times.median_ns() / predicted_ns : 0);
+  if (rest) {
+    std::printf("rest       %s behind the network, %s when its shapes are new\n",
+                format_time(rest->ms * 1e6).c_str(), format_time(rest->first_ms * 1e6).c_str());
+    for (const Array& output : rest->outputs)
+      std::printf("           %s %s\n", output.name.c_str(), shape_text(output.shape).c_str());
+  }
   const MemoryUse& memory = main.executor->memory();
   const auto bytes = [](std::size_t count) { return format_bytes(static_cast<double>(count)); };
   std::printf("memory     %s: weights %s, tensors %s, workspace %s; prepared in %s\n",
@@ -435,6 +505,12 @@ void print_report(const Network& network, const RunArguments& request, const Con
   if (verification && verification->first_failure() == nullptr) {
     std::printf("verified   %zu tensors, largest relative error %.1e\n",
                 verification->checks.size(), verification->max_error());
+  }
+  if (verification) {
+    for (const auto& [name, difference] : verification->output_errors) {
+      std::printf("error      output '%s' differs from float32 by %.1e of its range, cosine %.6f\n",
+                  name.c_str(), difference.error, difference.cosine);
+    }
   }
   if (contestants.size() > 1) std::printf("\n%s", comparison_text(contestants).c_str());
   if (request.layers) std::printf("\n%s", layers_text(main).c_str());
@@ -468,7 +544,7 @@ Result<void> run(const RunArguments& request) {
   std::vector<std::string> output_files;
   if (!request.outputs.empty()) {
     CONVOPT_TRY(output_files,
-                files_of("--output", "output", request.outputs, names_of(network.named_outputs())));
+                files_of("--output", "output", request.outputs, output_names(network)));
   }
   CONVOPT_TRY(const Buffers inputs, make_inputs(setup.inputs, request.seed, network));
 
@@ -492,16 +568,22 @@ Result<void> run(const RunArguments& request) {
                                         timing_options(request)));
   for (std::size_t i = 0; i < times.size(); ++i) contestants[i].times = std::move(times[i]);
 
-  if (!request.outputs.empty()) {
+  std::optional<RestResult> rest;
+  if (!request.outputs.empty() || network.rest != nullptr) {
     // The last run may have been that of another plan.
     CONVOPT_CHECK(executors.front()->run(inputs.inputs(), outputs.outputs()));
-    CONVOPT_CHECK(write_outputs(output_files, network, outputs));
+    std::vector<Array> arrays = arrays_of(network, outputs.outputs());
+    if (network.rest != nullptr) {
+      CONVOPT_TRY(rest, run_rest(network, setup.registry(), contestants.front().plan, arrays));
+      arrays = rest->outputs;
+    }
+    CONVOPT_CHECK(write_outputs(output_files, arrays));
   }
   if (request.json) {
-    const Json json = report_json(network, request, context, contestants, verification);
+    const Json json = report_json(network, request, context, contestants, verification, rest);
     CONVOPT_CHECK(write_output("", json.dump(2) + "\n"));
   } else {
-    print_report(network, request, context, contestants, verification);
+    print_report(network, request, context, contestants, verification, rest);
   }
   return verification ? check_verified(*verification) : Result<void>();
 }
@@ -525,6 +607,10 @@ void add_run(CLI::App& app, Action& action) {
                "Time for running, e.g. 500ms or 10s, all plans together.");
   add_count(*verb, "--repeat", request->repeats, "Number of timed runs of each plan, not a time.",
             1, 1000000);
+  verb->add_flag("--no-confirm", request->unconfirmed,
+                 "Takes the plan that is made here as it is. Without this, and where it costs less "
+                 "than a second, the library's default and the best single primitive are run first "
+                 "and the fastest of the three is the plan.");
   add_bytes(*verb, "--max-memory", request->max_memory,
             "Most memory for packed weights, tensors and workspace, e.g. 100MB: the plan is "
             "selected to fit; a given plan that needs more is refused.");
@@ -535,10 +621,9 @@ void add_run(CLI::App& app, Action& action) {
   verb->add_option("--input", request->inputs,
                    "Input as .npy file of the input's shape, FILE in the network's order or "
                    "NAME=FILE, once per input. Default: random.");
-  verb->add_option(
-      "--output", request->outputs,
-      "Writes the output to this .npy file in its own type, FILE in the network's order "
-      "or NAME=FILE, once per output.");
+  add_output(*verb, "--output", request->outputs,
+             "Writes the output to this .npy file in its own type, FILE in the network's order "
+             "or NAME=FILE, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
   verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });

@@ -1,20 +1,27 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 
+#include "core/quantisation.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "profiler/affinity.h"
+#include "src/cli/calibration.h"
 #include "src/cli/log.h"
+#include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
 #include "src/runtime/weights.h"
 #include "src/select/export.h"
-#include "src/tune/confirm.h"
+#include "src/tune/error_budget.h"
 
 namespace convopt::cli {
 namespace {
+
+/// Of a budget: nothing but the same numbers has a cosine of 1.
+constexpr double kMostCosine = 1 - 1e-9;
 
 struct SelectArguments {
   PlanningOptions planning;
@@ -22,6 +29,9 @@ struct SelectArguments {
   double refine = 0, confirm_time = 2;  ///< seconds
   std::size_t max_memory = SIZE_MAX;
   bool json = false, confirms = false;
+  ErrorBudget error_budget;
+
+  bool measures_error() const { return error_budget.is_limited() || !planning.calibrate.empty(); }
 };
 
 std::string join(const PlanLayer& layer) {
@@ -30,9 +40,9 @@ std::string join(const PlanLayer& layer) {
   return text;
 }
 
-std::string arrow(Layout from, Layout to) {
-  std::string text(to_string(from));
-  return from == to ? text : text + " > " + std::string(to_string(to));
+std::string arrow(TensorFormat from, TensorFormat to) {
+  const std::string text = to_string(from);
+  return from == to ? text : text + " > " + to_string(to);
 }
 
 std::string interval(double low_us, double high_us) {
@@ -48,7 +58,7 @@ std::string layers_text(const Plan& plan) {
                {"90 % interval", Align::right},
                {"source"}});
   for (const PlanLayer& layer : plan.layers) {
-    table.add_row({join(layer), layer.primitive, arrow(layer.input_layout, layer.output_layout),
+    table.add_row({join(layer), layer.primitive, arrow(layer.input(), layer.output()),
                    format_time(layer.predicted_us * 1e3), interval(layer.low_us, layer.high_us),
                    layer.measured       ? "measured"
                    : layer.extrapolated ? "extrapolated"
@@ -61,10 +71,29 @@ std::string conversions_text(const Plan& plan) {
   if (plan.conversions.empty()) return "No layout conversions.\n";
   Table table({{"conversion of"}, {"primitive"}, {"layout"}, {"time", Table::Align::right}});
   for (const PlanConversion& c : plan.conversions) {
-    table.add_row({c.tensor, c.primitive, arrow(c.source_layout, c.target_layout),
-                   format_time(c.predicted_us * 1e3)});
+    table.add_row(
+        {c.tensor, c.primitive, arrow(c.source(), c.target()), format_time(c.predicted_us * 1e3)});
   }
   return table.text();
+}
+
+std::string accuracy_text(const Plan& plan) {
+  const PlanAccuracy& a = *plan.accuracy;
+  std::string text = "error    " + significant(a.error, 2) + " of the outputs' range";
+  if (std::isfinite(a.allowed_error)) text += " (allowed: " + significant(a.allowed_error, 3) + ")";
+  text += ", cosine " + fixed(a.cosine, 6);
+  if (a.allowed_cosine > -1) text += " (allowed: " + significant(a.allowed_cosine, 6) + ")";
+  const auto has = [](const PlanLayer& layer, auto is) {
+    return is(layer.input_type) || is(layer.output_type);
+  };
+  const auto int8 = std::ranges::count_if(
+      plan.layers, [&](const PlanLayer& layer) { return has(layer, is_quantised); });
+  const auto bf16 = std::ranges::count_if(plan.layers, [&](const PlanLayer& layer) {
+    return has(layer, [](DataType type) { return type == DataType::bf16; });
+  });
+  return text + ", measured on " + counted(a.samples, "input") + "; of " +
+         counted(plan.layers.size(), "layer") + " " + std::to_string(int8) + " in int8, " +
+         std::to_string(bf16) + " in bf16\n";
 }
 
 std::string totals_text(const Plan& plan) {
@@ -88,6 +117,7 @@ std::string totals_text(const Plan& plan) {
                                           : std::to_string(measured) + " of " + all +
                                  " layers measured, the others predicted") +
           (plan.model.empty() ? "" : ", model " + plan.model) + "\n";
+  if (plan.accuracy) text += accuracy_text(plan);
   const std::string gap = "within " + significant(plan.gap * 100, 2) + " % of the optimum";
   text += "plan     " + (plan.optimal ? "proven optimal for these times" : gap) + ", solved in " +
           format_time(plan.solve_ms * 1e6) + "\n";
@@ -108,7 +138,9 @@ std::string baselines_text(const Plan& plan) {
                                       : "best single primitive, " + b.best_single_primitive,
       b.best_single_primitive_ms);
   add("fastest per layer, then conversions", b.greedy_ms);
-  return table.text();
+  const bool has_budget = plan.accuracy && (std::isfinite(plan.accuracy->allowed_error) ||
+                                            plan.accuracy->allowed_cosine > -1);
+  return table.text() + (has_budget ? "(these know no limit of the error)\n" : "");
 }
 
 std::string plan_text(const Plan& plan) {
@@ -116,27 +148,42 @@ std::string plan_text(const Plan& plan) {
          conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
 }
 
-/// Runs the plan and its baselines, reports their times, and keeps the fastest.
-Result<void> confirm_here(const SelectArguments& request, const Planning& planning,
-                          Selection& selection) {
-  TimingOptions timing;
-  timing.time = std::chrono::duration<double>(request.confirm_time);
+/// Measures the plan's error and keeps the budget.
+Result<void> fit_error_here(const SelectArguments& request, const Planning& planning,
+                            Selection& selection) {
+  const Network& network = planning.network();
+  if (request.planning.calibrate.empty()) {
+    warn("without --calibrate, errors are measured on random inputs, which real ones may exceed");
+  }
+  CONVOPT_TRY(const auto samples, calibration_samples("--calibrate", request.planning.calibrate,
+                                                      network, kWeightsSeed));
   bind_threads(planning.platform().threads);
-  const NetworkWeights weights(planning.network(), 1);
-  CONVOPT_TRY(const auto confirmed,
-              confirm(selection, planning.platform(), weights, timing, request.max_memory));
-  for (const Confirmation::Contestant& contestant : confirmed.contestants) {
-    note("measured: " + contestant.name + " takes " + format_time(contestant.times.median_ns()) +
-         " (median), " + format_time(contestant.times.min_ns()) + " (min)");
+  const NetworkWeights weights(network, kWeightsSeed);
+  CONVOPT_TRY(const auto report,
+              fit_error(selection, planning.platform(), weights, samples, request.error_budget,
+                        planning.options().time_limit, note));
+  if (report.changed)
+    note("the plan was found among " + counted(report.plans, "plan") + " that were run");
+  return {};
+}
+
+Result<void> check_error_options(const SelectArguments& request) {
+  if (!request.measures_error()) return {};
+  const auto refuse = [](const std::string& sentence) {
+    return make_error(ErrorCode::usage,
+                      "--max-output-error, --min-cosine and --calibrate " + sentence);
+  };
+  if (request.planning.select.limits.types.size() == 1) {
+    return refuse("have no effect with --precision f32, which errs nothing");
   }
-  if (confirmed.winner != 0) {
-    note(confirmed.contestants[confirmed.winner].name +
-         " is faster here than the plan, so it is the plan now");
-  }
+  if (request.confirms)
+    return refuse("cannot be combined with --confirm, which may change the plan");
+  if (request.max_memory < SIZE_MAX) return refuse("cannot be combined with --max-memory");
   return {};
 }
 
 Result<void> select_action(const SelectArguments& request) {
+  CONVOPT_CHECK(check_error_options(request));
   CONVOPT_TRY(const auto planning, Planning::load(request.planning));
   if (request.refine > 0) {
     CONVOPT_TRY(const auto refined, planning->refine(request.refine));
@@ -147,7 +194,10 @@ Result<void> select_action(const SelectArguments& request) {
   }
   CONVOPT_TRY(auto selection, planning->select(request.max_memory));
   if (request.confirms) {
-    CONVOPT_CHECK(confirm_here(request, *planning, selection));
+    CONVOPT_CHECK(planning->confirm(selection, request.confirm_time, request.max_memory));
+  }
+  if (request.measures_error()) {
+    CONVOPT_CHECK(fit_error_here(request, *planning, selection));
   }
   if (!request.export_file.empty()) {
     const std::string problem = export_problem(selection.problem, selection.solution);
@@ -169,8 +219,8 @@ void add_select(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "select", "Chooses the fastest primitive and layout for every layer of a network.");
   request->planning.add_to(*verb);
-  verb->add_option(
-      "-o,--output", request->output,
+  add_text_output(
+      *verb, "-o,--output", request->output,
       "Writes the plan as JSON (docs/reference/plan-format.md) to this file, - for standard "
       "output.");
   add_duration(
@@ -180,14 +230,30 @@ void add_select(CLI::App& app, Action& action) {
   add_bytes(*verb, "--max-memory", request->max_memory,
             "Most memory for packed weights, tensors and workspace when the plan is executed, e.g. "
             "100MB: the fastest plan that needs no more.");
+  verb->add_option(
+          "--max-output-error", request->error_budget.max_error,
+          "Largest difference of an output from that in single precision, as a part of the "
+          "range of its values, e.g. 0.01: the fastest plan that keeps it when it is run.")
+      ->check(positive_number())
+      ->type_name("NUMBER");
+  verb->add_option("--min-cosine", request->error_budget.min_cosine,
+                   "Smallest cosine of the angle between an output and that in single precision, "
+                   "e.g. 0.999.")
+      ->check(CLI::Range(0.0, kMostCosine))
+      ->type_name("NUMBER");
+  request->planning.add_calibrate_to(
+      *verb,
+      "Inputs on which these errors are measured, and the ranges of tensors for int8 without "
+      "--calibration: .npy files of one or several inputs, NAME=FILE if the network has more than "
+      "one. Default: random ones, but not for int8.");
   CLI::Option* confirms = verb->add_flag("--confirm", request->confirms,
                                          "Runs the plan, the library's default and the best single "
                                          "primitive on this machine, and takes "
                                          "the fastest.");
   add_duration(*verb, "--confirm-time", request->confirm_time, "Time for these runs, all together.")
       ->needs(confirms);
-  verb->add_option("--export-problem", request->export_file,
-                   "Writes the optimisation problem with its solution as JSON.");
+  add_text_output(*verb, "--export-problem", request->export_file,
+                  "Writes the optimisation problem with its solution as JSON.");
   verb->add_flag("--json", request->json, "Prints the plan as one JSON document.");
   verb->callback([&action, request] { action = [request] { return select_action(*request); }; });
 }

@@ -11,6 +11,7 @@
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
+#include "src/cli/outputs.h"
 #include "src/cli/values.h"
 #include "src/tune/model_paths.h"
 
@@ -27,7 +28,7 @@ struct TrainArguments {
 
 void print(const TrainedModel& model, const std::filesystem::path& output) {
   const ModelInfo& info = model.info();
-  const HoldoutScores& scores = model.parts().holdout;
+  const HoldoutScores& scores = model.base().parts().holdout;
   std::printf("model %s, from %zu times of %zu workloads and %zu primitives\n", info.id.c_str(),
               info.samples, info.workloads, info.primitives.size());
   for (const std::string& platform : info.platforms) std::printf("  %s\n", platform.c_str());
@@ -38,6 +39,14 @@ void print(const TrainedModel& model, const std::filesystem::path& output) {
   std::printf("  90 %% intervals     %5.1f %% covered\n", 100 * info.interval_coverage);
   std::printf("  regret             %.4f  (chosen primitives over fastest, all layouts)\n",
               scores.regret);
+  for (const ModelOfType& other : model.models().subspan(1)) {
+    const auto known = other.model.get();
+    if (!known) continue;
+    const ModelInfo& own = (*known)->parts().info;
+    std::printf("of these, %s: %zu times, median error %.1f %%, regret %.4f\n",
+                std::string(to_string(other.type)).c_str(), own.samples, 100 * own.holdout_mdrae,
+                (*known)->parts().holdout.regret);
+  }
   std::printf("written to %s\n", output.string().c_str());
 }
 
@@ -81,8 +90,8 @@ void add_train(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("train", "Trains a performance model from profiles.");
   verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
       ->required();
-  verb->add_option("-o,--output", request->output,
-                   "The model to write (.ubj). Default: the profiled platform's own model.");
+  add_output(*verb, "-o,--output", request->output,
+             "The model to write (.ubj). Default: the profiled platform's own model.");
   add_timing_mode(*verb, request->timing_mode,
                   "Uses only times in this mode; needed if the profiles hold both.");
   add_seed(*verb, request->seed, "Seed of the folds and of the trees.");

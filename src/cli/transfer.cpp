@@ -11,6 +11,7 @@
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
+#include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
@@ -78,7 +79,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
     }
   }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
-              transfer.model->parts().method.c_str(), output.string().c_str());
+              transfer.model->base().parts().method.c_str(), output.string().c_str());
 }
 
 // Measures primitives that could change the plans of these networks by the model of the first
@@ -157,8 +158,8 @@ void add_transfer(CLI::App& app, Action& action) {
                    "network. Repeatable.")
       ->allow_extra_args(false)
       ->excludes(profile);
-  verb->add_option("-o,--output", request->output,
-                   "The model to write (.ubj). Default: this machine's own model.");
+  add_output(*verb, "-o,--output", request->output,
+             "The model to write (.ubj). Default: this machine's own model.");
   request->context.add_to(*verb);
   add_seed(*verb, request->seed, "Seed of samples, folds and trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");

@@ -5,9 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 
 #include "convopt/measurement.hpp"
+#include "convopt/tensor.hpp"
 
 namespace convopt::cli {
 
@@ -38,6 +40,9 @@ inline CLI::Option* add_seed(CLI::App& verb, std::uint64_t& seed, const std::str
 inline CLI::Option* add_batch(CLI::App& verb, int& batch, const std::string& help) {
   return add_count(verb, "--batch", batch, help, 1, 65536);
 }
+
+/// `types` are f32 and those that the precision's name admits.
+CLI::Option* add_precision(CLI::App& verb, std::set<DataType>& types, const std::string& help);
 
 /// `Mode` is a TimingMode, which holds the default, or an optional one.
 template <class Mode>

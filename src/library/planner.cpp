@@ -23,6 +23,12 @@ Result<Platform> platform_for(const PlannerOptions& options) {
                     "PlannerOptions::measure_machine, or call `convopt select` once");
 }
 
+/// Whether the primitive multiplies numbers of its source's type. Others err more than the caller
+/// of a function for one workload can know.
+bool multiplies_as_given(const PrimitiveInfo& info) {
+  return info.traits.product_type == DataType::f32 || info.input_type != DataType::f32;
+}
+
 }  // namespace
 
 struct Planner::State {
@@ -56,7 +62,8 @@ Result<std::vector<Choice>> Planner::rank(const Workload& workload) const {
     std::vector<Query> queries;
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {
-      if (!primitive->info().computes(workload)) continue;
+      const PrimitiveInfo& info = primitive->info();
+      if (!info.computes(workload) || !multiplies_as_given(info)) continue;
       if (!primitive->applicability(workload, registry().context())) continue;
       applicable.push_back(primitive);
       queries.push_back({&workload, &primitive->info()});

@@ -1,6 +1,7 @@
 #include "convopt/session.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -10,6 +11,8 @@
 #include "core/try.h"
 #include "src/library/guard.h"
 #include "src/library/registries.h"
+#include "src/library/rest_runner.h"
+#include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
 #include "src/select/plan_check.h"
 
@@ -51,6 +54,8 @@ struct Session::State {
   std::shared_ptr<const Registry> registry;
   std::unique_ptr<Executor> executor;
   std::vector<Tensor> inputs, outputs;
+  Network border;  ///< the network without its operators
+  std::optional<RestRunner> runner;
   std::vector<std::span<const std::byte>> sources;
   std::vector<std::span<std::byte>> destinations;
 
@@ -58,9 +63,26 @@ struct Session::State {
   Result<void> run(std::span<Source const> inputs_given,
                    std::span<Destination const> outputs_given) {
     return guarded([&]() -> Result<void> {
+      if (border.rest != nullptr) {
+        return make_error(
+            ErrorCode::usage,
+            "shapes of the model's outputs depend on numbers: run it by the call that "
+            "returns arrays");
+      }
       CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", sources));
       CONVOPT_CHECK(bind_tensors(outputs_given, outputs, "output", destinations));
       return executor->run(sources, destinations);
+    });
+  }
+
+  Result<std::vector<Array>> run(std::span<const void* const> inputs_given) {
+    return guarded([&]() -> Result<std::vector<Array>> {
+      CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", sources));
+      Buffers buffers(border, border.outputs);
+      CONVOPT_CHECK(executor->run(sources, buffers.outputs()));
+      auto arrays = arrays_of(border, buffers.outputs());
+      if (border.rest == nullptr) return arrays;
+      return runner->run(border.rest, std::move(arrays));
     });
   }
 };
@@ -82,6 +104,11 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
     state->outputs = network.named_outputs();
     state->sources.resize(state->inputs.size());
     state->destinations.resize(state->outputs.size());
+    state->border.tensors = network.tensors;
+    state->border.outputs = network.outputs;
+    state->border.output_names = network.output_names;
+    state->border.rest = network.rest;
+    state->runner.emplace(*state->registry, plan.platform);
     return Session(std::move(state));
   });
 }
@@ -96,6 +123,10 @@ Result<void> Session::run(std::span<const float* const> inputs, std::span<float*
 
 Result<void> Session::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
   return state_->run(inputs, outputs);
+}
+
+Result<std::vector<Array>> Session::run(std::span<const void* const> inputs) {
+  return state_->run(inputs);
 }
 
 }  // namespace convopt

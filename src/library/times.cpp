@@ -22,11 +22,20 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
   }
   if (files.profile.empty()) return times;
 
-  CONVOPT_TRY(LoadedProfile loaded, load_profile(files.profile, {files.workloads}));
+  const LoadOptions options{.workloads = files.workloads, .keep_index = files.keep_index};
+  CONVOPT_TRY(LoadedProfile loaded, load_profile(files.profile, options));
+  const auto measured_here = [&] {
+    return std::ranges::find_if(loaded.profile.runs, [&](const RunHeader& header) {
+      return header.platform.id() == platform.id();
+    });
+  };
+  // Only headers of runs that have these workloads were read.
+  if (measured_here() == loaded.profile.runs.end() && files.workloads != nullptr) {
+    CONVOPT_TRY(loaded, load_profile(files.profile));
+  }
   times->warnings_ = std::move(loaded.warnings);
   const std::vector<RunHeader>& runs = loaded.profile.runs;
-  const auto here = std::ranges::find_if(
-      runs, [&](const RunHeader& header) { return header.platform.id() == platform.id(); });
+  const auto here = measured_here();
   if (here == runs.end()) {
     const std::string elsewhere = runs.empty() ? "nothing" : runs.front().platform.id();
     return make_error(ErrorCode::environment, "profile '" + files.profile.string() +

@@ -17,6 +17,7 @@ struct TimesFiles {
   std::filesystem::path model, profile;  ///< either may be empty
   /// The only workloads (canonical text) that will be asked for; null: any.
   const std::unordered_set<std::string>* workloads = nullptr;
+  bool keep_index = false;  ///< of the profile, see LoadOptions (profiler/store.h)
 };
 
 class Times {

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 
+#include "core/quantised_tensors.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "src/network/window_axis.h"
@@ -494,7 +496,6 @@ Result<TensorId> GraphBuilder::add_opaque(Label label, std::span<const TensorId>
 }
 
 Result<Network> GraphBuilder::build(std::span<const TensorId> outputs, DeadOperators dead) && {
-  if (network_.inputs.empty()) return make_error(ErrorCode::bad_input, "the network has no input");
   if (outputs.empty()) return make_error(ErrorCode::bad_input, "the network has no output");
   std::unordered_set<TensorId> seen(network_.inputs.begin(), network_.inputs.end());
   for (const TensorId output : outputs)
@@ -502,12 +503,43 @@ Result<Network> GraphBuilder::build(std::span<const TensorId> outputs, DeadOpera
       return make_error(ErrorCode::bad_input,
                         "the output " + in_quotes(network_.tensors[output].name) +
                             " is an input of the network or another output under a second name");
+  merge_quantised(outputs);
   drop_dead(outputs, dead);
   if (Result<void> folded = fold_batch_norms(outputs); !folded) return folded.error();
   fold_scale_shifts(outputs);
   network_.outputs.assign(outputs.begin(), outputs.end());
   renumber_tensors();
   return std::move(network_);
+}
+
+/// Activations that rounding to steps makes needless, and rounding of what lies on steps already,
+/// are left unread.
+void GraphBuilder::merge_quantised(std::span<const TensorId> outputs) {
+  const std::size_t count = network_.tensors.size();
+  const std::vector<Activation> quantised = quantised_tensors(count, network_.operators);
+  std::vector<const Operator*> maker(count, nullptr);
+  std::vector<TensorId> same(count);
+  std::iota(same.begin(), same.end(), 0);
+  for (Operator& op : network_.operators) {
+    for (TensorId& input : op.inputs) input = same[input];
+    maker[op.outputs[0]] = &op;
+    const Activation activation = op.workload.epilogue.activation;
+    if (op.kind != OperatorKind::compute || op.workload.op != Op::activation ||
+        activation.kind != ActivationKind::quantise) {
+      continue;
+    }
+    TensorId& input = op.inputs[0];
+    while (const Operator* const before = maker[input]) {
+      if (before->kind != OperatorKind::compute || before->workload.op != Op::activation ||
+          !makes_needless(activation, before->workload.epilogue.activation)) {
+        break;
+      }
+      input = before->inputs[0];
+    }
+    if (quantised[input] == activation &&
+        std::ranges::find(outputs, op.outputs[0]) == outputs.end())
+      same[op.outputs[0]] = input;
+  }
 }
 
 void GraphBuilder::drop_dead(std::span<const TensorId> outputs, DeadOperators policy) {

@@ -156,6 +156,7 @@ class GraphBuilder {
   Result<TensorId> add_compute(Label label, std::span<const TensorId> inputs, Workload workload,
                                WeightsPointer weights = nullptr);
 
+  void merge_quantised(std::span<const TensorId> outputs);
   void drop_dead(std::span<const TensorId> outputs, DeadOperators dead);
   Result<void> fold_batch_norms(std::span<const TensorId> outputs);
   void fold_scale_shifts(std::span<const TensorId> outputs);

@@ -28,9 +28,7 @@ void Buffers::fill_random(std::uint64_t seed) {
     std::vector<float> values(static_cast<std::size_t>(tensors_[i].shape.elements()));
     reference::fill_random(values.data(), std::ssize(values), seed + i, 1);
     const DataType type = tensors_[i].type;
-    const bool is_real = type == DataType::f32 || type == DataType::f64 || type == DataType::f16 ||
-                         type == DataType::bf16;
-    if (!is_real) {
+    if (!is_real(type)) {
       constexpr float kHalfOfTen = 5;
       for (float& value : values) {
         value = type == DataType::boolean ? (value > 0 ? 1.0F : 0.0F)

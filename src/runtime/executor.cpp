@@ -6,8 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "core/quantisation.h"
 #include "core/text.h"
 #include "core/views.h"
+#include "primitives/flush_denormals.h"
 
 namespace convopt {
 namespace {
@@ -57,6 +59,16 @@ Result<void> check_size(std::string_view what, std::size_t index, std::size_t by
                                           std::to_string(elements(tensor)));
 }
 
+/// The scale of quantised tensors whose numbers it only moves is nothing to a kernel.
+Quantisation scales_of(const Schedule& schedule, const ScheduleStep& step) {
+  if (keeps_scale(step.workload.op)) return {};
+  Quantisation scales{schedule.values[step.sources.front()].scale, 1,
+                      schedule.values[step.destination].scale};
+  if (step.workload.op == Op::add) scales.residual = schedule.values[step.sources[1]].scale;
+  if (step.residual != kNone) scales.residual = schedule.values[step.residual].scale;
+  return scales;
+}
+
 }  // namespace
 
 MemoryUse memory_of(const Schedule& schedule, const Context& context) {
@@ -88,6 +100,7 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
   }
   std::unique_ptr<Executor> executor(new Executor);
   executor->schedule_ = std::move(*schedule);
+  executor->threads_ = registry.context().threads;
   for (const TensorId id : network.inputs) executor->inputs_.push_back(network.tensors[id]);
   for (const TensorId id : network.outputs) executor->outputs_.push_back(network.tensors[id]);
   if (auto prepared = executor->prepare(network, registry, weights); !prepared) {
@@ -113,7 +126,9 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
       if (auto fits = check_sizes(op, *loaded); !fits) return fits;
       weights = std::move(*loaded);
     }
-    auto kernel = step.primitive->prepare(step.workload, weights.parameters(), registry.context());
+    Parameters parameters = weights.parameters();
+    parameters.scales = scales_of(schedule_, step);
+    auto kernel = step.primitive->prepare(step.workload, parameters, registry.context());
     if (!kernel) return kernel.error();
     memory_.packed_weights += (*kernel)->packed_bytes();
     memory_.workspace = std::max(memory_.workspace, (*kernel)->workspace_bytes());
@@ -125,7 +140,10 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
 Result<void> Executor::allocate() {
   const ArenaLayout layout = lay_out(schedule_);
   memory_.tensors = layout.bytes;
-  arena_ = allocate_aligned(memory_.tensors);
+  // Behind the last tensor is room for what kernels of libraries read too far (is_defective in
+  // primitives/onednn/offers.cpp).
+  constexpr std::size_t kSlack = 4096;
+  arena_ = allocate_aligned(memory_.tensors + kSlack);
   workspace_ = allocate_aligned(memory_.workspace);
   if (!arena_ || !workspace_) return out_of_memory(memory_.tensors + memory_.workspace);
   // Touched now, so that no run meets a page for the first time.
@@ -157,15 +175,15 @@ Result<void> Executor::fill_constants(const Network& network, const WeightSource
 
 TensorView Executor::view_of(int index, const Network& network) const {
   const Value& value = schedule_.values[index];
-  const auto& [name, shape, type] = network.tensors[value.tensor];
+  const TensorShape& shape = network.tensors[value.tensor].shape;
+  const auto& [layout, type] = value.format;
   if (value.part_of == kNone) {
-    return TensorView::dense(storage_data_[value.storage], type, shape, value.layout);
+    return TensorView::dense(storage_data_[value.storage], type, shape, layout);
   }
   const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c());
   // Of a single image, only the stride between images tells the part from a dense tensor.
-  return channels_are_dense(shape, value.layout)
-             ? TensorView::dense(part.data, type, shape, value.layout)
-             : part;
+  return channels_are_dense(shape, layout) ? TensorView::dense(part.data, type, shape, layout)
+                                           : part;
 }
 
 void Executor::make_views(const Network& network) {
@@ -190,6 +208,7 @@ void Executor::make_views(const Network& network) {
       fill(call.copied_residual, step.residual);
       fill(call.args.residual, step.destination);
       const TensorView& residual = call.copied_residual;
+      call.args.residual.type = residual.type;
       call.copy_bytes = element_bytes(residual.type) *
                         static_cast<std::size_t>(padded_elements(residual.shape, residual.layout));
     } else {
@@ -225,6 +244,7 @@ Result<void> Executor::bind(Inputs inputs, Outputs outputs) {
 
 Result<void> Executor::run(Inputs inputs, Outputs outputs, Observer* observer) {
   if (auto bound = bind(inputs, outputs); !bound) return bound;
+  const FlushDenormals flush(threads_);
   if (observer != nullptr) observer->before_run();
   for (std::size_t s = 0; s < calls_.size(); ++s) {
     const Call& call = calls_[s];

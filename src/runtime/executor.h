@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "convopt/error.hpp"
@@ -43,7 +44,14 @@ class Executor {
   using Outputs = std::span<const std::span<std::byte>>;
   /// Row-major tensors of the network's types, in the order of Network::inputs and
   /// Network::outputs. Allocates nothing and fails only if their number or sizes are wrong.
+  /// Denormal numbers count as zero (primitives/flush_denormals.h).
   Result<void> run(Inputs inputs, Outputs outputs, Observer* observer = nullptr);
+
+  /// Puts a kernel in the place of a step's and returns that one. It is of the same primitive and
+  /// workload.
+  std::unique_ptr<Kernel> exchange_kernel(std::size_t step, std::unique_ptr<Kernel> kernel) {
+    return std::exchange(calls_[step].kernel, std::move(kernel));
+  }
 
   std::span<const ScheduleStep> steps() const { return schedule_.steps; }
   std::span<const Value> values() const { return schedule_.values; }
@@ -75,6 +83,7 @@ class Executor {
   Result<void> bind(Inputs inputs, Outputs outputs);
 
   Schedule schedule_;
+  int threads_ = 1;
   std::vector<Tensor> inputs_, outputs_;
   std::vector<Call> calls_;  ///< one per step
   std::vector<Binding> bindings_;

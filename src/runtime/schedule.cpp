@@ -9,7 +9,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/quantisation.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "core/views.h"
 
 namespace convopt {
@@ -41,6 +43,7 @@ class Scheduler {
     }
     if (auto complete = check_complete(); !complete) return complete.error();
     if (auto possible = check_parts(); !possible) return possible.error();
+    if (auto scaled = check_scales(); !scaled) return scaled.error();
     assign_storage();
     return std::move(schedule_);
   }
@@ -72,11 +75,15 @@ class Scheduler {
       if (std::exchange(done_[found->second], 1) != 0) {
         return bad_plan("the plan computes the operator " + in_quotes(in_place.name) + " twice");
       }
-      in_place_[network_.operators[found->second].outputs.front()] = {found->second,
-                                                                      in_place.layout};
+      const TensorId result = network_.operators[found->second].outputs.front();
+      in_place_[result] = {found->second, of_tensor(result, in_place.format())};
     }
-    for (const TensorId input : network_.inputs) add_value(input, Layout::nchw);
-    for (const int op : constants_) add_value(network_.operators[op].outputs.front(), Layout::nchw);
+    for (const PlanScale& scale : plan_.scales) scales_[scale.tensor] = &scale;
+    for (const TensorId input : network_.inputs) add_value(input, plain(input));
+    for (const int op : constants_) {
+      const TensorId constant = network_.operators[op].outputs.front();
+      add_value(constant, plain(constant));
+    }
     for (const PlanConversion& conversion : plan_.conversions) {
       const auto tensor = std::ranges::find(network_.tensors, conversion.tensor, &Tensor::name);
       if (tensor == network_.tensors.end()) {
@@ -84,18 +91,67 @@ class Scheduler {
                         ", which the network does not have");
       }
       const auto id = static_cast<TensorId>(tensor - network_.tensors.begin());
-      if (!conversions_.emplace(std::pair(id, conversion.target_layout), &conversion).second) {
+      const TensorFormat target = of_tensor(id, conversion.target());
+      if (!conversions_.emplace(std::pair(id, target), &conversion).second) {
         return bad_plan("the plan converts the tensor " + in_quotes(conversion.tensor) + " to " +
-                        std::string(to_string(conversion.target_layout)) + " twice");
+                        to_string(target) + " twice");
       }
     }
     return {};
   }
 
-  int add_value(TensorId tensor, Layout layout) {
+  /// The format with the tensor's type where that is not f32, so not the plan's to choose.
+  TensorFormat of_tensor(TensorId tensor, TensorFormat planned) const {
+    const DataType own = network_.tensors[tensor].type;
+    return own == DataType::f32 ? planned : TensorFormat{planned.layout, own};
+  }
+  TensorFormat plain(TensorId tensor) const { return of_tensor(tensor, {}); }
+
+  /// What the plan says of a tensor that it quantises; null: nothing, or the type is another.
+  const PlanScale* scale_of(TensorId tensor, DataType type) const {
+    if (network_.tensors[tensor].type != DataType::f32 || !is_quantised(type)) return nullptr;
+    const auto found = scales_.find(network_.tensors[tensor].name);
+    return found != scales_.end() && found->second->type == type ? found->second : nullptr;
+  }
+  /// The format in which a layer that writes in this one reads its residual.
+  TensorFormat of_residual(TensorId residual, TensorFormat output) const {
+    if (!is_quantised(output.type)) return of_tensor(residual, output);
+    const auto found = scales_.find(network_.tensors[residual].name);
+    return {output.layout, found != scales_.end() ? found->second->type : output.type};
+  }
+
+  /// Quantised tensors have scales, which operations that move their numbers keep.
+  Result<void> check_scales() const {
+    for (const Value& value : schedule_.values) {
+      const Tensor& tensor = network_.tensors[value.tensor];
+      const bool quantises = tensor.type == DataType::f32 && is_quantised(value.format.type);
+      if (!quantises || scale_of(value.tensor, value.format.type) != nullptr) continue;
+      return bad_plan("the plan stores the tensor " + in_quotes(tensor.name) + " in " +
+                      to_string(value.format) + " without a scale");
+    }
+    const auto scale = [&](int value) { return schedule_.values[value].scale; };
+    for (const ScheduleStep& step : schedule_.steps) {
+      if (!keeps_scale(step.workload.op)) continue;
+      for (const int source : step.sources) {
+        if (scale(source) == scale(step.destination)) continue;
+        return bad_plan("layer " + in_quotes(step.name) +
+                        " of the plan reads and writes quantised tensors of different scales");
+      }
+    }
+    for (const Value& value : schedule_.values) {
+      if (value.part_of == kNone || value.scale == scale(value.part_of)) continue;
+      return bad_plan("the plan concatenates tensors of different scales in place");
+    }
+    return {};
+  }
+
+  int add_value(TensorId tensor, TensorFormat format) {
     const int index = static_cast<int>(schedule_.values.size());
-    schedule_.values.push_back({tensor, layout});
-    values_[{tensor, layout}] = index;
+    schedule_.values.push_back({tensor, format});
+    if (const PlanScale* scale = scale_of(tensor, format.type)) {
+      schedule_.values.back().scale = scale->scale;
+    }
+    values_[{tensor, format}] = index;
     roots_.push_back(index);
     return index;
   }
@@ -118,7 +174,13 @@ class Scheduler {
     const auto main = take(layer.name);
     if (!main) return main.error();
     group.workload = (*main)->workload;
+    if (group.workload.input_type == DataType::f32) group.workload.input_type = layer.input_type;
+    if (group.workload.output_type == DataType::f32) group.workload.output_type = layer.output_type;
     group.inputs = (*main)->inputs;
+    if (group.workload.op == Op::add && is_quantised(group.workload.input_type)) {
+      const DataType second = of_residual(group.inputs[1], layer.input()).type;
+      if (second != group.workload.input_type) group.workload.second_type = second;
+    }
     group.result = (*main)->outputs.front();
     for (const std::string& name : layer.fused) {
       const auto next = take(name);
@@ -139,6 +201,8 @@ class Scheduler {
       if (op.workload.op == Op::add && !op.workload.repeats() && !epilogue.residual) {
         epilogue.residual = true;
         group.residual = op.inputs[op.inputs.front() == group.result ? 1 : 0];
+        const DataType type = of_residual(*group.residual, layer.output()).type;
+        if (type != group.workload.output_type) epilogue.residual_type = type;
         epilogue.activation = op.workload.epilogue.activation;
       } else if (op.workload.op == Op::activation) {
         epilogue.activation = op.workload.epilogue.activation;
@@ -147,7 +211,7 @@ class Scheduler {
       }
       group.result = op.outputs.front();
     }
-    if (!layer.workload.empty() && layer.workload != group.workload.text()) {
+    if (!layer.workload.empty() && layer.workload != with_unit_steps(group.workload).text()) {
       return bad_plan("layer " + in_quotes(layer.name) + " of the plan is " + layer.workload +
                       ", but the network has " + group.workload.text());
     }
@@ -173,17 +237,21 @@ class Scheduler {
       return found;
     }
     const std::string reader = "layer " + in_quotes(layer.name);
-    for (const TensorId input : bound->inputs) {
-      const auto value = require(input, layer.input_layout, reader);
+    for (std::size_t i = 0; i < bound->inputs.size(); ++i) {
+      const TensorFormat planned{layer.input().layout,
+                                 step.workload.source_type(static_cast<int>(i))};
+      const TensorId input = bound->inputs[i];
+      const auto value = require(input, of_tensor(input, planned), reader);
       if (!value) return value.error();
       step.sources.push_back(*value);
     }
     if (bound->residual) {
-      const auto value = require(*bound->residual, layer.output_layout, reader);
+      const auto value =
+          require(*bound->residual, of_residual(*bound->residual, layer.output()), reader);
       if (!value) return value.error();
       step.residual = *value;
     }
-    step.destination = add_value(bound->result, layer.output_layout);
+    step.destination = add_value(bound->result, of_tensor(bound->result, layer.output()));
     schedule_.steps.push_back(std::move(step));
     return {};
   }
@@ -209,69 +277,75 @@ class Scheduler {
     return {};
   }
 
-  /// The tensor in a layout: there already, or by the plan's conversion, which is emitted before
-  /// the first step that needs it.
-  Result<int> require(TensorId tensor, Layout layout, const std::string& reader) {
-    if (const auto known = values_.find({tensor, layout}); known != values_.end()) {
+  /// The tensor in a format: there already, or by the plan's conversion, which is emitted before
+  /// the first step that needs it, or as a view of what it is a reshape of, or a concatenation of.
+  Result<int> require(TensorId tensor, TensorFormat format, const std::string& reader) {
+    if (const auto known = values_.find({tensor, format}); known != values_.end()) {
       return known->second;
     }
+    if (const auto planned = conversions_.find({tensor, format}); planned != conversions_.end()) {
+      const PlanConversion& conversion = *planned->second;
+      conversions_.erase(planned);  // so that conversions that need each other end
+      return convert(tensor, conversion, format, reader);
+    }
     if (const auto reshape = reshape_of_.find(tensor);
-        reshape != reshape_of_.end() && layout == Layout::nchw) {
-      const Operator& op = network_.operators[reshape->second];
-      const auto source = require(op.inputs.front(), Layout::nchw, reader);
+        reshape != reshape_of_.end() && format.layout == Layout::nchw) {
+      const TensorId whole = network_.operators[reshape->second].inputs.front();
+      const bool planned = network_.tensors[tensor].type == DataType::f32;
+      const auto source = require(whole, planned ? of_tensor(whole, format) : plain(whole), reader);
       if (!source) return source;
-      const int view = add_value(tensor, Layout::nchw);
+      const int view = add_value(tensor, format);
+      if (schedule_.values[view].scale != schedule_.values[*source].scale) {
+        return bad_plan("the plan reshapes " + in_quotes(network_.tensors[whole].name) +
+                        " into a tensor of another scale");
+      }
       roots_[view] = roots_[*source];
       reshaped_.push_back(*source);
       return view;
     }
     if (const auto concatenation = in_place_.find(tensor);
-        concatenation != in_place_.end() && concatenation->second.layout == layout) {
-      return concatenate(concatenation->second.op, layout, reader);
+        concatenation != in_place_.end() && concatenation->second.format == format) {
+      return concatenate(concatenation->second.op, format, reader);
     }
-    const auto planned = conversions_.find({tensor, layout});
-    if (planned == conversions_.end()) {
-      return bad_plan(reader + " needs the tensor " + in_quotes(network_.tensors[tensor].name) +
-                      " in " + std::string(to_string(layout)) +
-                      ", which the plan has not computed by then");
-    }
-    const PlanConversion& conversion = *planned->second;
-    conversions_.erase(planned);  // so that conversions that need each other end
+    return bad_plan(reader + " needs the tensor " + in_quotes(network_.tensors[tensor].name) +
+                    " in " + to_string(format) + ", which the plan has not computed by then");
+  }
+
+  Result<int> convert(TensorId tensor, const PlanConversion& conversion, TensorFormat target,
+                      const std::string& reader) {
+    const TensorFormat origin = of_tensor(tensor, conversion.source());
     ScheduleStep step;
     step.name = conversion.tensor;
     step.predicted_us = conversion.predicted_us;
-    step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape)
-                        .of_type(network_.tensors[tensor].type);
-    if (auto found = set_primitive(step, conversion.primitive, conversion.source_layout, layout);
-        !found) {
-      return found.error();
-    }
-    const auto source = require(tensor, conversion.source_layout, reader);
-    if (!source) return source;
-    step.sources = {*source};
-    step.destination = add_value(tensor, layout);
+    step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape);
+    step.workload.input_type = origin.type;
+    step.workload.output_type = target.type;
+    CONVOPT_CHECK(set_primitive(step, conversion.primitive, origin.layout, target.layout));
+    CONVOPT_TRY(const int source, require(tensor, origin, reader));
+    step.sources = {source};
+    step.destination = add_value(tensor, target);
     schedule_.steps.push_back(std::move(step));
     return schedule_.steps.back().destination;
   }
 
   /// Makes the parts, wherever they were written, ranges of one value.
-  Result<int> concatenate(int index, Layout layout, const std::string& reader) {
+  Result<int> concatenate(int index, TensorFormat format, const std::string& reader) {
     const Operator& op = network_.operators[index];
     std::vector<int> parts;
     for (const TensorId input : op.inputs) {
-      const auto part = require(input, layout, reader);
+      const auto part = require(input, format, reader);
       if (!part) return part;
       parts.push_back(*part);
     }
-    const int whole = add_value(op.outputs.front(), layout);
+    const int whole = add_value(op.outputs.front(), format);
     int first_channel = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       Value& part = schedule_.values[parts[i]];
       if (part.part_of != kNone ||
           parts[i] < std::ssize(network_.inputs) + std::ssize(constants_) ||
-          first_channel % channel_block(layout) != 0 || roots_[parts[i]] == roots_[whole]) {
+          first_channel % channel_block(format.layout) != 0 || roots_[parts[i]] == roots_[whole]) {
         return bad_plan("the plan concatenates " + in_quotes(op.name) + " in place in " +
-                        std::string(to_string(layout)) + ", but " +
+                        to_string(format) + ", but " +
                         in_quotes(network_.tensors[part.tensor].name) + " cannot be written there");
       }
       part.part_of = whole;
@@ -306,7 +380,7 @@ class Scheduler {
         if (!is_part(value)) continue;
         const Value& part = schedule_.values[value];
         if (!step.primitive->info().traits.strided_views &&
-            !channels_are_dense(network_.tensors[part.tensor].shape, part.layout)) {
+            !channels_are_dense(network_.tensors[part.tensor].shape, part.format.layout)) {
           return refuse(value,
                         in_quotes(step.primitive->name()) + " of layer " + in_quotes(step.name));
         }
@@ -323,14 +397,14 @@ class Scheduler {
       }
     }
     for (const TensorId output : network_.outputs) {
-      const auto value = require(output, Layout::nchw, "the end of the network");
+      const auto value = require(output, plain(output), "the end of the network");
       if (!value) return value.error();
       outputs_.push_back(*value);
     }
     if (!conversions_.empty()) {
       const PlanConversion& unused = *conversions_.begin()->second;
       return bad_plan("the plan converts the tensor " + in_quotes(unused.tensor) + " to " +
-                      std::string(to_string(unused.target_layout)) + ", which nothing reads");
+                      to_string(unused.target()) + ", which nothing reads");
     }
     return {};
   }
@@ -380,9 +454,9 @@ class Scheduler {
       // A view shares the elements of the whole, and a sum has the shape of its residual.
       const Value& value = schedule_.values[v];
       std::size_t& bytes = schedule_.storages[storage].life.bytes;
-      const Tensor& tensor = network_.tensors[value.tensor];
-      bytes = std::max(bytes, element_bytes(tensor.type) * static_cast<std::size_t>(padded_elements(
-                                                               tensor.shape, value.layout)));
+      const auto elements = static_cast<std::size_t>(
+          padded_elements(network_.tensors[value.tensor].shape, value.format.layout));
+      bytes = std::max(bytes, element_bytes(value.format.type) * elements);
     }
     for (int s = 0; s < std::ssize(schedule_.steps); ++s) {
       int& first = storage_of(schedule_.steps[s].destination).life.first;
@@ -414,16 +488,17 @@ class Scheduler {
   const Registry& registry_;
 
   std::unordered_map<std::string_view, int> operator_index_;
+  std::unordered_map<std::string_view, const PlanScale*> scales_;  ///< by tensor
   std::unordered_map<TensorId, int> reshape_of_;  ///< operator that makes the tensor a view
   std::vector<int> constants_;                    ///< operators that are constants
   std::vector<int> uses_;                         ///< readers of each tensor, outputs included
   std::vector<char> done_;
-  std::map<std::pair<TensorId, Layout>, const PlanConversion*> conversions_;  ///< not yet emitted
-  std::map<std::pair<TensorId, Layout>, int> values_;
+  std::map<std::pair<TensorId, TensorFormat>, const PlanConversion*> conversions_;  ///< not emitted
+  std::map<std::pair<TensorId, TensorFormat>, int> values_;
   /// Concatenations in place by their results.
   struct InPlace {
     int op = kNone;
-    Layout layout = Layout::nchw;
+    TensorFormat format;
   };
   std::unordered_map<TensorId, InPlace> in_place_;
   std::vector<int> reshaped_;  ///< values of which there are reshaped views

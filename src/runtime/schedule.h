@@ -15,13 +15,14 @@ namespace convopt {
 
 inline constexpr int kNone = -1;
 
-/// A tensor of the network in one of the layouts in which the plan wants it.
+/// A tensor of the network in one of the formats in which the plan wants it.
 struct Value {
   TensorId tensor = 0;
-  Layout layout = Layout::nchw;
+  TensorFormat format;
   int storage = kNone;
   int part_of = kNone;    ///< value of which it is a range of channels: a concatenation in place
   int first_channel = 0;  ///< of that range
+  float scale = 1;        ///< of a quantised tensor: what a step of its numbers stands for
 };
 
 /// Memory for one value, and for those that take its place: reshapes, sums written over the
@@ -64,7 +65,7 @@ struct Schedule {
 };
 
 /// Fails if the plan does not compute every operator of the network exactly once, from tensors that
-/// exist by then in the layouts it names, with primitives that exist here.
+/// exist by then in the formats it names, with primitives that exist here.
 Result<Schedule> make_schedule(const Network& network, const Plan& plan, const Registry& registry);
 
 }  // namespace convopt

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <new>
 #include <optional>
 #include <utility>
 
+#include "core/activation.h"
+#include "core/quantisation.h"
+#include "core/try.h"
 #include "primitives/reference/reference.h"
 #include "src/runtime/buffers.h"
 
@@ -44,8 +48,9 @@ class Verifier final : public Observer {
     }
   }
 
-  void keep(TensorId tensor, std::vector<float> values) {
-    made_[root_[tensor]] = std::move(values);
+  /// An input of the network.
+  void keep_input(TensorId tensor, std::vector<float> values) {
+    keep(tensor, network_.tensors[tensor].type, std::move(values));
   }
 
   void after_step(std::size_t index, const TensorView& destination) noexcept override {
@@ -59,10 +64,13 @@ class Verifier final : public Observer {
 
   void check(std::size_t index, const TensorView& destination) {
     const ScheduleStep& step = executor_.steps()[index];
-    const TensorId tensor = executor_.values()[step.destination].tensor;
+    const Value& written = executor_.values()[step.destination];
+    const TensorId tensor = written.tensor;
+    const bool quantises =
+        is_quantised(written.format.type) && network_.tensors[tensor].type == DataType::f32;
     std::vector<float> expected;
     if (step.is_conversion()) {
-      expected = made(tensor);
+      expected = made(tensor, step.workload.input_type);
     } else {
       auto computed = compute(step);
       if (!computed) {
@@ -71,16 +79,18 @@ class Verifier final : public Observer {
       }
       expected = std::move(*computed);
     }
+    if (quantises) to_steps(expected, written);
     const TensorShape& shape = destination.shape;
-    if (destination.type != DataType::f32)
-      return check_converted(step, tensor, destination, expected);
+    const Activation& activation = step.workload.epilogue.activation;
     TensorCheck check{step.name, std::string(step.primitive->name()),
                       reference::max_relative_error(
-                          destination, TensorView::dense(expected.data(), shape, Layout::nchw)),
+                          destination, TensorView::dense(expected.data(), shape, Layout::nchw),
+                          most_steps(activation) * double{activation.alpha}),
                       error_bound(step.workload, step.primitive->info().traits),
                       reference::tail_is_zero(destination)};
-    // Rarely needed, and as long as the computation itself.
-    if (std::isfinite(check.error) && check.error > check.bound) {
+    // Rarely needed, and as long as the computation itself. What is quantised is summed exactly,
+    // and its error is relative to the end of the range.
+    if (!quantises && std::isfinite(check.error) && check.error > check.bound) {
       auto magnitude = summed_magnitude(step);
       if (!magnitude) {
         error_ = magnitude.error();
@@ -89,25 +99,39 @@ class Verifier final : public Observer {
       check.bound *= std::max(1.0, *magnitude / largest(expected));
     }
     result_.checks.push_back(std::move(check));
-    if (step.is_conversion()) return;
+    if (step.is_conversion() && step.workload.input_type == step.workload.output_type) return;
     std::vector<float> made(static_cast<std::size_t>(shape.elements()));
     reference::run(
         Workload::pointwise(Op::convert, shape), {},
         {{&destination, 1}, TensorView::dense(made.data(), shape, Layout::nchw), {}, nullptr});
-    keep(tensor, std::move(made));
+    if (quantises) {
+      for (float& value : made) value *= written.scale;
+    }
+    keep(tensor, destination.type, std::move(made));
   }
 
   Result<Verification> finish(const Buffers& outputs) && {
     if (error_) return *error_;
     for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
       const TensorId tensor = network_.outputs[i];
-      const bool same = same_values(outputs.values(i), made(tensor));
-      result_.checks.push_back({network_.tensors[tensor].name, {}, same ? 0.0 : 1.0, 0.0, true});
+      const auto& [name, shape, type] = network_.tensors[tensor];
+      const bool same = same_values(outputs.values(i), made(tensor, type));
+      result_.checks.push_back({name, {}, same ? 0.0 : 1.0, 0.0, true});
+    }
+    if (stores_other_types()) {
+      CONVOPT_CHECK(compare_outputs(outputs));
     }
     return std::move(result_);
   }
 
  private:
+  /// Numbers in steps of the quantised value, within its limits.
+  static void to_steps(std::vector<float>& numbers, const Value& value) {
+    const float least = smallest_number(value.format.type);
+    const float most = largest_number(value.format.type);
+    for (float& number : numbers) number = std::clamp(number / value.scale, least, most);
+  }
+
   static double largest(const std::vector<float>& values) {
     double result = std::numeric_limits<double>::min();
     for (const float value : values) result = std::max(result, std::abs(double{value}));
@@ -131,7 +155,8 @@ class Verifier final : public Observer {
     };
     std::vector<float> sums(
         static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
-    std::vector<float>& source = made(op.inputs[0]);
+    std::vector<float>& source =
+        made(op.inputs[0], type_of(op.inputs[0], step.workload.input_type));
     const std::vector<TensorView> plain = {view(source, op.inputs[0])};
     reference::run(op.workload, loaded->parameters(),
                    {plain, view(sums, op.outputs[0]), {}, nullptr});
@@ -145,30 +170,64 @@ class Verifier final : public Observer {
     return std::max(result, std::sqrt(largest(sums)));
   }
 
-  /// What leaves the network in another type, by its numbers.
-  void check_converted(const ScheduleStep& step, TensorId tensor, const TensorView& destination,
-                       std::vector<float>& expected) {
-    const auto elements = static_cast<std::size_t>(destination.shape.elements());
-    std::vector<float> got =
-        floats_of({destination.as<const std::byte>(), elements * element_bytes(destination.type)},
-                  network_.tensors[tensor]);
-    const auto dense = [&](std::vector<float>& values) {
-      return TensorView::dense(values.data(), destination.shape, Layout::nchw);
-    };
-    result_.checks.push_back({step.name, std::string(step.primitive->name()),
-                              reference::max_relative_error(dense(got), dense(expected)),
-                              error_bound(step.workload, step.primitive->info().traits), true});
-    keep(tensor, std::move(got));
+  void keep(TensorId tensor, DataType type, std::vector<float> values) {
+    made_[root_[tensor]][type] = std::move(values);
+  }
+
+  /// The type in which a step reads or writes the tensor: the step's, where the plan may choose.
+  DataType type_of(TensorId tensor, DataType of_step) const {
+    const DataType own = network_.tensors[tensor].type;
+    return own == DataType::f32 ? of_step : own;
+  }
+
+  bool stores_other_types() const {
+    return std::ranges::any_of(executor_.values(), [&](const Value& value) {
+      return value.format.type != network_.tensors[value.tensor].type;
+    });
+  }
+
+  /// Computes the network from its inputs to its outputs by definition.
+  Result<void> compare_outputs(const Buffers& outputs) {
+    std::vector<std::vector<float>> exact(network_.tensors.size());
+    for (const TensorId input : network_.inputs) {
+      exact[input] = made(input, network_.tensors[input].type);
+    }
+    for (const Operator& op : network_.operators) {
+      std::vector<float>& result = exact[op.outputs[0]];
+      if (op.kind == OperatorKind::reshape) {
+        result = exact[op.inputs[0]];
+        continue;
+      }
+      Weights weights;
+      if (op.kind == OperatorKind::constant || op.workload.has_weights()) {
+        CONVOPT_TRY(weights, weights_.weights(op));
+      }
+      if (op.kind == OperatorKind::constant) {
+        result.assign(weights.weights.values().begin(), weights.weights.values().end());
+        continue;
+      }
+      std::vector<TensorView> sources;
+      for (const TensorId input : op.inputs) sources.push_back(view(exact[input], input));
+      result.resize(static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
+      reference::run(op.workload.of_type(DataType::f32), weights.parameters(),
+                     {sources, view(result, op.outputs[0]), {}, nullptr});
+    }
+    for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
+      const TensorId tensor = network_.outputs[i];
+      result_.output_errors.push_back(
+          {network_.tensors[tensor].name, difference(outputs.values(i), exact[tensor])});
+    }
+    return {};
   }
 
   TensorView view(std::vector<float>& values, TensorId tensor) const {
     return TensorView::dense(values.data(), network_.tensors[tensor].shape, Layout::nchw);
   }
 
-  /// The tensor as the plan computed it. A concatenation in place is no step: it is what its parts
-  /// were when they were written.
-  std::vector<float>& made(TensorId tensor) {
-    std::vector<float>& values = made_[root_[tensor]];
+  /// The tensor as the plan computed it, in that type. A concatenation in place is no step: it is
+  /// what its parts were when they were written.
+  std::vector<float>& made(TensorId tensor, DataType type) {
+    std::vector<float>& values = made_[root_[tensor]][type];
     const int index = producer_[root_[tensor]];
     if (!values.empty() || index < 0) return values;
     const Operator& op = network_.operators[index];
@@ -179,7 +238,7 @@ class Verifier final : public Observer {
       return values;
     }
     std::vector<TensorView> parts;
-    for (const TensorId part : op.inputs) parts.push_back(view(made(part), part));
+    for (const TensorId part : op.inputs) parts.push_back(view(made(part, type), part));
     values.resize(static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
     reference::run(op.workload, {}, {parts, view(values, op.outputs[0]), {}, nullptr});
     return values;
@@ -197,14 +256,23 @@ class Verifier final : public Observer {
         if (!loaded) return loaded.error();
         weights = std::move(*loaded);
       }
+      const bool is_first = current_id == kNone;
+      const DataType planned = is_first               ? step.workload.input_type
+                               : op.inputs.size() > 1 ? step.workload.residual_type()
+                                                      : step.workload.output_type;
       std::vector<TensorView> sources;
-      for (const TensorId input : op.inputs) {
-        sources.push_back(view(input == current_id ? current : made(input), input));
+      for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+        const TensorId input = op.inputs[i];
+        const DataType type = is_first ? step.workload.source_type(static_cast<int>(i)) : planned;
+        sources.push_back(
+            view(input == current_id ? current : made(input, type_of(input, type)), input));
       }
       std::vector<float> next(
           static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
-      // Types are those of the network's border; here, all numbers are floats.
-      reference::run(op.workload.of_type(DataType::f32), weights.parameters(),
+      // Here, all numbers are floats. What the type of a source still says is that of weights.
+      Workload workload = op.workload.of_type(DataType::f32);
+      if (is_first) workload.input_type = step.workload.input_type;
+      reference::run(workload, weights.parameters(),
                      {sources, view(next, op.outputs[0]), {}, nullptr});
       current = std::move(next);
       current_id = op.outputs[0];
@@ -215,7 +283,7 @@ class Verifier final : public Observer {
   const Executor& executor_;
   const Network& network_;
   const WeightSource& weights_;
-  std::vector<std::vector<float>> made_;
+  std::vector<std::map<DataType, std::vector<float>>> made_;  ///< by type
   std::vector<TensorId> root_;  ///< what a reshaped tensor is a view of
   std::vector<int> producer_;   ///< per tensor, the concatenation that makes it, or -1
   std::optional<Error> error_;
@@ -241,7 +309,7 @@ Result<Verification> verify(Executor& executor, const Network& network, const We
   for (std::size_t i = 0; i < std::min(inputs.size(), network.inputs.size()); ++i) {
     const TensorId id = network.inputs[i];
     if (inputs[i].size() == tensor_bytes(network.tensors[id])) {
-      verifier.keep(id, floats_of(inputs[i], network.tensors[id]));
+      verifier.keep_input(id, floats_of(inputs[i], network.tensors[id]));
     }
   }
   Buffers outputs(network, network.outputs);

@@ -7,6 +7,7 @@
 
 #include "convopt/error.hpp"
 #include "convopt/network.hpp"
+#include "src/runtime/difference.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/weights.h"
 
@@ -23,8 +24,16 @@ struct TensorCheck {
   bool ok() const { return error <= bound && tail_is_zero; }
 };
 
+/// An output of the network, compared with what exact arithmetic makes of the same inputs.
+struct OutputError {
+  std::string name;
+  Difference difference;
+};
+
 struct Verification {
   std::vector<TensorCheck> checks;  ///< in the order of execution
+  /// Only of plans that store tensors in other types than the network's.
+  std::vector<OutputError> output_errors;
 
   double max_error() const;
   /// The first step that failed, from which later errors may follow; null if all is well.

@@ -38,6 +38,7 @@ class BaselineSolver {
       offered.push_back(std::ranges::any_of(options, by_library));
     }
     return with(problem_.library_default, [&](int op, const Option& option) {
+      if (!problem_.in_own_types(option)) return false;
       return offered[op] == 0 || by_library(option) || (option.candidate < 0 && !option.in_place);
     });
   }

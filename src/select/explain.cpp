@@ -50,8 +50,13 @@ Explanation explain(const Problem& problem, const Solution& best, int op,
   });
 
   // Absent is what has no way at all; the reason is that of the operator by itself.
+  const auto by_itself = [&](int workload) {
+    return std::ranges::any_of(problem.ways[op], [&](const Problem::Way& way) {
+      return way.workload == workload && way.absorbed.empty();
+    });
+  };
   for (const Candidate& candidate : problem.candidates) {
-    if (problem.ways[op].empty() || candidate.workload != problem.ways[op][0].workload) continue;
+    if (!by_itself(candidate.workload)) continue;
     if (std::ranges::find(primitives, candidate.primitive) != primitives.end()) continue;
     result.absent.push_back({candidate.primitive, candidate.reason});
   }

@@ -10,11 +10,11 @@ namespace {
 Json cost(double ns) { return std::isfinite(ns) ? Json(ns / 1e3) : Json(nullptr); }
 
 std::string name_of(const Problem& problem, const Option& option) {
-  const std::string through = option.absorbed_through >= 0
-                                  ? "absorbed/" + std::to_string(option.absorbed_through) + "/" +
-                                        std::string(to_string(option.input))
-                              : option.in_place ? "in place/" + std::string(to_string(option.input))
-                                                : "free";
+  const std::string through =
+      option.absorbed_through >= 0
+          ? "absorbed/" + std::to_string(option.absorbed_through) + "/" + to_string(option.input)
+      : option.in_place ? "in place/" + to_string(option.input)
+                        : "free";
   std::string name =
       option.candidate < 0 ? through : problem.candidates[option.candidate].primitive->info().name;
   if (option.pending_out > 0) name += "+" + std::to_string(option.pending_out);
@@ -23,11 +23,11 @@ std::string name_of(const Problem& problem, const Option& option) {
 }
 
 std::string name_of(const Problem& problem, std::size_t tensor, const TensorState& state) {
-  std::string name(to_string(state.produced));
+  std::string name = to_string(state.produced);
   if (state.placed) name += "/placed";
   if (state.pending > 0) return name + "/pending " + std::to_string(state.pending);
-  problem.for_each_conversion(
-      tensor, state, [&](int, Layout target) { name += "+" + std::string(to_string(target)); });
+  problem.for_each_conversion(tensor, state,
+                              [&](int, TensorFormat target) { name += "+" + to_string(target); });
   return name;
 }
 

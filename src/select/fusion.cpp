@@ -35,7 +35,62 @@ bool jumps(ActivationKind kind) {
   return std::ranges::find(kJumping, kind) != kJumping.end();
 }
 
+/// Whether a small error in that source may be a large one in the result.
+bool wants_exact(const Workload& workload, int source) {
+  switch (workload.op) {
+    case Op::gather:
+    case Op::gather_elements:
+    case Op::scatter:
+    case Op::scatter_add:
+    case Op::scatter_multiply:
+    case Op::scatter_maximum:
+    case Op::scatter_minimum:
+    case Op::grid_sample:
+      return source == 1;
+    case Op::roi_average:
+    case Op::roi_maximum:
+      return source > 0;
+    case Op::select:
+      return source == 0;
+    case Op::modulo:
+    case Op::remainder:
+    case Op::equal:
+    case Op::less:
+    case Op::less_or_equal:
+    case Op::arg_maximum:
+    case Op::arg_minimum:
+    case Op::top_k:
+    case Op::top_k_indices:
+      return true;
+    default:
+      return workload.op == Op::activation && jumps(workload.epilogue.activation.kind);
+  }
+}
+
+/// Operations that make new numbers of many.
+bool blends(Op op) {
+  constexpr std::array kBlending = {Op::conv,     Op::fully_connected,  Op::matmul,
+                                    Op::max_pool, Op::avg_pool_include, Op::avg_pool_exclude};
+  return std::ranges::find(kBlending, op) != kBlending.end();
+}
+
 }  // namespace
+
+std::vector<char> exact_tensors(const Network& network) {
+  std::vector<char> result(network.tensors.size(), 0);
+  for (int op = static_cast<int>(network.operators.size()) - 1; op >= 0; --op) {
+    const Operator& reader = network.operators[op];
+    const bool computes = reader.kind == OperatorKind::compute;
+    const bool passes_on =
+        !(computes && blends(reader.workload.op)) &&
+        std::ranges::any_of(reader.outputs, [&](TensorId t) { return result[t] != 0; });
+    for (std::size_t i = 0; i < reader.inputs.size(); ++i) {
+      const bool wanted = computes && wants_exact(reader.workload, static_cast<int>(i));
+      if (passes_on || wanted) result[reader.inputs[i]] = 1;
+    }
+  }
+  return result;
+}
 
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op) {
   const Operator& head = network.operators[op];
@@ -46,7 +101,8 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
                                  Op::multiply, Op::subtract,        Op::divide};
   if (std::ranges::find(kHeads, kind) == kHeads.end()) return result;
   // Nothing comes after an activation in an epilogue.
-  while (result.back().workload.epilogue.activation.kind == ActivationKind::none) {
+  while (result.back().workload.epilogue.activation.kind == ActivationKind::none &&
+         std::ssize(result) <= kLongestChain) {
     const int last = result.back().absorbed.empty() ? op : result.back().absorbed.back();
     if (network.operators[last].outputs.size() != 1) break;
     const int next = flow.only_consumer(network.operators[last].outputs[0]);

@@ -25,10 +25,19 @@ struct FusedWorkload {
   std::vector<int> absorbed;  ///< indices of operators, in order
 };
 
+/// Most operators that an epilogue can absorb.
+inline constexpr int kLongestChain = 2;
+
 /// Every way to compute the operator, by itself first, then with longer and longer chains. A
 /// convolution may absorb an addition and then an activation, a fully connected layer
 /// or arithmetic on two tensors an activation. What lies between them must have no other reader.
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
+
+/// For every tensor, whether its numbers have to stay as exact as they are: they become indices,
+/// places or sizes, or are compared or rounded to whole numbers, perhaps after a few other
+/// operations. What a convolution, a product of matrices or pooling computes such numbers from need
+/// not be exact.
+std::vector<char> exact_tensors(const Network& network);
 
 /// For every tensor, the concatenation whose part it may be without being copied: its producer
 /// writes it where the concatenation would. -1 where that is impossible: for what is no part, for

@@ -25,11 +25,7 @@ class Search {
  public:
   Search(const Problem& problem, std::chrono::duration<double> time_limit, std::size_t max_bytes,
          const MemoryOf& memory)
-      : problem_(problem),
-        priced_(problem),
-        time_limit_(time_limit),
-        max_bytes_(max_bytes),
-        memory_(memory) {
+      : problem_(problem), time_limit_(time_limit), max_bytes_(max_bytes), memory_(memory) {
     for (const Candidate& c : problem.candidates) {
       const bool counts = c.present() && !c.baseline_only;
       const Workload& workload = problem.workloads[c.workload];
@@ -99,16 +95,24 @@ class Search {
   /// The best assignment at that price per packed byte; kept if it fits and is the fastest so far.
   Result<Solution> attempt(double price, std::size_t max_workspace) {
     fits_ = false;
-    for (std::size_t i = 0; i < packed_.size(); ++i) {
-      priced_.candidates[i].cost.estimate.ns =
-          problem_.candidates[i].cost.estimate.ns + price * static_cast<double>(packed_[i]);
-    }
-    auto solution = solve(priced_, time_limit_, [&](int, const Option& option) {
+    const auto permitted = [&](int, const Option& option) {
       return option.candidate < 0 || (!problem_.candidates[option.candidate].baseline_only &&
                                       workspace_[option.candidate] <= max_workspace);
-    });
+    };
+    const auto packing = [&](int candidate) {
+      return candidate < 0 ? 0.0 : price * static_cast<double>(packed_[candidate]);
+    };
+    const Surcharge surcharge = {
+        [&](int, const Option& option) { return packing(option.candidate); },
+        [&](std::size_t tensor, const TensorState& state) {
+          double sum = 0;
+          problem_.for_each_conversion(tensor, state,
+                                       [&](int id, TensorFormat) { sum += packing(id); });
+          return sum;
+        }};
+    auto solution = solve(problem_, time_limit_, permitted, surcharge);
     if (!solution) return solution;
-    solution->ns = time_of(solution->assignment);
+    solution->ns = time_ns(problem_, solution->assignment);
     const auto bytes = memory_(*solution);
     if (!bytes) {
       failed_ = bytes.error();
@@ -120,17 +124,7 @@ class Search {
     return solution;
   }
 
-  double time_of(const Assignment& assignment) const {
-    double sum = 0;
-    for (std::size_t op = 0; op < problem_.operators.size(); ++op)
-      sum += problem_.option_ns(problem_.operators[op][assignment.operators[op]]);
-    for (std::size_t t = 0; t < problem_.tensors.size(); ++t)
-      sum += problem_.state_ns(t, problem_.tensors[t][assignment.tensors[t]]);
-    return sum;
-  }
-
   const Problem& problem_;
-  Problem priced_;
   std::chrono::duration<double> time_limit_;
   std::size_t max_bytes_;
   const MemoryOf& memory_;

@@ -6,6 +6,8 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/json_reader.h"
+#include "core/quantisation.h"
+#include "src/select/json_lines.h"
 
 namespace convopt {
 namespace {
@@ -18,33 +20,61 @@ double us(double value) { return to_nanoseconds(value, 1e3); }
 Json ms(double value) { return to_nanoseconds(value, 1e6); }
 Json ms_or_null(double value) { return value > 0 ? ms(value) : Json(nullptr); }
 
+/// What is said only where it is not f32.
+void add_type(Json& json, const char* key, DataType type) {
+  if (type != DataType::f32) json[key] = to_string(type);
+}
+
 Json to_json(const PlanLayer& layer) {
-  return {{"name", layer.name},
-          {"op", layer.op},
-          {"shape", layer.shape},
-          {"workload", layer.workload},
-          {"primitive", layer.primitive},
-          {"family", layer.family},
-          {"fused", layer.fused},
-          {"input_layout", to_string(layer.input_layout)},
-          {"output_layout", to_string(layer.output_layout)},
-          {"predicted_us", us(layer.predicted_us)},
-          {"low_us", us(layer.low_us)},
-          {"high_us", us(layer.high_us)},
-          {"source", layer.measured ? "measured" : "predicted"},
-          {"extrapolated", layer.extrapolated}};
+  Json json = {{"name", layer.name},
+               {"op", layer.op},
+               {"shape", layer.shape},
+               {"workload", layer.workload},
+               {"primitive", layer.primitive},
+               {"family", layer.family},
+               {"fused", layer.fused},
+               {"input_layout", to_string(layer.input_layout)},
+               {"output_layout", to_string(layer.output_layout)},
+               {"predicted_us", us(layer.predicted_us)},
+               {"low_us", us(layer.low_us)},
+               {"high_us", us(layer.high_us)},
+               {"source", layer.measured ? "measured" : "predicted"},
+               {"extrapolated", layer.extrapolated}};
+  add_type(json, "input_type", layer.input_type);
+  add_type(json, "output_type", layer.output_type);
+  return json;
 }
 
 Json to_json(const PlanConversion& conversion) {
-  return {{"tensor", conversion.tensor},
-          {"source_layout", to_string(conversion.source_layout)},
-          {"target_layout", to_string(conversion.target_layout)},
-          {"primitive", conversion.primitive},
-          {"predicted_us", us(conversion.predicted_us)}};
+  Json json = {{"tensor", conversion.tensor},
+               {"source_layout", to_string(conversion.source_layout)},
+               {"target_layout", to_string(conversion.target_layout)},
+               {"primitive", conversion.primitive},
+               {"predicted_us", us(conversion.predicted_us)}};
+  add_type(json, "source_type", conversion.source_type);
+  add_type(json, "target_type", conversion.target_type);
+  return json;
 }
 
 Json to_json(const PlanInPlace& in_place) {
-  return {{"name", in_place.name}, {"layout", to_string(in_place.layout)}};
+  Json json = {{"name", in_place.name}, {"layout", to_string(in_place.layout)}};
+  add_type(json, "type", in_place.type);
+  return json;
+}
+
+Json to_json(const PlanScale& scale) {
+  return {{"tensor", scale.tensor}, {"type", to_string(scale.type)}, {"scale", scale.scale}};
+}
+
+Json to_json(const PlanAccuracy& accuracy) {
+  Json json = {{"error", accuracy.error},
+               {"cosine", accuracy.cosine},
+               {"allowed_error", nullptr},
+               {"allowed_cosine", nullptr},
+               {"samples", accuracy.samples}};
+  if (std::isfinite(accuracy.allowed_error)) json["allowed_error"] = accuracy.allowed_error;
+  if (accuracy.allowed_cosine > -1) json["allowed_cosine"] = accuracy.allowed_cosine;
+  return json;
 }
 
 void read_layout(JsonReader& reader, const char* key, Layout& out) { reader.name(key, out, true); }
@@ -59,6 +89,11 @@ void read_time_or_null(JsonReader& reader, const char* key, double& out) {
   if (field != nullptr && !field->is_null()) read_time(reader, key, out, true);
 }
 
+void read_number_or_null(JsonReader& reader, const char* key, double& out) {
+  const Json* field = reader.find(key, false);
+  if (field != nullptr && !field->is_null()) reader.number(key, out);
+}
+
 Result<PlanLayer> layer_from_json(const Json& json, const std::string& what) {
   JsonReader reader(json, what);
   PlanLayer layer;
@@ -70,6 +105,8 @@ Result<PlanLayer> layer_from_json(const Json& json, const std::string& what) {
   reader.text("family", layer.family);
   read_layout(reader, "input_layout", layer.input_layout);
   read_layout(reader, "output_layout", layer.output_layout);
+  reader.name("input_type", layer.input_type);
+  reader.name("output_type", layer.output_type);
   read_time(reader, "predicted_us", layer.predicted_us, true);
   read_time(reader, "low_us", layer.low_us, false);
   read_time(reader, "high_us", layer.high_us, false);
@@ -108,6 +145,8 @@ Result<PlanConversion> conversion_from_json(const Json& json, const std::string&
   reader.text("tensor", conversion.tensor, true);
   read_layout(reader, "source_layout", conversion.source_layout);
   read_layout(reader, "target_layout", conversion.target_layout);
+  reader.name("source_type", conversion.source_type);
+  reader.name("target_type", conversion.target_type);
   reader.text("primitive", conversion.primitive);
   read_time(reader, "predicted_us", conversion.predicted_us, true);
   if (!reader.ok()) return reader.error();
@@ -119,48 +158,25 @@ Result<PlanInPlace> in_place_from_json(const Json& json, const std::string& what
   PlanInPlace in_place;
   reader.text("name", in_place.name, true);
   read_layout(reader, "layout", in_place.layout);
+  reader.name("type", in_place.type);
   if (!reader.ok()) return reader.error();
   return in_place;
 }
 
-/// A line for every field, and one for every element of a list: for people, grep and diff.
-std::string one_element_per_line(const Json& document) {
-  const auto compact = [](const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  };
-  std::string text = "{";
-  for (const auto& [key, value] : document.items()) {
-    text += (text.size() > 1 ? ",\n  " : "\n  ") + compact(key) + ": ";
-    if (!value.is_array() || value.empty()) {
-      text += compact(value);
-      continue;
-    }
-    const char* separator = "[\n    ";
-    for (const Json& element : value) {
-      text += separator + compact(element);
-      separator = ",\n    ";
-    }
-    text += "\n  ]";
+Result<PlanScale> scale_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  PlanScale scale;
+  reader.text("tensor", scale.tensor, true);
+  reader.name("type", scale.type, true);
+  reader.number("scale", scale.scale, true);
+  if (reader.ok() && !is_quantised(scale.type)) {
+    reader.fail("field 'type' is neither u8 nor s8");
   }
-  return text + "\n}\n";
-}
-
-/// Reads each element of a list by `read`.
-template <class T, class Read>
-Result<void> read_list(JsonReader& reader, const char* key, const std::string& what,
-                       std::vector<T>& out, Read read, bool required = true) {
-  const Json* list = reader.find(key, required);
-  if (list == nullptr && reader.ok()) return {};
-  if (list != nullptr && !list->is_array()) {
-    reader.fail(std::string("field '") + key + "' is not a list");
+  if (reader.ok() && !(scale.scale > 0 && std::isfinite(scale.scale))) {
+    reader.fail("field 'scale' is not above zero");
   }
   if (!reader.ok()) return reader.error();
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    auto element = read((*list)[i], what + ": " + key + "[" + std::to_string(i) + "]");
-    if (!element) return element.error();
-    out.push_back(std::move(*element));
-  }
-  return {};
+  return scale;
 }
 
 }  // namespace
@@ -171,32 +187,38 @@ std::string to_json(const Plan& plan) {
   for (const PlanConversion& c : plan.conversions) conversions.push_back(to_json(c));
   for (const PlanInPlace& p : plan.in_place) in_place.push_back(to_json(p));
   const PlanBaselines& b = plan.baselines;
-  const Json document = {{"schema", kSchema},
-                         {"network", plan.network},
-                         {"network_hash", plan.network_hash},
-                         {"model", plan.model},
-                         {"seed", plan.seed},
-                         {"libraries", plan.libraries},
-                         {"platform", to_json(plan.platform)},
-                         {"predicted_ms", ms(plan.predicted_ms)},
-                         {"baselines",
-                          {{"library_default_ms", ms_or_null(b.library_default_ms)},
-                           {"library", b.library},
-                           {"best_single_primitive_ms", ms_or_null(b.best_single_primitive_ms)},
-                           {"best_single_primitive", b.best_single_primitive},
-                           {"greedy_ms", ms_or_null(b.greedy_ms)}}},
-                         {"optimal", plan.optimal},
-                         {"gap", plan.gap},
-                         {"workspace_bytes", plan.workspace_bytes},
-                         {"packed_weight_bytes", plan.packed_weight_bytes},
-                         {"timing",
-                          {{"load_ms", ms(plan.load_ms)},
-                           {"predict_ms", ms(plan.predict_ms)},
-                           {"solve_ms", ms(plan.solve_ms)},
-                           {"total_ms", ms(plan.total_ms)}}},
-                         {"layers", std::move(layers)},
-                         {"conversions", std::move(conversions)},
-                         {"in_place", std::move(in_place)}};
+  Json document = {{"schema", kSchema},
+                   {"network", plan.network},
+                   {"network_hash", plan.network_hash},
+                   {"model", plan.model},
+                   {"seed", plan.seed},
+                   {"libraries", plan.libraries},
+                   {"platform", to_json(plan.platform)},
+                   {"predicted_ms", ms(plan.predicted_ms)},
+                   {"baselines",
+                    {{"library_default_ms", ms_or_null(b.library_default_ms)},
+                     {"library", b.library},
+                     {"best_single_primitive_ms", ms_or_null(b.best_single_primitive_ms)},
+                     {"best_single_primitive", b.best_single_primitive},
+                     {"greedy_ms", ms_or_null(b.greedy_ms)}}},
+                   {"optimal", plan.optimal},
+                   {"gap", plan.gap},
+                   {"workspace_bytes", plan.workspace_bytes},
+                   {"packed_weight_bytes", plan.packed_weight_bytes},
+                   {"timing",
+                    {{"load_ms", ms(plan.load_ms)},
+                     {"predict_ms", ms(plan.predict_ms)},
+                     {"solve_ms", ms(plan.solve_ms)},
+                     {"total_ms", ms(plan.total_ms)}}},
+                   {"layers", std::move(layers)},
+                   {"conversions", std::move(conversions)},
+                   {"in_place", std::move(in_place)}};
+  if (!plan.scales.empty()) {
+    Json scales = Json::array();
+    for (const PlanScale& scale : plan.scales) scales.push_back(to_json(scale));
+    document["scales"] = std::move(scales);
+  }
+  if (plan.accuracy) document["accuracy"] = to_json(*plan.accuracy);
   return one_element_per_line(document);
 }
 
@@ -246,6 +268,17 @@ Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
     read_time_or_null(b, "greedy_ms", plan.baselines.greedy_ms);
     if (!b.ok()) return b.error();
   }
+  if (const Json* accuracy = reader.find("accuracy", false); accuracy != nullptr) {
+    JsonReader a(*accuracy, file + ": accuracy");
+    PlanAccuracy measured;
+    a.number("error", measured.error, true);
+    a.number("cosine", measured.cosine, true);
+    read_number_or_null(a, "allowed_error", measured.allowed_error);
+    read_number_or_null(a, "allowed_cosine", measured.allowed_cosine);
+    a.number("samples", measured.samples);
+    if (!a.ok()) return a.error();
+    plan.accuracy = measured;
+  }
   if (const Json* timing = reader.find("timing", false); timing != nullptr) {
     JsonReader t(*timing, file + ": timing");
     t.number("load_ms", plan.load_ms);
@@ -257,6 +290,7 @@ Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
   Result<void> read = read_list(reader, "layers", file, plan.layers, layer_from_json);
   if (read) read = read_list(reader, "conversions", file, plan.conversions, conversion_from_json);
   if (read) read = read_list(reader, "in_place", file, plan.in_place, in_place_from_json, false);
+  if (read) read = read_list(reader, "scales", file, plan.scales, scale_from_json, false);
   if (!read) return read.error();
   return plan;
 }

@@ -1,12 +1,16 @@
 #include "src/select/problem.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
+#include "core/quantisation.h"
 #include "core/text.h"
 #include "core/views.h"
+#include "src/select/calibration.h"
 #include "src/select/pbqp/solver.h"
 
 namespace convopt {
@@ -21,9 +25,9 @@ bool names(const std::vector<std::string>& list, const PrimitiveInfo& info) {
 
 /// Whether the primitive can read or write the tensor as channels of a larger one.
 bool takes_views(const Problem& problem, const Primitive* primitive, TensorId tensor,
-                 Layout layout) {
+                 TensorFormat format) {
   return primitive->info().traits.strided_views ||
-         channels_are_dense(problem.network->tensors[tensor].shape, layout);
+         channels_are_dense(problem.network->tensors[tensor].shape, format.layout);
 }
 
 /// Whether the operator's option can leave its result in that state.
@@ -39,14 +43,15 @@ bool can_write(const Problem& problem, const Option& option, TensorId tensor,
 
 bool can_read(const Problem& problem, std::size_t op, const Option& option, int input,
               TensorId tensor, const TensorState& state) {
-  if (!state.available(option.input) || state.pending != option.pending_at(input)) return false;
+  const TensorFormat format = option.input_at(input);
+  if (!state.available(format) || state.pending != option.pending_at(input)) return false;
   if (input == option.absorbed_through) return state.placed == option.placed;
-  if (option.in_place) return state.placed && state.produced == option.input;
-  if (!state.placed || state.produced != option.input) return true;
+  if (option.in_place) return state.placed && state.produced == format;
+  if (!state.placed || state.produced != format) return true;
   // The concatenation that it is a part of reads it in place or not at all.
   if (problem.concatenation[tensor] == static_cast<int>(op)) return false;
   return option.candidate >= 0 &&
-         takes_views(problem, problem.candidates[option.candidate].primitive, tensor, option.input);
+         takes_views(problem, problem.candidates[option.candidate].primitive, tensor, format);
 }
 
 class Builder {
@@ -59,10 +64,13 @@ class Builder {
     problem_.context.workspace_limit =
         std::min(problem_.context.workspace_limit, limits.max_workspace);
     for (const Primitive* p : registry.primitives()) by_op_[p->info().op].push_back(p);
+    problem_.types = {DataType::f32};
+    problem_.scales = limits.scales;
   }
 
   Result<Problem> build(const CostSource& costs) {
     problem_.concatenation = placements(network(), flow_);
+    admit_types();
     find_ways();
     find_candidates();
     if (Result<void> asked = ask_costs(costs); !asked) return asked.error();
@@ -76,7 +84,8 @@ class Builder {
  private:
   const Network& network() const { return *problem_.network; }
 
-  int intern(const Workload& workload) {
+  int intern(const Workload& given) {
+    const Workload workload = with_unit_steps(given);
     const auto [place, is_new] =
         workload_ids_.try_emplace(workload.text(), static_cast<int>(problem_.workloads.size()));
     if (is_new) {
@@ -86,22 +95,134 @@ class Builder {
     return place->second;
   }
 
+  /// The types that each tensor may have.
+  void admit_types() {
+    for (const DataType type : limits_.types) {
+      if (type != DataType::f32) problem_.types.push_back(type);
+    }
+    types_.assign(network().tensors.size(), {DataType::f32});
+    if (problem_.types.size() == 1) return;
+    const std::vector<char> exact = exact_tensors(network());
+    for (std::size_t t = 0; t < types_.size(); ++t) {
+      const Tensor& tensor = network().tensors[t];
+      if (exact[t] != 0 || !tensor.shape.is_image() || tensor.type != DataType::f32) continue;
+      for (const DataType type : std::span(problem_.types).subspan(1)) {
+        if (!is_quantised(type) || int8_type(static_cast<TensorId>(t)) == type) {
+          types_[t].push_back(type);
+        }
+      }
+    }
+  }
+
+  bool admits(TensorId tensor, DataType type) const {
+    return std::ranges::find(types_[tensor], type) != types_[tensor].end();
+  }
+  bool all_admit(const std::vector<TensorId>& tensors, DataType type) const {
+    return std::ranges::all_of(tensors, [&](TensorId t) { return admits(t, type); });
+  }
+  std::span<const DataType> types_of(TensorId tensor) const { return types_[tensor]; }
+  /// The tensor's only one; f32 if it has none.
+  DataType int8_type(TensorId tensor) const {
+    return problem_.scales.empty() ? DataType::f32 : problem_.scales[tensor].type;
+  }
+  /// The type in which a chain whose result is of `type` reads the tensor.
+  DataType type_beside(DataType type, TensorId tensor) const {
+    return is_quantised(type) ? int8_type(tensor) : type;
+  }
+  /// Calls `visit(format)` for each that the tensor may have.
+  template <class Visit>
+  void for_each_format(TensorId tensor, Visit visit) const {
+    for (const DataType type : types_of(tensor)) {
+      for (const Layout layout : kLayouts) visit(TensorFormat{layout, type});
+    }
+  }
+
   void find_ways() {
     const std::size_t count = network().operators.size();
     problem_.ways.resize(count);
     problem_.library_default.resize(count, nullptr);
     for (std::size_t op = 0; op < count; ++op) {
       if (network().operators[op].kind != OperatorKind::compute) continue;
-      for (FusedWorkload& way : fusions(network(), flow_, static_cast<int>(op))) {
-        problem_.ways[op].push_back({intern(way.workload), std::move(way.absorbed)});
+      const std::vector<FusedWorkload> own = fusions(network(), flow_, static_cast<int>(op));
+      for (const FusedWorkload& way : own) {
+        problem_.ways[op].push_back({intern(way.workload), way.absorbed});
+      }
+      for (const DataType input : problem_.types) {
+        for (const DataType output : problem_.types) add_ways(op, own, input, output);
       }
     }
-    for (const Tensor& tensor : network().tensors) {
-      // Only images have layouts to convert between.
-      convert_workloads_.push_back(
-          tensor.shape.is_image()
-              ? intern(Workload::pointwise(Op::convert, tensor.shape).of_type(tensor.type))
-              : kNoWorkload);
+  }
+
+  /// The ways in types that are not the network's, as far as the tensors admit them.
+  void add_ways(std::size_t op, const std::vector<FusedWorkload>& own, DataType input,
+                DataType output) {
+    if (input == DataType::f32 && output == DataType::f32) return;
+    Workload typed = own.front().workload;
+    const Operator& head = network().operators[op];
+    if (typed.input_type != DataType::f32 || typed.output_type != DataType::f32) return;
+    if (is_quantised(input) || is_quantised(output)) {
+      if (!has_int8_form(typed.op) || (keeps_scale(typed.op) && input != output)) return;
+    }
+    typed.input_type = input;
+    typed.output_type = output;
+    if (typed.op == Op::add && is_quantised(input)) {
+      const DataType second = int8_type(head.inputs[1]);
+      if (!admits(head.inputs[0], input) || !is_quantised(second) ||
+          !admits(head.inputs[1], second)) {
+        return;
+      }
+      if (second != input) typed.second_type = second;
+    } else if (!all_admit(head.inputs, input)) {
+      return;
+    }
+    if (primitives_for(typed).empty()) return;
+    std::optional<DataType> residual_type;
+    for (const FusedWorkload& way : own) {
+      const int last = way.absorbed.empty() ? static_cast<int>(op) : way.absorbed.back();
+      if (way.workload.epilogue.residual && way.absorbed.size() == 1) {
+        const std::vector<TensorId>& summands = network().operators[last].inputs;
+        const TensorId residual = summands[summands.front() == head.outputs.front() ? 1 : 0];
+        const DataType type = type_beside(output, residual);
+        if (!admits(residual, type) || is_quantised(type) != is_quantised(output)) return;
+        if (type != output) residual_type = type;
+      }
+      // What lies between is not stored.
+      if (!all_admit(network().operators[last].outputs, output)) continue;
+      typed.epilogue = way.workload.epilogue;
+      typed.epilogue.residual_type = residual_type;
+      problem_.ways[op].push_back({intern(typed), way.absorbed, input, output, typed.second_type});
+    }
+  }
+
+  /// Workloads of conversions between the formats of tensors that only images have.
+  void find_conversions() {
+    std::set<DataType> used = {DataType::f32};
+    for (const std::vector<Problem::Way>& ways : problem_.ways) {
+      for (const Problem::Way& way : ways) {
+        for (const auto& [primitive, id] : candidate_ids_[way.workload]) {
+          if (problem_.candidates[id].present()) used.insert({way.input_type, way.output_type});
+        }
+      }
+    }
+    for (TensorId t = 0; t < std::ssize(network().tensors); ++t) {
+      const Tensor& tensor = network().tensors[t];
+      conversions_.emplace_back();
+      if (!tensor.shape.is_image()) continue;
+      const auto own = [&](DataType type) { return type == DataType::f32 ? tensor.type : type; };
+      for (const DataType source : types_of(t)) {
+        for (const DataType target : types_of(t)) {
+          if (!used.contains(source) || !used.contains(target)) continue;
+          Workload workload = Workload::pointwise(Op::convert, tensor.shape);
+          workload.input_type = own(source);
+          workload.output_type = own(target);
+          conversions_.back().push_back({intern(workload), source, target});
+        }
+      }
+      for (const TypeConversion& conversion : conversions_.back()) {
+        for (const Primitive* primitive : primitives_for(problem_.workloads[conversion.workload])) {
+          candidate(conversion.workload, primitive);
+        }
+      }
     }
   }
 
@@ -122,6 +243,10 @@ class Builder {
     return place->second;
   }
 
+  bool admits_products(const PrimitiveInfo& info) const {
+    return limits_.types.contains(info.traits.product_type);
+  }
+
   Candidate assess(int id, const Primitive* primitive) const {
     const Workload& workload = problem_.workloads[id];
     const PrimitiveInfo& info = primitive->info();
@@ -132,6 +257,11 @@ class Builder {
       c.absence = absence;
       c.reason = std::move(reason);
     };
+    if (!admits_products(info)) {
+      absent(Candidate::Absence::limits,
+             "not admitted: it multiplies in " + std::string(to_string(info.traits.product_type)));
+      return c;
+    }
     if (std::string reason = excluded_by(limits_, workload, info); !reason.empty()) {
       const auto of_workload = defaults_.find(id);
       if (of_workload == defaults_.end() || of_workload->second != primitive) {
@@ -153,8 +283,8 @@ class Builder {
   void find_candidates() {
     std::unordered_map<int, const Primitive*> asked;  // library's choice by plain workload
     for (std::size_t op = 0; op < problem_.ways.size(); ++op) {
-      const std::vector<Problem::Way>& ways = problem_.ways[op];
-      if (ways.empty()) continue;
+      if (problem_.ways[op].empty()) continue;
+      const std::span<const Problem::Way> ways = of_same_types(problem_.ways[op]);
       const Workload& plain = problem_.workloads[ways[0].workload];
       std::vector<const Primitive*> primitives = primitives_for(plain);
       if (plain.op == Op::conv) {
@@ -171,18 +301,32 @@ class Builder {
           }
         }
       }
-      for (const Primitive* primitive : primitives) {
-        if (!problem_.candidates[candidate(ways[0].workload, primitive)].present()) continue;
-        // Only the longest chain that the primitive can compute.
-        for (std::size_t way = ways.size() - 1; way > 0; --way) {
-          if (problem_.candidates[candidate(ways[way].workload, primitive)].present()) break;
-        }
+      add_candidates(ways, primitives);
+      std::span<const Problem::Way> others = std::span(problem_.ways[op]).subspan(ways.size());
+      while (!others.empty()) {
+        const std::span<const Problem::Way> alike = of_same_types(others);
+        add_candidates(alike, primitives_for(problem_.workloads[alike[0].workload]));
+        others = others.subspan(alike.size());
       }
     }
-    for (const int workload : convert_workloads_) {
-      if (workload == kNoWorkload) continue;
-      for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
-        candidate(workload, primitive);
+    find_conversions();
+  }
+
+  /// The leading ways that are in the types of the first.
+  static std::span<const Problem::Way> of_same_types(std::span<const Problem::Way> ways) {
+    const auto end = std::ranges::find_if(ways, [&](const Problem::Way& way) {
+      return way.input_type != ways[0].input_type || way.output_type != ways[0].output_type;
+    });
+    return ways.first(static_cast<std::size_t>(end - ways.begin()));
+  }
+
+  void add_candidates(std::span<const Problem::Way> ways,
+                      const std::vector<const Primitive*>& primitives) {
+    for (const Primitive* primitive : primitives) {
+      if (!problem_.candidates[candidate(ways[0].workload, primitive)].present()) continue;
+      // Only the longest chain that the primitive can compute.
+      for (std::size_t way = ways.size() - 1; way > 0; --way) {
+        if (problem_.candidates[candidate(ways[way].workload, primitive)].present()) break;
       }
     }
   }
@@ -221,6 +365,7 @@ class Builder {
       std::vector<Option>& options = problem_.operators[op];
       if (description.kind != OperatorKind::compute) {
         options.push_back({});  // nchw, free
+        if (description.kind == OperatorKind::reshape) add_typed_reshapes(description, options);
         continue;
       }
       for (const Problem::Way& way : problem_.ways[op]) {
@@ -232,8 +377,9 @@ class Builder {
           if (!c.present()) continue;
           Option option;
           option.candidate = id;
-          option.input = c.primitive->info().input_layout;
-          option.output = c.primitive->info().output_layout;
+          option.input = {c.primitive->info().input_layout, way.input_type};
+          option.output = {c.primitive->info().output_layout, way.output_type};
+          option.second_type = way.second_type;
           option.pending_out = static_cast<int>(way.absorbed.size());
           options.push_back(option);
         }
@@ -241,41 +387,75 @@ class Builder {
       for (std::size_t input = 0; input < description.inputs.size(); ++input) {
         const int longest = longest_chain_into(static_cast<int>(op), description.inputs[input]);
         for (int pending = 1; pending <= longest; ++pending) {
-          for (const Layout layout : kLayouts) {
-            Option option{-1, layout, layout, static_cast<int>(input), pending, pending - 1};
-            options.push_back(option);
-            option.placed = true;
-            if (may_be_placed(description.inputs[input], pending, layout)) {
-              options.push_back(option);
-            }
-          }
+          for_each_format(
+              chain_result(description.inputs[input], pending), [&](TensorFormat format) {
+                if (!may_be_written(description.inputs[input], format, pending)) return;
+                Option option{-1, format, format, static_cast<int>(input), pending, pending - 1};
+                option.residual_type = format.type;
+                if (description.inputs.size() > 1) {
+                  option.residual_type = type_beside(format.type, description.inputs[1 - input]);
+                }
+                options.push_back(option);
+                option.placed = true;
+                if (may_be_placed(description.inputs[input], pending, format.layout)) {
+                  options.push_back(option);
+                }
+              });
         }
       }
       if (description.workload.op != Op::concat) continue;
-      for (const Layout layout : kLayouts) {
-        if (!may_be_placed(description.inputs.front(), 0, layout)) continue;
-        Option option{-1, layout, layout};
+      for_each_format(description.outputs.front(), [&](TensorFormat format) {
+        const bool written = std::ranges::all_of(description.inputs, [&](TensorId part) {
+          return admits(part, format.type) && may_be_written(part, format, 0);
+        });
+        if (!written || !may_be_placed(description.inputs.front(), 0, format.layout)) return;
+        Option option{-1, format, format};
         option.in_place = true;
         options.push_back(option);
-      }
+      });
     }
+  }
+
+  /// Views of plain tensors of any type.
+  void add_typed_reshapes(const Operator& reshape, std::vector<Option>& options) const {
+    for (const DataType type : std::span(problem_.types).subspan(1)) {
+      if (!all_admit(reshape.inputs, type) || !all_admit(reshape.outputs, type)) continue;
+      const TensorFormat format{Layout::nchw, type};
+      options.push_back({-1, format, format});
+    }
+  }
+
+  /// Whether the tensor's producer has an option that leaves it in that format, in types other than
+  /// f32, with so many operators of a chain to come. In f32 all layouts count.
+  bool may_be_written(TensorId tensor, TensorFormat format, int pending) const {
+    if (format.type == DataType::f32) return true;
+    const int producer = flow_.producer[tensor];
+    return producer >= 0 &&
+           std::ranges::any_of(problem_.operators[producer], [&](const Option& option) {
+             return option.output == format && option.pending_out == pending;
+           });
   }
 
   /// Most operators that the tensor's producer may absorb, if `op` is the first of them.
   int longest_chain_into(int op, TensorId tensor) const {
     const int producer = flow_.producer[tensor];
-    if (producer < 0 || problem_.ways[producer].size() < 2) return 0;
-    const std::vector<int>& absorbed = problem_.ways[producer].back().absorbed;
-    return absorbed.front() == op ? static_cast<int>(absorbed.size()) : 0;
+    if (producer < 0 || problem_.ways[producer].empty()) return 0;
+    const std::vector<int>& absorbed = of_same_types(problem_.ways[producer]).back().absorbed;
+    return !absorbed.empty() && absorbed.front() == op ? static_cast<int>(absorbed.size()) : 0;
+  }
+
+  /// The result of the chain that the tensor is in with so many operators to come.
+  TensorId chain_result(TensorId tensor, int pending) const {
+    for (; pending > 0; --pending) {
+      tensor = network().operators[flow_.only_consumer(tensor)].outputs.front();
+    }
+    return tensor;
   }
 
   /// Whether a tensor in this layout, or the result of the chain that it is in with so many
   /// operators to come, may be a part of a concatenation without being copied.
   bool may_be_placed(TensorId tensor, int pending, Layout layout) const {
-    for (; pending > 0; --pending) {
-      tensor = network().operators[flow_.only_consumer(tensor)].outputs.front();
-    }
-    const int concatenation = problem_.concatenation[tensor];
+    const int concatenation = problem_.concatenation[chain_result(tensor, pending)];
     return concatenation >= 0 && parts_fit(network().operators[concatenation].workload, layout);
   }
 
@@ -317,66 +497,97 @@ class Builder {
   }
 
   void add_conversions() {
-    for (const int workload : convert_workloads_) {
-      Problem::Conversions fastest;
-      for (auto& row : fastest) row.fill(-1);
-      if (workload == kNoWorkload) {
-        problem_.conversions.push_back(fastest);
-        continue;
+    for (const std::vector<TypeConversion>& conversions : conversions_) {
+      std::vector<int>& fastest = problem_.conversions.emplace_back();
+      if (conversions.empty()) continue;
+      fastest.assign(problem_.formats() * problem_.formats(), -1);
+      for (const auto& [workload, source_type, target_type] : conversions) {
+        for (const auto& [primitive, id] : candidate_ids_[workload]) {
+          const Candidate& c = problem_.candidates[id];
+          if (!c.present()) continue;
+          const std::size_t source = problem_.number({primitive->info().input_layout, source_type});
+          const std::size_t target =
+              problem_.number({primitive->info().output_layout, target_type});
+          int& best = fastest[source * problem_.formats() + target];
+          if (best >= 0) {
+            const double ns = problem_.candidates[best].cost.estimate.ns;
+            if (ns < c.cost.estimate.ns || (ns == c.cost.estimate.ns && best < id)) continue;
+          }
+          best = id;
+        }
       }
-      for (const Primitive* primitive : primitives_for(problem_.workloads[workload])) {
-        const int id = candidate_ids_[workload].at(primitive);
-        const Candidate& c = problem_.candidates[id];
-        if (!c.present()) continue;
-        const PrimitiveInfo& info = primitive->info();
-        int& best =
-            fastest[static_cast<int>(info.input_layout)][static_cast<int>(info.output_layout)];
-        if (best < 0 || c.cost.estimate.ns < problem_.candidates[best].cost.estimate.ns) best = id;
-      }
-      problem_.conversions.push_back(fastest);
     }
   }
 
-  void add_states() {
-    problem_.tensors.resize(network().tensors.size());
-    for (std::size_t t = 0; t < problem_.tensors.size(); ++t) {
-      std::vector<TensorState>& states = problem_.tensors[t];
-      const auto readers =
-          static_cast<int>(flow_.consumers[t].size()) + (flow_.is_output[t] != 0 ? 1 : 0);
-      const int producer = flow_.producer[t];
-      for (const Layout produced : kLayouts) {
-        if (producer < 0 && produced != Layout::nchw) continue;  // networks are fed in nchw
-        if (!network().tensors[t].shape.is_image() && produced != Layout::nchw) continue;
-        for (unsigned converted = 0; converted < 1U << kLayouts.size(); ++converted) {
-          const TensorState state{produced, static_cast<std::uint8_t>(converted), 0};
-          if (std::popcount(converted) > readers) continue;
-          if (((converted >> static_cast<int>(produced)) & 1) != 0) continue;
-          if (flow_.is_output[t] != 0 && !state.available(Layout::nchw)) continue;
-          bool known = true;
-          problem_.for_each_conversion(t, state, [&](int id, Layout) { known = known && id >= 0; });
-          if (!known) continue;
-          states.push_back(state);
-          if (std::popcount(converted) == readers) continue;  // the concatenation reads no copy
-          if (!may_be_placed(static_cast<TensorId>(t), 0, produced)) continue;
-          bool views = true;
-          problem_.for_each_conversion(t, state, [&](int id, Layout) {
-            views = views && takes_views(problem_, problem_.candidates[id].primitive,
-                                         static_cast<TensorId>(t), produced);
-          });
-          if (views) states.push_back({produced, state.converted, 0, true});
-        }
-        const int reader = flow_.only_consumer(static_cast<TensorId>(t));
-        if (reader < 0) continue;
-        const int longest = longest_chain_into(reader, static_cast<TensorId>(t));
-        for (int pending = 1; pending <= longest; ++pending) {
-          states.push_back({produced, 0, pending});
-          if (may_be_placed(static_cast<TensorId>(t), pending, produced)) {
-            states.push_back({produced, 0, pending, true});
-          }
+  /// Formats in which each tensor is written, and in which it is read, by any option that does so
+  /// in memory.
+  void note_formats() {
+    written_.resize(network().tensors.size());
+    read_.resize(network().tensors.size());
+    for (std::size_t op = 0; op < problem_.operators.size(); ++op) {
+      const Operator& description = network().operators[op];
+      for (const Option& option : problem_.operators[op]) {
+        for (const TensorId t : description.outputs) written_[t].add(option.output);
+        for (std::size_t i = 0; i < description.inputs.size(); ++i) {
+          read_[description.inputs[i]].add(option.input_at(static_cast<int>(i)));
         }
       }
     }
+    for (const TensorId t : network().inputs) written_[t].add({});
+    for (const TensorId t : network().outputs) read_[t].add({});
   }
+
+  void add_states() {
+    note_formats();
+    problem_.tensors.resize(network().tensors.size());
+    for (TensorId t = 0; t < std::ssize(network().tensors); ++t) {
+      written_[t].for_each([&](TensorFormat produced) { add_states(t, produced); });
+    }
+  }
+
+  void add_states(TensorId t, TensorFormat produced) {
+    std::vector<TensorState>& states = problem_.tensors[t];
+    const auto readers =
+        static_cast<int>(flow_.consumers[t].size()) + (flow_.is_output[t] != 0 ? 1 : 0);
+    std::vector<TensorFormat> targets;
+    read_[t].for_each([&](TensorFormat target) {
+      if (target != produced && problem_.conversion(t, produced, target) >= 0) {
+        targets.push_back(target);
+      }
+    });
+    for (unsigned subset = 0; subset < 1U << targets.size(); ++subset) {
+      // Inside a chain it has the format of the chain's result.
+      if (std::popcount(subset) > readers || !admits(t, produced.type)) continue;
+      TensorState state{produced, {}, 0};
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        if ((subset >> i & 1U) != 0) state.converted.add(targets[i]);
+      }
+      if (flow_.is_output[t] != 0 && !state.available({})) continue;
+      states.push_back(state);
+      if (state.converted.size() == readers) continue;  // the concatenation reads no copy
+      if (!may_be_placed(t, 0, produced.layout)) continue;
+      bool views = true;
+      problem_.for_each_conversion(t, state, [&](int id, TensorFormat) {
+        views = views && takes_views(problem_, problem_.candidates[id].primitive, t, produced);
+      });
+      if (views) states.push_back({produced, state.converted, 0, true});
+    }
+    const int reader = flow_.only_consumer(t);
+    if (reader < 0) return;
+    const int longest = longest_chain_into(reader, t);
+    for (int pending = 1; pending <= longest; ++pending) {
+      states.push_back({produced, {}, pending});
+      if (may_be_placed(t, pending, produced.layout)) {
+        states.push_back({produced, {}, pending, true});
+      }
+    }
+  }
+
+  /// Conversions between any two layouts of two types.
+  struct TypeConversion {
+    int workload = -1;
+    DataType source = DataType::f32, target = DataType::f32;
+  };
 
   const Limits& limits_;
   DataFlow flow_;
@@ -385,8 +596,9 @@ class Builder {
   std::unordered_map<std::string, int> workload_ids_;
   std::vector<std::unordered_map<const Primitive*, int>> candidate_ids_;  // by workload
   std::unordered_map<int, const Primitive*> defaults_;                    // by workload
-  static constexpr int kNoWorkload = -1;
-  std::vector<int> convert_workloads_;  // by tensor
+  std::vector<std::vector<DataType>> types_;                              // by tensor, f32 first
+  std::vector<std::vector<TypeConversion>> conversions_;                  // by tensor
+  std::vector<FormatSet> written_, read_;                                 // by tensor
 };
 
 }  // namespace
@@ -416,7 +628,7 @@ std::string over_workspace(const Limits& limits, const Workload& workload,
 double Problem::state_ns(std::size_t tensor, const TensorState& state) const {
   double sum = 0;
   for_each_conversion(tensor, state,
-                      [&](int id, Layout) { sum += candidates[id].cost.estimate.ns; });
+                      [&](int id, TensorFormat) { sum += candidates[id].cost.estimate.ns; });
   return sum;
 }
 
@@ -441,13 +653,15 @@ Result<Problem> build_problem(const Network& network, const Registry& registry,
   return Builder(network, registry, limits).build(costs);
 }
 
-ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
+ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
+                      const Surcharge& surcharge) {
   const std::vector<Operator>& operators = problem.network->operators;
   ProblemGraph result;
-  // Layouts that the operators' remaining options produce and read of each tensor, as bits: a state
-  // that is never produced, or converts to a layout that is never read, can be dropped.
-  std::vector<unsigned> offered(problem.tensors.size(), 0), asked(problem.tensors.size(), 0);
-  const auto bit = [](Layout layout) { return 1U << static_cast<int>(layout); };
+  // Formats that the operators' remaining options produce, by the operators still to come in a
+  // chain, and read of each tensor: a state that is never produced, or converts to a format that is
+  // never read, can be dropped.
+  std::vector<std::array<FormatSet, kLongestChain + 1>> offered(problem.tensors.size());
+  std::vector<FormatSet> asked(problem.tensors.size());
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
     std::vector<int> kept;
     std::vector<double> costs;
@@ -457,28 +671,30 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
           option.candidate >= 0 && problem.candidates[option.candidate].baseline_only;
       if (filter ? !filter(static_cast<int>(op), option) : baseline_only) continue;
       kept.push_back(static_cast<int>(i));
-      costs.push_back(problem.option_ns(option));
+      costs.push_back(problem.option_ns(option) +
+                      (surcharge.option ? surcharge.option(static_cast<int>(op), option) : 0.0));
       for (const TensorId t : operators[op].outputs) {
-        offered[t] |= bit(option.output) << (kLayouts.size() * option.pending_out);
+        offered[t][option.pending_out].add(option.output);
       }
       for (std::size_t input = 0; input < operators[op].inputs.size(); ++input) {
-        asked[operators[op].inputs[input]] |= bit(option.input);
+        asked[operators[op].inputs[input]].add(option.input_at(static_cast<int>(input)));
       }
     }
     result.graph.add_node(std::move(costs));
     result.labels.push_back(std::move(kept));
   }
-  for (const TensorId t : problem.network->inputs) offered[t] |= bit(Layout::nchw);
-  for (const TensorId t : problem.network->outputs) asked[t] |= bit(Layout::nchw);
+  for (const TensorId t : problem.network->inputs) offered[t][0].add({});
+  for (const TensorId t : problem.network->outputs) asked[t].add({});
   for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
     std::vector<int> kept;
     std::vector<double> costs;
     for (std::size_t i = 0; i < problem.tensors[t].size(); ++i) {
       const TensorState& state = problem.tensors[t][i];
-      if ((offered[t] & bit(state.produced) << (kLayouts.size() * state.pending)) == 0) continue;
-      if ((state.converted & ~asked[t]) != 0) continue;
+      if (!offered[t][state.pending].contains(state.produced)) continue;
+      if (!state.converted.is_within(asked[t])) continue;
       kept.push_back(static_cast<int>(i));
-      costs.push_back(problem.state_ns(t, state));
+      costs.push_back(problem.state_ns(t, state) +
+                      (surcharge.state ? surcharge.state(t, state) : 0.0));
     }
     result.graph.add_node(std::move(costs));
     result.labels.push_back(std::move(kept));
@@ -515,8 +731,8 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter) {
 }
 
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
-                       const OptionFilter& filter) {
-  ProblemGraph formulated = to_graph(problem, filter);
+                       const OptionFilter& filter, const Surcharge& surcharge) {
+  ProblemGraph formulated = to_graph(problem, filter, surcharge);
   const pbqp::GraphSolution solved = pbqp::solve(formulated.graph, time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,
@@ -537,6 +753,23 @@ Result<Solution> solve(const Problem& problem, std::chrono::duration<double> tim
   return result;
 }
 
+double time_ns(const Problem& problem, const Assignment& assignment) {
+  double sum = 0;
+  for (std::size_t op = 0; op < problem.operators.size(); ++op)
+    sum += problem.option_ns(problem.operators[op][assignment.operators[op]]);
+  for (std::size_t t = 0; t < problem.tensors.size(); ++t)
+    sum += problem.state_ns(t, problem.tensors[t][assignment.tensors[t]]);
+  return sum;
+}
+
+Result<Solution> solve_in_own_types(const Problem& problem,
+                                    std::chrono::duration<double> time_limit) {
+  return solve(problem, time_limit, [&](int, const Option& option) {
+    return problem.in_own_types(option) &&
+           (option.candidate < 0 || !problem.candidates[option.candidate].baseline_only);
+  });
+}
+
 Result<double> price_ns(const Problem& problem, const Assignment& assignment,
                         const CostSource& costs) {
   std::vector<int> used;
@@ -546,7 +779,7 @@ Result<double> price_ns(const Problem& problem, const Assignment& assignment,
   }
   for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
     problem.for_each_conversion(t, problem.tensors[t][assignment.tensors[t]],
-                                [&](int id, Layout) { used.push_back(id); });
+                                [&](int id, TensorFormat) { used.push_back(id); });
   }
   std::vector<Query> queries;
   for (const int id : used) {

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "core/quantisation.h"
 #include "core/text.h"
 
 namespace convopt {
@@ -13,6 +14,22 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// Whether the state is in memory in the tensor's int8 type.
+bool is_in_int8(const TensorState& state) {
+  bool found = is_quantised(state.produced.type);
+  state.converted.for_each(
+      [&](TensorFormat format) { found = found || is_quantised(format.type); });
+  return found && state.pending == 0;
+}
+
+/// The workload with the types of another.
+Workload in_types_of(const Workload& other, Workload workload) {
+  workload.input_type = other.input_type;
+  workload.output_type = other.output_type;
+  workload.second_type = other.second_type;
+  return workload;
 }
 
 }  // namespace
@@ -61,19 +78,24 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
   std::vector<std::pair<int, PlanLayer>> layers;  // with the place in the order of execution
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
     const Option& option = problem.operators[op][solution.assignment.operators[op]];
-    if (option.in_place) plan.in_place.push_back({network.operators[op].name, option.output});
+    if (option.in_place) {
+      plan.in_place.push_back(
+          {network.operators[op].name, option.output.layout, option.output.type});
+    }
     if (option.candidate < 0) continue;
     const Candidate& candidate = problem.candidates[option.candidate];
     const Workload& workload = problem.workloads[candidate.workload];
     PlanLayer layer;
     layer.name = network.operators[op].name;
     layer.op = to_string(workload.op);
-    layer.shape = shape_text(workload);
+    layer.shape = shape_text(in_types_of(network.operators[op].workload, workload));
     layer.workload = workload.text();
     layer.primitive = candidate.primitive->info().name;
     layer.family = candidate.primitive->info().family;
-    layer.input_layout = option.input;
-    layer.output_layout = option.output;
+    layer.input_layout = option.input.layout;
+    layer.output_layout = option.output.layout;
+    layer.input_type = option.input.type;
+    layer.output_type = option.output.type;
     layer.predicted_us = candidate.cost.estimate.ns / 1e3;
     layer.low_us = candidate.cost.estimate.low_ns / 1e3;
     layer.high_us = candidate.cost.estimate.high_ns / 1e3;
@@ -100,11 +122,16 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
 
   for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
     const TensorState& state = problem.tensors[t][solution.assignment.tensors[t]];
-    problem.for_each_conversion(t, state, [&](int id, Layout target) {
+    if (is_in_int8(state)) {
+      plan.scales.push_back(
+          {network.tensors[t].name, problem.scales[t].type, problem.scales[t].scale});
+    }
+    problem.for_each_conversion(t, state, [&](int id, TensorFormat target) {
       const Candidate& candidate = problem.candidates[id];
-      plan.conversions.push_back({network.tensors[t].name, state.produced, target,
+      plan.conversions.push_back({network.tensors[t].name, state.produced.layout, target.layout,
                                   candidate.primitive->info().name,
-                                  candidate.cost.estimate.ns / 1e3});
+                                  candidate.cost.estimate.ns / 1e3, state.produced.type,
+                                  target.type});
       plan.workspace_bytes = std::max(plan.workspace_bytes,
                                       candidate.primitive->workspace_bytes(
                                           problem.workloads[candidate.workload], problem.context));

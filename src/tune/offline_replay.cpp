@@ -18,7 +18,7 @@ namespace {
 constexpr double kRoundSeconds = 0.12, kWorkloadSeconds = 0.035, kPrimitiveSeconds = 0.001,
                  kSecondsPerByte = 1e-9;
 // Runs of a primitive: the first two, and those of a race.
-constexpr double kRuns = 6;
+constexpr double kRunsOfOne = 6;
 
 /// Costs of another source, limited to the pairs that were revealed.
 class RevealedCosts final : public CostSource {
@@ -58,7 +58,7 @@ TimingEffort::TimingEffort(const Profile& profile, const Platform& platform, Tim
     const auto primitive = primitives.find(m.primitive);
     if (primitive == primitives.end()) continue;
     // A measurement that was cut short consists of two runs.
-    const double taken = m.status == MeasurementStatus::ok ? kRuns : 2;
+    const double taken = m.status == MeasurementStatus::ok ? kRunsOfOne : 2;
     const auto bytes = static_cast<double>(m.packed_bytes +
                                            Instance::tensor_bytes(m.workload, *primitive->second));
     seconds_[{m.workload.text(), m.primitive}] =

@@ -99,7 +99,7 @@ void for_each_used(const Problem& problem, const Assignment& assignment, Visit v
   }
   for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
     problem.for_each_conversion(t, problem.tensors[t][assignment.tensors[t]],
-                                [&](int id, Layout) { visit(problem.candidates[id]); });
+                                [&](int id, TensorFormat) { visit(problem.candidates[id]); });
   }
 }
 

@@ -171,16 +171,27 @@ CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores&
   return point;
 }
 
+// Methods of transfer are compared on the type that all others are corrected from.
+Result<Dataset> samples_of_base(const TrainedModel& source, const Profile& target) {
+  CONVOPT_TRY(const Dataset all, make_dataset(std::span(&target, 1), source.info().timing_mode,
+                                              source.base().parts().codes));
+  Dataset own = all.only(source.base_type());
+  if (own.samples.empty()) {
+    return make_error(ErrorCode::bad_input, "the profile holds no times in " +
+                                                std::string(to_string(source.base_type())));
+  }
+  return own;
+}
+
 }  // namespace
 
 Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
                              const CurveOptions& options) {
-  CONVOPT_TRY(const Dataset data,
-              make_dataset(std::span(&target, 1), source.info().timing_mode, source.parts().codes));
+  CONVOPT_TRY(const Dataset data, samples_of_base(source, target));
   if (data.platforms.size() != 1) {
     return make_error(ErrorCode::bad_input, "a transfer curve is of one platform");
   }
-  CONVOPT_TRY(const Adapter adapter, Adapter::create(source, data, options.seed));
+  CONVOPT_TRY(const Adapter adapter, Adapter::create(source.base(), data, options.seed));
 
   const PlanRegrets networks(target, data.platforms.front(), source.info().timing_mode,
                              options.networks);

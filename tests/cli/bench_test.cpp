@@ -72,6 +72,22 @@ TEST_F(BenchVerb, TakesNetworksFamiliesAndLevels) {
   EXPECT_EQ(layers, (std::set<std::string>{"tiny/c1", "tiny/c2"}));
 }
 
+TEST_F(BenchVerb, TimesShapesOfOtherTypes) {
+  for (const std::string types : {"_bf16", "_bf16_f32", "_u8", "_s8_f32"}) {
+    ASSERT_EQ(run("--json --shape " + kShape + types), 0) << shell_.err();
+    const json document = shell_.out_json();
+    EXPECT_TRUE(document["failed"].empty()) << document["failed"];
+    // Processors without such products have nothing to time, and say so.
+    EXPECT_EQ(document["rows"].empty(), !shell_.err().empty()) << shell_.err();
+    for (const json& row : document["rows"]) {
+      EXPECT_EQ(row["shape"], kShape + types);
+      EXPECT_TRUE(row["primitive"].get<std::string>().ends_with(types)) << row;
+      EXPECT_LT(row["max_relative_error"], types.ends_with("_f32") ? 1e-4 : 5e-3) << row;
+      EXPECT_LT(row["percent_of_peak"], 110) << row;
+    }
+  }
+}
+
 TEST_F(BenchVerb, PrintsATableWithASummary) {
   ASSERT_EQ(run("--shape " + kShape), 0) << shell_.err();
   EXPECT_NE(shell_.out().find("winograd_"), std::string::npos);
@@ -84,6 +100,8 @@ TEST_F(BenchVerb, PrintsATableWithASummary) {
 TEST_F(BenchVerb, RefusesWhatMakesNoSense) {
   EXPECT_EQ(run(""), 2);
   EXPECT_EQ(run("--shape hello"), 2);
+  EXPECT_EQ(run("--shape " + kShape + "_bf17"), 2);
+  EXPECT_EQ(run("--shape " + kShape + ":relu"), 2);
   EXPECT_EQ(run("--shape n1_ic4_ih2_iw2_oc4_kh5_kw5_s1_p0"), 2);
   EXPECT_EQ(run("--family nonsense --shape " + kShape), 2);
   EXPECT_NE(shell_.err().find("nonsense"), std::string::npos);

@@ -1,6 +1,7 @@
 // The verbs profile and merge.
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -105,6 +106,31 @@ TEST_F(ProfileVerb, AHangingPrimitiveIsRecordedAndTheRestMeasured) {
   int hung = 0;
   for (const json& record : records()) hung += record["status"] == "timeout";
   EXPECT_EQ(hung, 1);
+}
+
+TEST_F(ProfileVerb, APrecisionAddsItsTypes) {
+  const std::string arguments = "--configs 3 --ops conv,convert,add --allow onednn ";
+  ASSERT_EQ(run(profile_arguments(arguments)), 0) << text("err");
+  std::set<std::string> single, all;
+  for (const json& record : records()) single.insert(record["workload"]);
+  ASSERT_EQ(run(profile_arguments("--precision bf16 " + arguments)), 0) << text("err");
+  for (const json& record : records()) {
+    all.insert(record["workload"]);
+    EXPECT_TRUE(record["status"] == "ok" || record["status"] == "censored" ||
+                record["status"] == "inapplicable")
+        << record;
+  }
+  const auto count = [&](const char* end) {
+    return std::ranges::count_if(all, [&](const std::string& workload) {
+      return workload.substr(0, workload.find(':', workload.find(':') + 1)).ends_with(end);
+    });
+  };
+  EXPECT_EQ(single.size(), 3U);
+  if (all.size() == single.size()) GTEST_SKIP() << "this processor multiplies no numbers of bf16";
+  EXPECT_GE(count("_bf16"), 3);  // bf16 of each, and f32 to bf16
+  EXPECT_GE(count("_bf16_f32"), 1);
+  EXPECT_GE(count("_f32_bf16"), 1);
+  EXPECT_EQ(run(profile_arguments("--precision bf17")), 2);
 }
 
 TEST_F(ProfileVerb, ShardsAreDisjointAndMerge) {

@@ -1,6 +1,7 @@
 // The verb run, as a user or a shell meets it. The plan is made from times measured in a moment; no
 // test depends on what they are.
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -108,6 +109,17 @@ TEST_F(RunVerb, ConfirmedPlansWereRunBeforeTheyAreWritten) {
   EXPECT_EQ(call(select + "--confirm-time 1s"), 2);
 }
 
+TEST_F(RunVerb, ConfirmsAPlanThatItMakesItself) {
+  const std::string profile = "--threads 1 --profile " + file("p.jsonl");
+  ASSERT_EQ(run(profile), 0) << err();
+  EXPECT_NE(err().find("measured: plan takes"), std::string::npos) << err();
+  ASSERT_EQ(run(profile + " --no-confirm"), 0) << err();
+  EXPECT_EQ(err().find("measured: "), std::string::npos) << err();
+  // A given plan is run as it is.
+  ASSERT_EQ(run_plan(), 0) << err();
+  EXPECT_EQ(err().find("measured: "), std::string::npos) << err();
+}
+
 TEST_F(RunVerb, SelectsWhereNoPlanIsGiven) {
   ASSERT_EQ(run("--threads 1 --profile " + file("p.jsonl") +
                 " --compare library_default onednn_default best_single_primitive greedy"),
@@ -166,6 +178,29 @@ std::string npy(const std::string& shape, const std::vector<float>& values) {
   return bytes;
 }
 
+/// One of ONNX's own tests: places of what is not zero in a 2x2 tensor.
+TEST_F(RunVerb, OutputsHaveTheShapesThatTheirNumbersDecide) {
+  const std::string model = "/usr/share/libonnx-testdata/data/node/test_nonzero_example/model.onnx";
+  shell_->write("three.npy", npy("(2, 2)", {1, 0, 1, 1}));
+  shell_->write("none.npy", npy("(2, 2)", {0, 0, 0, 0}));
+  const auto run_on = [&](const std::string& input) {
+    return call("run " + model + " --threads 1 --repeat 1 --json --input " + file(input) +
+                " --output " + file("places.npy"));
+  };
+  ASSERT_EQ(run_on("three.npy"), 0) << err();
+  EXPECT_NE(err().find("'NonZero'"), std::string::npos) << err();
+  EXPECT_EQ(shell_->out_json()["outputs"][0]["shape"], (json{2, 3}));
+  EXPECT_GE(shell_->out_json()["rest_ms"], 0);
+  const std::string places = text("places.npy");
+  std::vector<std::int64_t> numbers(6);
+  ASSERT_GT(places.size(), 48U);
+  std::memcpy(numbers.data(), places.data() + places.size() - 48, 48);
+  EXPECT_EQ(numbers, (std::vector<std::int64_t>{0, 1, 1, 0, 0, 1}));
+  ASSERT_EQ(run_on("none.npy"), 0) << err();
+  EXPECT_EQ(shell_->out_json()["outputs"][0]["shape"], (json{2, 0}));
+  EXPECT_NE(text("places.npy").find("(2, 0, )"), std::string::npos);
+}
+
 TEST_F(RunVerb, OwnKernelsKeepNaNsThroughReluAndClip) {
   std::vector<float> image(1 * 8 * 12 * 12, 1.0F);
   image[5 * 12 + 5] = std::numeric_limits<float>::quiet_NaN();
@@ -214,6 +249,8 @@ TEST_F(RunVerb, AGivenPlanKeepsTheLimits) {
   EXPECT_NE(err().find("not among the allowed"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--allow depthwize"), 2);
   EXPECT_NE(err().find("did you mean"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--precision bf16"), 2);
+  EXPECT_NE(err().find("--precision has no effect with --plan"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--profile " + file("p.jsonl")), 2);
   EXPECT_NE(err().find("has no effect with --plan"), std::string::npos) << err();
 }

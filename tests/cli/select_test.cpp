@@ -2,6 +2,7 @@
 // a moment.
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "tests/cli/command_line.h"
@@ -68,6 +69,128 @@ TEST_F(SelectVerb, SameInputsSamePlan) {
   EXPECT_EQ(first, second);
 }
 
+TEST_F(SelectVerb, PrecisionF32IsTheDefault) {
+  ASSERT_EQ(run("select --json " + by_model()), 0) << err();
+  json first = out_json();
+  ASSERT_EQ(run("select --json --precision f32 " + by_model()), 0) << err();
+  json second = out_json();
+  first.erase("timing");
+  second.erase("timing");
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(first.dump().find("_type"), std::string::npos);
+}
+
+TEST_F(SelectVerb, OtherTypesAreFasterOrNotTaken) {
+  ASSERT_EQ(run("select --json " + by_model()), 0) << err();
+  const double f32 = out_json()["predicted_ms"].get<double>();
+  ASSERT_EQ(run("select --json --precision bf16 " + by_model()), 0) << err();
+  const double bf16 = out_json()["predicted_ms"].get<double>();
+  EXPECT_LE(bf16, f32);
+  ASSERT_EQ(run("select --json --precision auto " + by_model()), 0) << err();
+  EXPECT_EQ(out_json()["predicted_ms"].get<double>(), bf16);
+  ASSERT_EQ(run("explain --precision bf16 " + by_model() + "c1"), 0) << err();
+}
+
+TEST_F(SelectVerb, APlanInBf16IsExecutedAndVerified) {
+  // Both convolutions by one primitive of bf16 and by nothing else, whatever the times say.
+  std::set<std::string> of_both, of_last;
+  for (const std::string layer : {"c1", "c2"}) {
+    ASSERT_EQ(run("explain --json --precision bf16 " + by_model() + layer), 0) << err();
+    of_last.swap(of_both);
+    of_both.clear();
+    const json explanation = out_json();
+    for (const json& candidate : explanation["candidates"]) {
+      if (candidate.value("input_type", "") != "bf16") continue;
+      const auto name = candidate["primitive"].get<std::string>();
+      if (layer == "c1" || of_last.contains(name)) of_both.insert(name);
+    }
+  }
+  const std::string primitive = of_both.empty() ? "" : *of_both.begin();
+  if (primitive.empty()) GTEST_SKIP() << "no primitive convolves bf16 numbers here";
+  const std::string plan = file("bf16.json");
+  ASSERT_EQ(run("select --precision bf16 --allow " + primitive + " " + by_model() + "-o " + plan +
+                " --json"),
+            0)
+      << err();
+  EXPECT_EQ(json::parse(shell_->read("bf16.json"), nullptr, false)["layers"][0]["input_type"],
+            "bf16");
+  ASSERT_EQ(run("run " + net() + " --plan " + plan + " --repeat 1 --verify --json"), 0) << err();
+  const json report = out_json();
+  EXPECT_TRUE(report["verified"].get<bool>());
+  ASSERT_EQ(report["output_errors"].size(), 1U);
+  EXPECT_GT(report["output_errors"][0]["error"].get<double>(), 1e-6);
+  EXPECT_LT(report["output_errors"][0]["error"].get<double>(), 0.05);
+  EXPECT_GT(report["output_errors"][0]["cosine"].get<double>(), 0.999);
+}
+
+/// Two inputs of the tiny network as an .npy file.
+std::string two_inputs() {
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 12, 12), }";
+  header.resize(117, ' ');
+  std::string file = std::string("\x93NUMPY\x01\x00", 8) + '\x76' + '\0' + header + "\n";
+  for (int i = 0; i < 2 * 3 * 12 * 12; ++i) {
+    const float value = static_cast<float>(i * 37 % 101) / 50 - 1;
+    file.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  return file;
+}
+
+TEST_F(SelectVerb, Int8TakesItsScalesFromACalibration) {
+  const std::string inputs = shell_->write("inputs.npy", two_inputs());
+  const std::string ranges = file("tiny.calibration");
+  ASSERT_EQ(run("calibrate " + net() + " --threads 1 --input " + inputs + " -o " + ranges), 0)
+      << err();
+  const json calibration = json::parse(shell_->read("tiny.calibration"), nullptr, false);
+  EXPECT_EQ(calibration["samples"], 2);
+  ASSERT_EQ(calibration["tensors"].size(), 6U);
+  EXPECT_EQ(calibration["tensors"][0]["low"], -1);
+  ASSERT_EQ(run("select --json " + by_model()), 0) << err();
+  const double f32 = out_json()["predicted_ms"].get<double>();
+  ASSERT_EQ(run("select --json --precision int8 --calibration " + ranges + " " + by_model()), 0)
+      << err();
+  json by_file = out_json();
+  EXPECT_LE(by_file["predicted_ms"].get<double>(), f32);
+  // The same without a file, besides that the error is measured.
+  ASSERT_EQ(run("select --json --precision int8 --calibrate " + inputs + " -o " +
+                file("int8.json") + " --threads 1 --model " + file("model.ubj") + " -- " + net()),
+            0)
+      << err();
+  json by_inputs = out_json();
+  EXPECT_EQ(by_inputs["accuracy"]["samples"], 2);
+  for (json* plan : {&by_file, &by_inputs}) {
+    plan->erase("timing");
+    plan->erase("accuracy");
+  }
+  EXPECT_EQ(by_file, by_inputs);
+  ASSERT_EQ(run("run " + net() + " --plan " + file("int8.json") + " --repeat 1 --verify"), 0)
+      << err();
+  ASSERT_EQ(run("explain --json --precision auto --calibration " + ranges + " " + by_model() +
+                "c2 --calibrate " + inputs),
+            0)
+      << err();
+  const json explanation = out_json();
+  for (const json& type : explanation["types"]) {
+    EXPECT_GE(type["plan_ms"].get<double>(), explanation["plan_ms"].get<double>() - 1e-9);
+    EXPECT_EQ(type.contains("weights_error"), type["type"] != "f32") << type;
+    if (type["type"] == "f32") continue;
+    EXPECT_GT(type["weights_error"].get<double>(), 0) << type;
+    EXPECT_LT(type["sources_error"].get<double>(), 0.1) << type;
+  }
+  EXPECT_EQ(explanation["types"][0]["type"], "f32");
+}
+
+TEST_F(SelectVerb, KeepsAnErrorBudget) {
+  ASSERT_EQ(run("select --precision bf16 --max-output-error 0.01 " + by_model()), 0) << err();
+  EXPECT_NE(out().find("of the outputs' range (allowed: 0.01)"), std::string::npos) << out();
+  EXPECT_NE(err().find("random inputs"), std::string::npos) << err();
+  ASSERT_EQ(run("select --precision bf16 --min-cosine 0.999 --json " + by_model()), 0) << err();
+  const json accuracy = out_json()["accuracy"];
+  EXPECT_GE(accuracy["cosine"].get<double>(), 0.999);
+  EXPECT_EQ(accuracy["allowed_cosine"].get<double>(), 0.999);
+  EXPECT_TRUE(accuracy["allowed_error"].is_null());
+  EXPECT_EQ(accuracy["samples"], 2);
+}
+
 TEST_F(SelectVerb, MeasuredBeatsPredicted) {
   ASSERT_EQ(run("select --json " + by_model() + "--profile " + file("profile.jsonl")), 0) << err();
   for (const json& layer : layers()) EXPECT_EQ(layer["source"], "measured") << layer;
@@ -124,6 +247,17 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
       {"select " + by_model() + "--max-workspace 3parsec", 2, "--max-workspace"},
       {"select " + by_model() + "--time-limit soon", 2, "--time-limit"},
       {"select " + by_model() + "--isa avx1024", 2, "avx1024"},
+      {"select " + by_model() + "--precision int8", 2, "convopt calibrate"},
+      {"select " + by_model() + "--calibration " + net(), 2, "without --precision int8 or auto"},
+      {"select " + by_model() + "--precision int8 --calibration " + net(), 3, "tiny.json"},
+      {"select " + by_model() + "--precision int8 --range 3 --calibration x", 2, "--range"},
+      {"calibrate " + net(), 2, "--input"},
+      {"calibrate " + net() + " --input " + net(), 3, "tiny.json"},
+      {"select " + by_model() + "--precision bf17", 2, "none of f32, bf16, int8 and auto"},
+      {"select " + by_model() + "--max-output-error 0.01", 2, "no effect with --precision f32"},
+      {"select " + by_model() + "--precision bf16 --min-cosine 1.5", 2, "--min-cosine"},
+      {"select " + by_model() + "--precision bf16 --min-cosine 0.99 --confirm", 2, "--confirm"},
+      {"select " + by_model() + "--precision bf16 --calibrate " + net(), 3, "tiny.json"},
       {"select " + by_model() + "--batch 0", 2, "--batch"},
       {"select " + file("none.json") + " --threads 1 --model " + file("model.ubj"), 3, "none.json"},
       {"select " + file("model.ubj") + " --threads 1 --model " + file("model.ubj"), 3, "model.ubj"},
@@ -198,6 +332,47 @@ TEST_F(SelectVerb, AWrongLevelInTheEnvironmentIsAnError) {
   unsetenv("CONVOPT_ISA");
 }
 
+TEST_F(SelectVerb, OutputsAreCheckedBeforeAnythingIsDone) {
+  const std::string before = shell_->read("tiny.json");
+  const auto refused = [&](const std::string& arguments, int code, const std::string& why) {
+    EXPECT_EQ(run(arguments), code) << arguments;
+    EXPECT_NE(err().find(why), std::string::npos) << arguments << "\n" << err();
+  };
+  refused("select " + by_model() + "-o " + net(), 2, "is read, so --output must not overwrite it");
+  refused("select " + by_model() + "-o " + file("model.ubj"), 2, "is read");
+  refused("run " + by_model() + "--output name=" + net(), 2, "is read");
+  refused("select " + by_model() + "-o " + file("new") + " --export-problem " + file("./new"), 2,
+          "would be written twice");
+  refused("select " + by_model() + "-o ''", 2, "names no file");
+  refused("run " + by_model() + "--output -", 2, "only to files");
+  refused("train " + file("profile.jsonl") + " -o " + file("no/folder.ubj"), 4, "cannot write");
+  EXPECT_EQ(shell_->read("tiny.json"), before);
+  // Profiles may be joined into one of them, and a device takes any number of outputs.
+  EXPECT_EQ(run("merge " + file("profile.jsonl") + " -o " + file("profile.jsonl")), 0) << err();
+  EXPECT_EQ(run("select " + by_model() + "-o /dev/null --export-problem /dev/null"), 0) << err();
+}
+
+TEST_F(SelectVerb, DamagedFilesOfThisMachineAreLeftOut) {
+  ASSERT_EQ(run("select --json " + by_model()), 0) << err();
+  const std::string id = out_json()["platform"]["id"];
+  std::string name = id;
+  std::ranges::replace(name, '/', '-');
+  std::filesystem::create_directories(file("convopt/profiles"));
+  std::filesystem::create_directories(file("convopt/models"));
+  const std::string profile = shell_->write("convopt/profiles/" + name + ".jsonl", "{\"run\":");
+  ASSERT_EQ(run("select --threads 1 " + net()), 0) << err();
+  EXPECT_NE(err().find("it is left out, and `convopt profile` mends it"), std::string::npos)
+      << err();
+  const std::string model = shell_->write("convopt/models/" + name + ".ubj", "cut");
+  ASSERT_EQ(run("select --threads 1 " + net()), 0) << err();
+  EXPECT_NE(err().find("the shipped model is taken"), std::string::npos) << err();
+  // What the user names is used or refused.
+  EXPECT_EQ(run("select --threads 1 --profile " + profile + " " + net()), 3) << err();
+  EXPECT_EQ(run("select --threads 1 --model " + model + " " + net()), 3) << err();
+  std::filesystem::remove(profile);
+  std::filesystem::remove(model);
+}
+
 TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {
   ASSERT_EQ(run("explain --json " + by_model() + " c2"), 0) << err();
   const json explanation = out_json();
@@ -230,21 +405,21 @@ TEST_F(SelectVerb, AnotherTypeThanF32IsExplainedAndRefused) {
   std::string text = kTinyNetwork;
   const auto at = text.find("\"shape\":");
   ASSERT_NE(at, std::string::npos);
-  text.insert(at, "\"type\": \"bf16\", ");
-  shell_->write("bf16.json", text);
-  const std::string with = file("bf16.json") + " --threads 1 --model " + file("model.ubj") + " ";
+  text.insert(at, "\"type\": \"f16\", ");
+  shell_->write("f16.json", text);
+  const std::string with = file("f16.json") + " --threads 1 --model " + file("model.ubj") + " ";
   for (const char* verb : {"select ", "run "}) {
     EXPECT_EQ(run(verb + with), 4) << err();
-    EXPECT_NE(err().find("'c1' cannot be planned: no primitive computes conv of bf16"),
+    EXPECT_NE(err().find("'c1' cannot be planned: no primitive computes conv of f16"),
               std::string::npos)
         << err();
   }
   EXPECT_EQ(run("explain " + with + "c2"), 0) << err();
-  EXPECT_NE(out().find("no primitive computes conv of bf16"), std::string::npos) << out();
+  EXPECT_NE(out().find("no primitive computes conv of f16"), std::string::npos) << out();
   ASSERT_EQ(run("explain --json " + with + "c2"), 0) << err();
   const json explanation = out_json();
   EXPECT_TRUE(explanation["candidates"].empty());
-  EXPECT_EQ(explanation["absent"][0]["reason"], "no primitive computes conv of bf16");
+  EXPECT_EQ(explanation["absent"][0]["reason"], "no primitive computes conv of f16");
 }
 
 TEST_F(SelectVerb, ListsPrimitives) {

@@ -18,10 +18,19 @@ using Declared = std::vector<ValueInfoProto>;
 constexpr std::array<std::string_view, kVerdicts.size()> kVerdictNames = {"passed", "refused",
                                                                           "wrong", "crashed"};
 
-// Operators whose results hang on shapes and numbers that are known when a network is loaded.
-constexpr std::string_view kOfConstants[] = {
-    "BlackmanWindow", "Constant",        "ConstantOfShape", "EyeLike", "HammingWindow",
-    "HannWindow",     "MelWeightMatrix", "Range",           "Shape",   "Size"};
+// Operators whose results hang on shapes, numbers and conditions that are known when a network is
+// loaded.
+constexpr std::string_view kOfConstants[] = {"BlackmanWindow",
+                                             "Constant",
+                                             "ConstantOfShape",
+                                             "EyeLike",
+                                             "HammingWindow",
+                                             "HannWindow",
+                                             "If",
+                                             "MelWeightMatrix",
+                                             "Range",
+                                             "Shape",
+                                             "Size"};
 
 Outcome refused(const Error& error) {
   return {error.code == ErrorCode::internal ? Verdict::crashed : Verdict::refused, error.message};
@@ -81,17 +90,15 @@ Result<std::vector<Array>> run(Session& session, const std::vector<Array>& input
     }
     sources.push_back(inputs[i].bytes.data());
   }
-  std::vector<Array> outputs;
-  std::vector<void*> destinations;
-  for (const Tensor& tensor : session.outputs()) {
-    Array& output = outputs.emplace_back();
-    output.type = onnx_type(tensor.type);
-    output.dims.assign(tensor.shape.sizes().begin(), tensor.shape.sizes().end());
-    output.bytes.resize(bytes_of(tensor));
-  }
-  for (Array& output : outputs) destinations.push_back(output.bytes.data());
-  const auto ran = session.run(sources, destinations);
+  auto ran = session.run(sources);
   if (!ran) return ran.error();
+  std::vector<Array> outputs;
+  for (const convopt::Array& array : *ran) {
+    Array& output = outputs.emplace_back();
+    output.type = onnx_type(array.type);
+    output.dims = array.shape;
+    output.bytes.assign(reinterpret_cast<const char*>(array.data.data()), array.data.size());
+  }
   return outputs;
 }
 
@@ -112,7 +119,7 @@ Outcome try_model(const Planner& planner, const std::filesystem::path& model,
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const std::string differs = difference((*outputs)[i], expected[i]);
     if (differs.empty()) continue;
-    return {Verdict::wrong, "output '" + session->outputs()[i].name + "': " + differs};
+    return {Verdict::wrong, "output " + std::to_string(i) + ": " + differs};
   }
   return {};
 }

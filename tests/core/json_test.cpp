@@ -137,6 +137,37 @@ TEST(Json, TypesOfPrimitivesAreWrittenWhereTheyAreNotF32) {
   EXPECT_FALSE(primitive_info_from_json(bad).ok());
 }
 
+TEST(Json, WhatIsKnownOfOtherTypesIsWrittenWhereThereIsAny) {
+  PrimitiveInfo info;
+  info.name = "p";
+  EXPECT_FALSE(to_json(info)["traits"].contains("product_type"));
+  info.traits.product_type = DataType::bf16;
+  const auto parsed = primitive_info_from_json(to_json(info));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->traits.product_type, DataType::bf16);
+  EXPECT_FALSE(parsed->traits.vector_products);
+  info.traits.vector_products = true;
+  EXPECT_TRUE(primitive_info_from_json(to_json(info))->traits.vector_products);
+  // Descriptions that do not say it are of oneDNN's kernels, whose names do.
+  for (const auto& [name, expected] :
+       {std::pair{"onednn_jit_bf16_avx512_core_bf16_nhwc_bf16", true},
+        {"onednn_brgconv_avx512_core_vnni_nhwc_u8", true},
+        {"onednn_jit_avx512_core_amx_bf16_nhwc_bf16", false},
+        {"onednn_x64_gemm_jit_nchw_bf16", false}}) {
+    Json former = to_json(info);
+    former["name"] = name;
+    former["traits"].erase("vector_products");
+    EXPECT_EQ(primitive_info_from_json(former)->traits.vector_products, expected) << name;
+  }
+  Machine machine;
+  EXPECT_FALSE(to_json(machine).contains("peak_bf16_gflops"));
+  machine.peak_bf16_gflops = 429;
+  EXPECT_EQ(machine_from_json(to_json(machine))->peak_bf16_gflops, 429);
+  EXPECT_FALSE(to_json(machine).contains("peak_int8_gops"));
+  machine.peak_int8_gops = 869;
+  EXPECT_EQ(machine_from_json(to_json(machine))->peak_int8_gops, 869);
+}
+
 TEST(Json, PrimitivesOfPlainTensorsSaySo) {
   PrimitiveInfo info;
   info.name = "softmax_plain";

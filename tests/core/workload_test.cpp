@@ -335,6 +335,37 @@ TEST(Workload, TypesAreWrittenWhereTheyAreNotF32) {
   EXPECT_NE(conv, conv.of_type(DataType::bf16));
 }
 
+TEST(Workload, SummandsMayBeOfBothTypesOfQuantisedNumbers) {
+  const std::string shape = "add:n1_c64_h8_w8";
+  for (const char* rest : {"_u8+s8", "_s8+u8_u8:relu", "_u8", "_s8+u8_s32"}) {
+    const auto workload = Workload::parse(shape + rest);
+    ASSERT_TRUE(workload.ok()) << workload.error().message;
+    EXPECT_EQ(workload->text(), shape + rest);
+  }
+  EXPECT_EQ(Workload::parse(shape + "_u8+s8")->source_type(1), DataType::s8);
+  EXPECT_EQ(Workload::parse(shape + "_u8+s8")->output_type, DataType::u8);
+  for (const char* rest : {"_u8+u8", "_u8+f32", "_u8+s8_u8", "_u8_u8+s8", "_u8+", "_f32+u8"})
+    EXPECT_FALSE(Workload::parse(shape + rest).ok()) << rest;
+  EXPECT_FALSE(Workload::parse("multiply:n1_c64_h8_w8_u8+s8").ok());
+  EXPECT_TRUE(Workload::parse(shape + "_u8+s8:quantise(1,0)").ok());
+  EXPECT_FALSE(Workload::parse(shape + "_u8+s8:quantise(1,-128)").ok());
+}
+
+TEST(Workload, AResidualMayBeOfTheOtherTypeOfQuantisedNumbers) {
+  const std::string shape = "conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
+  for (const char* rest : {"_u8:add_s8+relu", "_s8:add_u8", "_s8_u8:add_s8", "_u8:add+relu"}) {
+    const auto workload = Workload::parse(shape + rest);
+    ASSERT_TRUE(workload.ok()) << workload.error().message;
+    EXPECT_EQ(workload->text(), shape + rest);
+  }
+  EXPECT_EQ(Workload::parse(shape + "_u8:add_s8+relu")->residual_type(), DataType::s8);
+  EXPECT_EQ(Workload::parse(shape + "_s8_u8:add")->residual_type(), DataType::u8);
+  for (const char* rest : {"_u8:add_u8", "_u8:add_f32", "_u8_f32:add_u8", ":add_s8", "_bf16:add_s8",
+                           "_u8:add_", "_u8:add_s8+", "_u8:add_s8relu", "_u8:addrelu"}) {
+    EXPECT_FALSE(Workload::parse(shape + rest).ok()) << rest;
+  }
+}
+
 TEST(Workload, TypesHaveOneSpelling) {
   for (const char* text : {"convert:n1_c64_h56_w56_f32", "convert:n1_c64_h56_w56_bf16_bf16",
                            "convert:n1_c64_h56_w56_f32_f32", "convert:n1_c64_h56_w56_float",

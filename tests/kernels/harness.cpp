@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -15,7 +15,9 @@
 #include <string_view>
 #include <utility>
 
+#include "core/conversion.h"
 #include "core/ops/descriptor.h"
+#include "core/quantisation.h"
 #include "primitives/reference/reference.h"
 #include "primitives/reference/tensor.h"
 
@@ -26,47 +28,60 @@ using reference::for_each_row;
 using reference::Index;
 using reference::Row;
 
-// A quiet NaN that arithmetic does not produce: read by mistake it poisons the result, overwritten
-// by mistake it is missed.
-constexpr std::uint32_t kCanary = 0x7FC0D1E5;
+using Memory = std::vector<std::byte>;
 
-bool is_canary(float value) { return std::bit_cast<std::uint32_t>(value) == kCanary; }
+// Two bytes in turn that are a quiet NaN in f32 as in bf16, which arithmetic does not produce: read
+// by mistake they poison the result, overwritten by mistake they are missed.
+std::byte canary(std::size_t address) {
+  return static_cast<std::byte>(address % 2 == 0 ? 0xD1 : 0x7F);
+}
 
-/// Floats between canaries, off every alignment but their own.
+Memory canaries(std::size_t bytes) {
+  Memory memory(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) memory[i] = canary(i);
+  return memory;
+}
+
+constexpr std::size_t kLine = 64, kGuard = 256;
+
+/// The first boundary of a cache line that has a guard in front of it.
+std::size_t first_line(const Memory& memory) {
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.data() + kGuard);
+  return kGuard + (kLine - address % kLine) % kLine;
+}
+
+/// Memory of elements between canaries, off every alignment but their own.
 class Guarded {
  public:
-  explicit Guarded(std::int64_t count)
-      : count_(count),
-        values_(static_cast<std::size_t>(count + 2 * kGuard + 16), std::bit_cast<float>(kCanary)) {
-    const auto address = reinterpret_cast<std::uintptr_t>(values_.data());
-    // From a cache line boundary one float further.
-    start_ = kGuard + static_cast<std::int64_t>((64 - address % 64) % 64 / sizeof(float)) + 1;
-  }
+  Guarded(std::int64_t elements, DataType type)
+      : element_bytes_(element_bytes(type)),
+        values_(
+            canaries(static_cast<std::size_t>(elements) * element_bytes_ + 2 * kGuard + 2 * kLine)),
+        start_(first_line(values_) + element_bytes_) {}
 
-  float* data() { return values_.data() + start_; }
-  bool intact() const {
-    const auto good = [&](std::int64_t from, std::int64_t to) {
-      return std::all_of(values_.begin() + from, values_.begin() + to, is_canary);
-    };
-    return good(0, start_) && good(start_ + count_, static_cast<std::int64_t>(values_.size()));
+  std::byte* data() { return values_.data() + start_; }
+  const Memory& all() const { return values_; }
+  /// As if the element had never been written.
+  void forget(std::int64_t element) {
+    const std::size_t first = start_ + static_cast<std::size_t>(element) * element_bytes_;
+    for (std::size_t i = first; i < first + element_bytes_; ++i) values_[i] = canary(i);
   }
-  const std::vector<float>& all() const { return values_; }
+  bool is_untouched() const { return values_ == canaries(values_.size()); }
 
  private:
-  static constexpr std::int64_t kGuard = 64;
-  std::int64_t count_;
-  std::int64_t start_ = 0;
-  std::vector<float> values_;
+  std::size_t element_bytes_;
+  Memory values_;
+  std::size_t start_;
 };
 
 /// A tensor in guarded memory, on request in the middle of a larger one: a range of the channels of
 /// an image, of the first and the last dimension of others.
 class GuardedTensor {
  public:
-  GuardedTensor(const TensorShape& shape, Layout layout, bool plain, bool gaps)
-      : memory_(padded_elements(gaps ? outer(shape, plain) : shape, layout)) {
+  GuardedTensor(const TensorShape& shape, DataType type, Layout layout, bool plain, bool gaps)
+      : memory_(padded_elements(gaps ? outer(shape, plain) : shape, layout), type) {
     const TensorShape whole = gaps ? outer(shape, plain) : shape;
-    view_ = TensorView::dense(memory_.data(), whole, layout);
+    view_ = TensorView::dense(memory_.data(), type, whole, layout);
     if (!gaps) return;
     if (!plain) {
       view_ = view_.channels(kGap, shape.c());
@@ -79,38 +94,33 @@ class GuardedTensor {
 
   const TensorView& view() const { return view_; }
 
-  void copy_from(const TensorView& source) {
+  void copy_from(const TensorView& source) { copy_from(source, view_.type); }
+  /// As numbers of another type of the same size.
+  void copy_from(const TensorView& source, DataType type) {
+    TensorView view = view_;
+    view.type = type;
     for_each_row(padded(), [&](const Index& index) {
-      const Row to(view_, index);
-      for (int i = 0; i < to.size; ++i) to[i] = 0;
+      const Row to(view, index);
+      for (int i = 0; i < to.size; ++i) to.set(i, 0);
     });
-    for_each_row(view_.shape, [&](const Index& index) {
-      const Row from(source, index), to(view_, index);
-      for (int i = 0; i < to.size; ++i) to[i] = from[i];
+    for_each_row(view.shape, [&](const Index& index) {
+      const Row from(source, index), to(view, index);
+      for (int i = 0; i < to.size; ++i) to.set(i, from[i]);
     });
   }
 
   /// Whether nothing but the view (and the filling of its last block) was written.
   bool surroundings_intact() {
-    std::vector<float> kept;
+    const auto first = (static_cast<std::byte*>(view_.data) - memory_.data()) /
+                       static_cast<std::ptrdiff_t>(element_bytes(view_.type));
+    Guarded copy = memory_;
     for_each_row(padded(), [&](const Index& index) {
       const Row row(view_, index);
-      for (int i = 0; i < row.size; ++i) {
-        kept.push_back(std::exchange(row[i], std::bit_cast<float>(kCanary)));
-      }
+      for (int i = 0; i < row.size; ++i) copy.forget(first + row.first + i * row.step);
     });
-    const bool intact = std::all_of(memory_.all().begin(), memory_.all().end(), is_canary);
-    auto value = kept.begin();
-    for_each_row(padded(), [&](const Index& index) {
-      const Row row(view_, index);
-      for (int i = 0; i < row.size; ++i) row[i] = *value++;
-    });
-    return intact;
+    return copy.is_untouched();
   }
-  std::vector<float> snapshot() const { return memory_.all(); }
-  bool equals(const std::vector<float>& snapshot) const {
-    return std::memcmp(snapshot.data(), memory_.all().data(), snapshot.size() * sizeof(float)) == 0;
-  }
+  const Memory& memory() const { return memory_.all(); }
 
  private:
   static constexpr int kGap = 16;
@@ -206,6 +216,7 @@ const Problem::Data& Problem::data() const {
     std::vector<float>& values = made->sources.emplace_back(dense(shape));
     reference::fill_source(workload_, i, nchw(values, shape), seed + static_cast<std::uint64_t>(i));
     if (nan_) values[seed % values.size()] = std::numeric_limits<float>::quiet_NaN();
+    for (float& value : values) value = rounded(value, workload_.source_type(i));
     views.push_back(nchw(values, shape));
   }
   Parameters parameters;
@@ -218,22 +229,37 @@ const Problem::Data& Problem::data() const {
   }
   if (workload_.epilogue.residual) {
     made->residual = dense(workload_.output());
-    reference::fill_random(nchw(made->residual, workload_.output()), seed + 102);
+    reference::fill_residual(workload_, nchw(made->residual, workload_.output()), seed + 102);
+    for (float& value : made->residual) value = rounded(value, workload_.residual_type());
   }
   made->expected = dense(workload_.output());
   RunArgs args;
   args.sources = views;
   args.destination = nchw(made->expected, workload_.output());
   args.residual = nchw(made->residual, workload_.output());
+  made->scales = parameters.scales = reference::scales_for(workload_, 1);
+  if (is_quantised(workload_.output_type)) {
+    Workload real = workload_;
+    real.output_type = DataType::f32;
+    parameters.scales.output = 1;
+    reference::run(real, parameters, args);
+    float largest = 0;
+    for (const float value : made->expected) largest = std::max(largest, std::abs(value));
+    made->scales = parameters.scales = reference::scales_for(workload_, largest);
+  }
   reference::run(workload_, parameters, args);
   data_ = made;
   return *data_;
 }
 
 Parameters Problem::parameters() const {
-  return workload_.has_weights() ? Parameters{std::span<const float>(data().weights),
-                                              std::span<const float>(data().bias)}
-                                 : Parameters{};
+  Parameters parameters;
+  parameters.scales = data().scales;
+  if (workload_.has_weights()) {
+    parameters.weights = std::span<const float>(data().weights);
+    parameters.bias = std::span<const float>(data().bias);
+  }
+  return parameters;
 }
 TensorView Problem::source(int index) const {
   return nchw(data().sources[static_cast<std::size_t>(index)], workload_.source(index));
@@ -249,19 +275,29 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
   std::vector<GuardedTensor> sources;
   std::vector<TensorView> views;
   for (int i = 0; i < workload.source_count(); ++i) {
-    sources.emplace_back(workload.source(i), info.input_layout, info.plain, setting.gaps);
+    sources.emplace_back(workload.source(i), workload.source_type(i), info.input_layout, info.plain,
+                         setting.gaps);
     sources.back().copy_from(problem.source(i));
   }
   // Views point into heap memory, which moving the vector's elements leaves in place.
   for (const GuardedTensor& source : sources) views.push_back(source.view());
-  std::vector<std::vector<float>> before;
-  for (const GuardedTensor& source : sources) before.push_back(source.snapshot());
+  std::vector<Memory> before;
+  for (const GuardedTensor& source : sources) before.push_back(source.memory());
 
-  GuardedTensor destination(workload.output(), info.output_layout, info.plain, setting.gaps);
-  GuardedTensor separate(workload.output(), info.output_layout, info.plain, setting.gaps);
+  const auto room_for_result = [&] {
+    return GuardedTensor(workload.output(), info.output_type, info.output_layout, info.plain,
+                         setting.gaps);
+  };
+  GuardedTensor destination = room_for_result(), separate = room_for_result();
   const bool residual = workload.epilogue.residual;
   const bool in_place = residual && setting.residual_in_place;
-  if (residual) (in_place ? destination : separate).copy_from(problem.residual());
+  const auto as_residual = [&](TensorView view) {
+    view.type = workload.residual_type();
+    return view;
+  };
+  if (residual) {
+    (in_place ? destination : separate).copy_from(problem.residual(), workload.residual_type());
+  }
 
   const CrashNote note(std::string(to_string(context.isa)) + ", " +
                        std::to_string(context.threads) + " threads, " + info.name + ": " +
@@ -277,29 +313,27 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
            " bytes, announced were " + std::to_string(primitive.packed_bytes(workload, context));
   }
 
-  const std::size_t workspace_floats = ((*kernel)->workspace_bytes() + 3) / 4;
-  constexpr std::size_t kGuard = 64;
-  std::vector<float> workspace_memory(workspace_floats + 2 * kGuard + 16,
-                                      std::bit_cast<float>(kCanary));
-  const auto address = reinterpret_cast<std::uintptr_t>(workspace_memory.data() + kGuard);
-  const std::size_t workspace_start = kGuard + (64 - address % 64) % 64 / sizeof(float);
+  const std::size_t workspace_bytes = (*kernel)->workspace_bytes();
+  Memory workspace = canaries(workspace_bytes + 2 * kGuard + kLine);
+  const std::size_t workspace_start = first_line(workspace);
 
   RunArgs args;
   args.sources = views;
   args.destination = destination.view();
-  if (residual) args.residual = in_place ? destination.view() : separate.view();
-  args.workspace = workspace_memory.data() + workspace_start;
+  if (residual) args.residual = as_residual(in_place ? destination.view() : separate.view());
+  args.workspace = workspace.data() + workspace_start;
   (*kernel)->run(args);
 
-  for (std::size_t i = 0; i < workspace_memory.size(); ++i) {
-    const bool inside = i >= workspace_start && i < workspace_start + workspace_floats;
-    if (!inside && !is_canary(workspace_memory[i])) return "wrote outside the workspace";
+  for (std::size_t i = 0; i < workspace.size(); ++i) {
+    const bool inside = i >= workspace_start && i < workspace_start + workspace_bytes;
+    if (!inside && workspace[i] != canary(i)) return "wrote outside the workspace";
   }
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (!sources[i].equals(before[i])) return "wrote to a source";
+    if (sources[i].memory() != before[i]) return "wrote to a source";
   }
   if (problem.has_nan()) return lost_nan(destination.view(), problem.expected());
-  const double error = reference::max_relative_error(destination.view(), problem.expected());
+  const double error = reference::max_relative_error(
+      destination.view(), problem.expected(), reference::least_magnitude(problem.workload()));
   const double bound = error_bound(workload, info.traits);
   if (!(error <= bound)) {
     return "the relative error is " + std::to_string(error * 1e6) + "e-6, the bound " +
@@ -362,6 +396,8 @@ const std::vector<Activation> kFunctions = {
     {ActivationKind::shrink, 0.5F, 0.125F},
     {ActivationKind::is_zero},
     {ActivationKind::is_nan},
+    {ActivationKind::quantise, 0x1p-6F, 0},
+    {ActivationKind::quantise, 0x1p-7F, -128},
 };
 
 /// Operations of two tensors, of images and others, element by element.

@@ -37,6 +37,7 @@ class Problem {
     std::vector<float> weights, bias;
     std::vector<std::vector<float>> sources;
     std::vector<float> residual, expected;
+    Quantisation scales;
   };
   const Data& data() const;
 

@@ -3,6 +3,10 @@
 
 #include <unistd.h>
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <convopt/convopt.hpp>
@@ -64,6 +68,27 @@ class SessionTest : public ::testing::Test {
   static inline Network network_;
   static inline Plan plan_;
 };
+
+#if defined(__x86_64__)
+TEST_F(SessionTest, FlushesDenormalsAndRestoresTheCallersMode) {
+  // c1 passes its middle tap on, c2 adds sixteen channels: numbers far below the smallest normal
+  // one become zeros on the way, and the caller's own arithmetic still has them afterwards.
+  std::vector<float> first(16 * 3 * 9, 0.0F);
+  for (std::size_t i = 4; i < first.size(); i += 27) first[i] = 1.0F;
+  const std::vector<float> second(8 * 16, 1.0F);
+  GivenWeights weights;
+  weights.set("c1", first);
+  weights.set("c2", second);
+  auto session = Session::create(network_, plan_, weights);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const unsigned before = _mm_getcsr();
+  volatile float tiny = 1e-40F;
+  const std::vector<float> output = run(*session, std::vector<float>(3 * 12 * 12, 1e-40F));
+  EXPECT_EQ(output.front(), 0.0F);
+  EXPECT_EQ(_mm_getcsr(), before);
+  EXPECT_GT(tiny * 0.5F, 0.0F);
+}
+#endif
 
 TEST_F(SessionTest, ComputesWithGivenWeights) {
   // c1 sums its 27 inputs, c2 sums the 16 channels: 16 * 27 in the middle of an image of ones.

@@ -75,7 +75,7 @@ TEST(Categories, AFileIsPredictedByItsOwnCodes) {
     ASSERT_TRUE((*trained)->save(path).ok());
     const auto loaded = TrainedModel::load(path);
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
-    EXPECT_TRUE((*loaded)->parts().codes == codes);
+    EXPECT_TRUE((*loaded)->base().parts().codes == codes);
     of_codes.push_back(predictions(**loaded, profile));
   }
   std::filesystem::remove(path);
@@ -91,7 +91,7 @@ TEST(Categories, SamplesCodedForAnotherModelAreRefused) {
   ASSERT_TRUE(model.ok());
   const auto data = make_dataset(std::span(&profile, 1), std::nullopt, with_inserted_categories());
   ASSERT_TRUE(data.ok());
-  EXPECT_FALSE(Adapter::create(**model, *data, 1).ok());
+  EXPECT_FALSE(Adapter::create((*model)->base(), *data, 1).ok());
 }
 
 TEST(Categories, FilesWithoutTablesKeepTheirMeaning) {
@@ -113,6 +113,9 @@ TEST(Categories, NewModelsHaveACodeForEverything) {
   for_each_value<ActivationKind>(expect_code);
   for_each_value<Algorithm>(expect_code);
   for_each_value<Layout>(expect_code);
+  for_each_value<DataType>(expect_code);
+  // Features of types came after the first tables.
+  EXPECT_TRUE(std::isnan(CategoryCodes::frozen().of(DataType::f32)));
   EXPECT_EQ(codes.of_vendor("AuthenticAMD"), 1);
   EXPECT_EQ(codes.of_vendor("GenuineIntel"), 2);
   EXPECT_EQ(codes.of_vendor("ARM Limited"), 3);
@@ -133,6 +136,9 @@ TEST(Categories, AmbiguousTablesAreRefused) {
   CategoryCodes::Tables twice = CategoryCodes::current().tables();
   twice["layout"]["nhwc"] = twice["layout"]["nchw"];
   EXPECT_FALSE(CategoryCodes::create(std::move(twice)).ok());
+  CategoryCodes::Tables types = CategoryCodes::current().tables();
+  types["type"]["bf16"] = types["type"]["f32"];
+  EXPECT_FALSE(CategoryCodes::create(std::move(types)).ok());
   CategoryCodes::Tables missing = CategoryCodes::current().tables();
   missing.erase("vendor");
   EXPECT_FALSE(CategoryCodes::create(std::move(missing)).ok());

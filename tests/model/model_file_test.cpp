@@ -1,12 +1,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "convopt/model.hpp"
 #include "core/files.h"
+#include "model/booster.h"
 #include "model/features.h"
+#include "model/model_file.h"
 #include "model/train.h"
 #include "tests/model/synthetic.h"
 
@@ -45,6 +49,11 @@ class ModelFile : public testing::Test {
   }
   void write(const std::string& bytes) const {
     std::ofstream(path_, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+  }
+  // The checksum is made to fit again.
+  static std::string resealed(std::string bytes) {
+    const std::string sum = model_checksum(bytes);
+    return bytes.replace(kModelChecksumAt, sum.size(), sum);
   }
   void expect_bad_input() const {
     const auto loaded = load_model(path_);
@@ -103,7 +112,7 @@ TEST_F(ModelFile, KeepsWhatIsKnownAboutItsMaking) {
   EXPECT_TRUE(b.libraries.contains("xgboost"));
   const auto again = TrainedModel::load(path_);
   ASSERT_TRUE(again.ok());
-  EXPECT_EQ((*again)->parts().platforms[0].machine.peak_gflops,
+  EXPECT_EQ((*again)->base().parts().platforms[0].machine.peak_gflops,
             synthetic::platform().machine.peak_gflops);
 }
 
@@ -141,43 +150,70 @@ TEST_F(ModelFile, RefusesForeignFiles) {
   expect_bad_input();
 }
 
-TEST_F(ModelFile, RefusesAnXgboostModelThatIsNotOurs) {
-  FeatureMatrix features{2, {1, 2, 3, 4, 5, 6}};
-  const Target targets[] = {{1, 1, false}, {2, 1, false}, {3, 1, false}};
-  const std::vector<std::string> names = {"a", "b"};
-  BoosterParameters parameters;
-  parameters.rounds = 3;
-  const auto booster = Booster::train(features, targets, names, parameters);
-  ASSERT_TRUE(booster.ok()) << booster.error().message;
-  const auto bytes = booster->serialize({{"owner", "someone"}});
-  ASSERT_TRUE(bytes.ok());
-  write(*bytes);
-  expect_bad_input();
-}
-
 TEST_F(ModelFile, RefusesOtherFeaturesAndOtherSchemas) {
-  // Same length, so that only the meaning changes; the checksum is made to fit again.
-  const auto reseal = [](std::string bytes) {
-    const std::string mark = "convopt-checksum:";
-    const std::size_t digits = bytes.find(mark) + mark.size();
-    bytes.replace(digits, 16, 16, '0');
-    const std::string sum = hex16(hash64(bytes));
-    return bytes.replace(digits, 16, sum);
-  };
-  const std::string bytes = saved();
-  ASSERT_EQ(reseal(bytes), bytes);
-
-  std::string renamed = bytes;
+  // Same length, so that only the meaning changes.
+  std::string renamed = saved();
+  ASSERT_EQ(resealed(renamed), renamed);
   renamed.replace(renamed.find("\"log_ic\""), 8, "\"log_xx\"");
-  write(reseal(renamed));
+  write(resealed(renamed));
   expect_bad_input();
-  EXPECT_NE(load_model(path_).error().message.find("features"), std::string::npos);
+  EXPECT_NE(load_model(path_).error().message.find("'log_xx'"), std::string::npos);
 
-  std::string newer = bytes;
-  newer.replace(newer.find("convopt.model/4"), 15, "convopt.model/9");
-  write(reseal(newer));
+  std::string newer = saved();
+  newer.replace(newer.find("convopt.model/5"), 15, "convopt.model/9");
+  write(newer);
   expect_bad_input();
   EXPECT_NE(load_model(path_).error().message.find("convopt.model/9"), std::string::npos);
+}
+
+TEST_F(ModelFile, FormerFilesPredictWhatTheyDid) {
+  const std::filesystem::path path = CONVOPT_SOURCE_DIR "/tests/model/former.ubj";
+  const auto loaded = load_model(path);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  // As the version that wrote it printed them.
+  const double expected[] = {441398.0620759115, 998790.18515075359, 858146.96399228717,
+                             434589.83969722077, 12780.500204810951};
+  const Workload conv = synthetic::conv(64, 28, 64, 3, 1);
+  const Workload moved = Workload::pointwise(Op::convert, conv.input());
+  const std::vector<PrimitiveInfo> primitives = synthetic::primitives();
+  std::vector<Query> queries;
+  for (const PrimitiveInfo& primitive : primitives) {
+    queries.push_back({primitive.op == Op::conv ? &conv : &moved, &primitive});
+  }
+  const Workload half = conv.of_type(DataType::bf16);
+  const PrimitiveInfo typed = synthetic::of_type(primitives[0], DataType::bf16);
+  queries.push_back({&half, &typed});
+  const auto estimates = (*loaded)->predict(queries, synthetic::platform());
+  ASSERT_TRUE(estimates.ok()) << estimates.error().message;
+  for (std::size_t i = 0; i < std::size(expected); ++i) {
+    EXPECT_NEAR((*estimates)[i].ns / expected[i], 1, 1e-12) << primitives[i].name;
+  }
+  EXPECT_NEAR((*estimates)[5].ns / 251261.93096611669, 1, 1e-12);
+  // It knows one peak for each type.
+  Platform matrices = synthetic::platform();
+  matrices.machine.peak_bf16_gflops = 8 * matrices.machine.peak_gflops;
+  PrimitiveInfo in_vectors = typed;
+  in_vectors.traits.vector_products = true;
+  const Query units[] = {{&half, &typed}, {&half, &in_vectors}};
+  const auto former = (*loaded)->predict(units, matrices), today = model_->predict(units, matrices);
+  ASSERT_TRUE(former.ok() && today.ok());
+  EXPECT_EQ((*former)[0].ns, (*former)[1].ns);
+  EXPECT_LT((*today)[0].ns, (*today)[1].ns);
+  EXPECT_NEAR((*estimates)[0].low_ns / 72498.492107076381, 1, 1e-12);
+  EXPECT_NEAR((*estimates)[0].high_ns / 784540.11535880563, 1, 1e-12);
+}
+
+TEST_F(ModelFile, RefusesDamagedFormerFiles) {
+  const auto bytes = read_file(CONVOPT_SOURCE_DIR "/tests/model/former.ubj");
+  ASSERT_TRUE(bytes.ok());
+  synthetic::Random random(6);
+  for (int i = 0; i < 100; ++i) {
+    std::string damaged = *bytes;
+    const std::size_t at = random.below(bytes->size());
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 + random.below(255)));
+    EXPECT_FALSE(TrainedModel::parse(damaged, "it").ok()) << "byte " << at;
+    EXPECT_FALSE(TrainedModel::parse(bytes->substr(0, at), "it").ok()) << "size " << at;
+  }
 }
 
 TEST_F(ModelFile, AFailedSaveLeavesTheOldFile) {
@@ -202,9 +238,9 @@ TEST(BoosterTest, LowerBoundsOnlyPushUp) {
   parameters.rounds = 200;
   parameters.column_share = 1;
   const std::vector<std::string> names = {"x"};
-  const auto booster = Booster::train(features, targets, names, parameters);
-  ASSERT_TRUE(booster.ok()) << booster.error().message;
-  const auto predicted = booster->predict(features);
+  const auto trees = train_trees(features, targets, names, parameters);
+  ASSERT_TRUE(trees.ok()) << trees.error().message;
+  const auto predicted = trees->predict(features);
   ASSERT_TRUE(predicted.ok());
   EXPECT_NEAR((*predicted)[0], 2, 0.01);
 }
@@ -215,15 +251,41 @@ TEST(BoosterTest, RefusesOtherColumnCountsAndUnusableTargets) {
   const std::vector<std::string> names = {"a", "b"};
   BoosterParameters parameters;
   parameters.rounds = 2;
-  auto booster = Booster::train(features, targets, names, parameters);
-  ASSERT_TRUE(booster.ok()) << booster.error().message;
-  EXPECT_FALSE(booster->predict(FeatureMatrix{1, {1, 2}}).ok());
-  EXPECT_FALSE(booster->boost(FeatureMatrix{1, {1, 2}}, targets, parameters).ok());
+  auto trees = train_trees(features, targets, names, parameters);
+  ASSERT_TRUE(trees.ok()) << trees.error().message;
+  EXPECT_FALSE(trees->predict(FeatureMatrix{1, {1, 2}}).ok());
+  EXPECT_FALSE(boost(*trees, FeatureMatrix{1, {1, 2}}, targets, parameters).ok());
   targets[1].value = NAN;
-  EXPECT_FALSE(Booster::train(features, targets, names, parameters).ok());
+  EXPECT_FALSE(train_trees(features, targets, names, parameters).ok());
   targets[1].value = 2;
   features.values[0] = INFINITY;
-  EXPECT_FALSE(Booster::train(features, targets, names, parameters).ok());
+  EXPECT_FALSE(train_trees(features, targets, names, parameters).ok());
+}
+
+TEST(BoosterTest, ReadsItsFeaturesFromRowsOfMore) {
+  const FeatureMatrix features{2, {1, 5, 2, 5, 3, 7, 4, 7}};
+  const Target targets[] = {{1, 1, false}, {2, 1, false}, {3, 1, false}, {4, 1, false}};
+  const std::vector<std::string> names = {"a", "b"}, more = {"b", "new", "a"};
+  BoosterParameters parameters;
+  parameters.rounds = 20;
+  parameters.min_child_weight = 0;
+  const auto trees = train_trees(features, targets, names, parameters);
+  ASSERT_TRUE(trees.ok()) << trees.error().message;
+  const std::string bytes = trees->encode();
+  auto loaded = Trees::decode(bytes, names, more);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  const auto own = trees->predict(features);
+  const FeatureMatrix wide{3, {5, 9, 1, 5, 9, 2, 7, 9, 3, 7, 9, 4}};
+  const auto chosen = loaded->predict(wide);
+  ASSERT_TRUE(own.ok() && chosen.ok());
+  EXPECT_EQ(*chosen, *own);
+  EXPECT_NE((*own)[0], (*own)[3]);
+  EXPECT_TRUE(boost(*loaded, wide, {targets, targets + 4}, parameters).ok());
+  EXPECT_FALSE(loaded->predict(features).ok());
+  const std::vector<std::string> fewer = {"a", "new"};
+  const auto refused = Trees::decode(bytes, names, fewer);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("'b'"), std::string::npos) << refused.error().message;
 }
 
 TEST(BoosterTest, MoreTreesStartFromThoseThere) {
@@ -238,17 +300,66 @@ TEST(BoosterTest, MoreTreesStartFromThoseThere) {
   parameters.rounds = 80;
   parameters.column_share = 1;
   const std::vector<std::string> names = {"x"};
-  auto booster = Booster::train(features, first, names, parameters);
-  ASSERT_TRUE(booster.ok());
-  auto loaded = Booster::deserialize(*booster->serialize({}));
-  ASSERT_TRUE(loaded.ok());
-  Booster* copy = &loaded->booster;
-  ASSERT_TRUE(copy->boost(features, second, parameters).ok());
-  const auto before = booster->predict(features), after = copy->predict(features);
+  const auto trees = train_trees(features, first, names, parameters);
+  ASSERT_TRUE(trees.ok());
+  Trees more = *trees;
+  ASSERT_TRUE(boost(more, features, second, parameters).ok());
+  const auto before = trees->predict(features), after = more.predict(features);
   ASSERT_TRUE(before.ok() && after.ok());
   for (std::size_t i = 0; i < 64; i += 7) {
     EXPECT_NEAR((*before)[i], first[i].value, 0.1);
     EXPECT_NEAR((*after)[i], second[i].value, 0.1);
+  }
+}
+
+TEST(TreesTest, RowsGoWhereTheSplitsSay) {
+  // The right child first, and a missing value to the left in the root alone.
+  const TreeNode nodes[] = {{.value = 2, .feature = 0, .missing_left = true, .left = 2, .right = 1},
+                            {.value = 5, .feature = 1, .left = 3, .right = 4},
+                            {.leaf = true, .value = 10},
+                            {.leaf = true, .value = 20},
+                            {.leaf = true, .value = 40}};
+  Trees trees({"a", "b"});
+  ASSERT_TRUE(trees.add(nodes).ok());
+  ASSERT_TRUE(trees.add(std::array{TreeNode{.leaf = true, .value = 1}}).ok());
+  const FeatureMatrix rows{2, {1.9F, 9, 2, 4.9F, 2, 5, NAN, 9, 3, NAN}};
+  const std::vector<float> expected = {11, 21, 41, 11, 41};
+  EXPECT_EQ(*trees.predict(rows), expected);
+  const std::vector<std::string> names = {"a", "b"};
+  EXPECT_EQ(*Trees::decode(trees.encode(), names, names)->predict(rows), expected);
+}
+
+TEST(TreesTest, RefusesWhatIsNoTree) {
+  const auto add = [](std::vector<TreeNode> nodes) { return Trees({"a"}).add(nodes).ok(); };
+  const TreeNode leaf{.leaf = true};
+  EXPECT_TRUE(add({{.left = 1, .right = 2}, leaf, leaf}));
+  EXPECT_FALSE(add({}));
+  EXPECT_FALSE(add({{.left = 0, .right = 0}}));
+  EXPECT_FALSE(add({{.left = 1, .right = 7}, leaf, leaf}));
+  EXPECT_FALSE(add({{.feature = 1, .left = 1, .right = 2}, leaf, leaf}));
+}
+
+TEST(TreesTest, AnyBytesAreSafe) {
+  const std::vector<std::string> names = {"a"};
+  Trees trees(names);
+  const TreeNode leaf{.leaf = true, .value = 1};
+  ASSERT_TRUE(trees.add(std::array{TreeNode{.left = 1, .right = 2}, leaf, leaf}).ok());
+  const std::string bytes = trees.encode();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(Trees::decode(bytes.substr(0, size), names, names).ok()) << size;
+  }
+  EXPECT_FALSE(Trees::decode(bytes + '\0', names, names).ok());
+  // What is still one can be walked through: a cycle would not end.
+  const FeatureMatrix rows{1, {-1, 0, 1, NAN}};
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = bytes;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      const auto decoded = Trees::decode(damaged, names, names);
+      if (decoded) {
+        EXPECT_TRUE(decoded->predict(rows).ok());
+      }
+    }
   }
 }
 

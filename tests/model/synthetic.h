@@ -86,6 +86,13 @@ inline std::vector<PrimitiveInfo> primitives() {
           primitive("secret", Algorithm::unknown, Layout::nhwc, 0, 0), winograd, convert};
 }
 
+/// A primitive of the synthetic ones as if it multiplied numbers of that type.
+inline PrimitiveInfo of_type(PrimitiveInfo info, DataType type) {
+  info.name += "_" + std::string(to_string(type));
+  info.input_type = info.output_type = info.traits.product_type = type;
+  return info;
+}
+
 inline Workload conv(int ic, int size, int oc, int kernel, int stride) {
   ConvShape s;
   s.ic = ic;
@@ -172,6 +179,21 @@ inline Profile profile(const Platform& where, const TimeFunction& time, const Op
   }
   result.runs.push_back(std::move(header));
   return result;
+}
+
+/// The same times multiplied by `factor`, of the same primitives in another type. `known` must be
+/// of f32 alone.
+inline void add_type(Profile& profile, DataType type, double factor) {
+  const std::vector<Measurement> known = profile.measurements;
+  for (const PrimitiveInfo& info : primitives()) {
+    profile.runs[0].primitives.push_back(of_type(info, type));
+  }
+  for (Measurement m : known) {
+    m.workload = m.workload.of_type(type);
+    m.primitive += "_" + std::string(to_string(type));
+    m.median_ns *= factor;
+    profile.measurements.push_back(m);
+  }
 }
 
 }  // namespace convopt::synthetic

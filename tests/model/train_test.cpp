@@ -202,6 +202,123 @@ TEST(Train, SaysWhichWorkloadsAndPrimitivesAreNew) {
   EXPECT_GT((*estimates)[1].ns, 8 * (*estimates)[0].ns);
 }
 
+PrimitiveInfo of_bf16(const PrimitiveInfo& info) {
+  return synthetic::of_type(info, DataType::bf16);
+}
+
+TEST(Train, AModelOfF32ExpectsOfBf16WhatTheMachineDoes) {
+  Platform here = synthetic::platform();
+  here.machine.peak_bf16_gflops = 3 * here.machine.peak_gflops;
+  const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 80});
+  TrainOptions options = quick();
+  options.booster.rounds = 30;
+  const auto model = train(std::span(&profile, 1), options);
+  ASSERT_TRUE(model.ok());
+  const Workload single = synthetic::conv(256, 28, 256, 3, 1);
+  const Workload half = single.of_type(DataType::bf16);
+  const PrimitiveInfo direct = synthetic::primitives()[0], typed = of_bf16(direct);
+  const Query queries[] = {{&single, &direct}, {&half, &typed}};
+  const auto estimates = (*model)->predict(queries, here);
+  ASSERT_TRUE(estimates.ok());
+  EXPECT_TRUE((*estimates)[1].extrapolated);
+  const double gain = (*estimates)[0].ns / (*estimates)[1].ns;
+  EXPECT_GT(gain, 1.5);
+  EXPECT_LT(gain, 6);
+}
+
+TEST(Train, TypesAreLearnt) {
+  const Profile single =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 100});
+  // Slower than f32, whatever the machine promises.
+  Profile all = single;
+  synthetic::add_type(all, DataType::bf16, 3);
+  Profile int8 = single;
+  synthetic::add_type(int8, DataType::s8, 5);
+  int8.measurements.erase(int8.measurements.begin(),
+                          int8.measurements.begin() + std::ssize(single.measurements));
+  const Profile profiles[] = {all, int8};
+  const auto model = train(profiles, quick());
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  ASSERT_EQ((*model)->models().size(), 3U);
+  const Workload workload = synthetic::conv(64, 28, 64, 3, 1);
+  const Workload half = workload.of_type(DataType::bf16), quarter = workload.of_type(DataType::s8);
+  const PrimitiveInfo direct = synthetic::primitives()[0], typed = of_bf16(direct),
+                      quantised = synthetic::of_type(direct, DataType::s8);
+  const Query queries[] = {{&half, &typed}, {&quarter, &quantised}, {&workload, &direct}};
+  const auto estimates = (*model)->predict(queries, synthetic::platform());
+  ASSERT_TRUE(estimates.ok());
+  EXPECT_NEAR((*estimates)[0].ns / (*estimates)[2].ns, 3, 0.5);
+  EXPECT_NEAR((*estimates)[1].ns / (*estimates)[2].ns, 5, 0.8);
+  for (const Estimate& estimate : *estimates) EXPECT_FALSE(estimate.extrapolated);
+}
+
+TEST(Train, OtherTypesDoNotChangeWhatIsExpectedOfF32) {
+  const Profile single =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40});
+  Profile more = synthetic::profile(synthetic::platform(), synthetic::time_function(0.5),
+                                    {.shapes = 40, .seed = 2});
+  const std::size_t of_f32 = more.measurements.size();
+  synthetic::add_type(more, DataType::bf16, 7);
+  more.measurements.erase(more.measurements.begin(),
+                          more.measurements.begin() + static_cast<std::ptrdiff_t>(of_f32));
+  TrainOptions options = quick();
+  options.booster.rounds = 40;
+  // Before those of f32, so that they also come first in every list.
+  const Profile both[] = {more, single};
+  const auto alone = train(std::span(&single, 1), options), beside = train(both, options);
+  ASSERT_TRUE(alone.ok() && beside.ok());
+  EXPECT_NE((*alone)->info().id, (*beside)->info().id);
+  std::vector<Query> queries;
+  for (const Measurement& m : single.measurements) {
+    for (const PrimitiveInfo& p : single.runs[0].primitives) {
+      if (p.name == m.primitive) queries.push_back({&m.workload, &p});
+    }
+  }
+  const auto expected = (*alone)->predict(queries, synthetic::platform()),
+             same = (*beside)->predict(queries, synthetic::platform());
+  ASSERT_TRUE(expected.ok() && same.ok());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    EXPECT_EQ((*expected)[i].ns, (*same)[i].ns);
+    EXPECT_EQ((*expected)[i].low_ns, (*same)[i].low_ns);
+    EXPECT_EQ((*expected)[i].high_ns, (*same)[i].high_ns);
+  }
+}
+
+TEST(Train, ASingleTypeOtherThanF32IsTheBase) {
+  Profile profile =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 60});
+  const std::size_t of_f32 = profile.measurements.size();
+  synthetic::add_type(profile, DataType::bf16, 1);
+  profile.measurements.erase(profile.measurements.begin(),
+                             profile.measurements.begin() + static_cast<std::ptrdiff_t>(of_f32));
+  const auto model = train(std::span(&profile, 1), quick());
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  EXPECT_EQ((*model)->base_type(), DataType::bf16);
+  EXPECT_LT(mdrae(**model, profile, synthetic::platform()), 0.06);
+}
+
+TEST(Analytic, ProductsTakeTheTimeOfTheirType) {
+  Platform here = synthetic::platform();
+  const PrimitiveInfo direct = synthetic::primitives()[0];
+  const auto compute_ns = [&](const PrimitiveInfo& info) {
+    const WorkEstimate work = estimate_work(synthetic::conv(512, 7, 512, 3, 1), info, 16);
+    return analytic_time(work, Capabilities::of(here), TimingMode::warm).compute_ns;
+  };
+  // Unknown, it is taken for as many times that of f32 as fit into a vector.
+  const PrimitiveInfo bf16 = of_bf16(direct), int8 = synthetic::of_type(direct, DataType::s8);
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 2 * compute_ns(bf16));
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 4 * compute_ns(int8));
+  here.machine.peak_bf16_gflops = 5 * here.machine.peak_gflops;
+  here.machine.peak_int8_gops = 12 * here.machine.peak_gflops;
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 5 * compute_ns(bf16));
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 12 * compute_ns(int8));
+  // Vector registers hold no more numbers for that.
+  PrimitiveInfo bf16_vectors = bf16, int8_vectors = int8;
+  bf16_vectors.traits.vector_products = int8_vectors.traits.vector_products = true;
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 2 * compute_ns(bf16_vectors));
+  EXPECT_DOUBLE_EQ(compute_ns(direct), 4 * compute_ns(int8_vectors));
+}
+
 TEST(Analytic, IsPositiveAndFiniteForEverythingAndForUnknownMachines) {
   Platform unknown;
   unknown.threads = 0;

@@ -166,7 +166,7 @@ TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     EXPECT_EQ((*loaded)->info().id, transfer.model->info().id);
     EXPECT_EQ((*loaded)->info().platforms, std::vector<std::string>{target().id()});
-    EXPECT_NE((*loaded)->parts().method.find(source_->info().id), std::string::npos);
+    EXPECT_NE((*loaded)->base().parts().method.find(source_->info().id), std::string::npos);
     const Workload workload = synthetic::conv(64, 28, 64, 3, 1);
     const PrimitiveInfo primitive = synthetic::primitives()[1];
     const Query query{&workload, &primitive};
@@ -213,6 +213,57 @@ TEST_F(TransferTest, AnUnseenPrimitiveBecomesKnown) {
   ASSERT_TRUE(before.ok() && after.ok());
   EXPECT_TRUE((*before)[0].extrapolated);
   EXPECT_FALSE((*after)[0].extrapolated);
+}
+
+TEST_F(TransferTest, TypesAreCorrectedFromTheAdaptedBase) {
+  Profile known =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 100});
+  synthetic::add_type(known, DataType::bf16, 3);
+  TrainOptions options;
+  options.booster.rounds = 120;
+  const auto source = train(std::span(&known, 1), options);
+  ASSERT_TRUE(source.ok());
+  const Workload single = synthetic::conv(64, 28, 64, 3, 1);
+  const Workload half = single.of_type(DataType::bf16), quarter = single.of_type(DataType::s8);
+  const PrimitiveInfo direct = synthetic::primitives()[0],
+                      typed = synthetic::of_type(direct, DataType::bf16),
+                      quantised = synthetic::of_type(direct, DataType::s8);
+  const Query queries[] = {{&single, &direct}, {&half, &typed}, {&quarter, &quantised}};
+  const auto times = [&](const TrainedModel& model) {
+    const auto estimates = model.predict(queries, target());
+    EXPECT_TRUE(estimates.ok());
+    return *estimates;
+  };
+  const double truth = synthetic::time_function(0.5)(single, direct);
+  const auto before = times(**source);
+
+  // f32 alone is timed on a machine of half the speed: other types are slower, too.
+  Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 15});
+  const auto without = adapt(**source, few);
+  ASSERT_TRUE(without.ok()) << without.error().message;
+  const auto after = times(*without->model);
+  EXPECT_NEAR(after[0].ns / truth, 1, 0.25);
+  EXPECT_NEAR(after[1].ns / before[1].ns, after[0].ns / before[0].ns, 0.2);
+  EXPECT_NEAR(after[1].ns / after[0].ns, 3, 0.6);
+
+  // Times of other types decide where there are some, also of one that the source has never seen.
+  const std::size_t of_f32 = few.measurements.size();
+  synthetic::add_type(few, DataType::bf16, 1.5);
+  Profile int8 = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 15});
+  synthetic::add_type(int8, DataType::s8, 0.5);
+  few.runs[0].primitives.insert(few.runs[0].primitives.end(), int8.runs[0].primitives.begin() + 5,
+                                int8.runs[0].primitives.end());
+  few.measurements.insert(few.measurements.end(),
+                          int8.measurements.begin() + static_cast<std::ptrdiff_t>(of_f32),
+                          int8.measurements.end());
+  const auto with = adapt(**source, few);
+  ASSERT_TRUE(with.ok()) << with.error().message;
+  const auto measured = times(*with->model);
+  EXPECT_EQ(measured[0].ns, after[0].ns);
+  EXPECT_NEAR(measured[1].ns / measured[0].ns, 1.5, 0.3);
+  EXPECT_NEAR(measured[2].ns / measured[0].ns, 0.5, 0.15);
+  EXPECT_TRUE(after[2].extrapolated);
+  EXPECT_FALSE(measured[2].extrapolated);
 }
 
 TEST_F(TransferTest, RefusesAProfileInAnotherTimingMode) {

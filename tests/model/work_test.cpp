@@ -90,6 +90,32 @@ TEST(Work, EveryCostStructureCanBeNamedAndAnUnknownNameCountsByOperation) {
   EXPECT_NE(flops("winograd"), flops("direct"));
 }
 
+TEST(Work, BytesAreThoseOfTheTypes) {
+  ConvShape shape;
+  shape.ic = shape.oc = 32;
+  shape.ih = shape.iw = 20;
+  shape.kh = shape.kw = 3;
+  PrimitiveInfo info;
+  info.traits.packed_bytes_per_input_byte = 2;
+  const Workload workload = Workload::conv(shape, {true, {}});
+  for (const std::string_view name : {"direct", "im2col"}) {
+    info.traits.cost = name;
+    const WorkEstimate single = estimate_work(workload, info, 16);
+    PrimitiveInfo half = info;
+    half.input_type = half.traits.product_type = DataType::bf16;
+    const WorkEstimate mixed = estimate_work(workload, half, 16);
+    EXPECT_EQ(mixed.product_type, DataType::bf16);
+    EXPECT_EQ(mixed.flops, single.flops);
+    EXPECT_EQ(mixed.input_bytes, single.input_bytes / 2);
+    EXPECT_EQ(mixed.packed_bytes, single.packed_bytes / 2);
+    EXPECT_EQ(mixed.weight_bytes, single.weight_bytes / 2);
+    EXPECT_EQ(mixed.output_bytes, single.output_bytes);
+    EXPECT_EQ(mixed.residual_bytes, single.residual_bytes);
+    half.output_type = DataType::bf16;
+    EXPECT_EQ(estimate_work(workload, half, 16).residual_bytes, single.residual_bytes / 2);
+  }
+}
+
 // A profile's header is input: sizes of tiles that no kernel has must not end the program.
 TEST(Work, OddTraitsGiveFiniteCounts) {
   ConvShape shape;

@@ -6,6 +6,7 @@
 #include <random>
 #include <sstream>
 
+#include "core/conversion.h"
 #include "src/network/onnx/reader.h"
 #include "src/runtime/weights.h"
 
@@ -160,6 +161,45 @@ Computed compute(const OnnxModel& model, const InputShapes& shapes, const InputV
   result.outputs =
       reference_outputs(result.network, NetworkWeights(result.network, 1), result.inputs);
   return result;
+}
+
+std::vector<float> floats_of(const convopt::Array& array) {
+  std::vector<float> values(array.data.size() / element_bytes(array.type));
+  to_floats(array.data.data(), array.type, std::ssize(values), values.data());
+  return values;
+}
+
+Result<std::vector<convopt::Array>> compute_with_rest(const OnnxModel& model,
+                                                      const Tensors& inputs) {
+  const auto run = [](const Network& network, const Tensors& given) {
+    const Tensors results = reference_outputs(network, NetworkWeights(network, 1), given);
+    const std::vector<Tensor> tensors = network.named_outputs();
+    std::vector<convopt::Array> arrays;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const Tensor& tensor = tensors[i];
+      convopt::Array& array = arrays.emplace_back();
+      array.name = tensor.name;
+      array.type = tensor.type;
+      array.shape.assign(tensor.shape.sizes().begin(), tensor.shape.sizes().end());
+      array.data.resize(results[i].size() * element_bytes(tensor.type));
+      from_floats(results[i].data(), std::ssize(results[i]), tensor.type, array.data.data());
+    }
+    return arrays;
+  };
+  auto network = model.read();
+  if (!network) return network.error();
+  std::vector<convopt::Array> outputs = run(*network, inputs);
+  auto rest = network->rest;
+  while (rest != nullptr) {
+    auto step = rest->next(outputs);
+    if (!step) return step.error();
+    if (step->network == nullptr) return step->outputs;
+    Tensors given;
+    for (const convopt::Array& input : step->inputs) given.push_back(floats_of(input));
+    outputs = run(*step->network, given);
+    rest = step->rest;
+  }
+  return outputs;
 }
 
 }  // namespace convopt::testing

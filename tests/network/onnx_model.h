@@ -66,4 +66,9 @@ struct Computed {
 Computed compute(const OnnxModel& model, const InputShapes& shapes = {},
                  const InputValues& values = {});
 
+/// The outputs of a model for these inputs, its rest included.
+Result<std::vector<convopt::Array>> compute_with_rest(const OnnxModel& model,
+                                                      const Tensors& inputs);
+std::vector<float> floats_of(const convopt::Array& array);
+
 }  // namespace convopt::testing

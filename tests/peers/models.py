@@ -78,7 +78,7 @@ def make_inputs(description, wishes, prefix):
 def run_convopt(model, files, outputs, shapes, threads, options):
     """convopt's report of one turn."""
     command = [options.convopt, "run", model, "--threads", str(threads), "--time", "%gs" % options.seconds,
-               "--json", *shapes]
+               "--precision", options.precision, "--json", *shapes]
     for output in outputs:
         command += ["--output", output]
     given = [part for file in files for part in ("--input", file)]
@@ -202,6 +202,7 @@ def main():
     parser.add_argument("--folder", default=os.path.join(ROOT, "build", "peers"))
     parser.add_argument("--convopt", default=os.path.join(ROOT, "build", "release", "convopt"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", default="f32", help="convopt's, as in `convopt run`")
     parser.add_argument("--seconds", type=float, default=0.5, help="per engine and round")
     options = parser.parse_args()
     options.folder = os.path.abspath(options.folder)

@@ -19,6 +19,9 @@ using onednn_test::Buffer;
 using onednn_test::check;
 using onednn_test::Problem;
 
+/// Those of bf16 have tests of their own.
+bool computes_f32(const PrimitiveInfo& info) { return info.computes(Workload::conv({})); }
+
 ConvShape parse(const char* text) { return ConvShape::parse(text).value(); }
 
 /// Named by what is special about them.
@@ -56,7 +59,7 @@ ConvSummary check_convolutions(Provider& provider, const Context& context) {
   ConvSummary summary;
   const auto primitives = provider.discover();
   for (const auto& primitive : primitives) {
-    if (primitive->info().op != Op::conv) continue;
+    if (!computes_f32(primitive->info())) continue;
     for (const ConvShape& shape : shapes()) {
       for (const Epilogue& epilogue : epilogues(context.threads)) {
         const Workload workload = Workload::conv(shape, epilogue);
@@ -119,7 +122,7 @@ TEST(OneDnnConvolution, ActivationsAreFused) {
                                                {ActivationKind::gelu}};
   int computed = 0;
   for (const auto& primitive : (*provider)->discover()) {
-    if (primitive->info().op != Op::conv) continue;
+    if (!computes_f32(primitive->info())) continue;
     for (const Activation& activation : activations) {
       const Workload workload = Workload::conv(shape, {true, activation});
       if (!primitive->applicability(workload, context)) continue;
@@ -151,7 +154,7 @@ TEST(OneDnnConvolution, ResidualMayBeTheDestination) {
   const Workload workload =
       Workload::conv(parse("n1_ic32_ih9_iw9_oc32_kh3_kw3_s1_p1"), {true, {ActivationKind::relu}});
   for (const auto& primitive : (*provider)->discover()) {
-    if (primitive->info().op != Op::conv || !primitive->applicability(workload, context)) continue;
+    if (!computes_f32(primitive->info()) || !primitive->applicability(workload, context)) continue;
     EXPECT_TRUE(primitive->info().traits.overwrites_residual);
     Problem problem(workload, primitive->info().input_layout, primitive->info().output_layout);
     auto kernel = primitive->prepare(workload, problem.parameters(), context);
@@ -173,7 +176,7 @@ TEST(OneDnnConvolution, WritesIntoAConcatenation) {
   const Workload workload = Workload::conv(parse("n1_ic32_ih6_iw6_oc16_kh3_kw3_s1_p1"));
   for (const auto& primitive : (*provider)->discover()) {
     const PrimitiveInfo& info = primitive->info();
-    if (info.op != Op::conv || info.output_layout == Layout::nhwc ||
+    if (!computes_f32(info) || info.output_layout == Layout::nhwc ||
         !primitive->applicability(workload, context)) {
       continue;
     }
@@ -209,7 +212,7 @@ TEST(OneDnnConvolution, TensorsNeedNoAlignment) {
         "n1_ic32_ih9_iw9_oc32_kh3_kw3_s1_p1", "n1_ic21_ih9_iw9_oc21_kh3_kw3_s1_p1_g21"}) {
     const Workload workload = Workload::conv(parse(text), {true, {}});
     for (const auto& primitive : (*provider)->discover()) {
-      if (primitive->info().op != Op::conv || !primitive->applicability(workload, context))
+      if (!computes_f32(primitive->info()) || !primitive->applicability(workload, context))
         continue;
       EXPECT_EQ(check(*primitive, workload, context, 1), "");
     }
@@ -225,7 +228,7 @@ TEST(OneDnnConvolution, DefectiveOffersAreRefused) {
                            "n1_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21"}) {
     const Workload workload = Workload::conv(parse(text), {true, {ActivationKind::swish}});
     for (const auto& primitive : (*provider)->discover()) {
-      if (primitive->info().op != Op::conv || !primitive->applicability(workload, context))
+      if (!computes_f32(primitive->info()) || !primitive->applicability(workload, context))
         continue;
       EXPECT_EQ(check(*primitive, workload, context), "");
     }
@@ -244,7 +247,7 @@ TEST(OneDnnConvolution, SeveralThreadsRunOneKernel) {
   const Workload workload = Workload::conv(parse("n1_ic32_ih14_iw14_oc32_kh3_kw3_s1_p1"));
   for (const auto& primitive : (*provider)->discover()) {
     const PrimitiveInfo& info = primitive->info();
-    if (info.op != Op::conv || !primitive->applicability(workload, context)) continue;
+    if (!computes_f32(info) || !primitive->applicability(workload, context)) continue;
     const Problem first(workload, info.input_layout, info.output_layout, 11);
     auto kernel = primitive->prepare(workload, first.parameters(), context);
     ASSERT_TRUE(kernel.ok());

@@ -34,7 +34,26 @@ TEST(OneDnnNames, NamesAndIdentitiesAreOneToOne) {
       {{Op::conv, "jit_avx2", Layout::nchw, Layout::nChw8c}, "onednn_jit_avx2_nchw_nChw8c"},
       {{Op::max_pool, "", Layout::nhwc, Layout::nhwc}, "onednn_max_pool_nhwc"},
       {{Op::upsample_bilinear, "", Layout::nchw, Layout::nchw}, "onednn_upsample_bilinear_nchw"},
-      {{Op::convert, "", Layout::nChw8c, Layout::nhwc}, "onednn_reorder_nChw8c_nhwc"}};
+      {{Op::convert, "", Layout::nChw8c, Layout::nhwc}, "onednn_reorder_nChw8c_nhwc"},
+      {{Op::conv, "jit_bf16_avx512_core_bf16", Layout::nhwc, Layout::nhwc, DataType::bf16,
+        DataType::bf16},
+       "onednn_jit_bf16_avx512_core_bf16_nhwc_bf16"},
+      {{Op::conv, "brgconv_avx512_core_bf16", Layout::nchw, Layout::nChw16c, DataType::bf16,
+        DataType::f32},
+       "onednn_brgconv_avx512_core_bf16_nchw_nChw16c_bf16_f32"},
+      {{Op::conv, "jit_avx512_core_bf16", Layout::nhwc, Layout::nhwc},
+       "onednn_jit_avx512_core_bf16_nhwc"},
+      {{Op::fully_connected, "", Layout::nchw, Layout::nchw, DataType::bf16, DataType::f32},
+       "onednn_fully_connected_nchw_bf16_f32"},
+      {{Op::convert, "", Layout::nchw, Layout::nhwc, DataType::f32, DataType::bf16},
+       "onednn_reorder_nchw_nhwc_f32_bf16"},
+      {{Op::convert, "", Layout::nhwc, Layout::nhwc, DataType::bf16, DataType::f32},
+       "onednn_reorder_nhwc_bf16_f32"},
+      {{Op::conv, "jit_int8_avx512_core_vnni", Layout::nhwc, Layout::nhwc, DataType::u8,
+        DataType::s8},
+       "onednn_jit_int8_avx512_core_vnni_nhwc_u8_s8"},
+      {{Op::max_pool, "", Layout::nhwc, Layout::nhwc, DataType::u8, DataType::u8},
+       "onednn_max_pool_nhwc_u8"}};
   for (const auto& [identity, name] : pairs) {
     EXPECT_EQ(name_of(identity), name);
     const auto parsed = parse_name(name);
@@ -44,11 +63,30 @@ TEST(OneDnnNames, NamesAndIdentitiesAreOneToOne) {
 }
 
 TEST(OneDnnNames, OtherTextIsRejected) {
-  for (const char* name :
-       {"", "onednn", "onednn_", "onednn_nchw", "onednn__nchw", "onednn_jit_avx2",
-        "onednn_jit_avx2_nchw_nchw", "onednn_reorder_nchw", "onednn_reorder_nchw_nchw",
-        "onednn_max_pool_nchw_nhwc", "onednn_jit:avx2_nhwc", "onednn_JIT_nhwc",
-        "onednn_jit_wino_4x3_nChw16c", "direct_nchw", "onednn_jit_avx2_NHWC"}) {
+  for (const char* name : {"",
+                           "onednn",
+                           "onednn_",
+                           "onednn_nchw",
+                           "onednn__nchw",
+                           "onednn_jit_avx2",
+                           "onednn_jit_avx2_nchw_nchw",
+                           "onednn_reorder_nchw",
+                           "onednn_reorder_nchw_nchw",
+                           "onednn_max_pool_nchw_nhwc",
+                           "onednn_jit:avx2_nhwc",
+                           "onednn_JIT_nhwc",
+                           "onednn_jit_wino_4x3_nChw16c",
+                           "direct_nchw",
+                           "onednn_jit_avx2_NHWC",
+                           "onednn_jit_avx2_nhwc_f32",
+                           "onednn_jit_avx2_nhwc_bf16_bf16",
+                           "onednn_jit_avx2_nhwc_s32",
+                           "onednn_jit_avx2_nhwc_u8_u8",
+                           "onednn_jit_avx2_bf16",
+                           "onednn_add_nhwc_bf16_f32",
+                           "onednn_reorder_nhwc_bf16",
+                           "onednn_reorder_nhwc_f32",
+                           "onednn_fully_connected_nchw_nhwc_bf16"}) {
     EXPECT_FALSE(parse_name(name).has_value()) << name;
   }
 }
@@ -68,6 +106,16 @@ TEST(OneDnnNames, TraitsFollowFromTheName) {
   EXPECT_EQ(traits("onednn_jit_1x1_avx2_nhwc").algorithm, Algorithm::gemm);
   EXPECT_EQ(traits("onednn_x64_gemm_jit_nchw").algorithm, Algorithm::gemm);
   EXPECT_EQ(traits("onednn_reorder_nchw_nhwc").algorithm, Algorithm::copy);
+  EXPECT_EQ(traits("onednn_jit_avx2_nhwc").product_type, DataType::f32);
+  EXPECT_EQ(traits("onednn_jit_bf16_avx512_core_bf16_nhwc_bf16_f32").product_type, DataType::bf16);
+  EXPECT_EQ(traits("onednn_fully_connected_nchw_bf16").product_type, DataType::bf16);
+  EXPECT_EQ(traits("onednn_max_pool_nhwc_bf16").product_type, DataType::f32);
+  EXPECT_EQ(traits("onednn_fully_connected_nchw_u8_f32").product_type, DataType::s8);
+  EXPECT_TRUE(traits("onednn_jit_bf16_avx512_core_bf16_nhwc_bf16_f32").vector_products);
+  EXPECT_TRUE(traits("onednn_jit_int8_avx512_core_vnni_nhwc_u8").vector_products);
+  EXPECT_FALSE(traits("onednn_jit_avx512_core_amx_bf16_nhwc_bf16").vector_products);
+  EXPECT_FALSE(traits("onednn_x64_gemm_jit_nchw_bf16").vector_products);
+  EXPECT_FALSE(traits("onednn_jit_avx2_nhwc").vector_products);
 }
 
 TEST(OneDnnProvider, DiscoveryIsRepeatableAndNamesRoundTrip) {
@@ -89,6 +137,8 @@ TEST(OneDnnProvider, DiscoveryIsRepeatableAndNamesRoundTrip) {
     EXPECT_EQ(again->info().description, info.description);
     EXPECT_EQ(again->info().input_layout, info.input_layout);
     EXPECT_EQ(again->info().output_layout, info.output_layout);
+    EXPECT_EQ(again->info().input_type, info.input_type);
+    EXPECT_EQ(again->info().output_type, info.output_type);
     EXPECT_EQ(again->info().revision, info.revision);
     EXPECT_EQ(again->info().traits, info.traits);
   }

@@ -34,12 +34,16 @@ TEST(OwnPrimitives, SayWhatTheyAre) {
                                : "cast_" + types);
       continue;
     }
-    // The grammar: a name ends with its layouts, one if both are the same.
-    std::string layouts = "_" + std::string(to_string(info.output_layout));
-    if (info.input_layout != info.output_layout) {
-      layouts = "_" + std::string(to_string(info.input_layout)) + layouts;
+    // The grammar: a name ends with its layouts and types, one where both are the same.
+    const auto ending = [](auto input, auto output) {
+      const std::string last = "_" + std::string(to_string(output));
+      return input == output ? last : "_" + std::string(to_string(input)) + last;
+    };
+    std::string end = ending(info.input_layout, info.output_layout);
+    if (info.input_type != DataType::f32 || info.output_type != DataType::f32) {
+      end += ending(info.input_type, info.output_type);
     }
-    EXPECT_TRUE(info.name.ends_with(layouts)) << info.name;
+    EXPECT_TRUE(info.name.ends_with(end)) << info.name;
   }
 }
 
@@ -169,6 +173,26 @@ TEST(Registry, RefusesWhatCannotRun) {
   EXPECT_EQ(refused({Isa::scalar, 1}), ErrorCode::environment);
   const Isa foreign = default_isa() == Isa::neon ? Isa::avx2 : Isa::neon;
   EXPECT_EQ(refused({foreign, 1}), ErrorCode::environment);
+}
+
+TEST(ErrorBound, OfShorterTypesCountsTheirRounding) {
+  Workload workload = Workload::conv(ConvShape::parse("n1_ic64_ih8_iw8_oc8_kh3_kw3_s1_p1").value());
+  const double single = error_bound(workload, {});
+  workload.input_type = DataType::bf16;
+  EXPECT_EQ(error_bound(workload, {}), single);
+  workload.output_type = DataType::bf16;
+  EXPECT_DOUBLE_EQ(error_bound(workload, {}), 0x1p-8 + single);
+}
+
+TEST(ErrorBound, GrowsWithTheSteepnessOfTheActivation) {
+  Workload workload = Workload::conv(ConvShape::parse("n1_ic64_ih8_iw8_oc8_kh3_kw3_s1_p1").value());
+  const double linear = error_bound(workload, {});
+  workload.epilogue.activation = {ActivationKind::pow, 3};
+  EXPECT_DOUBLE_EQ(error_bound(workload, {}), 3 * linear);
+  workload.epilogue.activation = {ActivationKind::sigmoid};
+  EXPECT_DOUBLE_EQ(error_bound(workload, {}), linear);
+  workload.epilogue.activation = {ActivationKind::exp};
+  EXPECT_GT(error_bound(workload, {}), 4 * linear);
 }
 
 TEST(ErrorBound, GrowsWithReductionAndAmplification) {

@@ -1,5 +1,6 @@
 // Whole runs with a child process and invented primitives (fake_registry.h).
 #include "profiler/profiler.h"
+#include "profiler/product_loops.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -285,6 +286,12 @@ TEST(MachineTest, FactsAreKnownAndCached) {
   const auto again = cached_platform(native_isa(), 1);
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->machine.peak_gflops, measured->machine.peak_gflops);
+  EXPECT_EQ(again->machine.peak_bf16_gflops, measured->machine.peak_bf16_gflops);
+  const auto has_loops = [](DataType type) { return !product_loops(type, native_isa()).empty(); };
+  EXPECT_EQ(measured->machine.peak_bf16_gflops > 0, has_loops(DataType::bf16));
+  EXPECT_EQ(measured->machine.peak_int8_gops > 0, has_loops(DataType::s8));
+  EXPECT_TRUE(product_loops(DataType::bf16, Isa::avx2).empty());
+  EXPECT_TRUE(product_loops(DataType::s8, Isa::avx2).empty());
   fs::remove_all(folder);
   EXPECT_EQ(describe_machine(Isa::scalar, 1).error().code, ErrorCode::environment);
 }

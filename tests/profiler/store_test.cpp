@@ -7,8 +7,10 @@
 
 #include <fstream>
 #include <map>
+#include <unordered_set>
 
 #include "core/files.h"
+#include "core/json.h"
 
 namespace convopt {
 namespace {
@@ -97,6 +99,69 @@ TEST_F(Store, SkipsTornAndForeignLinesAnywhere) {
   ASSERT_TRUE(loaded.ok()) << loaded.error().message;
   EXPECT_EQ(loaded->profile.measurements.size(), 3U);
   ASSERT_EQ(loaded->warnings.size(), 4U);
+  EXPECT_NE(loaded->warnings[0].find(":3:"), std::string::npos) << loaded->warnings[0];
+}
+
+TEST_F(Store, ReadsFewWorkloadsOfALargeProfile) {
+  const auto chosen = [&](int channels) { return measurement(channels, 0).workload.text(); };
+  const std::unordered_set<std::string> workloads{chosen(7), chosen(12), chosen(5000)};
+  const fs::path index = path_.string() + ".index";
+  // What reading everything finds of them.
+  const auto expect_same = [&](bool keep) {
+    const auto all = load_profile(path_);
+    ASSERT_TRUE(all.ok());
+    std::vector<std::string> expected, found;
+    for (const Measurement& m : all->profile.measurements) {
+      if (workloads.contains(m.workload.text())) expected.push_back(m.run + to_json(m).dump());
+    }
+    const auto few = load_profile(path_, {.workloads = &workloads, .keep_index = keep});
+    ASSERT_TRUE(few.ok()) << few.error().message;
+    for (const Measurement& m : few->profile.measurements)
+      found.push_back(m.run + to_json(m).dump());
+    EXPECT_EQ(found, expected);
+    EXPECT_LE(few->profile.runs.size(), 3U);
+  };
+  const auto write_run = [&](const std::string& run, double ns) {
+    header_.run = run;
+    std::vector<Measurement> measurements;
+    for (int channels = 1; channels <= 1500; ++channels) {
+      measurements.push_back(measurement(channels, ns + channels));
+      measurements.back().samples_ns.assign(120, ns);
+    }
+    write(measurements);
+  };
+  write_run("run1", 100);
+  expect_same(false);
+  EXPECT_FALSE(fs::exists(index));
+  expect_same(true);
+  ASSERT_TRUE(fs::exists(index));
+  expect_same(true);
+
+  header_.run = "run2";
+  write({measurement(5000, 17), measurement(12, 9)});
+  append("{\"run\":\"run2\",\"workload\":\"" + chosen(12));  // cut off
+  expect_same(true);
+  write_run("run3", 50);
+  expect_same(true);
+
+  // Neither damage nor another profile in its place mislead.
+  std::ofstream(index, std::ios::binary | std::ios::in).seekp(80).write("damaged", 7);
+  expect_same(true);
+  fs::remove(path_);
+  write_run("run4", 300);
+  expect_same(true);
+  fs::remove_all(index);
+  fs::create_directory(index);  // cannot be written
+  expect_same(true);
+}
+
+TEST_F(Store, AnIndexedProfileTellsOfDamagedLines) {
+  write({measurement(8, 100)});
+  append("not json at all\n");
+  const std::unordered_set<std::string> workloads{measurement(8, 0).workload.text()};
+  const auto loaded = load_profile(path_, {.workloads = &workloads, .keep_index = true});
+  ASSERT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded->warnings.size(), 1U);
   EXPECT_NE(loaded->warnings[0].find(":3:"), std::string::npos) << loaded->warnings[0];
 }
 

@@ -36,6 +36,110 @@ TEST(Executor, ResidualFusedAndInPlace) {
   expect_computes(network, plan, overwriting);
 }
 
+constexpr TensorFormat kNchw{nchw}, kNchwBf16{nchw, DataType::bf16},
+    kNhwcBf16{nhwc, DataType::bf16}, kBlockedBf16{nChw16c, DataType::bf16};
+/// Of a few layers in bf16, of results of the size of their inputs.
+constexpr double kBf16Bound = 0.03;
+
+TEST(ExecutorTypes, ResidualInBf16) {
+  const Network network = network_of("[2, 3, 9, 7]", kResidual);
+  const Plan plan = PlanBuilder(network)
+                        .convert("x", kNchw, kNhwcBf16)
+                        .layer("c1", kNhwcBf16, kBlockedBf16, {"r1"})
+                        .layer("c2", kBlockedBf16, kBlockedBf16, {"a", "r2"})
+                        .layer("c3", kBlockedBf16, kBlockedBf16, {"a2"})
+                        .convert("a2", kBlockedBf16, kNchw)
+                        .plan();
+  expect_computes(network, plan, FakeRegistry(), kBf16Bound);
+  const FakeRegistry overwriting(
+      {{"conv_nChw16c_bf16_nChw16c_bf16", {.overwrites_residual = true, .defect = Defect::none}}});
+  expect_computes(network, plan, overwriting, kBf16Bound);
+}
+
+TEST(ExecutorTypes, TensorsTakeTheBytesOfTheirType) {
+  const Network network = network_of("[1, 16, 16, 16]", R"(
+      {"name": "c1", "op": "conv", "oc": 64, "kernel": 1},
+      {"name": "c2", "op": "conv", "oc": 64, "kernel": 1},
+      {"name": "c3", "op": "conv", "oc": 16, "kernel": 1})");
+  const FakeRegistry registry;
+  const auto tensors = [&](const Plan& plan) {
+    const auto schedule = make_schedule(network, plan, registry);
+    EXPECT_TRUE(schedule.ok()) << (schedule.ok() ? "" : schedule.error().message);
+    return schedule.ok() ? memory_of(*schedule, registry.context()).tensors : 0;
+  };
+  const std::size_t elements = std::size_t{64} * 16 * 16;
+  const Plan f32 =
+      PlanBuilder(network).layer("c1", nchw).layer("c2", nchw).layer("c3", nchw).plan();
+  EXPECT_EQ(tensors(f32), 2 * elements * sizeof(float));
+  // Primitives may read one type and write the other.
+  const Plan bf16 = PlanBuilder(network)
+                        .layer("c1", kNchw, kNchwBf16)
+                        .layer("c2", kNchwBf16, kNchwBf16)
+                        .layer("c3", kNchwBf16, kNchw)
+                        .plan();
+  EXPECT_EQ(tensors(bf16), elements * sizeof(float));
+  expect_computes(network, bf16, registry, kBf16Bound);
+}
+
+TEST(ExecutorTypes, ConcatenationInPlaceAndReshapeInBf16) {
+  const Network network = network_of("[1, 3, 8, 8]", R"(
+      {"name": "a", "op": "conv", "inputs": ["x"], "oc": 16, "kernel": 3, "padding": 1},
+      {"name": "b", "op": "max_pool", "inputs": ["a"], "kernel": 3, "stride": 1, "padding": 1},
+      {"name": "cat", "op": "concat", "inputs": ["a", "b"]},
+      {"name": "flat", "op": "reshape", "shape": [1, 2048, 1, 1]},
+      {"name": "fc", "op": "fully_connected", "oc": 7})");
+  Plan plan = PlanBuilder(network)
+                  .layer("a", kNchw, kNchwBf16)
+                  .layer("b", kNchwBf16, kNchwBf16)
+                  .layer("fc", kNchwBf16, kNchw)
+                  .plan();
+  plan.in_place.push_back({"cat", nchw, DataType::bf16});
+  const FakeRegistry registry;
+  expect_computes(network, plan, registry, kBf16Bound);
+  plan.in_place[0].type = DataType::f32;
+  const auto refused = make_schedule(network, plan, registry);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::bad_input);
+}
+
+TEST(ExecutorTypes, OneTensorInTwoTypes) {
+  const Network network = network_of("[1, 4, 8, 8]", R"(
+      {"name": "a", "op": "conv", "inputs": ["x"], "oc": 8, "kernel": 1},
+      {"name": "b", "op": "conv", "inputs": ["a"], "oc": 8, "kernel": 1},
+      {"name": "sum", "op": "add", "inputs": ["a", "b"]})");
+  const Plan plan = PlanBuilder(network)
+                        .layer("a", nchw)
+                        .convert("a", kNchw, kNhwcBf16)
+                        .layer("b", kNhwcBf16, kNchw)
+                        .layer("sum", nchw)
+                        .plan();
+  expect_computes(network, plan, FakeRegistry(), kBf16Bound);
+}
+
+TEST(ExecutorTypes, PlansThatMixUpTypesAreRefused) {
+  const Network network = network_of("[1, 4, 8, 8]", R"(
+      {"name": "a", "op": "conv", "oc": 8, "kernel": 1},
+      {"name": "b", "op": "conv", "oc": 8, "kernel": 1})");
+  const auto refused = [&](const Plan& plan) {
+    const auto schedule = make_schedule(network, plan, FakeRegistry());
+    return schedule.ok() ? std::string() : schedule.error().message;
+  };
+  EXPECT_NE(refused(PlanBuilder(network).layer("a", kNchw, kNchwBf16).layer("b", nchw).plan())
+                .find("needs the tensor 'a' in nchw, which"),
+            std::string::npos);
+  EXPECT_NE(
+      refused(
+          PlanBuilder(network).layer("a", kNchw, kNchwBf16).layer("b", kNchwBf16, kNchwBf16).plan())
+          .find("the end of the network needs the tensor 'b' in nchw"),
+      std::string::npos);
+  Plan plan = PlanBuilder(network).layer("a", nchw).layer("b", nchw).plan();
+  plan.layers[0].input_type = DataType::bf16;
+  EXPECT_NE(refused(plan).find("for other layouts, types"), std::string::npos);
+  plan = PlanBuilder(network).layer("a", nchw).layer("b", nchw).plan();
+  plan.layers[0].workload = "conv:n1_ic4_ih8_iw8_oc8_kh1_kw1_s1_p0_bf16";
+  EXPECT_NE(refused(plan).find("but the network has"), std::string::npos);
+}
+
 TEST(Executor, ResidualUnfused) {
   const Network network = network_of("[1, 3, 9, 7]", kResidual);
   PlanBuilder builder(network);

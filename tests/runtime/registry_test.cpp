@@ -132,11 +132,12 @@ class UniformPlan {
       return other.tensor == name && other.target_layout == layout;
     });
     if (made == layout || known) return;
+    const Workload conversion = Workload::pointwise(Op::convert, network_.tensors[tensor].shape);
     std::vector<const Primitive*> applicable;
     for (const Primitive* primitive : registry().primitives()) {
       const PrimitiveInfo& info = primitive->info();
       if (whose_ == Whose::own && info.family == "onednn") continue;
-      if (info.op == Op::convert && info.input_layout == made && info.output_layout == layout) {
+      if (info.computes(conversion) && info.input_layout == made && info.output_layout == layout) {
         applicable.push_back(primitive);
       }
     }

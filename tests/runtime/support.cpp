@@ -1,10 +1,12 @@
 #include "tests/runtime/support.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "primitives/reference/reference.h"
+#include "primitives/reference/tensor.h"
 
 namespace convopt::testing {
 namespace {
@@ -14,8 +16,8 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 class FakeKernel final : public Kernel {
  public:
   FakeKernel(const Workload& workload, const Parameters& parameters, FakeOptions options)
-      : workload_(workload), options_(options) {
-    if (!workload.has_weights()) return;
+      : workload_(workload), scales_(parameters.scales), options_(options) {
+    if (parameters.weights.data == nullptr) return;  // none, or asked for sizes only
     const float* weights = parameters.weights.as<float>();
     weights_.weights = std::vector<float>(weights, weights + workload.weight_elements());
     if (const float* bias = parameters.bias.as<float>(); bias != nullptr) {
@@ -26,7 +28,9 @@ class FakeKernel final : public Kernel {
   void run(const RunArgs& args) const noexcept override {
     // A workspace that is too small or shared with a tensor shows up in the results.
     std::fill_n(static_cast<float*>(args.workspace), kWorkspaceFloats, kNaN);
-    reference::run(workload_, weights_.parameters(), args);
+    Parameters parameters = weights_.parameters();
+    parameters.scales = scales_;
+    reference::run(workload_, parameters, args);
     const TensorView& out = args.destination;
     if (options_.overwrites_residual && workload_.epilogue.residual &&
         args.residual.as<float>() != out.as<float>()) {
@@ -38,16 +42,19 @@ class FakeKernel final : public Kernel {
       case Defect::wrong_value: {
         float largest = 0;
         for (std::int64_t i = 0; i < padded_elements(out.shape, out.layout); ++i) {
-          largest = std::max(largest, std::abs(out.as<float>()[i]));
+          largest = std::max(largest, std::abs(reference::load(out, i)));
         }
-        out.at(0, out.shape.c() - 1, out.shape.h() - 1, 0) += 1e-3F * largest;
+        // In bf16, what is off by less may be rounding.
+        const float share = out.type == DataType::f32 ? 1e-3F : 2e-2F;
+        const std::int64_t last = out.offset(0, out.shape.c() - 1, out.shape.h() - 1, 0);
+        reference::store(out, last, reference::load(out, last) + share * largest);
         break;
       }
       case Defect::not_a_number:
-        out.at(0, 0, out.shape.h() - 1, 0) = kNaN;
+        reference::store(out, out.offset(0, 0, out.shape.h() - 1, 0), kNaN);
         break;
       case Defect::dirty_tail:
-        out.as<float>()[padded_elements(out.shape, out.layout) - 1] = 1;
+        reference::store(out, padded_elements(out.shape, out.layout) - 1, 1);
         break;
     }
   }
@@ -60,6 +67,7 @@ class FakeKernel final : public Kernel {
   static constexpr std::size_t kWorkspaceFloats = 100;
   Workload workload_;
   Weights weights_;
+  Quantisation scales_;
   FakeOptions options_;
 };
 
@@ -85,22 +93,39 @@ class FakePrimitive final : public Primitive {
   FakeOptions options_;
 };
 
-std::string fake_name(Op op, Layout input, Layout output) {
-  return std::string(to_string(op)) + "_" + std::string(to_string(input)) + "_" +
-         std::string(to_string(output));
+std::string fake_name(Op op, TensorFormat input, TensorFormat output) {
+  return std::string(to_string(op)) + "_" + to_string(input) + "_" + to_string(output);
+}
+
+std::vector<DataType> types_of(Op op) {
+  constexpr std::array kTyped = {Op::conv,       Op::convert, Op::max_pool,       Op::add,
+                                 Op::activation, Op::concat,  Op::fully_connected};
+  if (std::ranges::find(kTyped, op) == kTyped.end()) return {DataType::f32};
+  return {DataType::f32, DataType::bf16, DataType::u8, DataType::s8};
+}
+
+std::vector<TensorFormat> formats_of(Op op) {
+  std::vector<TensorFormat> formats;
+  for (const DataType type : types_of(op)) {
+    for (const Layout layout : kLayouts) formats.push_back({layout, type});
+  }
+  return formats;
 }
 
 }  // namespace
 
 FakeRegistry::FakeRegistry(std::map<std::string, FakeOptions> special) {
-  for (int op = 0; op < kOpCount; ++op) {
-    for (const Layout input : kLayouts) {
-      for (const Layout output : kLayouts) {
+  for (int number = 0; number < kOpCount; ++number) {
+    const Op op = static_cast<Op>(number);
+    for (const TensorFormat& input : formats_of(op)) {
+      for (const TensorFormat& output : formats_of(op)) {
         PrimitiveInfo info;
-        info.op = static_cast<Op>(op);
-        info.name = fake_name(info.op, input, output);
-        info.input_layout = input;
-        info.output_layout = output;
+        info.op = op;
+        info.name = fake_name(op, input, output);
+        info.input_layout = input.layout;
+        info.output_layout = output.layout;
+        info.input_type = input.type;
+        info.output_type = output.type;
         const FakeOptions options = special[info.name];
         info.traits.overwrites_residual = options.overwrites_residual;
         keep(std::make_unique<FakePrimitive>(std::move(info), options));
@@ -121,12 +146,14 @@ Network network_of(const std::string& shape, const std::string& operators,
   return network.ok() ? std::move(*network) : Network{};
 }
 
-PlanBuilder& PlanBuilder::layer(const std::string& name, Layout input, Layout output,
+PlanBuilder& PlanBuilder::layer(const std::string& name, TensorFormat input, TensorFormat output,
                                 std::vector<std::string> fused) {
   PlanLayer layer;
   layer.name = name;
-  layer.input_layout = input;
-  layer.output_layout = output;
+  layer.input_layout = input.layout;
+  layer.output_layout = output.layout;
+  layer.input_type = input.type;
+  layer.output_type = output.type;
   layer.fused = std::move(fused);
   const auto op = std::ranges::find(network_.operators, name, &Operator::name);
   if (op != network_.operators.end()) layer.primitive = fake_name(op->workload.op, input, output);
@@ -134,8 +161,11 @@ PlanBuilder& PlanBuilder::layer(const std::string& name, Layout input, Layout ou
   return *this;
 }
 
-PlanBuilder& PlanBuilder::convert(const std::string& tensor, Layout source, Layout target) {
-  plan_.conversions.push_back({tensor, source, target, fake_name(Op::convert, source, target), 0});
+PlanBuilder& PlanBuilder::convert(const std::string& tensor, TensorFormat source,
+                                  TensorFormat target) {
+  plan_.conversions.push_back({tensor, source.layout, target.layout,
+                               fake_name(Op::convert, source, target), 0, source.type,
+                               target.type});
   return *this;
 }
 

@@ -25,7 +25,7 @@ inline constexpr std::uint64_t kSeed = 20240607;
 /// What is wrong with a fake primitive.
 enum class Defect {
   none,
-  wrong_value,  ///< one element is off by a thousandth of the largest
+  wrong_value,  ///< one element is off by a thousandth of the largest, in bf16 by a fiftieth
   not_a_number,
   dirty_tail,  ///< the filling of the last channel block is not zero
 };
@@ -35,8 +35,8 @@ struct FakeOptions {
   Defect defect = Defect::none;
 };
 
-/// `OP_INPUT_OUTPUT` computes OP from layout INPUT to layout OUTPUT by the reference, for all ops
-/// and layouts.
+/// `OP_INPUT_OUTPUT` computes OP from format INPUT to format OUTPUT by the reference, for all ops
+/// and layouts in f32, and for the ops of convolutional networks in bf16 and int8, too.
 class FakeRegistry final : public PrimitiveList {
  public:
   /// Primitives whose name is in `special` behave as it says.
@@ -51,12 +51,23 @@ Network network_of(const std::string& shape, const std::string& operators,
 class PlanBuilder {
  public:
   explicit PlanBuilder(const Network& network) : network_(network) {}
-  PlanBuilder& layer(const std::string& name, Layout input, Layout output,
+  PlanBuilder& layer(const std::string& name, TensorFormat input, TensorFormat output,
                      std::vector<std::string> fused = {});
+  PlanBuilder& layer(const std::string& name, Layout input, Layout output,
+                     std::vector<std::string> fused = {}) {
+    return layer(name, TensorFormat{input}, TensorFormat{output}, std::move(fused));
+  }
   PlanBuilder& layer(const std::string& name, Layout layout, std::vector<std::string> fused = {}) {
     return layer(name, layout, layout, std::move(fused));
   }
-  PlanBuilder& convert(const std::string& tensor, Layout source, Layout target);
+  PlanBuilder& convert(const std::string& tensor, TensorFormat source, TensorFormat target);
+  PlanBuilder& convert(const std::string& tensor, Layout source, Layout target) {
+    return convert(tensor, TensorFormat{source}, TensorFormat{target});
+  }
+  PlanBuilder& scale(const std::string& tensor, DataType type, float scale) {
+    plan_.scales.push_back({tensor, type, scale});
+    return *this;
+  }
   Plan plan() const { return plan_; }
 
  private:

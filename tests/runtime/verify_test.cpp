@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include "tests/runtime/support.h"
@@ -83,6 +84,69 @@ INSTANTIATE_TEST_SUITE_P(
                       Wrong{"convert_nChw16c_nchw", Defect::wrong_value, "pool"},
                       Wrong{"max_pool_nChw16c_nChw16c", Defect::not_a_number, "pool"},
                       Wrong{"fully_connected_nchw_nchw", Defect::wrong_value, "fc"}));
+
+/// The network of Case in bf16, but for its last layer.
+Plan bf16_plan(const Network& network) {
+  constexpr TensorFormat kInput{nchw, DataType::bf16}, kMiddle{nhwc, DataType::bf16},
+      kBlocked{nChw16c, DataType::bf16}, kPlain{nchw};
+  return PlanBuilder(network)
+      .convert("x", kPlain, kInput)
+      .layer("stem", kInput, kMiddle, {"relu"})
+      .layer("left", kMiddle, kBlocked, {"sum"})
+      .layer("pool", kBlocked, kBlocked)
+      .layer("fc", nchw)
+      .convert("relu", kMiddle, kBlocked)
+      .convert("pool", kBlocked, kPlain)
+      .plan();
+}
+
+TEST(Verify, HoldsBf16ToItsOwnBoundAndReportsTheErrorAgainstF32) {
+  Case bf16;
+  bf16.plan = bf16_plan(bf16.network);
+  const auto verified = bf16.check(FakeRegistry());
+  ASSERT_TRUE(verified.ok()) << verified.error().message;
+  EXPECT_EQ(verified->first_failure(), nullptr)
+      << verified->first_failure()->name << " " << verified->first_failure()->error;
+  EXPECT_GT(verified->max_error(), 1e-4);
+  ASSERT_EQ(verified->output_errors.size(), 1U);
+  EXPECT_EQ(verified->output_errors[0].name, "fc");
+  EXPECT_GT(verified->output_errors[0].difference.error, 1e-5);
+  EXPECT_LT(verified->output_errors[0].difference.error, 0.05);
+  EXPECT_GT(verified->output_errors[0].difference.cosine, 0.999);
+  EXPECT_TRUE(Case().check(FakeRegistry())->output_errors.empty());
+}
+
+TEST(Verify, FindsWrongPrimitivesInBf16) {
+  for (const auto& [primitive, defect, step] :
+       {Wrong{"conv_nchw_bf16_nhwc_bf16", Defect::wrong_value, "stem"},
+        Wrong{"conv_nhwc_bf16_nChw16c_bf16", Defect::dirty_tail, "left"},
+        Wrong{"convert_nhwc_bf16_nChw16c_bf16", Defect::wrong_value, "relu"},
+        Wrong{"max_pool_nChw16c_bf16_nChw16c_bf16", Defect::not_a_number, "pool"},
+        Wrong{"convert_nChw16c_bf16_nchw", Defect::wrong_value, "pool"}}) {
+    Case bf16;
+    bf16.plan = bf16_plan(bf16.network);
+    const FakeRegistry registry({{primitive, {.overwrites_residual = false, .defect = defect}}});
+    const auto verified = bf16.check(registry);
+    ASSERT_TRUE(verified.ok()) << verified.error().message;
+    ASSERT_NE(verified->first_failure(), nullptr) << primitive;
+    EXPECT_EQ(verified->first_failure()->name, step);
+    EXPECT_EQ(verified->first_failure()->primitive, primitive);
+  }
+}
+
+TEST(Difference, IsRelativeToTheRange) {
+  const std::vector<float> expected = {1, 2, 3, 5}, result = {1, 2.5F, 3, 4.8F};
+  EXPECT_NEAR(difference(result, expected).error, 0.5 / 4, 1e-7);
+  EXPECT_NEAR(difference(result, expected).cosine, (1 + 5 + 9 + 24) / std::sqrt(39.0 * 39.29),
+              1e-6);
+  EXPECT_EQ(difference(expected, expected).error, 0);
+  EXPECT_EQ(difference(expected, expected).cosine, 1);
+  const std::vector<float> zeros(4, 0.0F), not_finite = {1, 2, NAN, 5};
+  EXPECT_EQ(difference(expected, zeros).error, 5);
+  EXPECT_EQ(difference(expected, zeros).cosine, 0);
+  EXPECT_EQ(difference(not_finite, expected).error, INFINITY);
+  EXPECT_EQ(difference(not_finite, not_finite).error, 0);
+}
 
 TEST(Verify, ComparesWithTheNetworkNotWithThePlan) {
   // Two tensors of one shape, mixed up: the plan is executed faithfully, but the reference is asked

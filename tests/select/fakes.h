@@ -46,13 +46,22 @@ class FakeRegistry final : public PrimitiveList {
 
   FakePrimitive& add(const std::string& name, const std::string& family, Op op, Layout input,
                      Layout output, Applies applies = {}, bool strided_views = false) {
+    return add(name, family, op, TensorFormat{input}, TensorFormat{output}, std::move(applies),
+               strided_views);
+  }
+  FakePrimitive& add(const std::string& name, const std::string& family, Op op, TensorFormat input,
+                     TensorFormat output, Applies applies = {}, bool strided_views = false,
+                     DataType product_type = DataType::f32) {
     PrimitiveInfo info;
+    info.traits.product_type = product_type;
     info.traits.strided_views = strided_views;
     info.name = name;
     info.family = family;
     info.op = op;
-    info.input_layout = input;
-    info.output_layout = output;
+    info.input_layout = input.layout;
+    info.output_layout = output.layout;
+    info.input_type = input.type;
+    info.output_type = output.type;
     info.revision = "1";
     return keep(std::make_unique<FakePrimitive>(info, std::move(applies)));
   }
@@ -66,6 +75,22 @@ class FakeRegistry final : public PrimitiveList {
       for (const Layout to : layouts) {
         if (from == to) continue;
         add("convert" + suffix + "_" + std::string(to_string(to)), "layout", Op::convert, from, to);
+      }
+    }
+  }
+
+  /// Convolutions by `lib` and other operations in each of these formats, and conversions between
+  /// them that change the type.
+  void add_typed(const std::vector<TensorFormat>& formats) {
+    for (const TensorFormat& from : formats) {
+      if (from.type != DataType::f32) {
+        for (const Op op : {Op::conv, Op::max_pool, Op::activation, Op::add, Op::concat}) {
+          add("lib_" + std::string(to_string(op)) + "_" + to_string(from), "lib", op, from, from);
+        }
+      }
+      for (const TensorFormat& to : formats) {
+        if (from == to || (from.type == DataType::f32 && to.type == DataType::f32)) continue;
+        add("convert_" + to_string(from) + "_" + to_string(to), "layout", Op::convert, from, to);
       }
     }
   }

@@ -54,6 +54,46 @@ TEST(PlanJson, RoundTrip) {
   EXPECT_EQ(read->packed_weight_bytes, 123456789U);
 }
 
+TEST(PlanJson, TypesAreWrittenWhereTheyAreNotF32) {
+  EXPECT_EQ(to_json(example()).find("_type"), std::string::npos);
+  Plan plan = example();
+  plan.layers[0].output_type = DataType::bf16;
+  plan.conversions[0].source_type = DataType::bf16;
+  plan.in_place.push_back({"cat", Layout::nhwc, DataType::bf16});
+  plan.in_place.push_back({"other", Layout::nchw});
+  const Json json = *parse_json(to_json(plan), "plan");
+  EXPECT_EQ(json["layers"][0]["output_type"], "bf16");
+  EXPECT_FALSE(json["layers"][0].contains("input_type"));
+  EXPECT_EQ(json["conversions"][0]["source_type"], "bf16");
+  EXPECT_FALSE(json["conversions"][0].contains("target_type"));
+  EXPECT_EQ(json["in_place"][0]["type"], "bf16");
+  EXPECT_FALSE(json["in_place"][1].contains("type"));
+  const auto read = parse_plan(to_json(plan), "plan.json");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(to_json(*read), to_json(plan));
+}
+
+TEST(PlanJson, ScalesAreThoseOfQuantisedTensors) {
+  EXPECT_EQ(to_json(example()).find("scales"), std::string::npos);
+  Plan plan = example();
+  plan.scales = {{"a", DataType::u8, 0.1F}, {"b", DataType::s8, 1.0F / 3}};
+  const std::string text = to_json(plan);
+  const auto read = parse_plan(text, "plan.json");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  ASSERT_EQ(read->scales.size(), 2U);
+  EXPECT_EQ(read->scales[1].tensor, "b");
+  EXPECT_EQ(read->scales[1].type, DataType::s8);
+  EXPECT_EQ(read->scales[1].scale, 1.0F / 3);
+  EXPECT_EQ(to_json(*read), text);
+  for (const PlanScale& wrong : {PlanScale{"a", DataType::s32, 1},
+                                 {"a", DataType::u8, 0},
+                                 {"a", DataType::u8, -1},
+                                 {"a", DataType::s8, INFINITY}}) {
+    plan.scales = {wrong};
+    EXPECT_FALSE(parse_plan(to_json(plan), "plan.json").ok());
+  }
+}
+
 TEST(PlanJson, HasTheDocumentedNames) {
   const auto json = parse_json(to_json(example()), "plan");
   ASSERT_TRUE(json.ok());
@@ -121,6 +161,8 @@ TEST(PlanJson, EveryWrongValueIsRefused) {
       {"/layers/0/op", "add"},
       {"/layers/0/workload", "conv:nonsense"},
       {"/layers/0/input_layout", "chwn"},
+      {"/layers/0/input_type", "bf17"},
+      {"/conversions/0/target_type", 2},
       {"/layers/0/predicted_us", -3},
       {"/layers/0/source", "guessed"},
       {"/layers/0/fused", "add1"},

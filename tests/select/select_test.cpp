@@ -24,6 +24,9 @@ using testing::FakeRegistry;
 using testing::NetworkBuilder;
 
 const std::vector<Layout> kTwo = {Layout::nchw, Layout::nhwc};
+constexpr TensorFormat kNchw{Layout::nchw}, kNhwc{Layout::nhwc};
+constexpr TensorFormat kNchwBf16{Layout::nchw, DataType::bf16},
+    kNhwcBf16{Layout::nhwc, DataType::bf16};
 
 Platform platform() {
   Platform p;
@@ -47,8 +50,13 @@ FakeRegistry two_layouts() {
 /// enumerated, and each tensor pays for the layouts that its readers want.
 class Enumeration {
  public:
-  Enumeration(const Network& network, const Registry& registry, const CostSource& costs)
-      : network_(network), registry_(registry), costs_(costs), state_(network.operators.size()) {}
+  Enumeration(const Network& network, const Registry& registry, const CostSource& costs,
+              std::vector<DataType> types = {DataType::f32})
+      : network_(network),
+        registry_(registry),
+        costs_(costs),
+        types_(std::move(types)),
+        state_(network.operators.size()) {}
 
   double best() {
     best_ = INFINITY;
@@ -59,7 +67,7 @@ class Enumeration {
  private:
   struct State {
     const Primitive* primitive = nullptr;  // null: free
-    Layout input = Layout::nchw, output = Layout::nchw;
+    TensorFormat input, output;
     int absorbed_by = -1;    // operator
     int absorbed_from = -1;  // tensor
     bool in_place = false;   // a concatenation whose parts are written where it wants them
@@ -93,19 +101,27 @@ class Enumeration {
     State& state = state_[op];
     if (state.absorbed_by >= 0) return choose(op + 1, so_far);
     if (o.kind != OperatorKind::compute) {
-      state = {};
-      return choose(op + 1, so_far);
+      for (const DataType type : types_) {
+        state = {nullptr, {Layout::nchw, type}, {Layout::nchw, type}, -1, -1, false};
+        choose(op + 1, so_far);
+      }
+      return;
     }
     if (parts_may_be_placed(op)) {
-      for (const Layout layout : kTwo) {
-        state = {nullptr, layout, layout, -1, -1, true};
-        choose(op + 1, so_far);
+      for (const DataType type : types_) {
+        for (const Layout layout : kTwo) {
+          state = {nullptr, {layout, type}, {layout, type}, -1, -1, true};
+          choose(op + 1, so_far);
+        }
       }
     }
     for (const Primitive* p : registry_.primitives()) {
-      if (!p->info().computes(o.workload)) continue;
-      state = {p, p->info().input_layout, p->info().output_layout, -1, -1};
+      const PrimitiveInfo& info = p->info();
       Workload workload = o.workload;
+      workload.input_type = info.input_type;
+      workload.output_type = info.output_type;
+      if (!info.computes(workload) || !admits(info)) continue;
+      state = {p, source(info), result(info), -1, -1, false};
       choose(op + 1, so_far + time(workload, p));
       // Or the longest chain after it that this primitive can compute.
       struct Chain {
@@ -113,7 +129,7 @@ class Enumeration {
         std::vector<int> absorbed;
         std::vector<TensorId> through;
       };
-      std::vector<Chain> chains{{o.workload, {}, {}}};
+      std::vector<Chain> chains{{workload, {}, {}}};
       while (chains.back().workload.epilogue.activation.kind == ActivationKind::none) {
         Chain longer = chains.back();
         const int last = longer.absorbed.empty() ? static_cast<int>(op) : longer.absorbed.back();
@@ -141,12 +157,23 @@ class Enumeration {
       const Chain& chain = chains.back();
       if (chain.absorbed.empty() || state_[chain.absorbed[0]].absorbed_by >= 0) continue;
       for (std::size_t i = 0; i < chain.absorbed.size(); ++i) {
-        state_[chain.absorbed[i]] = {nullptr, p->info().output_layout, p->info().output_layout,
-                                     static_cast<int>(op), chain.through[i]};
+        state_[chain.absorbed[i]] = {
+            nullptr, result(info), result(info), static_cast<int>(op), chain.through[i], false};
       }
       choose(op + 1, so_far + time(chain.workload, p));
       for (const int absorbed : chain.absorbed) state_[absorbed] = {};
     }
+  }
+
+  static TensorFormat source(const PrimitiveInfo& info) {
+    return {info.input_layout, info.input_type};
+  }
+  static TensorFormat result(const PrimitiveInfo& info) {
+    return {info.output_layout, info.output_type};
+  }
+  bool admits(const PrimitiveInfo& info) const {
+    return std::ranges::count(types_, info.input_type) > 0 &&
+           std::ranges::count(types_, info.output_type) > 0;
   }
 
   int producer(TensorId t) const {
@@ -172,9 +199,9 @@ class Enumeration {
     });
   }
 
-  bool handles_views(const Primitive* p, TensorId t, Layout layout) const {
+  bool handles_views(const Primitive* p, TensorId t, TensorFormat format) const {
     return p != nullptr && (p->info().traits.strided_views ||
-                            channels_are_dense(network_.tensors[t].shape, layout));
+                            channels_are_dense(network_.tensors[t].shape, format.layout));
   }
 
   /// Whoever writes or reads a part of a concatenation in place can handle a view of it, and has it
@@ -182,19 +209,19 @@ class Enumeration {
   bool placed_as_they_can_be() const {
     for (std::size_t op = 0; op < state_.size(); ++op) {
       if (!state_[op].in_place) continue;
-      const Layout layout = state_[op].output;
+      const TensorFormat format = state_[op].output;
       for (const TensorId part : network_.operators[op].inputs) {
         const int from = producer(part);
         const State& writer = state_[from];
-        if (writer.output != layout) return false;
+        if (writer.output != format) return false;
         const Primitive* by =
             writer.absorbed_by >= 0 ? state_[writer.absorbed_by].primitive : writer.primitive;
-        if (!writer.in_place && !handles_views(by, part, layout)) return false;
+        if (!writer.in_place && !handles_views(by, part, format)) return false;
         for (const int reader : readers(part)) {
           if (reader == static_cast<int>(op) || state_[reader].absorbed_from == part) continue;
           // An operator in an epilogue, or a reshape, reads no views.
           const State& state = state_[reader];
-          if (state.input == layout && !handles_views(state.primitive, part, layout)) return false;
+          if (state.input == format && !handles_views(state.primitive, part, format)) return false;
         }
       }
     }
@@ -212,15 +239,15 @@ class Enumeration {
     double sum = 0;
     for (std::size_t t = 0; t < network_.tensors.size(); ++t) {
       const TensorId id = static_cast<TensorId>(t);
-      Layout produced = Layout::nchw;
+      TensorFormat produced;
       for (std::size_t op = 0; op < network_.operators.size(); ++op) {
         if (network_.operators[op].outputs[0] == id) produced = state_[op].output;
       }
-      std::set<Layout> wanted;
+      std::set<TensorFormat> wanted;
       bool in_memory = true;
       for (const int reader : readers(id)) {
         if (reader < 0) {
-          wanted.insert(Layout::nchw);
+          wanted.insert(TensorFormat{});
         } else if (state_[reader].absorbed_from == id) {
           in_memory = false;
         } else {
@@ -228,17 +255,19 @@ class Enumeration {
         }
       }
       if (!in_memory) continue;
-      for (const Layout target : wanted) {
+      for (const TensorFormat& target : wanted) {
         if (target == produced) continue;
+        Workload workload = Workload::pointwise(Op::convert, network_.tensors[t].shape);
+        workload.input_type = produced.type;
+        workload.output_type = target.type;
         double least = INFINITY;
         for (const Primitive* p : registry_.primitives()) {
-          if (p->info().op != Op::convert || p->info().input_layout != produced ||
-              p->info().output_layout != target) {
+          if (p->info().op != Op::convert || source(p->info()) != produced ||
+              result(p->info()) != target) {
             continue;
           }
           if (is_placed(id) && !handles_views(p, id, produced)) continue;
-          least =
-              std::min(least, time(Workload::pointwise(Op::convert, network_.tensors[t].shape), p));
+          least = std::min(least, time(workload, p));
         }
         sum += least;
       }
@@ -249,6 +278,7 @@ class Enumeration {
   const Network& network_;
   const Registry& registry_;
   const CostSource& costs_;
+  std::vector<DataType> types_;
   std::vector<State> state_;
   double best_ = INFINITY;
 };
@@ -342,6 +372,45 @@ TEST(Select, CostsWhatEnumerationOfPlansWithConcatenationsFinds) {
   EXPECT_GT(in_place, 20);
 }
 
+/// Convolutions in both types and from each to the other, additions and activations in one layout
+/// of each, all conversions.
+FakeRegistry two_types() {
+  FakeRegistry registry = two_layouts();
+  registry.add_typed({kNchw, kNhwc, kNchwBf16, kNhwcBf16});
+  registry.add("own_nhwc_into_bf16", "own", Op::conv, kNhwc, kNhwcBf16);
+  registry.add("own_nhwc_bf16_out_of", "own", Op::conv, kNhwcBf16, kNhwc,
+               [](const Workload& w) { return !w.epilogue.residual; });
+  return registry;
+}
+
+SelectOptions in_bf16() {
+  SelectOptions options;
+  options.limits.types = {DataType::f32, DataType::bf16};
+  return options;
+}
+
+TEST(SelectTypes, CostWhatEnumerationOfPlansFinds) {
+  const FakeRegistry registry = two_types();
+  std::size_t layers = 0, conversions = 0, in_place = 0;
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    const Network network = random_network(seed, 4, seed % 4 != 0);
+    const FakeCosts costs = FakeCosts::random(seed, seed % 2 == 0 ? 100 : 6);
+    const auto selection = select(network, registry, costs, platform(), in_bf16());
+    ASSERT_TRUE(selection.ok()) << "seed " << seed << ": " << selection.error().message;
+    ASSERT_TRUE(selection->solution.optimal);
+    const double best =
+        Enumeration(network, registry, costs, {DataType::f32, DataType::bf16}).best();
+    ASSERT_NEAR(selection->solution.ns, best, 1e-6) << "seed " << seed;
+    for (const PlanLayer& l : selection->plan.layers) layers += l.output_type == DataType::bf16;
+    for (const PlanConversion& c : selection->plan.conversions)
+      conversions += c.source_type != c.target_type;
+    for (const PlanInPlace& p : selection->plan.in_place) in_place += p.type == DataType::bf16;
+  }
+  EXPECT_GT(layers, 100U);
+  EXPECT_GT(conversions, 100U);
+  EXPECT_GT(in_place, 0U);
+}
+
 /// Times by name of the primitive; what is not named takes 1000 ns. A fused workload costs 1 more.
 FakeCosts times(std::map<std::string, double> by_name) {
   return FakeCosts([by_name](const Workload& w, const PrimitiveInfo& p) {
@@ -358,6 +427,131 @@ const PlanLayer* find_layer(const Plan& plan, const std::string& name) {
     if (layer.name == name) return &layer;
   }
   return nullptr;
+}
+
+TEST(SelectTypes, AChainIsInBf16WhereThatIsCheaper) {
+  const FakeRegistry registry = two_types();
+  NetworkBuilder builder;
+  TensorId t = builder.input();
+  for (const char* name : {"a", "b", "c"}) t = builder.conv(name, t);
+  const Network network = builder.build({t});
+  for (const double conversion : {20.0, 100.0}) {
+    const FakeCosts costs = times({{"lib_conv_nchw", 100},
+                                   {"lib_conv_nchw_bf16", 40},
+                                   {"convert_nchw_nchw_bf16", conversion},
+                                   {"convert_nchw_bf16_nchw", conversion}});
+    const auto selection = select(network, registry, costs, platform(), in_bf16());
+    ASSERT_TRUE(selection.ok()) << selection.error().message;
+    const Plan& plan = selection->plan;
+    const bool pays = conversion < 100;
+    EXPECT_EQ(selection->solution.ns, pays ? 160 : 300);
+    ASSERT_EQ(plan.conversions.size(), pays ? 2U : 0U);
+    EXPECT_EQ(plan.layers[1].input(), pays ? kNchwBf16 : kNchw);
+    EXPECT_EQ(plan.layers[1].workload.find("_bf16") != std::string::npos, pays);
+    if (!pays) continue;
+    EXPECT_EQ(plan.conversions[0].tensor, "in");
+    EXPECT_EQ(plan.conversions[0].source(), kNchw);
+    EXPECT_EQ(plan.conversions[0].target(), kNchwBf16);
+    EXPECT_EQ(plan.conversions[1].source(), kNchwBf16);
+    // The library's default is in the network's own types.
+    ASSERT_TRUE(selection->baselines.library_default.has_value());
+    EXPECT_EQ(selection->baselines.library_default->ns, 300);
+  }
+}
+
+TEST(SelectTypes, AConversionIsPaidOncePerTensorAndFormat) {
+  const FakeRegistry registry = two_types();
+  NetworkBuilder builder;
+  const TensorId shared = builder.pool("shared", builder.input());
+  std::vector<TensorId> outputs;
+  for (const char* name : {"a", "b", "c"}) outputs.push_back(builder.conv(name, shared));
+  for (const char* name : {"x", "y"}) outputs.push_back(builder.relu(name, shared));
+  const Network network = builder.build({builder.concat("joined", outputs)});
+  const FakeCosts costs = times({{"lib_max_pool_nchw", 10},
+                                 {"own_nhwc_bf16_out_of", 50},  // wants nhwc in bf16
+                                 {"lib_activation_nhwc", 5},    // wants nhwc in f32
+                                 {"convert_nchw_nhwc", 30},
+                                 {"convert_nchw_nhwc_bf16", 70},
+                                 {"lib_concat_nhwc", 5},
+                                 {"convert_nhwc_nchw", 5}});
+  const auto selection = select(network, registry, costs, platform(), in_bf16());
+  ASSERT_TRUE(selection.ok()) << selection.error().message;
+  std::vector<std::string> converted;
+  for (const PlanConversion& c : selection->plan.conversions)
+    converted.push_back(c.tensor + " " + to_string(c.target()));
+  EXPECT_EQ(converted,
+            (std::vector<std::string>{"shared nhwc", "shared nhwc_bf16", "joined nchw"}));
+  EXPECT_EQ(selection->solution.ns, 10 + 30 + 70 + 3 * 50 + 2 * 5 + 5 + 5);
+}
+
+TEST(SelectTypes, AResidualHasTheTypeOfTheResult) {
+  const FakeRegistry registry = two_types();
+  NetworkBuilder builder;
+  const TensorId pooled = builder.pool("pool", builder.input());
+  const TensorId conv = builder.conv("conv", builder.input());
+  const Network network = builder.build({builder.add("add", conv, pooled)});
+  const FakeCosts costs = times({{"lib_conv_nchw_bf16", 10},
+                                 {"lib_max_pool_nchw", 10},
+                                 {"convert_nchw_nchw_bf16", 30},
+                                 {"convert_nchw_bf16_nchw", 40}});
+  const auto selection = select(network, registry, costs, platform(), in_bf16());
+  ASSERT_TRUE(selection.ok()) << selection.error().message;
+  // The input to bf16, the pool in f32 and its result to bf16, the convolution with the addition,
+  // its result to f32.
+  EXPECT_EQ(selection->solution.ns, 30 + 10 + 30 + 11 + 40);
+  ASSERT_EQ(selection->plan.layers.size(), 2U);
+  EXPECT_EQ(selection->plan.layers[1].fused, std::vector<std::string>{"add"});
+  EXPECT_EQ(selection->plan.layers[1].output(), kNchwBf16);
+}
+
+TEST(SelectTypes, ConcatenatesInPlaceInBf16) {
+  const FakeRegistry registry = two_types();
+  NetworkBuilder builder;
+  const TensorId a = builder.conv("a", builder.input());
+  const TensorId b = builder.relu("b", builder.conv("c", builder.input()));
+  const Network network = builder.build({builder.concat("joined", {a, b})});
+  const FakeCosts costs = times(
+      {{"lib_conv_nchw_bf16", 10}, {"convert_nchw_nchw_bf16", 30}, {"convert_nchw_bf16_nchw", 40}});
+  const auto selection = select(network, registry, costs, platform(), in_bf16());
+  ASSERT_TRUE(selection.ok()) << selection.error().message;
+  EXPECT_EQ(selection->solution.ns, 30 + 10 + 11 + 40);
+  ASSERT_EQ(selection->plan.in_place.size(), 1U);
+  EXPECT_EQ(selection->plan.in_place[0].format(), kNchwBf16);
+}
+
+TEST(SelectTypes, F32AloneIsThatOfARegistryWithoutOtherTypes) {
+  const FakeRegistry with = two_types(), without = two_layouts();
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const Network network = random_network(seed, 12, true);
+    const FakeCosts costs = FakeCosts::random(seed, 3);
+    const auto a = select(network, with, costs, platform());
+    const auto b = select(network, without, costs, platform());
+    ASSERT_TRUE(a.ok() && b.ok());
+    EXPECT_EQ(export_problem(a->problem, a->solution), export_problem(b->problem, b->solution));
+    Plan plan = a->plan;
+    plan.load_ms = b->plan.load_ms;
+    plan.predict_ms = b->plan.predict_ms;
+    plan.solve_ms = b->plan.solve_ms;
+    plan.total_ms = b->plan.total_ms;
+    EXPECT_EQ(to_json(plan), to_json(b->plan));
+  }
+}
+
+TEST(SelectTypes, WhatBecomesAnIndexStaysExact) {
+  NetworkBuilder builder;
+  const TensorId conv = builder.conv("conv", builder.input());
+  const TensorId scores = builder.relu("relu", builder.conv("scores", conv));
+  Network network = builder.build({scores});
+  network.tensors.push_back({"best", {1, 1, 8, 8}});
+  const auto best = static_cast<TensorId>(network.tensors.size()) - 1;
+  const Workload arg_maximum = Workload::along(Op::arg_maximum, network.tensors[scores].shape, 1);
+  network.operators.push_back(
+      {"best", "arg_maximum", OperatorKind::compute, arg_maximum, {scores}, {best}, nullptr});
+  const std::vector<char> exact = exact_tensors(network);
+  EXPECT_EQ(exact[conv], 0);
+  EXPECT_EQ(exact[scores], 1);
+  EXPECT_EQ(exact[network.operators[2].inputs[0]], 1);  // before the activation
+  EXPECT_EQ(exact[best], 0);
 }
 
 TEST(Select, SharedConversionIsPaidOnce) {
@@ -851,6 +1045,13 @@ TEST(Workloads, AreWhatPlansConsistOf) {
   EXPECT_EQ(texts, (std::vector<std::string>{
                        conv, conv + ":add+relu", "add:n1_c16_h8_w8", "add:n1_c16_h8_w8:relu",
                        "activation:n1_c16_h8_w8:relu", "convert:n1_c16_h8_w8"}));
+  texts.clear();
+  for (const Workload& w : network_workloads(network, {DataType::f32, DataType::bf16}))
+    texts.push_back(w.text());
+  EXPECT_EQ(texts.size(), 4U * 6U);
+  EXPECT_EQ(texts[1], conv + "_f32_bf16");
+  EXPECT_EQ(texts[3], conv + "_bf16");
+  EXPECT_EQ(texts.back(), "convert:n1_c16_h8_w8_bf16");
 }
 
 }  // namespace

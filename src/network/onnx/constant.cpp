@@ -76,6 +76,12 @@ std::size_t offset_of(std::size_t i, const Dims& dims, const std::vector<std::si
 
 }  // namespace
 
+DataType Constant::border_type() const {
+  if (is_float) return DataType::f32;
+  const DataType exact = type.value_or(DataType::s64);
+  return is_real(exact) ? DataType::s64 : exact;
+}
+
 std::optional<std::int64_t> element_count(const Dims& dims) {
   std::int64_t count = 1;
   bool empty = false;

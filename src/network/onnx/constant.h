@@ -9,6 +9,7 @@
 
 #include "convopt/error.hpp"
 #include "convopt/network.hpp"
+#include "core/conversion.h"
 
 namespace convopt::onnx_reader {
 
@@ -24,6 +25,8 @@ struct Constant {
   std::optional<DataType> type = {};  ///< of a tensor of the file
 
   std::size_t size() const { return is_float ? floats.size() : integers.size(); }
+  /// The type that a network has for such numbers.
+  DataType border_type() const;
   double at(std::size_t i) const { return is_float ? floats[i] : static_cast<double>(integers[i]); }
   static Constant of_integers(Dims dims, std::vector<std::int64_t> values) {
     return {std::move(dims), false, false, {}, std::move(values), {}};

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "core/try.h"
+#include "src/network/onnx/selecting.h"
 #include "src/network/onnx/tensor.h"
 
 namespace convopt::onnx_reader {
@@ -521,6 +522,8 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"Tile", {2, 2, plain<fold_tile>}},
         {"Range", {3, 3, plain<fold_range>}},
         {"Where", {3, 3, plain<fold_where>}},
+        {"NonMaxSuppression", {2, 5, plain<select_boxes>}},
+        {"NonZero", {1, 1, plain<find_non_zeros>}},
         {"Slice", {1, 5, plain<fold_slice>}},
         {"ReduceProd", {1, 1, plain<fold_product>}},
         {"Identity",
@@ -611,14 +614,17 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node, const Inputs
   const auto found = table().find(node.type());
   if (found == table().end()) return std::optional<std::vector<Constant>>();
   const auto& [least, most, function] = found->second;
-  // Only Slice may leave out an input between others.
-  const bool complete = node.type() == "Slice" ? !inputs.empty() && inputs[0] != nullptr
-                                               : std::ranges::find(inputs, nullptr) == inputs.end();
+  // Only these may leave out an input between others.
+  const bool leaves_out = node.type() == "Slice" || node.type() == "NonMaxSuppression";
+  const bool complete = leaves_out ? !inputs.empty() && inputs[0] != nullptr
+                                   : std::ranges::find(inputs, nullptr) == inputs.end();
   if (inputs.size() < least || inputs.size() > most || !complete)
     return node.error("it has the wrong number of inputs");
   CONVOPT_TRY(auto result, function(node, inputs, folder));
   return std::optional(std::vector{std::move(result)});
 }
+
+bool can_fold(std::string_view type) { return type == "Split" || table().contains(type); }
 
 std::vector<std::string_view> folded_types() {
   std::vector<std::string_view> types = {"Split"};

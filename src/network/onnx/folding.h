@@ -17,6 +17,8 @@ Result<std::optional<std::vector<Constant>>> fold(const Node& node,
                                                   const std::vector<ConstantPointer>& inputs,
                                                   const std::filesystem::path& folder);
 
+bool can_fold(std::string_view type);
+
 /// The types of operators that `fold` computes.
 std::vector<std::string_view> folded_types();
 

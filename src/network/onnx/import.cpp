@@ -67,8 +67,12 @@ Result<Value> made(Result<TensorId> tensor, Dims dims, bool channels_last) {
   return value;
 }
 
-Import::Import(const ModelFile& file, std::string source, std::filesystem::path folder)
-    : file_(file), folder_(std::move(folder)), graph_("model", std::move(source)) {}
+Import::Import(const ModelFile& file, std::string source, std::filesystem::path folder,
+               bool read_again)
+    : file_(file),
+      folder_(std::move(folder)),
+      graph_("model", std::move(source)),
+      read_again_(read_again) {}
 
 Result<void> Import::add_initializer(::onnx::TensorProto& tensor) {
   if (!scopes_.back().initializers.emplace(name_of(tensor), &tensor).second)
@@ -99,11 +103,14 @@ const Value* Import::find_in(Scope& scope, const std::string& name) {
   if (const auto known = scope.values.find(name); known != scope.values.end()) return known->second;
   const auto stored = scope.initializers.find(name);
   if (stored == scope.initializers.end()) return nullptr;
-  auto constant = take_tensor(*stored->second, folder_, file_.raw_of(*stored->second));
+  const RawData raw = file_.raw_of(*stored->second);
+  auto constant = read_again_ ? read_tensor(*stored->second, folder_, raw)
+                              : take_tensor(*stored->second, folder_, raw);
   scope.initializers.erase(stored);
   Value value;
   if (constant) {
     value.constant = std::make_shared<const Constant>(*std::move(constant));
+    value.of_file = true;
   } else {
     value.error = constant.error();
   }
@@ -152,9 +159,11 @@ Import::Found Import::as_tensor(const std::string& base, const Value& value) {
 Result<ConstantPointer> Import::constant_input(const Node& node, int index) {
   if (!node.has_input(index)) return ConstantPointer();
   CONVOPT_TRY(const Value* value, input(node, index));
-  if (value->constant == nullptr)
+  if (value->constant == nullptr) {
+    want(node.input(index));
     return node.unsupported("an input " + std::to_string(index) +
                             " that is not known when the model is read");
+  }
   return value->constant;
 }
 

@@ -34,6 +34,15 @@ class TensorProto;
 
 namespace convopt::onnx_reader {
 
+struct Value;
+
+/// Numbers of which each whole one, of the tensor `whole`, stands for (number - zero) * scale.
+struct Stands {
+  const Value* real = nullptr;
+  float scale = 1, zero = 0;
+  TensorId whole = -1;
+};
+
 /// The meaning of a name of the model: a constant, a tensor of the network, or an error.
 struct Value {
   ConstantPointer constant;
@@ -41,8 +50,12 @@ struct Value {
   Dims dims;                      ///< of a tensor, as the model sees it
   DataType type = DataType::f32;  ///< as the model sees it; the network's tensor is f32
   bool channels_last = false;
-  std::optional<Error> error;     ///< why the value cannot be computed; reported only if it is read
-  const Node* maker = nullptr;    ///< null for inputs and initializers
+  std::optional<Error> error;   ///< why the value cannot be computed; reported only if it is read
+  bool of_file = false;         ///< a constant that no input has anything to do with
+  bool waits = false;           ///< the error is that numbers are not known yet
+  const Node* maker = nullptr;  ///< null for inputs and initializers
+  /// Whole numbers: the real ones that they stand for, if those are known.
+  std::optional<Stands> stands = {};
   const Value* padded = nullptr;  ///< the value that this one is with zeros around it
   Padding padding;                ///< how many
 
@@ -60,8 +73,9 @@ class Import {
  public:
   using Found = Result<const Value*>;
 
-  /// External data may lie in files of `folder`; empty: nowhere. The file outlives this.
-  Import(const ModelFile& file, std::string source, std::filesystem::path folder);
+  /// External data may lie in files of `folder`; empty: nowhere. The file outlives this, and is
+  /// left as it is if it is to be read again.
+  Import(const ModelFile& file, std::string source, std::filesystem::path folder, bool read_again);
 
   GraphBuilder& graph() { return graph_; }
   const std::filesystem::path& folder() const { return folder_; }
@@ -88,6 +102,13 @@ class Import {
   Result<ConstantPointer> constant_input(const Node& node, int index);
   Result<std::optional<float>> scalar_input(const Node& node, int index);
   Result<std::optional<std::int64_t>> whole_number_input(const Node& node, int index);
+  /// Notes that an operator needs numbers that are not known when it is read.
+  void want(std::string_view name) {
+    wanted_.emplace(name);
+    ++wants_;
+  }
+  const std::set<std::string>& wanted() const { return wanted_; }
+  int wants() const { return wants_; }  ///< how often that happened
 
   // Forms of tensors.
   /// In row-major order of the model's dimensions. `base` starts the names of added operators.
@@ -131,8 +152,9 @@ class Import {
   std::unordered_map<ConstantPointer, const Value*> tensors_of_constants_;
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;
-  std::set<std::string> warned_;
-  int hidden_ = 0;
+  std::set<std::string> warned_, wanted_;
+  int hidden_ = 0, wants_ = 0;
+  bool read_again_;
   bool rounds_ = false;  // that constants lost digits was said
 };
 

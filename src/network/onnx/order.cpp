@@ -61,6 +61,32 @@ Error cycle_error(const ::onnx::GraphProto& graph, const Makers& maker,
 
 }  // namespace
 
+std::unordered_set<std::string_view> names_read(const ::onnx::NodeProto& node) {
+  Names names;
+  add_names_read(node, names);
+  names.erase("");
+  return names;
+}
+
+std::vector<int> operators_left(const ::onnx::GraphProto& graph, const std::vector<int>& order,
+                                const std::function<bool(const std::string&)>& is_known) {
+  Names wanted;
+  for (const auto& output : graph.output())
+    if (!is_known(output.name())) wanted.insert(output.name());
+  std::vector<int> left;
+  for (auto index = order.rbegin(); index != order.rend(); ++index) {
+    const ::onnx::NodeProto& node = graph.node(*index);
+    if (std::ranges::none_of(node.output(),
+                             [&](const auto& name) { return wanted.contains(name); }))
+      continue;
+    left.push_back(*index);
+    for (const std::string_view name : names_read(node))
+      if (!is_known(std::string(name))) wanted.insert(name);
+  }
+  std::ranges::reverse(left);
+  return left;
+}
+
 Result<std::vector<int>> execution_order(const ::onnx::GraphProto& graph) {
   Makers maker;
   for (int i = 0; i < graph.node_size(); ++i)

@@ -88,7 +88,11 @@ Result<Value> compress(Import& model, const Node& node) {
   Integers kept;
   for (std::size_t i = 0; i < condition->integers.size(); ++i)
     if (condition->integers[i] != 0) kept.push_back(static_cast<std::int64_t>(i));
-  if (kept.empty()) return node.error("its result would be empty");
+  if (kept.empty()) {
+    Dims dims = source.dims;
+    dims[*axis] = 0;
+    return no_elements(std::move(dims), source);
+  }
   const Constant indices = Constant::of_integers({std::ssize(kept)}, kept);
   CONVOPT_TRY(auto range, gathered_range(model, node, source, *axis, indices));
   if (range) return *std::move(range);
@@ -206,10 +210,11 @@ Result<Value> expand(Import& model, const Node& node) {
   CONVOPT_TRY(const auto shape, model.constant_input(node, 1));
   if (shape == nullptr || shape->is_float) return node.error("its shape must be whole numbers");
   const auto dims = broadcast(x->dims, shape->integers);
-  if (!dims || !element_count(*dims) || *element_count(*dims) == 0)
+  if (!dims || !element_count(*dims))
     return node.error("its input " + dims_text(x->dims) + " cannot be repeated to " +
                       dims_text(shape->integers));
   if (*dims == x->dims) return *x;
+  if (element_count(*dims) == 0) return no_elements(*dims, *x);
   return made(broadcast_to(model, node, *x, *dims), *dims);
 }
 
@@ -220,9 +225,15 @@ Result<Value> tile(Import& model, const Node& node) {
   if (repeats == nullptr || repeats->is_float || repeats->size() != x->dims.size())
     return node.error("its repeats must be a whole number per dimension");
   Value result = *x;
+  if (std::ranges::find(repeats->integers, 0) != repeats->integers.end()) {
+    Dims dims = x->dims;
+    for (std::size_t d = 0; d < dims.size(); ++d)
+      dims[d] *= std::clamp<std::int64_t>(repeats->integers[d], 0, kMaxSize);
+    return no_elements(std::move(dims), *x);
+  }
   for (std::size_t axis = 0; axis < x->dims.size(); ++axis) {
     const std::int64_t count = repeats->integers[axis];
-    if (count < 1) return node.error("its result would be empty");
+    if (count < 1) return node.error("its repeats are out of range");
     if (count == 1) continue;
     if (count > kMaxSize) return node.error("its result is too large");
     Dims dims = result.dims;

@@ -118,26 +118,27 @@ std::int64_t source_of(std::string_view mode, std::int64_t at, std::int64_t size
 /// Elements of the tensor itself in the margins of one axis.
 Result<Value> repeated_axis(Import& model, const Node& node, const Value& x, std::size_t axis,
                             std::int64_t before, std::int64_t after) {
-  constexpr std::int64_t kMostRepeated = 256;
+  constexpr std::int64_t kMostRepeated = 1 << 16;
   const std::string mode = node.text("mode", "constant");
   const std::int64_t size = x.dims[axis];
-  if (before == 0 && after == 0) return x;
   if (std::max(before, after) > kMostRepeated)
     return node.unsupported("a padding of more than " + std::to_string(kMostRepeated) +
                             " elements that is not constant");
   if (mode == "reflect" && std::max(before, after) >= size)
     return node.error("its padding is as large as its input " + dims_text(x.dims));
   std::vector<Value> parts;
-  for (std::int64_t at = -before; at < size + after; ++at) {
-    if (at == 0) {
-      parts.push_back(x);
-      at = size - 1;
-      continue;
-    }
-    CONVOPT_TRY(auto part, axis_range(model, node, node.name() + "/margin", x, axis,
-                                      source_of(mode, at, size), 1, 1));
-    parts.push_back(std::move(part));
-  }
+  const auto add_margin = [&](std::int64_t first, std::int64_t count) -> Result<void> {
+    if (count == 0) return {};
+    Integers sources;
+    for (std::int64_t at = first; at < first + count; ++at)
+      sources.push_back(source_of(mode, at, size));
+    CONVOPT_TRY(auto margin, gathered(model, node, x, axis, std::move(sources)));
+    parts.push_back(std::move(margin));
+    return {};
+  };
+  CONVOPT_CHECK(add_margin(-before, before));
+  parts.push_back(x);
+  CONVOPT_CHECK(add_margin(size, after));
   return joined(model, node, parts, axis);
 }
 

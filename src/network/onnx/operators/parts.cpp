@@ -122,6 +122,14 @@ Value constant_value(Constant constant) {
   return value;
 }
 
+Value no_elements(Dims dims, const Value& like) {
+  Constant constant;
+  constant.dims = std::move(dims);
+  constant.is_float = !like.is_integer();
+  if (like.is_tensor()) constant.type = like.type;
+  return constant_value(std::move(constant));
+}
+
 Result<Value> reshaped_value(Import& model, const Node& node, const Value& x, Dims dims) {
   CONVOPT_TRY(const Value* source, model.as_tensor(node.name(), x));
   CONVOPT_TRY(source, model.plain(node.name(), *source));

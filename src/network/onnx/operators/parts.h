@@ -97,6 +97,8 @@ Result<Value> reshaped_value(Import& model, const Node& node, const Value& x, Di
 
 /// A constant that an operator brings with it.
 Value constant_value(Constant constant);
+/// A tensor without elements, of the type of another value.
+Value no_elements(Dims dims, const Value& like);
 inline Value number_value(float number) {
   return constant_value(Constant::of_floats({}, {number}));
 }

@@ -1,6 +1,8 @@
-// Quantised operators in single precision. A quantised tensor is one of whole numbers; with its
-// zero point subtracted its zeros are zeros, so that paddings need no care, and sums of products
-// are exact up to 2^24. A step of rounding apart, the results are those of integer arithmetic.
+// Quantised operators as operators on the real numbers that the whole ones stand for. Rounding to
+// them is an activation, `quantise`, whose results a plan may store in int8, exactly. A step of
+// rounding apart, the results are those of integer arithmetic. Operators whose scales are computed
+// or that make sums of integers work on whole numbers less their zero points: sums of products are
+// exact up to 2^24.
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
@@ -32,13 +34,21 @@ struct Quantisation {
   Constant scale, zero;
   DataType type = DataType::u8;
 
+  /// Whether one scale and one zero point, of int8 or uint8, hold for the whole tensor.
+  bool is_uniform() const { return scale.size() == 1 && zero.size() == 1 && type != DataType::s32; }
   bool has_one_zero() const {
     return std::ranges::all_of(zero.floats.values(), [&](float z) { return z == zero.floats[0]; });
   }
 };
 
 void note_quantised(Import& model) {
-  model.warn_once("quantised operators are computed in single precision");
+  model.warn_once(
+      "the model is quantised: its rounding is kept, and --precision int8 or auto computes in int8 "
+      "what it can");
+}
+
+void note_integers(Import& model) {
+  model.warn_once("operators on integers are computed in single precision");
 }
 
 /// The constant as floats with `dims`; one value per index of an axis otherwise.
@@ -106,6 +116,14 @@ Result<Value> centred(Import& model, const Node& node, const Value& x, const Qua
 
 /// (x - zero point) * scale.
 Result<Value> dequantised(Import& model, const Node& node, const Value& x, const Quantisation& q) {
+  // A value that was made of a quantised one is another tensor, or has other dimensions.
+  const bool is_itself = x.stands && x.stands->whole == x.tensor &&
+                         x.stands->real->dims == x.dims &&
+                         x.stands->real->channels_last == x.channels_last;
+  if (is_itself && q.is_uniform() && x.stands->scale == q.scale.floats[0] &&
+      x.stands->zero == q.zero.floats[0]) {
+    return *x.stands->real;
+  }
   CONVOPT_TRY(const Constant shift,
               times(node, q.zero, q.scale, [](float z, float s) { return -z * s; }));
   return scale_shift(model, node, x, &q.scale, &shift);
@@ -132,8 +150,23 @@ Result<Value> requantised(Import& model, const Node& node, const Value& x, const
   return value;
 }
 
+/// x in steps of the scale, as real numbers, and what stands for them.
 Result<Value> quantised(Import& model, const Node& node, const Value& x, const Quantisation& q) {
-  return requantised(model, node, x, each(q.scale, [](float s) { return 1 / s; }), q);
+  const Constant factor = each(q.scale, [](float s) { return 1 / s; });
+  if (!q.is_uniform()) return requantised(model, node, x, factor, q);
+  const float scale = q.scale.floats[0], zero = q.zero.floats[0];
+  CONVOPT_TRY(
+      const Value real,
+      activate(model, node, x, {ActivationKind::quantise, scale, range_of(q.type).low - zero}));
+  // Left out where nothing needs the whole numbers.
+  CONVOPT_TRY(Value value, scale_shift(model, node, real, &factor, nullptr));
+  CONVOPT_TRY(value, activate(model, node, value, {ActivationKind::round}));
+  if (zero != 0) {
+    CONVOPT_TRY(value, scale_shift(model, node, value, nullptr, &q.zero));
+  }
+  value.type = q.type;
+  value.stands = {model.keep(real), scale, zero, value.tensor};
+  return value;
 }
 
 /// Constant whole numbers less their zero points, as floats.
@@ -248,12 +281,12 @@ Result<Value> dequantize_linear(Import& model, const Node& node) {
   return dequantised(model, node, *x, q);
 }
 
-/// The factor from products of whole numbers to those of the result: scales of both over its own.
-Result<Constant> product_factor(const Node& node, const Quantisation& a, const Quantisation& b,
-                                const Quantisation& y) {
-  const auto product = [](float s, float t) { return s * t; };
-  CONVOPT_TRY(const auto both, times(node, a.scale, b.scale, product));
-  return times(node, both, each(y.scale, [](float s) { return 1 / s; }), product);
+/// A constant of whole numbers as the real ones that they stand for.
+Result<Value> dequantised_constant(const Node& node, const Constant& given, const Quantisation& q) {
+  CONVOPT_TRY(Value value, centred_constant(node, given, q.zero));
+  const auto product = [](float x, float s) { return x * s; };
+  CONVOPT_TRY(Constant real, times(node, *value.constant, q.scale, product));
+  return constant_value(std::move(real));
 }
 
 Result<Value> qlinear_conv(Import& model, const Node& node) {
@@ -263,30 +296,30 @@ Result<Value> qlinear_conv(Import& model, const Node& node) {
   if (weights == nullptr || weights->dims.empty() || x->dims.size() < 2)
     return node.error("it has no weights");
   CONVOPT_TRY(const auto qx, quantisation_of(model, node, 1, 2, x->dims, 1));
-  CONVOPT_TRY(auto qw, quantisation_of(model, node, 4, 5, weights->dims, 0));
-  CONVOPT_TRY(const auto qy, quantisation_of(model, node, 6, 7, x->dims, 1));
-  CONVOPT_TRY(const auto image, centred(model, node, *x, qx));
-  CONVOPT_TRY(const auto kernel, centred_constant(node, *weights, qw.zero));
+  CONVOPT_TRY(const auto qw, quantisation_of(model, node, 4, 5, weights->dims, 0));
+  CONVOPT_TRY(const auto image, dequantised(model, node, *x, qx));
+  CONVOPT_TRY(const auto kernel, dequantised_constant(node, *weights, qw));
   std::vector<Value> inputs = {image, kernel};
   if (node.has_input(8)) {
+    // In steps of both scales.
     CONVOPT_TRY(const auto bias, model.constant_input(node, 8));
+    if (qx.scale.size() != 1) return node.unsupported("a scale per channel of its input");
+    const Constant& scale = qw.scale;
+    if (scale.size() != 1 && scale.size() != bias->size())
+      return node.error("its bias does not fit its weights");
     std::vector<float> values;
     for (std::size_t i = 0; i < bias->size(); ++i)
-      values.push_back(static_cast<float>(bias->at(i)));
+      values.push_back(static_cast<float>(bias->at(i)) * qx.scale.floats[0] *
+                       scale.floats[scale.size() == 1 ? 0 : i]);
     inputs.push_back(constant_value(Constant::of_floats(bias->dims, std::move(values))));
   }
   CONVOPT_TRY(const auto sum, applied(model, node, "Conv", inputs));
-  // The weights' scale is one per output channel: axis 1 of the result.
-  if (qw.scale.size() > 1) {
-    qw.scale.dims.assign(x->dims.size() - 1, 1);
-    qw.scale.dims[0] = static_cast<std::int64_t>(qw.scale.size());
-  }
-  CONVOPT_TRY(const auto factor, product_factor(node, qx, qw, qy));
-  return requantised(model, node, sum, factor, qy);
+  CONVOPT_TRY(const auto qy, quantisation_of(model, node, 6, 7, sum.dims, 1));
+  return quantised(model, node, sum, qy);
 }
 
 Result<Value> conv_integer(Import& model, const Node& node) {
-  note_quantised(model);
+  note_integers(model);
   CONVOPT_TRY(const auto x, factor_less_zero(model, node, 0, 2, 1));
   CONVOPT_TRY(const auto w, factor_less_zero(model, node, 1, 3, 0));
   CONVOPT_TRY(auto result, applied(model, node, "Conv", {x, w}));
@@ -295,7 +328,7 @@ Result<Value> conv_integer(Import& model, const Node& node) {
 }
 
 Result<Value> matmul_integer(Import& model, const Node& node) {
-  note_quantised(model);
+  note_integers(model);
   CONVOPT_TRY(const auto a, factor_less_zero(model, node, 0, 2, -2));
   CONVOPT_TRY(const auto b, factor_less_zero(model, node, 1, 3, -1));
   CONVOPT_TRY(auto result, product(model, node, a, b));
@@ -303,24 +336,28 @@ Result<Value> matmul_integer(Import& model, const Node& node) {
   return result;
 }
 
+/// A factor of a product as real numbers.
+Result<Value> dequantised_factor(Import& model, const Node& node, int index, std::int64_t axis) {
+  CONVOPT_TRY(const Value* given, model.input(node, index));
+  CONVOPT_TRY(const auto q,
+              quantisation_of(model, node, index + 1, index + 2, given->sizes(), axis));
+  if (given->is_tensor()) return dequantised(model, node, *given, q);
+  return dequantised_constant(node, *given->constant, q);
+}
+
 Result<Value> qlinear_matmul(Import& model, const Node& node) {
-  CONVOPT_TRY(const auto left, model.input(node, 0));
-  CONVOPT_TRY(const auto right, model.input(node, 3));
   note_quantised(model);
-  CONVOPT_TRY(const auto qa, quantisation_of(model, node, 1, 2, left->sizes(), -2));
-  CONVOPT_TRY(const auto qb, quantisation_of(model, node, 4, 5, right->sizes(), -1));
-  CONVOPT_TRY(const auto a, factor_less_zero(model, node, 0, 2, -2));
-  CONVOPT_TRY(const auto b, factor_less_zero(model, node, 3, 5, -1));
+  CONVOPT_TRY(const auto a, dequantised_factor(model, node, 0, -2));
+  CONVOPT_TRY(const auto b, dequantised_factor(model, node, 3, -1));
   CONVOPT_TRY(const auto sum, product(model, node, a, b));
-  CONVOPT_TRY(const auto qy, quantisation_of(model, node, 6, 7, sum.sizes(), -1));
-  CONVOPT_TRY(const auto factor, product_factor(node, qa, qb, qy));
-  return requantised(model, node, sum, factor, qy);
+  CONVOPT_TRY(const auto q, quantisation_of(model, node, 6, 7, sum.sizes(), -1));
+  return quantised(model, node, sum, q);
 }
 
 /// Quantised to uint8 by the range of its values, which always holds zero.
 Result<std::vector<Value>> dynamic_quantize_linear(Import& model, const Node& node) {
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
-  note_quantised(model);
+  note_integers(model);
   std::vector<std::size_t> axes(x->dims.size());
   for (std::size_t i = 0; i < axes.size(); ++i) axes[i] = i;
   const Value zero = number_value(0);

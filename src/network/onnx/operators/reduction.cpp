@@ -171,7 +171,15 @@ Result<std::vector<Value>> top_k(Import& model, const Node& node) {
   const auto axis = resolve_axis(node.integer("axis", -1), x->dims.size());
   const Integers count = integers_of(node, "k", given.get());
   const std::int64_t k = count.size() == 1 ? count[0] : node.integer("k", 0);
-  if (!axis || k < 1 || k > x->dims[*axis]) return node.error("its axis or number does not fit");
+  if (!axis || k < 0 || k > x->dims[*axis]) return node.error("its axis or number does not fit");
+  if (k == 0) {
+    Dims dims = x->dims;
+    dims[*axis] = 0;
+    Value index;
+    index.type = DataType::s64;
+    index.tensor = x->tensor;
+    return std::vector{no_elements(dims, *x), no_elements(dims, index)};
+  }
   const bool largest = node.integer("largest", 1) != 0;
   Value source = *x;
   if (!largest) {

@@ -22,9 +22,16 @@ Result<Op> operation_of(const Node& node) {
   return node.unsupported("the reduction " + reduction);
 }
 
+/// There are no indices.
+bool changes_nothing(Import& model, const Node& node) {
+  const auto indices = model.input(node, 1);
+  return indices && !(*indices)->is_tensor() && (*indices)->constant->size() == 0;
+}
+
 Result<Value> scatter_elements(Import& model, const Node& node) {
   CONVOPT_TRY(const auto op, operation_of(node));
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  if (changes_nothing(model, node)) return *x;
   CONVOPT_TRY(const auto indices, model.tensor_input(node, 1));
   CONVOPT_TRY(const auto values, model.tensor_input(node, 2));
   const auto axis = resolve_axis(node.integer("axis", 0), x->dims.size());
@@ -37,6 +44,7 @@ Result<Value> scatter_elements(Import& model, const Node& node) {
 Result<Value> scatter_nd(Import& model, const Node& node) {
   CONVOPT_TRY(const auto op, operation_of(node));
   CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  if (changes_nothing(model, node)) return *x;
   CONVOPT_TRY(const auto indices, model.input(node, 1));
   CONVOPT_TRY(const auto values, model.tensor_input(node, 2));
   CONVOPT_TRY(const auto places, flat_indices(model, node, *indices, x->dims, 0));

@@ -56,6 +56,9 @@ Result<Value> slice(Import& model, const Node& node) {
     inputs.push_back(constant);
   }
   CONVOPT_TRY(const auto ranges, slice_ranges(node, x->dims, inputs));
+  Dims dims = x->dims;
+  for (const SliceRange& range : ranges) dims[range.axis] = range.count;
+  if (element_count(dims) == 0) return no_elements(std::move(dims), *x);
   Value result = *x;
   for (const SliceRange& range : ranges) {
     CONVOPT_TRY(result, axis_range(model, node, node.name(), result, range.axis, range.first,

@@ -1,0 +1,329 @@
+// Tensors of u8 and s8 that are added, and real ones that are rounded to them: rows of pixels in
+// chunks of floats that stay in the nearest cache.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "core/quantisation.h"
+#include "primitives/own.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "primitives/int8/rows.cpp"
+#include "primitives/simd.h"
+
+#ifndef CONVOPT_INT8_ROWS_
+#define CONVOPT_INT8_ROWS_
+namespace convopt::int8 {
+
+/// Numbers of a type that is known when the kernel is made.
+struct Numbers {
+  const void* data;
+  DataType type;
+  float scale;
+};
+
+}  // namespace convopt::int8
+#endif  // CONVOPT_INT8_ROWS_
+
+HWY_BEFORE_NAMESPACE();
+namespace convopt::int8::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+
+template <class Number>
+HWY_INLINE V load(const Number* from) {
+  const hn::Rebind<Number, D> narrow;
+  const hn::Rebind<std::int32_t, D> wide;
+  return hn::ConvertTo(D(), hn::PromoteTo(wide, hn::LoadU(narrow, from)));
+}
+HWY_INLINE V load(const float* from) { return hn::LoadU(D(), from); }
+
+/// result[i] = scale * from[i], and that added to it where `kAdd`. Counts are whole vectors.
+template <bool kAdd, class Number>
+void scaled(const Number* from, float scale, std::int64_t count, float* result) {
+  const D d;
+  const V factor = hn::Set(d, scale);
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const V value = load(from + i);
+    if constexpr (kAdd) {
+      hn::StoreU(hn::MulAdd(value, factor, hn::LoadU(d, result + i)), d, result + i);
+    } else {
+      hn::StoreU(hn::Mul(value, factor), d, result + i);
+    }
+  }
+}
+
+template <bool kAdd>
+void scaled(const Numbers& from, std::int64_t first, std::int64_t count, float* result) {
+  switch (from.type) {
+    case DataType::u8:
+      return scaled<kAdd>(static_cast<const std::uint8_t*>(from.data) + first, from.scale, count,
+                          result);
+    case DataType::s8:
+      return scaled<kAdd>(static_cast<const std::int8_t*>(from.data) + first, from.scale, count,
+                          result);
+    default:
+      return scaled<kAdd>(static_cast<const float*>(from.data) + first, from.scale, count, result);
+  }
+}
+
+/// The nearest numbers, halves to even, within the type's limits; 0 for NaN.
+template <class Number>
+void round_to(const float* steps, std::int64_t count, Number* result) {
+  const D d;
+  const hn::Rebind<Number, D> narrow;
+  constexpr DataType kType = std::is_signed_v<Number> ? DataType::s8 : DataType::u8;
+  const V low = hn::Set(d, smallest_number(kType)), high = hn::Set(d, largest_number(kType));
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const V given = hn::LoadU(d, steps + i);
+    const V value = hn::IfThenElseZero(hn::Eq(given, given), given);
+    const auto number = hn::NearestInt(hn::Min(high, hn::Max(low, value)));
+    hn::StoreU(hn::DemoteTo(narrow, number), narrow, result + i);
+  }
+}
+
+void sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
+         float* result) {
+  scaled<false>(a, first, count, result);
+  scaled<true>(b, first, count, result);
+}
+
+void scale(const Numbers& a, std::int64_t first, std::int64_t count, float* result) {
+  scaled<false>(a, first, count, result);
+}
+
+void store(const float* steps, std::int64_t count, DataType type, void* result) {
+  if (type == DataType::u8) return round_to(steps, count, static_cast<std::uint8_t*>(result));
+  round_to(steps, count, static_cast<std::int8_t*>(result));
+}
+
+}  // namespace convopt::int8::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace convopt::int8 {
+
+HWY_EXPORT(sum);
+HWY_EXPORT(scale);
+HWY_EXPORT(store);
+
+namespace {
+
+/// Floats of a chunk, and room for what vectors read and write behind it.
+constexpr std::int64_t kChunk = 1024, kLongestVector = 16;
+
+/// Makes rows of pixels whole numbers.
+class RowKernel : public WeightlessKernel {
+ public:
+  RowKernel(const Workload& workload, const Parameters& parameters, const Context& context)
+      : sum_(CONVOPT_DISPATCH(sum, context.isa)),
+        scale_(CONVOPT_DISPATCH(scale, context.isa)),
+        store_(CONVOPT_DISPATCH(store, context.isa)),
+        activate_(activate_function(context.isa)),
+        activation_(activation_before_storing(workload)),
+        scales_(parameters.scales),
+        type_(workload.output_type),
+        threads_(context.threads) {
+    // Without an activation, sources are read as numbers of the result's steps.
+    if (activation_.kind != ActivationKind::none) return;
+    scales_.input /= scales_.output;
+    scales_.residual /= scales_.output;
+    scales_.output = 1;
+  }
+
+ protected:
+  using Floats = std::array<float, kChunk + kLongestVector>;
+  using Bytes = std::array<std::byte, kChunk + kLongestVector>;
+
+  static Numbers numbers(const TensorView& view, std::int64_t offset, float scale) {
+    const auto bytes = offset * static_cast<std::int64_t>(element_bytes(view.type));
+    return {view.as<const std::byte>() + bytes, view.type, scale};
+  }
+
+  /// Applies the activation to values, and stores `count` of them as whole numbers.
+  void finish(Floats& values, std::int64_t count, std::byte* to) const {
+    if (activation_.kind != ActivationKind::none) {
+      activate_(activation_, values.data(), count);
+      const Numbers real{values.data(), DataType::f32, 1 / scales_.output};
+      scale_(real, 0, whole(count), values.data());
+    }
+    const std::int64_t full = count / kLongestVector * kLongestVector;
+    store_(values.data(), full, type_, to);
+    if (full == count) return;
+    Bytes rest;
+    store_(values.data() + full, kLongestVector, type_, rest.data());
+    std::copy_n(rest.data(), count - full, to + full);
+  }
+
+  /// Up to a whole vector.
+  static std::int64_t whole(std::int64_t count) {
+    return ceil_div(count, kLongestVector) * kLongestVector;
+  }
+
+  /// The numbers with zeros up to a whole vector, in `room`.
+  static Numbers filled_up(const Numbers& from, std::int64_t first, std::int64_t count,
+                           std::span<std::byte> room) {
+    const std::size_t size = element_bytes(from.type);
+    const auto* const bytes = static_cast<const std::byte*>(from.data);
+    std::ranges::fill(room, std::byte{0});
+    std::copy_n(bytes + static_cast<std::size_t>(first) * size,
+                static_cast<std::size_t>(count) * size, room.data());
+    return {room.data(), from.type, from.scale};
+  }
+
+  /// Calls `function(first, count)` for the chunks of a row.
+  template <class Function>
+  static void for_each_chunk(std::int64_t length, const Function& function) {
+    for (std::int64_t first = 0; first < length; first += kChunk) {
+      function(first, std::min(kChunk, length - first));
+    }
+  }
+
+  using SumFunction = void (*)(const Numbers&, const Numbers&, std::int64_t, std::int64_t, float*);
+  using ScaleFunction = void (*)(const Numbers&, std::int64_t, std::int64_t, float*);
+  using StoreFunction = void (*)(const float*, std::int64_t, DataType, void*);
+  SumFunction sum_;
+  ScaleFunction scale_;
+  StoreFunction store_;
+  ActivateFunction activate_;
+  Activation activation_;
+  Quantisation scales_;
+  DataType type_;
+  int threads_;
+};
+
+/// Rows of nhwc, whose pixels may have gaps between them.
+class PixelKernel final : public RowKernel {
+ public:
+  using RowKernel::RowKernel;
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const std::int64_t channels = out.shape.c();
+    bool gapless = out.column_stride() == channels;
+    for (const TensorView& source : args.sources)
+      gapless = gapless && source.column_stride() == channels;
+    const int width = gapless ? 1 : out.shape.w();
+    const std::int64_t length = gapless ? channels * out.shape.w() : channels;
+    const std::int64_t rows = std::int64_t{out.shape.n()} * out.shape.h();
+    parallel_for(threads_, rows, [&](std::int64_t row) {
+      const int n = static_cast<int>(row / out.shape.h()),
+                h = static_cast<int>(row % out.shape.h());
+      for (int w = 0; w < width; ++w) {
+        const Numbers a =
+            numbers(args.sources[0], args.sources[0].offset(n, 0, h, w), scales_.input);
+        auto* const to = out.as<std::byte>() + out.offset(n, 0, h, w);
+        if (args.sources.size() == 1) {
+          run_row(a, nullptr, length, to);
+        } else {
+          const Numbers b =
+              numbers(args.sources[1], args.sources[1].offset(n, 0, h, w), scales_.residual);
+          run_row(a, &b, length, to);
+        }
+      }
+    });
+  }
+
+ private:
+  void run_row(const Numbers& a, const Numbers* b, std::int64_t length, std::byte* to) const {
+    Floats values;
+    for_each_chunk(length, [&](std::int64_t first, std::int64_t count) {
+      const std::int64_t full = count / kLongestVector * kLongestVector;
+      load(a, b, first, full, values.data());
+      if (full < count) {
+        std::array<std::byte, kLongestVector * sizeof(float)> room_a, room_b;
+        const Numbers last = filled_up(a, first + full, count - full, room_a);
+        Numbers other{};
+        if (b != nullptr) other = filled_up(*b, first + full, count - full, room_b);
+        load(last, b != nullptr ? &other : nullptr, 0, kLongestVector, values.data() + full);
+      }
+      finish(values, count, to + first);
+    });
+  }
+
+  void load(const Numbers& a, const Numbers* b, std::int64_t first, std::int64_t count,
+            float* values) const {
+    if (b != nullptr) {
+      sum_(a, *b, first, count, values);
+    } else {
+      scale_(a, first, count, values);
+    }
+  }
+};
+
+/// Rows of nchw, which become channels of nhwc.
+class ChannelKernel final : public RowKernel {
+ public:
+  using RowKernel::RowKernel;
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const TensorView& in = args.sources[0];
+    const std::int64_t rows = std::int64_t{out.shape.n()} * out.shape.h();
+    parallel_for(threads_, rows, [&](std::int64_t row) {
+      const int n = static_cast<int>(row / out.shape.h()),
+                h = static_cast<int>(row % out.shape.h());
+      for (int c = 0; c < out.shape.c(); ++c) {
+        const auto* const from = in.as<float>() + in.offset(n, c, h, 0);
+        auto* const to = out.as<std::byte>() + out.offset(n, 0, h, 0) + c;
+        run_row(from, out.shape.w(), to, out.column_stride());
+      }
+    });
+  }
+
+ private:
+  void run_row(const float* from, std::int64_t length, std::byte* to, std::int64_t step) const {
+    Floats values;
+    Bytes bytes;
+    for_each_chunk(length, [&](std::int64_t first, std::int64_t count) {
+      std::copy_n(from + first, count, values.data());
+      std::fill_n(values.data() + count, kLongestVector, 0.0F);
+      scale_({values.data(), DataType::f32, scales_.input}, 0, whole(count), values.data());
+      finish(values, count, bytes.data());
+      for (std::int64_t i = 0; i < count; ++i) to[(first + i) * step] = bytes[i];
+    });
+  }
+};
+
+template <class KernelType>
+class RowPrimitive final : public Primitive {
+ public:
+  using Primitive::Primitive;
+
+  Applicability applicability(const Workload& workload, const Context&) const override {
+    if (workload.op == Op::add && workload.repeats())
+      return Applicability::no("only tensors of equal shapes are added in int8");
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
+  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
+    return std::unique_ptr<Kernel>(std::make_unique<KernelType>(workload, parameters, context));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Primitive> make_int8(PrimitiveInfo info, const Context&,
+                                     std::initializer_list<int> types) {
+  info.input_type = static_cast<DataType>(types.begin()[0]);
+  info.output_type = static_cast<DataType>(types.begin()[1]);
+  info.description = "rows of pixels as whole numbers, activation included";
+  info.revision = "1";
+  info.traits.algorithm = Algorithm::copy;
+  info.traits.cost = "pointwise";
+  info.traits.strided_views = true;
+  if (info.input_layout == info.output_layout)
+    return std::make_unique<RowPrimitive<PixelKernel>>(std::move(info));
+  return std::make_unique<RowPrimitive<ChannelKernel>>(std::move(info));
+}
+
+}  // namespace convopt::int8
+#endif

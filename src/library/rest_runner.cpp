@@ -1,0 +1,91 @@
+#include "src/library/rest_runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+#include "core/try.h"
+#include "core/work.h"
+#include "model/analytic.h"
+#include "src/runtime/weights.h"
+#include "src/select/costs.h"
+#include "src/select/select.h"
+
+namespace convopt {
+namespace {
+
+/// What a primitive takes by its operation counts. That of a library's secret is not told from its
+/// slowest one, so others are preferred.
+class AnalyticCosts final : public CostSource {
+ public:
+  explicit AnalyticCosts(const Platform& platform) : machine_(Capabilities::of(platform)) {}
+
+  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+    constexpr double kSecret = 4;
+    std::vector<Cost> costs;
+    for (const Query& query : queries) {
+      const WorkEstimate work = estimate_work(*query.workload, *query.primitive, machine_.vector);
+      const bool is_secret = query.primitive->traits.algorithm == Algorithm::unknown;
+      const double ns =
+          analytic_time(work, machine_, TimingMode::warm).ns * (is_secret ? kSecret : 1);
+      costs.push_back({Cost::Source::predicted, {ns, ns, ns}, {}});
+    }
+    return costs;
+  }
+
+ private:
+  Capabilities machine_;
+};
+
+}  // namespace
+
+std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs) {
+  std::vector<Array> arrays;
+  const std::vector<Tensor> tensors = network.named_outputs();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [name, shape, type] = tensors[i];
+    arrays.push_back({name,
+                      type,
+                      {shape.sizes().begin(), shape.sizes().end()},
+                      {outputs[i].begin(), outputs[i].end()}});
+  }
+  return arrays;
+}
+
+Result<RestRunner::Prepared*> RestRunner::prepare(const std::shared_ptr<const Network>& network) {
+  constexpr std::size_t kMostKept = 8;  // with packed weights
+  const auto kept = std::ranges::find(prepared_, network, &Prepared::network);
+  if (kept != prepared_.end()) {
+    prepared_.splice(prepared_.begin(), prepared_, kept);
+    return &prepared_.front();
+  }
+  SelectOptions options;
+  options.time_limit = std::chrono::milliseconds(20);
+  CONVOPT_TRY(const auto selection,
+              select(*network, registry_, AnalyticCosts(platform_), platform_, options));
+  Prepared prepared;
+  prepared.network = network;
+  CONVOPT_TRY(prepared.executor,
+              Executor::create(*network, selection.plan, registry_, NetworkWeights(*network, 1)));
+  prepared.outputs = std::make_unique<Buffers>(*network, network->outputs);
+  prepared_.push_front(std::move(prepared));
+  if (prepared_.size() > kMostKept) prepared_.pop_back();
+  return &prepared_.front();
+}
+
+Result<std::vector<Array>> RestRunner::run(std::shared_ptr<const NetworkRest> rest,
+                                           std::vector<Array> outputs) {
+  for (;;) {
+    CONVOPT_TRY(auto step, rest->next(outputs));
+    if (step.network == nullptr) return std::move(step.outputs);
+    CONVOPT_TRY(Prepared* const prepared, prepare(step.network));
+    std::vector<std::span<const std::byte>> inputs;
+    for (const Array& input : step.inputs) inputs.emplace_back(input.data);
+    CONVOPT_CHECK(prepared->executor->run(inputs, prepared->outputs->outputs()));
+    outputs = arrays_of(*step.network, prepared->outputs->outputs());
+    rest = std::move(step.rest);
+  }
+}
+
+}  // namespace convopt

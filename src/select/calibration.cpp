@@ -1,0 +1,183 @@
+#include "src/select/calibration.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <unordered_map>
+#include <utility>
+
+#include "core/files.h"
+#include "core/json.h"
+#include "core/json_reader.h"
+#include "core/quantisation.h"
+#include "core/quantised_tensors.h"
+#include "core/text.h"
+#include "core/try.h"
+#include "src/select/fusion.h"
+#include "src/select/json_lines.h"
+
+namespace convopt {
+namespace {
+
+constexpr std::string_view kCalibrationSchema = "convopt.calibration/1";
+
+Result<TensorRange> range_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  TensorRange range;
+  reader.text("name", range.name, true);
+  reader.number("low", range.low, true);
+  reader.number("high", range.high, true);
+  reader.number("percentile", range.percentile, true);
+  reader.number("mse", range.mse, true);
+  if (reader.ok() && !(range.low <= range.high && range.percentile >= 0 && range.mse >= 0)) {
+    reader.fail("is no range");
+  }
+  if (!reader.ok()) return reader.error();
+  return range;
+}
+
+float size_of(const TensorRange& range, RangeRule rule) {
+  switch (rule) {
+    case RangeRule::percentile:
+      return range.percentile;
+    case RangeRule::mse:
+      return range.mse;
+    default:
+      return std::max(-range.low, range.high);
+  }
+}
+
+/// Sets of tensors that share a scale.
+class ScaleGroups {
+ public:
+  explicit ScaleGroups(std::size_t tensors) : parent_(tensors) {
+    std::iota(parent_.begin(), parent_.end(), 0);
+  }
+  TensorId root(TensorId tensor) {
+    while (parent_[tensor] != tensor) tensor = parent_[tensor] = parent_[parent_[tensor]];
+    return tensor;
+  }
+  void join(TensorId a, TensorId b) { parent_[root(a)] = root(b); }
+
+ private:
+  std::vector<TensorId> parent_;
+};
+
+}  // namespace
+
+std::string to_json(const Calibration& calibration) {
+  Json tensors = Json::array();
+  for (const TensorRange& range : calibration.tensors) {
+    tensors.push_back({{"name", range.name},
+                       {"low", range.low},
+                       {"high", range.high},
+                       {"percentile", range.percentile},
+                       {"mse", range.mse}});
+  }
+  return one_element_per_line({{"schema", kCalibrationSchema},
+                               {"network", calibration.network},
+                               {"network_hash", calibration.network_hash},
+                               {"samples", calibration.samples},
+                               {"tensors", std::move(tensors)}});
+}
+
+Result<Calibration> parse_calibration(std::string_view text, std::string_view file_name) {
+  CONVOPT_TRY(const Json document, parse_json(text, file_name));
+  const std::string file(file_name);
+  JsonReader reader(document, file + ":");
+  std::string schema;
+  reader.text("schema", schema, true);
+  if (reader.ok() && schema != kCalibrationSchema) {
+    reader.fail("is not a calibration of schema " + std::string(kCalibrationSchema) + " but '" +
+                schema.substr(0, 60) + "'");
+  }
+  Calibration calibration;
+  reader.text("network", calibration.network, true);
+  reader.text("network_hash", calibration.network_hash);
+  reader.number("samples", calibration.samples);
+  CONVOPT_CHECK(read_list(reader, "tensors", file, calibration.tensors, range_from_json));
+  return calibration;
+}
+
+Result<Calibration> load_calibration(const std::filesystem::path& path) {
+  CONVOPT_TRY(const std::string text, read_file(path));
+  return parse_calibration(text, path.string());
+}
+
+bool has_int8_form(Op op) {
+  constexpr std::array kScaling = {Op::conv, Op::fully_connected, Op::add, Op::activation};
+  return std::ranges::find(kScaling, op) != kScaling.end() || keeps_scale(op);
+}
+
+Result<std::vector<TensorScale>> tensor_scales(const Network& network,
+                                               const Calibration& calibration, RangeRule rule) {
+  std::unordered_map<std::string_view, const TensorRange*> named;
+  for (const TensorRange& range : calibration.tensors) named[range.name] = &range;
+  const auto known = std::ranges::count_if(
+      network.tensors, [&](const Tensor& tensor) { return named.contains(tensor.name); });
+  if (known < std::ssize(calibration.tensors)) {
+    return make_error(ErrorCode::bad_input, "the calibration does not fit the network " +
+                                                network.name + ": it was made for " +
+                                                calibration.network + " with other tensors");
+  }
+  const std::size_t count = network.tensors.size();
+  const std::vector<char> exact = exact_tensors(network);
+  std::vector<const TensorRange*> ranges(count, nullptr);
+  for (std::size_t t = 0; t < count; ++t) {
+    const Tensor& tensor = network.tensors[t];
+    const auto found = named.find(tensor.name);
+    if (found == named.end() || exact[t] != 0) continue;
+    if (tensor.shape.is_image() && tensor.type == DataType::f32) ranges[t] = found->second;
+  }
+  ScaleGroups groups(count);
+  for (const Operator& op : network.operators) {
+    std::vector<TensorId> touched = op.inputs;
+    touched.insert(touched.end(), op.outputs.begin(), op.outputs.end());
+    const auto has_range = [&](TensorId t) { return ranges[t] != nullptr; };
+    const bool keeps = op.kind == OperatorKind::reshape ||
+                       (op.kind == OperatorKind::compute && keeps_scale(op.workload.op));
+    if (!keeps || !std::ranges::all_of(touched, has_range)) continue;
+    for (const TensorId t : touched) groups.join(t, touched.front());
+  }
+  struct Common {
+    float low = 0, size = 0;
+  };
+  std::vector<Common> common(count);
+  for (TensorId t = 0; t < static_cast<TensorId>(count); ++t) {
+    if (ranges[t] == nullptr) continue;
+    Common& group = common[groups.root(t)];
+    group.low = std::min(group.low, ranges[t]->low);
+    group.size = std::max(group.size, size_of(*ranges[t], rule));
+  }
+  std::vector<TensorScale> scales(count);
+  for (TensorId t = 0; t < static_cast<TensorId>(count); ++t) {
+    if (ranges[t] == nullptr) continue;
+    const Common& group = common[groups.root(t)];
+    scales[t].type = group.low < 0 ? DataType::s8 : DataType::u8;
+    const float scale = group.size / largest_number(scales[t].type);
+    // All zeros, or as good as.
+    scales[t].scale = scale > std::numeric_limits<float>::min() ? scale : 1.0F;
+  }
+  return scales;
+}
+
+std::vector<TensorScale> model_scales(const Network& network) {
+  const std::vector<Activation> quantised =
+      quantised_tensors(network.tensors.size(), network.operators);
+  const std::vector<char> exact = exact_tensors(network);
+  std::vector<TensorScale> scales(network.tensors.size());
+  for (std::size_t t = 0; t < scales.size(); ++t) {
+    const Tensor& tensor = network.tensors[t];
+    const Activation& steps = quantised[t];
+    // Quotients of smaller steps may leave the range of numbers.
+    constexpr float kLeast = 1e-18F;
+    if (steps.kind == ActivationKind::none || steps.alpha < kLeast || exact[t] != 0) continue;
+    if (!tensor.shape.is_image() || tensor.type != DataType::f32) continue;
+    for (const DataType type : {DataType::u8, DataType::s8}) {
+      if (steps.beta == smallest_number(type)) scales[t] = {type, steps.alpha};
+    }
+  }
+  return scales;
+}
+
+}  // namespace convopt

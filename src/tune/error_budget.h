@@ -1,0 +1,46 @@
+// Plans that err no more than the user allows, held in measurement.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "convopt/weights.hpp"
+#include "src/runtime/buffers.h"
+#include "src/runtime/difference.h"
+#include "src/select/select.h"
+
+namespace convopt {
+
+/// What the outputs may differ from those of the plan in the network's own types.
+struct ErrorBudget {
+  double max_error = std::numeric_limits<double>::infinity();  ///< Difference::error
+  double min_cosine = -1;
+
+  bool is_limited() const {
+    return max_error < std::numeric_limits<double>::infinity() || min_cosine > -1;
+  }
+  bool holds(const Difference& d) const { return d.error <= max_error && d.cosine >= min_cosine; }
+  /// The square of the error over that of the admissible one: 1 is just admissible. The cosine's
+  /// distance from 1 is a square already.
+  double share(const Difference& d) const;
+};
+
+struct ErrorReport {
+  Difference difference;  ///< of the plan, the largest over outputs and samples
+  int plans = 0;          ///< that were run
+  bool changed = false;   ///< the fastest plan did not keep the budget
+};
+
+/// Runs the selection's plan on the samples and compares its outputs. If they differ by more than
+/// the budget allows, measures what rounding in every place does to the outputs, and replaces the
+/// selection by the fastest plan found that keeps the budget in measurement. The plan in the
+/// network's own types always does. `note` is told what takes time.
+Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
+                              const WeightSource& weights, std::span<const Buffers> samples,
+                              const ErrorBudget& budget, std::chrono::duration<double> time_limit,
+                              const std::function<void(const std::string&)>& note = {});
+
+}  // namespace convopt

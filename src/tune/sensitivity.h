@@ -1,0 +1,41 @@
+// How much rounding in one place of a network changes its outputs.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "convopt/weights.hpp"
+#include "src/runtime/buffers.h"
+#include "src/runtime/difference.h"
+#include "src/runtime/executor.h"
+#include "src/select/tensor_scale.h"
+
+namespace convopt {
+
+/// Differences of the outputs, the largest over outputs and samples; none where nothing is asked.
+struct Sensitivities {
+  std::vector<Difference> tensors;    ///< if the tensor alone is rounded
+  std::vector<Difference> operators;  ///< if its weights alone are rounded
+};
+
+/// Where to round, and to what.
+struct RoundedPlaces {
+  std::vector<char> tensors, operators;  ///< of the network
+  DataType type = DataType::bf16;        ///< s8: to the tensor's own type and scale
+  std::vector<TensorScale> scales = {};  ///< of tensors, for s8
+};
+
+/// The outputs that the executor computes from a sample.
+Result<std::vector<std::vector<float>>> outputs_of(Executor& executor, const Network& network,
+                                                   const Buffers& sample);
+
+/// Runs a plan in the network's own types once per place and sample, rounding there.
+/// `exact` are its outputs of each sample. Of a tensor that the plan never stores, the difference
+/// is that of the next one that it does, or of the parts that it is concatenated from.
+Result<Sensitivities> measure_sensitivities(Executor& executor, const Network& network,
+                                            const Registry& registry, const WeightSource& weights,
+                                            std::span<const Buffers> samples,
+                                            std::span<const std::vector<std::vector<float>>> exact,
+                                            const RoundedPlaces& places);
+
+}  // namespace convopt

@@ -1,0 +1,139 @@
+// Plans in several types that are run and held to what they may err.
+#include "src/tune/error_budget.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tests/runtime/support.h"
+
+namespace convopt::testing {
+namespace {
+
+/// What is computed in bf16 takes half the time, and conversions little.
+class Halved final : public CostSource {
+ public:
+  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+    std::vector<Cost> result;
+    for (const Query& query : queries) {
+      const bool typed = query.workload->input_type == DataType::bf16;
+      const double ns = query.workload->op == Op::convert ? 1 : typed ? 50 : 100;
+      result.push_back({Cost::Source::predicted, {ns, ns, ns}, {}});
+    }
+    return result;
+  }
+};
+
+class Budget : public ::testing::Test {
+ protected:
+  Budget() {
+    for (std::uint64_t i = 0; i < 3; ++i)
+      samples_.emplace_back(network_, network_.inputs).fill_random(kSeed + i);
+  }
+
+  Selection selection() const {
+    SelectOptions options;
+    options.limits.types = {DataType::f32, DataType::bf16};
+    Result<Selection> selected = select(network_, registry_, costs_, platform_, options);
+    EXPECT_TRUE(selected.ok()) << (selected.ok() ? "" : selected.error().message);
+    return std::move(*selected);
+  }
+  Result<ErrorReport> fit(Selection& selection, const ErrorBudget& budget) const {
+    return fit_error(selection, platform_, weights_, samples_, budget, std::chrono::seconds(5));
+  }
+  static std::ptrdiff_t in_bf16(const Plan& plan) {
+    return std::ranges::count(plan.layers, DataType::bf16, &PlanLayer::input_type);
+  }
+
+  FakeRegistry registry_;
+  Halved costs_;
+  Platform platform_;
+  Network network_ = network_of("[1, 4, 8, 8]", R"(
+      {"name": "c1", "op": "conv", "oc": 8, "kernel": 3, "padding": 1},
+      {"name": "r1", "op": "relu"},
+      {"name": "c2", "op": "conv", "oc": 8, "kernel": 3, "padding": 1},
+      {"name": "sum", "op": "add", "inputs": ["c2", "r1"]},
+      {"name": "r2", "op": "relu"},
+      {"name": "c3", "op": "conv", "oc": 8, "kernel": 1},
+      {"name": "pool", "op": "max_pool", "kernel": 2, "stride": 2},
+      {"name": "fc", "op": "fully_connected", "oc": 5})");
+  RandomWeights weights_{network_, kSeed};
+  std::vector<Buffers> samples_;
+};
+
+TEST_F(Budget, AWideOneChangesNothing) {
+  Selection chosen = selection();
+  const Assignment before = chosen.solution.assignment;
+  ASSERT_GT(in_bf16(chosen.plan), 3);
+  const auto report = fit(chosen, {.max_error = 0.5});
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_FALSE(report->changed);
+  EXPECT_EQ(report->plans, 1);
+  EXPECT_EQ(chosen.solution.assignment, before);
+  EXPECT_GT(report->difference.error, 1e-4);
+  EXPECT_LT(report->difference.error, 0.1);
+  ASSERT_TRUE(chosen.plan.accuracy.has_value());
+  EXPECT_EQ(chosen.plan.accuracy->error, report->difference.error);
+  EXPECT_EQ(chosen.plan.accuracy->allowed_error, 0.5);
+  EXPECT_EQ(chosen.plan.accuracy->samples, 3U);
+}
+
+TEST_F(Budget, ATighterOneIsHeldInMeasurementAndCostsTime) {
+  Selection widest = selection();
+  const auto unlimited = fit(widest, {});
+  ASSERT_TRUE(unlimited.ok()) << unlimited.error().message;
+  double before = widest.solution.ns;
+  std::vector<std::ptrdiff_t> layers;
+  for (const double part : {0.9, 0.7, 0.5, 0.01}) {
+    SCOPED_TRACE(part);
+    Selection chosen = selection();
+    const ErrorBudget budget{.max_error = part * unlimited->difference.error};
+    const auto report = fit(chosen, budget);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    EXPECT_TRUE(report->changed);
+    EXPECT_LE(report->difference.error, budget.max_error);
+    EXPECT_GT(chosen.solution.ns, before - 1e-9);
+    before = chosen.solution.ns;
+    layers.push_back(in_bf16(chosen.plan));
+    // Measured again, by nobody who had a hand in it.
+    Selection again = selection();
+    again.solution = chosen.solution;
+    const auto checked = fit(again, {});
+    ASSERT_TRUE(checked.ok());
+    EXPECT_EQ(checked->difference.error, report->difference.error);
+  }
+  // Some layers stay in bf16 until nothing may err.
+  EXPECT_GT(layers.front(), 0);
+  EXPECT_EQ(layers.back(), 0);
+}
+
+TEST_F(Budget, OfTheCosine) {
+  Selection widest = selection();
+  const auto unlimited = fit(widest, {});
+  ASSERT_TRUE(unlimited.ok());
+  ASSERT_LT(unlimited->difference.cosine, 1);
+  const double distance = 1 - unlimited->difference.cosine;
+  Selection chosen = selection();
+  const ErrorBudget budget{.min_cosine = 1 - distance / 4};
+  const auto report = fit(chosen, budget);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_GE(report->difference.cosine, budget.min_cosine);
+  EXPECT_GT(chosen.solution.ns, widest.solution.ns);
+}
+
+TEST(ErrorBudget, SharesAreSquaresOfWhatIsAllowed) {
+  const ErrorBudget both{.max_error = 0.02, .min_cosine = 0.99};
+  EXPECT_DOUBLE_EQ(both.share({0.01, 1}), 0.25);
+  EXPECT_NEAR(both.share({0, 0.995}), 0.5, 1e-9);
+  EXPECT_NEAR(both.share({0.02, 0.995}), 1, 1e-9);
+  EXPECT_TRUE(both.holds({0.02, 0.99}));
+  EXPECT_FALSE(both.holds({0.021, 1}));
+  EXPECT_FALSE(both.holds({0, 0.98}));
+  EXPECT_EQ(ErrorBudget{}.share({5, -1}), 0);
+  EXPECT_TRUE(std::isfinite(both.share({INFINITY, -1})));
+}
+
+}  // namespace
+}  // namespace convopt::testing

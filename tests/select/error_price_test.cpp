@@ -1,0 +1,139 @@
+// Plans that may err, against an enumeration of all of them.
+#include "src/select/error_price.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "src/select/select.h"
+#include "tests/select/fakes.h"
+
+namespace convopt {
+namespace {
+
+using testing::FakeCosts;
+using testing::FakeRegistry;
+using testing::NetworkBuilder;
+
+constexpr TensorFormat kF32{Layout::nchw}, kBf16{Layout::nchw, DataType::bf16};
+
+/// Six convolutions in a row, which take 100 in f32 and less in bf16; converting takes 10.
+class WithinError : public ::testing::Test {
+ protected:
+  static constexpr int kCount = 6;
+
+  WithinError() {
+    registry_.add("f32", "own", Op::conv, kF32, kF32);
+    registry_.add("bf16", "own", Op::conv, kBf16, kBf16);
+    registry_.add("narrow", "own", Op::convert, kF32, kBf16);
+    registry_.add("widen", "own", Op::convert, kBf16, kF32);
+    NetworkBuilder builder;
+    TensorId last = builder.input();
+    for (int i = 0; i < kCount; ++i)
+      last = builder.conv("c" + std::to_string(i), last, 1 + 2 * (i % 4));
+    network_ = builder.build({last});
+    Limits limits;
+    limits.types = {DataType::f32, DataType::bf16};
+    problem_ = std::make_unique<Problem>(*build_problem(network_, registry_, costs_, limits));
+    ErrorShares::Places& shares = shares_.of_types[DataType::bf16];
+    for (int i = 0; i <= kCount; ++i) shares.tensors.push_back(0.01 * (1 + i * 7 % 5));
+    for (int i = 0; i < kCount; ++i) shares.operators.push_back(0.02 * (1 + i * 5 % 7));
+  }
+
+  static double bf16_ns(int kernel) { return 40 + 5.0 * kernel; }
+
+  double tensor_share(int tensor) const {
+    return shares_.tensor(static_cast<std::size_t>(tensor), DataType::bf16);
+  }
+
+  /// The time of the fastest of all 64 plans that errs no more.
+  double enumerated(double limit) const {
+    double best = INFINITY;
+    for (unsigned choice = 0; choice < 1U << kCount; ++choice) {
+      double ns = 0, share = 0;
+      bool before = false;  // the type of tensor i
+      for (int i = 0; i < kCount; ++i) {
+        const bool typed = (choice >> i & 1U) != 0;
+        ns += typed ? bf16_ns(1 + 2 * (i % 4)) : 100;
+        if (typed != before) ns += 10;
+        if (typed || before) share += tensor_share(i);
+        if (typed) share += shares_.weights(i, DataType::bf16);
+        before = typed;
+      }
+      if (before) {
+        ns += 10;
+        share += tensor_share(kCount);
+      }
+      if (share <= limit + 1e-12) best = std::min(best, ns);
+    }
+    return best;
+  }
+
+  FakeRegistry registry_;
+  FakeCosts costs_{[](const Workload& w, const PrimitiveInfo& p) {
+    return p.op == Op::convert ? 10.0 : p.name == "bf16" ? bf16_ns(w.shape.kh) : 100.0;
+  }};
+  Network network_;
+  std::unique_ptr<Problem> problem_;
+  ErrorShares shares_;
+};
+
+TEST_F(WithinError, KeepsTheLimitAndIsNearTheFastest) {
+  double before = INFINITY;
+  for (int hundredths = 0; hundredths < 100; hundredths += 2) {
+    const double limit = hundredths / 100.0;
+    SCOPED_TRACE(limit);
+    const auto solution = solve_within_error(*problem_, std::chrono::seconds(5), shares_, limit);
+    ASSERT_TRUE(solution.ok()) << solution.error().message;
+    EXPECT_LE(error_share(*problem_, solution->assignment, shares_), limit + 1e-12);
+    EXPECT_DOUBLE_EQ(solution->ns, time_ns(*problem_, solution->assignment));
+    const double fastest = enumerated(limit);
+    EXPECT_GE(solution->ns, fastest - 1e-9);
+    // Prices reach only what lies on the convex hull of times and shares.
+    EXPECT_LE(solution->ns, 1.5 * fastest);
+    EXPECT_LE(solution->ns, before);
+    before = solution->ns;
+  }
+  EXPECT_EQ(enumerated(0), 600);
+}
+
+TEST_F(WithinError, TheOptimumWhereItErrsLittleEnough) {
+  const auto free = solve(*problem_, std::chrono::seconds(5));
+  const auto solution = solve_within_error(*problem_, std::chrono::seconds(5), shares_, 10);
+  ASSERT_TRUE(free.ok() && solution.ok());
+  EXPECT_EQ(solution->assignment, free->assignment);
+  EXPECT_TRUE(solution->optimal);
+  const auto none = solve_within_error(*problem_, std::chrono::seconds(5), shares_, 0);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none->ns, 600);
+  EXPECT_NEAR(none->gap, (600 - free->ns) / 600, 1e-9);
+}
+
+TEST_F(WithinError, ProductsInAnotherTypeErr) {
+  FakeRegistry registry;
+  registry.add("f32", "own", Op::conv, kF32, kF32);
+  registry.add("products", "own", Op::conv, kF32, kF32, {}, false, DataType::bf16);
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("c", builder.input())});
+  const FakeCosts costs(
+      [](const Workload&, const PrimitiveInfo& p) { return p.name == "products" ? 50.0 : 100.0; });
+  Limits limits;
+  const auto narrow = build_problem(network, registry, costs, limits);
+  ASSERT_TRUE(narrow.ok());
+  EXPECT_EQ(solve(*narrow, std::chrono::seconds(5))->ns, 100);
+  limits.types = {DataType::f32, DataType::bf16};
+  const auto wide = build_problem(network, registry, costs, limits);
+  ASSERT_TRUE(wide.ok());
+  const ErrorShares shares = {{{DataType::bf16, {{0.5, 0.5}, {0.25}}}}};
+  const auto best = solve_within_error(*wide, std::chrono::seconds(5), shares, 1);
+  ASSERT_TRUE(best.ok());
+  EXPECT_EQ(best->ns, 50);
+  // Its source and its weights are rounded, its result is not.
+  EXPECT_DOUBLE_EQ(error_share(*wide, best->assignment, shares), 0.75);
+  EXPECT_EQ(solve_within_error(*wide, std::chrono::seconds(5), shares, 0.7)->ns, 100);
+}
+
+}  // namespace
+}  // namespace convopt
