@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <numeric>
 
 #include "core/conversion.h"
 
@@ -12,6 +13,41 @@ bool keeps_scale(Op op) {
       Op::max_pool, Op::avg_pool_include, Op::avg_pool_exclude, Op::concat,         Op::slice,
       Op::shuffle,  Op::upsample_nearest, Op::transpose,        Op::depth_to_space, Op::pad};
   return std::ranges::find(kKeeping, op) != kKeeping.end();
+}
+
+bool minds_zero_points(const Workload& workload) {
+  if (!is_quantised(workload.input_type) && !is_quantised(workload.output_type)) return false;
+  const ConvShape& s = workload.shape;
+  switch (workload.op) {
+    case Op::conv:
+    case Op::avg_pool_include:
+      return is_quantised(workload.input_type) &&
+             s.pad_top + s.pad_bottom + s.pad_left + s.pad_right > 0;
+    case Op::pad:
+      return true;
+    case Op::convert:
+      return workload.input_type != workload.output_type;
+    default:
+      return false;
+  }
+}
+
+std::vector<float> zero_point_shifts(const QuantisedWeights& weights, const Quantisation& scales,
+                                     bool of_source, bool of_result) {
+  double common = -double{scales.residual} * scales.residual_zero;
+  if (of_result) common += double{scales.output} * scales.output_zero;
+  std::vector<float> shifts(weights.scales.size(), static_cast<float>(common));
+  if (!of_source || scales.input_zero == 0) return shifts;
+  const std::size_t length = weights.numbers.size() / shifts.size();
+  for (std::size_t channel = 0; channel < shifts.size(); ++channel) {
+    const auto first = weights.numbers.begin() + static_cast<std::ptrdiff_t>(channel * length);
+    const auto sum =
+        std::accumulate(first, first + static_cast<std::ptrdiff_t>(length), std::int64_t{0});
+    const double step = double{scales.input} * weights.scales[channel];
+    shifts[channel] =
+        static_cast<float>(common - step * scales.input_zero * static_cast<double>(sum));
+  }
+  return shifts;
 }
 
 namespace {

@@ -1,4 +1,5 @@
-// Real numbers as the whole numbers of quantised tensors: value = scale * number, see Quantisation.
+// Real numbers as the whole numbers of quantised tensors: value = scale * (number - zero point),
+// see Quantisation.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "convopt/primitive.hpp"
 #include "convopt/tensor.hpp"
 #include "convopt/workload.hpp"
 
@@ -30,9 +32,19 @@ constexpr float largest_number(DataType type) { return type == DataType::u8 ? 25
 /// The smallest that the type holds: 0 or -128.
 constexpr float smallest_number(DataType type) { return type == DataType::u8 ? 0 : -128; }
 
+/// Whether tensors of the type may have that number stand for zero: those of s8 have only 0.
+inline bool is_zero_point(float number, DataType type) {
+  const float most = type == DataType::u8 ? largest_number(type) : 0;
+  return number >= 0 && number <= most && number == std::nearbyint(number);
+}
+
 /// Whether the operation's results are some of its sources' numbers, or their means, so that
-/// quantised ones share type and scale.
+/// quantised ones share type, scale and zero point.
 bool keeps_scale(Op op);
+
+/// Whether zero points are more to the operation than a part of its bias, or of what it adds, or
+/// nothing: it puts zeros round an image, or makes real numbers of quantised ones or these of them.
+bool minds_zero_points(const Workload& workload);
 
 /// The number of that type for `steps` = value / scale: the nearest one, halves to even, and the
 /// nearest limit; 0 for NaN.
@@ -68,6 +80,12 @@ struct QuantisedWeights {
   std::vector<std::int8_t> numbers;
   std::vector<float> scales;
 };
+
+/// What zero points add to a layer's sums of whole numbers times scales, by channel, besides the
+/// bias: activation(... + bias + shift). That of the source is left out where `of_source` is false,
+/// that of the result, in real numbers, where `of_result` is.
+std::vector<float> zero_point_shifts(const QuantisedWeights& weights, const Quantisation& scales,
+                                     bool of_source, bool of_result);
 
 /// Scales by the largest weight of each channel, which becomes 127, or fewer where the channel's
 /// weights are whole numbers of such steps already, as those of quantised models are; 1 for a

@@ -15,12 +15,15 @@ namespace {
 
 constexpr std::string_view kWhat = "workload such as conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1";
 
-/// Types at the end of a shape: none, `_bf16` for all, `_u8_s32`, or `_s8+u8_u8` for two sources.
+/// Types at the end of a shape: none, `_bf16` for all, `_u8_s32`, or `_s8+u8_u8` for two sources;
+/// behind them perhaps `_zp`.
 struct TypedFields {
   std::string_view fields;
   DataType input_type = DataType::f32, output_type = DataType::f32;
   std::optional<DataType> second_type = {};
 };
+
+constexpr std::string_view kZeroPoints = "_zp";
 
 /// The ways to read a shape's text, fewest types first. There are several because `_s8` may be a
 /// stride or a type; one of them at most is canonical.
@@ -264,6 +267,7 @@ Workload Workload::of_type(DataType type) const {
   Workload workload = *this;
   workload.input_type = workload.output_type = type;
   workload.second_type.reset();
+  workload.zero_points = false;
   return workload;
 }
 
@@ -302,8 +306,11 @@ Result<void> Workload::validate() const {
   }
   const Activation& activation = epilogue.activation;
   if (activation.kind == ActivationKind::quantise && is_quantised(output_type) &&
-      activation.beta != smallest_number(output_type)) {
+      !is_zero_point(smallest_number(output_type) - activation.beta, output_type)) {
     return bad_text("workload that rounds to numbers of its result's type", text());
+  }
+  if (zero_points && !minds_zero_points(*this)) {
+    return bad_text("workload that minds zero points", text());
   }
   if (!is_possible(epilogue, output_type)) {
     return bad_text("workload whose residual can be added", text());
@@ -335,6 +342,7 @@ std::string Workload::text() const {
   }
   if (second_type) text += "+" + std::string(to_string(*second_type));
   if (input_type != output_type) text += "_" + std::string(to_string(output_type));
+  if (zero_points) text += kZeroPoints;
   const std::string activation = epilogue.activation.text();
   if (epilogue.residual) text += ":add";
   if (epilogue.residual_type) text += "_" + std::string(to_string(*epilogue.residual_type));
@@ -351,9 +359,13 @@ Result<Workload> Workload::parse(std::string_view text) {
   if (parts.size() == 3) {
     CONVOPT_TRY(epilogue, parse_epilogue(parts[2]));
   }
+  std::string_view shape = parts[1];
+  const bool zero_points = shape.ends_with(kZeroPoints);
+  if (zero_points) shape.remove_suffix(kZeroPoints.size());
   std::optional<Error> problem;
-  for (const auto& [fields, input_type, output_type, second_type] : readings(parts[1])) {
+  for (const auto& [fields, input_type, output_type, second_type] : readings(shape)) {
     Workload workload;
+    workload.zero_points = zero_points;
     workload.op = *op;
     workload.epilogue = epilogue;
     workload.input_type = input_type;

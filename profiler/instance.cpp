@@ -211,7 +211,8 @@ double Instance::expected_at(const Point& point) {
       for (int kw = 0; kw < s.kw; ++kw, ++weight) {
         const int w = point.w * s.stride_w + kw * s.dilation_w - s.pad_left;
         if (h < 0 || h >= s.ih || w < 0 || w >= s.iw) continue;
-        sum += static_cast<double>(*weight) * value(source, point.n, first_input + c, h, w);
+        sum += static_cast<double>(*weight) *
+               (value(source, point.n, first_input + c, h, w) - scales_.input_zero);
       }
     }
   }

@@ -14,8 +14,10 @@ namespace {
 
 constexpr double kPerProduct = 2;
 
-// A latency of six cycles and two instructions per cycle, at most.
+// A latency of six cycles and two instructions per cycle, at most. Loops over them are unrolled, or
+// the compiler keeps the sums in memory: 163 instead of 700 GOP/s in int8 on an Ice Lake.
 constexpr int kChains = 12;
+#define CONVOPT_FOR_ALL _Pragma("GCC unroll 12") for
 
 __attribute__((target("avx512f,avx512bf16"))) void multiply_bf16_vectors(std::int64_t iterations) {
   const __m512 zero = _mm512_setzero_ps();
@@ -23,9 +25,10 @@ __attribute__((target("avx512f,avx512bf16"))) void multiply_bf16_vectors(std::in
   __m512 chains[kChains];
   for (__m512& chain : chains) chain = zero;
   for (std::int64_t n = 0; n < iterations; ++n) {
-    for (__m512& chain : chains) chain = _mm512_dpbf16_ps(chain, factors, factors);
+    CONVOPT_FOR_ALL(int i = 0; i < kChains; ++i)
+    chains[i] = _mm512_dpbf16_ps(chains[i], factors, factors);
     // Keeps the compiler from leaving out what only adds zeros.
-    for (__m512& chain : chains) asm volatile("" : "+v"(chain));
+    CONVOPT_FOR_ALL(int i = 0; i < kChains; ++i) asm volatile("" : "+v"(chains[i]));
   }
 }
 
@@ -34,8 +37,9 @@ __attribute__((target("avx512f,avx512vnni"))) void multiply_int8_vectors(std::in
   __m512i chains[kChains];
   for (__m512i& chain : chains) chain = zero;
   for (std::int64_t n = 0; n < iterations; ++n) {
-    for (__m512i& chain : chains) chain = _mm512_dpbusd_epi32(chain, zero, zero);
-    for (__m512i& chain : chains) asm volatile("" : "+v"(chain));
+    CONVOPT_FOR_ALL(int i = 0; i < kChains; ++i)
+    chains[i] = _mm512_dpbusd_epi32(chains[i], zero, zero);
+    CONVOPT_FOR_ALL(int i = 0; i < kChains; ++i) asm volatile("" : "+v"(chains[i]));
   }
 }
 constexpr double kVectorBytes = 64;

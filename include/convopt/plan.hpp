@@ -56,11 +56,13 @@ struct PlanInPlace {
   TensorFormat format() const { return {layout, type}; }
 };
 
-/// A tensor that is stored in u8 or s8: its numbers are scale times the stored ones.
+/// A tensor that is stored in u8 or s8: its numbers are scale times the stored ones less the zero
+/// point.
 struct PlanScale {
   std::string tensor;
   DataType type = DataType::u8;
   float scale = 1;
+  int zero_point = 0;  ///< other than 0 only for u8
 };
 
 /// Bytes that executing a network holds, without the caller's inputs and outputs.

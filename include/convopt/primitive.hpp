@@ -50,6 +50,7 @@ struct Traits {
   double error_amplification = 1;
   bool overwrites_residual = false;  ///< the residual must be the destination (oneDNN's `sum`)
   bool strided_views = false;        ///< sources and destination may be views with gaps
+  bool zero_points = false;          ///< computes workloads that mind zero points
 
   bool operator==(const Traits&) const = default;
 };
@@ -71,7 +72,8 @@ struct PrimitiveInfo {
   /// more.
   bool computes(const Workload& workload) const {
     return op == workload.op && input_type == workload.input_type &&
-           output_type == workload.output_type && workload.is_image() != plain;
+           output_type == workload.output_type && workload.is_image() != plain &&
+           (traits.zero_points || !workload.zero_points);
   }
 };
 
@@ -103,13 +105,14 @@ struct ParameterView {
   }
 };
 
-/// What one step of the whole numbers stands for that u8 or s8 hold of real ones: value = scale *
-/// number. 1 for tensors of real numbers. Tensors of u8 are nowhere negative, those of s8 have
-/// scales for -127 to 127.
+/// What the whole numbers stand for that u8 or s8 hold of real ones: value = scale * (number - zero
+/// point). Scales are 1 and zero points 0 for tensors of real numbers. Only u8 has other zero
+/// points than 0, from 0 to 255.
 struct Quantisation {
   float input = 1;     ///< of all sources, but
   float residual = 1;  ///< of a residual, or of the second source of an addition
   float output = 1;
+  int input_zero = 0, residual_zero = 0, output_zero = 0;
   bool operator==(const Quantisation&) const = default;
 };
 
@@ -121,11 +124,11 @@ struct Quantisation {
 /// products + bias + residual), which a quantised result divides by its scale and rounds to the
 /// nearest and to even, within the limits of its type. Weights that are whole numbers of smaller
 /// steps, at most 127 and -128, keep those. An activation `quantise` of a quantised result has the
-/// result's scale and the lowest number of its type.
+/// result's scale, and the lowest number of its type less its zero point.
 ///
-/// Scales also belong to conversions between f32 and u8 or s8, to additions and to activations of
-/// quantised tensors. All other operations of these take none: sources and result have the same
-/// type and scale.
+/// Scales and zero points also belong to conversions between f32 and u8 or s8, to additions and to
+/// activations of quantised tensors. All other operations of these take none: sources and result
+/// have the same type, scale and zero point.
 struct Parameters {
   ParameterView weights, bias;
   Quantisation scales = {};

@@ -210,6 +210,9 @@ struct Workload {
   DataType output_type = DataType::f32;  ///< of the result
   /// add: of the second source, only where that is s8 and the first u8, or the other way round.
   std::optional<DataType> second_type = {};
+  /// Of quantised tensors: some have other zero points than 0, and the operation has to mind them,
+  /// see minds_zero_points() in core/quantisation.h.
+  bool zero_points = false;
 
   // All other operations.
   TensorShape first;  ///< shape of the first source

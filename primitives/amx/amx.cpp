@@ -2,9 +2,9 @@
 // weights of sixteen output channels, step by step of 64 bytes through taps and input channels.
 //
 // An image that needs no padding, of whole steps of channels, is read where it lies. All others are
-// copied with zeros round them while running, a band of rows at a time; pixels that a stride skips
-// go to images of their own, so that a tap is only an offset. A tile may go on in the next row,
-// where its pixels in the padding between are computed and left out.
+// copied with zero points round them while running, a band of rows at a time; pixels that a stride
+// skips go to images of their own, so that a tap is only an offset. A tile may go on in the next
+// row, where its pixels in the padding between are computed and left out.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -209,6 +209,7 @@ class AmxKernel final : public Kernel {
         threads_(context.threads),
         element_bytes_(static_cast<Index>(element_bytes(workload.input_type))),
         result_bytes_(static_cast<Index>(element_bytes(workload.output_type))),
+        zero_point_(static_cast<unsigned char>(parameters.scales.input_zero)),
         residual_(workload.epilogue.residual),
         residual_bytes_(static_cast<Index>(element_bytes(workload.residual_type()))),
         activation_(activation_before_storing(workload)),
@@ -244,19 +245,23 @@ class AmxKernel final : public Kernel {
   void pack_weights(const Workload& workload, const Parameters& parameters) {
     const std::span<const float> weights(parameters.weights.as<float>(),
                                          static_cast<std::size_t>(parameters.weights.count));
+    std::fill_n(bias_.data(), bias_.size(), 0.0F);
+    if (const auto* const bias = parameters.bias.as<float>()) {
+      std::copy_n(bias, plan_.shape.oc, bias_.data());
+    }
     if (is_quantised(workload.input_type)) {
       const QuantisedWeights quantised = quantise_weights(weights, plan_.shape.oc);
       pack(plan_, quantised.numbers.data(), reinterpret_cast<std::int8_t*>(weights_.data()));
       std::fill_n(scales_.data(), scales_.size(), 0.0F);
       std::ranges::copy(quantised.scales, scales_.data());
+      // The image's padding holds its zero point.
+      const std::vector<float> shifts = zero_point_shifts(quantised, parameters.scales, true,
+                                                          !last_write(activation_).needs_pass);
+      for (std::size_t i = 0; i < shifts.size(); ++i) bias_.data()[i] += shifts[i];
     } else {
       std::vector<std::uint16_t> rounded(weights.size());
       from_floats(weights.data(), parameters.weights.count, DataType::bf16, rounded.data());
       pack(plan_, rounded.data(), reinterpret_cast<std::uint16_t*>(weights_.data()));
-    }
-    std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (const auto* const bias = parameters.bias.as<float>()) {
-      std::copy_n(bias, plan_.shape.oc, bias_.data());
     }
   }
 
@@ -268,8 +273,9 @@ class AmxKernel final : public Kernel {
     const float source = parameters.scales.input;
     finish_.residual_type = workload.residual_type();
     finish_.residual_scale = parameters.scales.residual / unit;
-    finish_.low = last.low / unit;
-    finish_.high = last.high / unit;
+    const auto zero = static_cast<float>(parameters.scales.output_zero);
+    finish_.low = last.low / unit + zero;
+    finish_.high = last.high / unit + zero;
     float largest = 0;
     for (std::size_t i = 0; i < bias_.size(); ++i) {
       bias_.data()[i] /= unit;
@@ -282,6 +288,7 @@ class AmxKernel final : public Kernel {
       finish_.activate = activate_function(Isa::avx512);
       finish_.activation = &activation_;
       finish_.steps = in_steps ? 1 / parameters.scales.output : 1;
+      finish_.zero_point = zero;
     }
     float smallest = LastWrite{}.low, most = LastWrite{}.high;
     if (in_steps) {
@@ -356,6 +363,7 @@ class AmxKernel final : public Kernel {
   Plan plan_;
   int threads_;
   Index element_bytes_, result_bytes_;
+  unsigned char zero_point_;  ///< of the image: what its padding holds
   bool residual_;
   Index residual_bytes_;
   Activation activation_;
@@ -377,8 +385,9 @@ void AmxKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
   const int width = s.iw + left;
   const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, s.stride_w)) : 0, begin,
                              plan_.copy_columns);
-  std::memset(to, 0, static_cast<std::size_t>(begin * padded));
-  std::memset(to + end * padded, 0, static_cast<std::size_t>((plan_.copy_columns - end) * padded));
+  std::memset(to, zero_point_, static_cast<std::size_t>(begin * padded));
+  std::memset(to + end * padded, zero_point_,
+              static_cast<std::size_t>((plan_.copy_columns - end) * padded));
   if (begin == end) return;
   from += (Index{begin} * s.stride_w - left) * pixel_bytes;
   to += begin * padded;
@@ -412,7 +421,7 @@ void AmxKernel::copy_rows(const TensorView& source, int image, int first, int la
         std::byte* const place = to + (copy * plan_.copy_rows + row) * row_bytes;
         const int source_row = row * s.stride_h + row_phase - s.pad_top;
         if (source_row < 0 || source_row >= s.ih) {
-          std::memset(place, 0, static_cast<std::size_t>(row_bytes));
+          std::memset(place, zero_point_, static_cast<std::size_t>(row_bytes));
         } else {
           copy_row(from + source_row * source.row_stride() * element_bytes_,
                    source.column_stride() * element_bytes_, column_phase, place);
@@ -542,6 +551,7 @@ std::unique_ptr<Primitive> make_amx(PrimitiveInfo info, const Context& context,
   info.traits.tile_oc = kPanelChannels;
   info.traits.tile_pixels = kTileRows;
   info.traits.strided_views = true;
+  info.traits.zero_points = true;
   return std::make_unique<AmxPrimitive>(std::move(info));
 }
 

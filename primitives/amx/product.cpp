@@ -243,7 +243,7 @@ CONVOPT_TILES_INLINE Vectors activated(const Finish& finish, const Vectors& x) {
   _mm512_store_ps(room + 2 * kLanes, x.c);
   _mm512_store_ps(room + 3 * kLanes, x.d);
   finish.activate(*finish.activation, room, kBlockChannels);
-  for (float& value : room) value *= finish.steps;
+  for (float& value : room) value = value * finish.steps + finish.zero_point;
   return load(room);
 }
 

@@ -32,10 +32,11 @@ struct Finish {
   float residual_scale = 1;
   bool clamps_low = false, clamps_high = false;  ///< to these, in steps of a quantised result
   float low = 0, high = 0;
-  /// Another activation than a clamp, of real numbers; then they are multiplied by `step`.
+  /// Another activation than a clamp, of real numbers; then they are multiplied by `steps`, and the
+  /// result's zero point is added.
   ActivateFunction activate = nullptr;
   const Activation* activation = nullptr;
-  float steps = 1;
+  float steps = 1, zero_point = 0;
 };
 
 /// Tiles of pixels by panels of output channels, all in one thread.

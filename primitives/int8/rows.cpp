@@ -1,7 +1,8 @@
-// Tensors of u8 and s8 that are added, and real ones that are rounded to them: rows of pixels in
-// chunks of floats that stay in the nearest cache.
+// Tensors of u8 and s8 that are added or become real, and real ones that are rounded to them: rows
+// of pixels in chunks of floats that stay in the nearest cache.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct Numbers {
   const void* data;
   DataType type;
   float scale;
+  float zero_point = 0;
 };
 
 }  // namespace convopt::int8
@@ -41,14 +43,15 @@ HWY_INLINE V load(const Number* from) {
 }
 HWY_INLINE V load(const float* from) { return hn::LoadU(D(), from); }
 
-/// result[i] = scale * from[i], and that added to it where `kAdd`. Counts are whole vectors.
+/// result[i] = scale * (from[i] - zero point), and that added to it where `kAdd`. Counts are whole
+/// vectors.
 template <bool kAdd, class Number>
-void scaled(const Number* from, float scale, std::int64_t count, float* result) {
+void scaled(const Number* from, const Numbers& numbers, std::int64_t count, float* result) {
   const D d;
-  const V factor = hn::Set(d, scale);
+  const V factor = hn::Set(d, numbers.scale), zero = hn::Set(d, numbers.zero_point);
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t i = 0; i < count; i += lanes) {
-    const V value = load(from + i);
+    const V value = hn::Sub(load(from + i), zero);
     if constexpr (kAdd) {
       hn::StoreU(hn::MulAdd(value, factor, hn::LoadU(d, result + i)), d, result + i);
     } else {
@@ -61,27 +64,27 @@ template <bool kAdd>
 void scaled(const Numbers& from, std::int64_t first, std::int64_t count, float* result) {
   switch (from.type) {
     case DataType::u8:
-      return scaled<kAdd>(static_cast<const std::uint8_t*>(from.data) + first, from.scale, count,
-                          result);
+      return scaled<kAdd>(static_cast<const std::uint8_t*>(from.data) + first, from, count, result);
     case DataType::s8:
-      return scaled<kAdd>(static_cast<const std::int8_t*>(from.data) + first, from.scale, count,
-                          result);
+      return scaled<kAdd>(static_cast<const std::int8_t*>(from.data) + first, from, count, result);
     default:
-      return scaled<kAdd>(static_cast<const float*>(from.data) + first, from.scale, count, result);
+      return scaled<kAdd>(static_cast<const float*>(from.data) + first, from, count, result);
   }
 }
 
-/// The nearest numbers, halves to even, within the type's limits; 0 for NaN.
+/// The numbers nearest to steps + zero point, halves to even, within the type's limits; the zero
+/// point for NaN.
 template <class Number>
-void round_to(const float* steps, std::int64_t count, Number* result) {
+void round_to(const float* steps, float zero_point, std::int64_t count, Number* result) {
   const D d;
   const hn::Rebind<Number, D> narrow;
   constexpr DataType kType = std::is_signed_v<Number> ? DataType::s8 : DataType::u8;
   const V low = hn::Set(d, smallest_number(kType)), high = hn::Set(d, largest_number(kType));
+  const V zero = hn::Set(d, zero_point);
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t i = 0; i < count; i += lanes) {
     const V given = hn::LoadU(d, steps + i);
-    const V value = hn::IfThenElseZero(hn::Eq(given, given), given);
+    const V value = hn::Add(hn::IfThenElseZero(hn::Eq(given, given), given), zero);
     const auto number = hn::NearestInt(hn::Min(high, hn::Max(low, value)));
     hn::StoreU(hn::DemoteTo(narrow, number), narrow, result + i);
   }
@@ -97,9 +100,10 @@ void scale(const Numbers& a, std::int64_t first, std::int64_t count, float* resu
   scaled<false>(a, first, count, result);
 }
 
-void store(const float* steps, std::int64_t count, DataType type, void* result) {
-  if (type == DataType::u8) return round_to(steps, count, static_cast<std::uint8_t*>(result));
-  round_to(steps, count, static_cast<std::int8_t*>(result));
+void store(const float* steps, float zero_point, std::int64_t count, DataType type, void* result) {
+  if (type == DataType::u8)
+    return round_to(steps, zero_point, count, static_cast<std::uint8_t*>(result));
+  round_to(steps, zero_point, count, static_cast<std::int8_t*>(result));
 }
 
 }  // namespace convopt::int8::HWY_NAMESPACE
@@ -117,7 +121,7 @@ namespace {
 /// Floats of a chunk, and room for what vectors read and write behind it.
 constexpr std::int64_t kChunk = 1024, kLongestVector = 16;
 
-/// Makes rows of pixels whole numbers.
+/// Makes rows of pixels whole numbers, or real ones of these.
 class RowKernel : public WeightlessKernel {
  public:
   RowKernel(const Workload& workload, const Parameters& parameters, const Context& context)
@@ -128,6 +132,7 @@ class RowKernel : public WeightlessKernel {
         activation_(activation_before_storing(workload)),
         scales_(parameters.scales),
         type_(workload.output_type),
+        bytes_(static_cast<std::int64_t>(element_bytes(type_))),
         threads_(context.threads) {
     // Without an activation, sources are read as numbers of the result's steps.
     if (activation_.kind != ActivationKind::none) return;
@@ -140,23 +145,36 @@ class RowKernel : public WeightlessKernel {
   using Floats = std::array<float, kChunk + kLongestVector>;
   using Bytes = std::array<std::byte, kChunk + kLongestVector>;
 
-  static Numbers numbers(const TensorView& view, std::int64_t offset, float scale) {
-    const auto bytes = offset * static_cast<std::int64_t>(element_bytes(view.type));
-    return {view.as<const std::byte>() + bytes, view.type, scale};
+  /// Those of the first source that begin at an element, or of the second one.
+  Numbers first_numbers(const TensorView& view, std::int64_t offset) const {
+    return {at(view, offset), view.type, scales_.input, static_cast<float>(scales_.input_zero)};
+  }
+  Numbers second_numbers(const TensorView& view, std::int64_t offset) const {
+    return {at(view, offset), view.type, scales_.residual,
+            static_cast<float>(scales_.residual_zero)};
+  }
+  static const std::byte* at(const TensorView& view, std::int64_t offset) {
+    return view.as<const std::byte>() +
+           offset * static_cast<std::int64_t>(element_bytes(view.type));
   }
 
-  /// Applies the activation to values, and stores `count` of them as whole numbers.
+  /// Applies the activation to values, and stores `count` of them as numbers of the result's type.
   void finish(Floats& values, std::int64_t count, std::byte* to) const {
     if (activation_.kind != ActivationKind::none) {
       activate_(activation_, values.data(), count);
       const Numbers real{values.data(), DataType::f32, 1 / scales_.output};
       scale_(real, 0, whole(count), values.data());
     }
+    if (type_ == DataType::f32) {
+      std::memcpy(to, values.data(), static_cast<std::size_t>(count) * sizeof(float));
+      return;
+    }
+    const auto zero = static_cast<float>(scales_.output_zero);
     const std::int64_t full = count / kLongestVector * kLongestVector;
-    store_(values.data(), full, type_, to);
+    store_(values.data(), zero, full, type_, to);
     if (full == count) return;
     Bytes rest;
-    store_(values.data() + full, kLongestVector, type_, rest.data());
+    store_(values.data() + full, zero, kLongestVector, type_, rest.data());
     std::copy_n(rest.data(), count - full, to + full);
   }
 
@@ -173,7 +191,7 @@ class RowKernel : public WeightlessKernel {
     std::ranges::fill(room, std::byte{0});
     std::copy_n(bytes + static_cast<std::size_t>(first) * size,
                 static_cast<std::size_t>(count) * size, room.data());
-    return {room.data(), from.type, from.scale};
+    return {room.data(), from.type, from.scale, from.zero_point};
   }
 
   /// Calls `function(first, count)` for the chunks of a row.
@@ -186,7 +204,7 @@ class RowKernel : public WeightlessKernel {
 
   using SumFunction = void (*)(const Numbers&, const Numbers&, std::int64_t, std::int64_t, float*);
   using ScaleFunction = void (*)(const Numbers&, std::int64_t, std::int64_t, float*);
-  using StoreFunction = void (*)(const float*, std::int64_t, DataType, void*);
+  using StoreFunction = void (*)(const float*, float, std::int64_t, DataType, void*);
   SumFunction sum_;
   ScaleFunction scale_;
   StoreFunction store_;
@@ -194,6 +212,7 @@ class RowKernel : public WeightlessKernel {
   Activation activation_;
   Quantisation scales_;
   DataType type_;
+  std::int64_t bytes_;  ///< of an element of the result
   int threads_;
 };
 
@@ -215,14 +234,12 @@ class PixelKernel final : public RowKernel {
       const int n = static_cast<int>(row / out.shape.h()),
                 h = static_cast<int>(row % out.shape.h());
       for (int w = 0; w < width; ++w) {
-        const Numbers a =
-            numbers(args.sources[0], args.sources[0].offset(n, 0, h, w), scales_.input);
-        auto* const to = out.as<std::byte>() + out.offset(n, 0, h, w);
+        const Numbers a = first_numbers(args.sources[0], args.sources[0].offset(n, 0, h, w));
+        auto* const to = out.as<std::byte>() + out.offset(n, 0, h, w) * bytes_;
         if (args.sources.size() == 1) {
           run_row(a, nullptr, length, to);
         } else {
-          const Numbers b =
-              numbers(args.sources[1], args.sources[1].offset(n, 0, h, w), scales_.residual);
+          const Numbers b = second_numbers(args.sources[1], args.sources[1].offset(n, 0, h, w));
           run_row(a, &b, length, to);
         }
       }
@@ -242,7 +259,7 @@ class PixelKernel final : public RowKernel {
         if (b != nullptr) other = filled_up(*b, first + full, count - full, room_b);
         load(last, b != nullptr ? &other : nullptr, 0, kLongestVector, values.data() + full);
       }
-      finish(values, count, to + first);
+      finish(values, count, to + first * bytes_);
     });
   }
 
@@ -290,6 +307,50 @@ class ChannelKernel final : public RowKernel {
   }
 };
 
+/// Pixels of nhwc, which become rows of nchw.
+class PlaneKernel final : public RowKernel {
+ public:
+  using RowKernel::RowKernel;
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorView& out = args.destination;
+    const std::int64_t rows = std::int64_t{out.shape.n()} * out.shape.h();
+    parallel_for(threads_, rows, [&](std::int64_t row) {
+      const int n = static_cast<int>(row / out.shape.h()),
+                h = static_cast<int>(row % out.shape.h());
+      for (int w = 0; w < out.shape.w(); w += kPixels) {
+        const int pixels = std::min(kPixels, out.shape.w() - w);
+        for (int c = 0; c < out.shape.c(); c += kChannels)
+          run_block(args.sources[0], out, {n, c, h, w}, pixels);
+      }
+    });
+  }
+
+ private:
+  /// A line of the caches of each of so many rows of the result.
+  static constexpr int kPixels = 16, kChannels = 64;
+
+  struct Place {
+    int n, c, h, w;
+  };
+
+  void run_block(const TensorView& in, const TensorView& out, const Place& at, int pixels) const {
+    const int channels = std::min(kChannels, out.shape.c() - at.c);
+    std::array<std::array<float, kChannels>, kPixels> values;
+    for (int w = 0; w < pixels; ++w) {
+      std::array<std::byte, kChannels * sizeof(float)> room;
+      const Numbers numbers = first_numbers(in, in.offset(at.n, at.c, at.h, at.w + w));
+      const Numbers filled = filled_up(numbers, 0, channels, room);
+      scale_(filled, 0, kChannels, values[static_cast<std::size_t>(w)].data());
+    }
+    for (int c = 0; c < channels; ++c) {
+      auto* const to = out.as<float>() + out.offset(at.n, at.c + c, at.h, at.w);
+      for (int w = 0; w < pixels; ++w)
+        to[w] = values[static_cast<std::size_t>(w)][static_cast<std::size_t>(c)];
+    }
+  }
+};
+
 template <class KernelType>
 class RowPrimitive final : public Primitive {
  public:
@@ -315,14 +376,17 @@ std::unique_ptr<Primitive> make_int8(PrimitiveInfo info, const Context&,
                                      std::initializer_list<int> types) {
   info.input_type = static_cast<DataType>(types.begin()[0]);
   info.output_type = static_cast<DataType>(types.begin()[1]);
-  info.description = "rows of pixels as whole numbers, activation included";
+  info.description = "rows of pixels to or from whole numbers, activation included";
   info.revision = "1";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;
+  info.traits.zero_points = true;
   if (info.input_layout == info.output_layout)
     return std::make_unique<RowPrimitive<PixelKernel>>(std::move(info));
-  return std::make_unique<RowPrimitive<ChannelKernel>>(std::move(info));
+  if (info.input_layout == Layout::nchw)
+    return std::make_unique<RowPrimitive<ChannelKernel>>(std::move(info));
+  return std::make_unique<RowPrimitive<PlaneKernel>>(std::move(info));
 }
 
 }  // namespace convopt::int8

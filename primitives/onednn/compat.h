@@ -41,6 +41,7 @@ inline constexpr auto kForward = dnnl::prop_kind::forward_inference;
 /// Scales are arguments of a run there, for which convopt asks no kernel.
 inline constexpr bool kHasScales = false;
 inline void set_output_scales(primitive_attr&, int, const std::vector<float>&) {}
+inline void set_source_zero_point(primitive_attr&, int) {}
 
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish, 1.0F / 6, 0.5F}; }
 inline constexpr bool kHasHardSigmoid = true;
@@ -116,6 +117,10 @@ inline constexpr bool kHasScales = true;
 inline void set_output_scales(primitive_attr& attributes, int mask,
                               const std::vector<float>& scales) {
   attributes.set_output_scales(mask, scales);
+}
+
+inline void set_source_zero_point(primitive_attr& attributes, int zero_point) {
+  attributes.set_zero_points(DNNL_ARG_SRC, 0, {zero_point});
 }
 
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish}; }

@@ -84,13 +84,20 @@ class OneDnnKernel final : public Kernel {
     dnnl::reorder(source, weights_).execute(stream, source, weights_);
     stream.wait();
 
+    // A source whose padding is not 0 is left to the library, and what an activation must not see
+    // is added behind it.
+    const std::vector<float> shifts =
+        zero_point_shifts(quantised, parameters.scales, !workload_.zero_points,
+                          activation_before_storing(workload_).kind == ActivationKind::none);
     bias_ = dnnl::memory(Desc({shape.oc}, kFloat, dnnl::memory::format_tag::x), cpu_);
     auto* const bias = static_cast<float*>(bias_.get_data_handle());
     for (int i = 0; i < shape.oc; ++i) {
       bias[i] = parameters.bias.as<float>() ? parameters.bias.as<float>()[i] : 0.0F;
       // It is added to sums of whole numbers.
       if (is_quantised) {
-        bias[i] /= parameters.scales.input * quantised.scales[static_cast<std::size_t>(i)];
+        const auto channel = static_cast<std::size_t>(i);
+        bias[i] += shifts[channel];
+        bias[i] /= parameters.scales.input * quantised.scales[channel];
       }
     }
   }

@@ -123,6 +123,7 @@ Traits traits_of(const Identity& identity) {
     const std::string& implementation = identity.implementation;
     traits.product_type = product_type(identity.input_type);
     traits.overwrites_residual = true;
+    traits.zero_points = is_quantised(identity.input_type);
     // Names say the instructions, but for products of matrices, which take what there is.
     traits.vector_products = traits.product_type != DataType::f32 &&
                              implementation.find("amx") == std::string::npos &&

@@ -28,6 +28,8 @@ struct Scaling {
   float residual = 1;
   float bound = 1;  ///< of an activation's limits
   float activated = 1;
+  int source_zero = 0;  ///< zero point of the source, where its padding is to hold it
+  int result_zero = 0;  ///< added behind an activation
 };
 
 /// Of a workload with these scales; `weight_scales` are those of the output channels, if it has

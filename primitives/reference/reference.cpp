@@ -42,11 +42,11 @@ void for_each(const TensorShape& shape, const Function& function) {
   }
 }
 
-Image read_image(const TensorView& view, double scale) {
+Image read_image(const TensorView& view, double scale, int zero) {
   Image image(view.shape);
   image.values = read(view).values;
-  if (scale == 1) return image;
-  for (double& value : image.values) value *= scale;
+  if (scale == 1 && zero == 0) return image;
+  for (double& value : image.values) value = scale * (value - zero);
   return image;
 }
 
@@ -319,8 +319,8 @@ double uniform(std::uint64_t seed, std::uint64_t index) {
 /// Everything but the epilogue.
 void compute_image(const Workload& workload, const Parameters& parameters,
                    std::span<const TensorView> sources, Image& out) {
-  const double scale = parameters.scales.input;
-  const Image in = read_image(sources[0], scale);
+  const Quantisation& scales = parameters.scales;
+  const Image in = read_image(sources[0], scales.input, scales.input_zero);
   switch (workload.op) {
     case Op::conv:
       convolve(workload.shape, {workload, parameters}, parameters.bias, in, out);
@@ -353,7 +353,7 @@ void compute_image(const Workload& workload, const Parameters& parameters,
     case Op::concat: {
       int first = 0;
       for (const TensorView& source : sources) {
-        const Image part = read_image(source, scale);
+        const Image part = read_image(source, scales.input, scales.input_zero);
         for_each(part.shape, [&](int n, int c, int h, int w) {
           out.at(n, first + c, h, w) = part.at(n, c, h, w);
         });
@@ -375,7 +375,8 @@ void compute_image(const Workload& workload, const Parameters& parameters,
       break;
     default: {  // of two tensors
       const bool is_scaled = is_quantised(workload.source_type(1));
-      const Image other = read_image(sources[1], is_scaled ? parameters.scales.residual : 1);
+      const Image other = is_scaled ? read_image(sources[1], scales.residual, scales.residual_zero)
+                                    : read_image(sources[1], 1, 0);
       for_each(out.shape, [&](int n, int c, int h, int w) {
         out.at(n, c, h, w) = combine(workload.op, in.at(n, c, h, w), repeated(other, n, c, h, w));
       });
@@ -495,8 +496,9 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
   if (epilogue.residual) {
     const Tensor residual = read(args.residual);
     const double scale = parameters.scales.residual;
+    const int zero = parameters.scales.residual_zero;
     for (std::size_t i = 0; i < result.values.size(); ++i) {
-      result.values[i] += scale * residual.values[i];
+      result.values[i] += scale * (residual.values[i] - zero);
     }
   }
   const TensorView& destination = args.destination;
@@ -508,7 +510,10 @@ void run(const Workload& workload, const Parameters& parameters, const RunArgs& 
     const Row row(destination, index);
     for (int i = 0; i < row.size; ++i) {
       double number = activate(epilogue.activation, *value++);
-      if (in_steps) number = std::clamp(number / parameters.scales.output, least, most);
+      if (in_steps) {
+        const Quantisation& scales = parameters.scales;
+        number = std::clamp(number / scales.output + scales.output_zero, least, most);
+      }
       if (in_steps && !is_real(destination.type)) number = std::nearbyint(number);
       row.set(i, static_cast<float>(number));
     }
@@ -569,6 +574,12 @@ Quantisation scales_for(const Workload& workload, double largest) {
   const DataType input = workload.input_type, output = workload.output_type;
   Quantisation scales;
   if (!workload.is_image()) return scales;
+  // Any but the middle, which other mistakes may lead to.
+  constexpr int kZero = 101;
+  if (workload.zero_points) {
+    if (input == DataType::u8) scales.input_zero = kZero;
+    if (output == DataType::u8 && workload.op == Op::convert) scales.output_zero = kZero;
+  }
   if (is_quantised(input)) scales.input = 1 / largest_number(input);
   if (!is_quantised(output)) return scales;
   if (!(largest > 0)) largest = 1;

@@ -62,10 +62,14 @@ Result<void> check_size(std::string_view what, std::size_t index, std::size_t by
 /// The scale of quantised tensors whose numbers it only moves is nothing to a kernel.
 Quantisation scales_of(const Schedule& schedule, const ScheduleStep& step) {
   if (keeps_scale(step.workload.op)) return {};
-  Quantisation scales{schedule.values[step.sources.front()].scale, 1,
-                      schedule.values[step.destination].scale};
-  if (step.workload.op == Op::add) scales.residual = schedule.values[step.sources[1]].scale;
-  if (step.residual != kNone) scales.residual = schedule.values[step.residual].scale;
+  const Value& input = schedule.values[step.sources.front()];
+  const Value& output = schedule.values[step.destination];
+  Quantisation scales{input.scale, 1, output.scale, input.zero_point, 0, output.zero_point};
+  const int second = step.workload.op == Op::add ? step.sources[1] : step.residual;
+  if (second != kNone) {
+    scales.residual = schedule.values[second].scale;
+    scales.residual_zero = schedule.values[second].zero_point;
+  }
   return scales;
 }
 

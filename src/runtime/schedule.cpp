@@ -120,6 +120,12 @@ class Scheduler {
     return {output.layout, found != scales_.end() ? found->second->type : output.type};
   }
 
+  void set_zero_points(Workload& workload, TensorId source) const {
+    const auto found = scales_.find(network_.tensors[source].name);
+    workload.zero_points =
+        minds_zero_points(workload) && found != scales_.end() && found->second->zero_point != 0;
+  }
+
   /// Quantised tensors have scales, which operations that move their numbers keep.
   Result<void> check_scales() const {
     for (const Value& value : schedule_.values) {
@@ -129,20 +135,35 @@ class Scheduler {
       return bad_plan("the plan stores the tensor " + in_quotes(tensor.name) + " in " +
                       to_string(value.format) + " without a scale");
     }
-    const auto scale = [&](int value) { return schedule_.values[value].scale; };
+    const auto same = [&](int a, int b) {
+      return schedule_.values[a].same_steps(schedule_.values[b]);
+    };
     for (const ScheduleStep& step : schedule_.steps) {
+      CONVOPT_CHECK(check_zero_points(step));
       if (!keeps_scale(step.workload.op)) continue;
       for (const int source : step.sources) {
-        if (scale(source) == scale(step.destination)) continue;
+        if (same(source, step.destination)) continue;
         return bad_plan("layer " + in_quotes(step.name) +
                         " of the plan reads and writes quantised tensors of different scales");
       }
     }
     for (const Value& value : schedule_.values) {
-      if (value.part_of == kNone || value.scale == scale(value.part_of)) continue;
+      if (value.part_of == kNone || value.same_steps(schedule_.values[value.part_of])) continue;
       return bad_plan("the plan concatenates tensors of different scales in place");
     }
     return {};
+  }
+
+  /// What rounds to a tensor's numbers has its scale and zero point.
+  Result<void> check_zero_points(const ScheduleStep& step) const {
+    const Value& result = schedule_.values[step.destination];
+    const Activation& activation = step.workload.epilogue.activation;
+    const DataType type = result.format.type;
+    if (activation.kind != ActivationKind::quantise || !is_quantised(type)) return {};
+    const float lowest = smallest_number(type) - static_cast<float>(result.zero_point);
+    if (activation.alpha == result.scale && activation.beta == lowest) return {};
+    return bad_plan("the plan stores the result of layer " + in_quotes(step.name) +
+                    " with another scale or zero point than the network rounds it with");
   }
 
   int add_value(TensorId tensor, TensorFormat format) {
@@ -150,6 +171,7 @@ class Scheduler {
     schedule_.values.push_back({tensor, format});
     if (const PlanScale* scale = scale_of(tensor, format.type)) {
       schedule_.values.back().scale = scale->scale;
+      schedule_.values.back().zero_point = scale->zero_point;
     }
     values_[{tensor, format}] = index;
     roots_.push_back(index);
@@ -177,6 +199,7 @@ class Scheduler {
     if (group.workload.input_type == DataType::f32) group.workload.input_type = layer.input_type;
     if (group.workload.output_type == DataType::f32) group.workload.output_type = layer.output_type;
     group.inputs = (*main)->inputs;
+    set_zero_points(group.workload, group.inputs.front());
     if (group.workload.op == Op::add && is_quantised(group.workload.input_type)) {
       const DataType second = of_residual(group.inputs[1], layer.input()).type;
       if (second != group.workload.input_type) group.workload.second_type = second;
@@ -295,7 +318,7 @@ class Scheduler {
       const auto source = require(whole, planned ? of_tensor(whole, format) : plain(whole), reader);
       if (!source) return source;
       const int view = add_value(tensor, format);
-      if (schedule_.values[view].scale != schedule_.values[*source].scale) {
+      if (!schedule_.values[view].same_steps(schedule_.values[*source])) {
         return bad_plan("the plan reshapes " + in_quotes(network_.tensors[whole].name) +
                         " into a tensor of another scale");
       }
@@ -320,6 +343,7 @@ class Scheduler {
     step.workload = Workload::pointwise(Op::convert, network_.tensors[tensor].shape);
     step.workload.input_type = origin.type;
     step.workload.output_type = target.type;
+    set_zero_points(step.workload, tensor);
     CONVOPT_CHECK(set_primitive(step, conversion.primitive, origin.layout, target.layout));
     CONVOPT_TRY(const int source, require(tensor, origin, reader));
     step.sources = {source};

@@ -23,6 +23,11 @@ struct Value {
   int part_of = kNone;    ///< value of which it is a range of channels: a concatenation in place
   int first_channel = 0;  ///< of that range
   float scale = 1;        ///< of a quantised tensor: what a step of its numbers stands for
+  int zero_point = 0;     ///< of a quantised tensor: the number that stands for zero
+
+  bool same_steps(const Value& other) const {
+    return scale == other.scale && zero_point == other.zero_point;
+  }
 };
 
 /// Memory for one value, and for those that take its place: reshapes, sums written over the

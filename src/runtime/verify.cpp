@@ -105,7 +105,8 @@ class Verifier final : public Observer {
         Workload::pointwise(Op::convert, shape), {},
         {{&destination, 1}, TensorView::dense(made.data(), shape, Layout::nchw), {}, nullptr});
     if (quantises) {
-      for (float& value : made) value *= written.scale;
+      const auto zero = static_cast<float>(written.zero_point);
+      for (float& value : made) value = written.scale * (value - zero);
     }
     keep(tensor, destination.type, std::move(made));
   }
@@ -129,7 +130,8 @@ class Verifier final : public Observer {
   static void to_steps(std::vector<float>& numbers, const Value& value) {
     const float least = smallest_number(value.format.type);
     const float most = largest_number(value.format.type);
-    for (float& number : numbers) number = std::clamp(number / value.scale, least, most);
+    const auto zero = static_cast<float>(value.zero_point);
+    for (float& number : numbers) number = std::clamp(number / value.scale + zero, least, most);
   }
 
   static double largest(const std::vector<float>& values) {

@@ -173,9 +173,9 @@ std::vector<TensorScale> model_scales(const Network& network) {
     constexpr float kLeast = 1e-18F;
     if (steps.kind == ActivationKind::none || steps.alpha < kLeast || exact[t] != 0) continue;
     if (!tensor.shape.is_image() || tensor.type != DataType::f32) continue;
-    for (const DataType type : {DataType::u8, DataType::s8}) {
-      if (steps.beta == smallest_number(type)) scales[t] = {type, steps.alpha};
-    }
+    const DataType type = steps.beta == smallest_number(DataType::s8) ? DataType::s8 : DataType::u8;
+    const float zero = smallest_number(type) - steps.beta;
+    if (is_zero_point(zero, type)) scales[t] = {type, steps.alpha, static_cast<int>(zero)};
   }
   return scales;
 }

@@ -44,8 +44,9 @@ enum class RangeRule : std::uint8_t { max, percentile, mse };
 Result<std::vector<TensorScale>> tensor_scales(const Network& network,
                                                const Calibration& calibration, RangeRule rule);
 
-/// The type and scale of every tensor of a quantised model that may be stored in int8 as the model
-/// says: numbers of `quantise` that are those of a type, without a zero point of their own.
+/// The type, scale and zero point of every tensor of a quantised model that may be stored in int8
+/// as the model says: numbers of `quantise` that include zero. s8 where 128 would be the zero point
+/// of u8, else u8.
 std::vector<TensorScale> model_scales(const Network& network);
 
 /// Operations on tensors in int8: those that keeps_scale() is true of, and those that are scaled to

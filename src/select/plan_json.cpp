@@ -63,7 +63,9 @@ Json to_json(const PlanInPlace& in_place) {
 }
 
 Json to_json(const PlanScale& scale) {
-  return {{"tensor", scale.tensor}, {"type", to_string(scale.type)}, {"scale", scale.scale}};
+  Json json = {{"tensor", scale.tensor}, {"type", to_string(scale.type)}, {"scale", scale.scale}};
+  if (scale.zero_point != 0) json["zero_point"] = scale.zero_point;
+  return json;
 }
 
 Json to_json(const PlanAccuracy& accuracy) {
@@ -169,8 +171,12 @@ Result<PlanScale> scale_from_json(const Json& json, const std::string& what) {
   reader.text("tensor", scale.tensor, true);
   reader.name("type", scale.type, true);
   reader.number("scale", scale.scale, true);
+  reader.number("zero_point", scale.zero_point);
   if (reader.ok() && !is_quantised(scale.type)) {
     reader.fail("field 'type' is neither u8 nor s8");
+  }
+  if (reader.ok() && !is_zero_point(static_cast<float>(scale.zero_point), scale.type)) {
+    reader.fail("field 'zero_point' is not a number of u8");
   }
   if (reader.ok() && !(scale.scale > 0 && std::isfinite(scale.scale))) {
     reader.fail("field 'scale' is not above zero");

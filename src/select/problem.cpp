@@ -125,6 +125,9 @@ class Builder {
   DataType int8_type(TensorId tensor) const {
     return problem_.scales.empty() ? DataType::f32 : problem_.scales[tensor].type;
   }
+  int zero_point(TensorId tensor) const {
+    return problem_.scales.empty() ? 0 : problem_.scales[tensor].zero_point;
+  }
   /// The type in which a chain whose result is of `type` reads the tensor.
   DataType type_beside(DataType type, TensorId tensor) const {
     return is_quantised(type) ? int8_type(tensor) : type;
@@ -175,6 +178,7 @@ class Builder {
     } else if (!all_admit(head.inputs, input)) {
       return;
     }
+    if (minds_zero_points(typed)) typed.zero_points = zero_point(head.inputs[0]) != 0;
     if (primitives_for(typed).empty()) return;
     std::optional<DataType> residual_type;
     for (const FusedWorkload& way : own) {
@@ -215,6 +219,7 @@ class Builder {
           Workload workload = Workload::pointwise(Op::convert, tensor.shape);
           workload.input_type = own(source);
           workload.output_type = own(target);
+          workload.zero_points = minds_zero_points(workload) && zero_point(t) != 0;
           conversions_.back().push_back({intern(workload), source, target});
         }
       }

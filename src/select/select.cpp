@@ -29,6 +29,7 @@ Workload in_types_of(const Workload& other, Workload workload) {
   workload.input_type = other.input_type;
   workload.output_type = other.output_type;
   workload.second_type = other.second_type;
+  workload.zero_points = other.zero_points;
   return workload;
 }
 
@@ -123,8 +124,8 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
   for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
     const TensorState& state = problem.tensors[t][solution.assignment.tensors[t]];
     if (is_in_int8(state)) {
-      plan.scales.push_back(
-          {network.tensors[t].name, problem.scales[t].type, problem.scales[t].scale});
+      plan.scales.push_back({network.tensors[t].name, problem.scales[t].type,
+                             problem.scales[t].scale, problem.scales[t].zero_point});
     }
     problem.for_each_conversion(t, state, [&](int id, TensorFormat target) {
       const Candidate& candidate = problem.candidates[id];

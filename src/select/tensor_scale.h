@@ -5,10 +5,11 @@
 
 namespace convopt {
 
-/// A number is scale times the whole number that stands for it.
+/// A number is scale times the whole number that stands for it, less the zero point.
 struct TensorScale {
   DataType type = DataType::f32;  ///< u8 or s8; f32: it cannot be
   float scale = 1;
+  int zero_point = 0;  ///< other than 0 only for u8
 
   bool operator==(const TensorScale&) const = default;
 };

@@ -18,7 +18,8 @@ class Rounding {
   }
   float operator()(float value) const {
     if (!is_quantised(type_)) return rounded(value, type_);
-    return scale_.scale * quantised(value / scale_.scale, scale_.type);
+    const auto zero = static_cast<float>(scale_.zero_point);
+    return scale_.scale * (quantised(value / scale_.scale + zero, scale_.type) - zero);
   }
 
  private:

@@ -52,5 +52,26 @@ TEST(Quantisation, StoringInInt8IsTheActivationThatRounds) {
   EXPECT_EQ(with_unit_steps(workload).epilogue.activation.text(), "quantise(1,-128)");
 }
 
+TEST(Quantisation, ZeroPointsShiftTheSumsOfALayer) {
+  const QuantisedWeights weights{{1, 2, -4, 5}, {0.5F, 2}};
+  Quantisation scales{0.25F, 3, 7, 10, 2, 11};
+  // -3 * 2 of the residual, -0.25 * 10 * 0.5 * (1 + 2) and -0.25 * 10 * 2 * (-4 + 5) of the source.
+  EXPECT_EQ(zero_point_shifts(weights, scales, true, false), (std::vector<float>{-9.75F, -11}));
+  EXPECT_EQ(zero_point_shifts(weights, scales, true, true), (std::vector<float>{67.25F, 66}));
+  EXPECT_EQ(zero_point_shifts(weights, scales, false, false), (std::vector<float>{-6, -6}));
+}
+
+TEST(Quantisation, WhoMindsZeroPoints) {
+  const auto minds = [](const char* text) {
+    return minds_zero_points(Workload::parse(text).value());
+  };
+  EXPECT_TRUE(minds("conv:n1_ic8_ih8_iw8_oc8_kh3_kw3_s1_p1_u8"));
+  EXPECT_FALSE(minds("conv:n1_ic8_ih8_iw8_oc8_kh3_kw3_s1_p0_u8"));
+  EXPECT_FALSE(minds("conv:n1_ic8_ih8_iw8_oc8_kh3_kw3_s1_p1"));
+  EXPECT_TRUE(minds("convert:n1_c8_h8_w8_u8_f32"));
+  EXPECT_FALSE(minds("convert:n1_c8_h8_w8_u8"));
+  EXPECT_FALSE(minds("add:n1_c8_h8_w8_u8"));
+}
+
 }  // namespace
 }  // namespace convopt

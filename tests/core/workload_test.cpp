@@ -348,7 +348,9 @@ TEST(Workload, SummandsMayBeOfBothTypesOfQuantisedNumbers) {
     EXPECT_FALSE(Workload::parse(shape + rest).ok()) << rest;
   EXPECT_FALSE(Workload::parse("multiply:n1_c64_h8_w8_u8+s8").ok());
   EXPECT_TRUE(Workload::parse(shape + "_u8+s8:quantise(1,0)").ok());
-  EXPECT_FALSE(Workload::parse(shape + "_u8+s8:quantise(1,-128)").ok());
+  EXPECT_TRUE(Workload::parse(shape + "_u8+s8:quantise(1,-128)").ok());  // a zero point
+  EXPECT_FALSE(Workload::parse(shape + "_u8+s8:quantise(1,-300)").ok());
+  EXPECT_FALSE(Workload::parse(shape + "_s8:quantise(1,0)").ok());
 }
 
 TEST(Workload, AResidualMayBeOfTheOtherTypeOfQuantisedNumbers) {
@@ -363,6 +365,23 @@ TEST(Workload, AResidualMayBeOfTheOtherTypeOfQuantisedNumbers) {
   for (const char* rest : {"_u8:add_u8", "_u8:add_f32", "_u8_f32:add_u8", ":add_s8", "_bf16:add_s8",
                            "_u8:add_", "_u8:add_s8+", "_u8:add_s8relu", "_u8:addrelu"}) {
     EXPECT_FALSE(Workload::parse(shape + rest).ok()) << rest;
+  }
+}
+
+TEST(Workload, SaysWhereZeroPointsCount) {
+  for (const char* text : {"conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1_u8_zp:add_s8+relu",
+                           "conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1_u8_f32_zp",
+                           "convert:n1_c8_h8_w8_u8_f32_zp", "convert:n1_c8_h8_w8_f32_u8_zp"}) {
+    const auto workload = Workload::parse(text);
+    ASSERT_TRUE(workload.ok()) << text;
+    EXPECT_TRUE(workload->zero_points);
+    EXPECT_EQ(workload->text(), text);
+  }
+  // What only moves numbers, adds to a bias or has none needs not know.
+  for (const char* text : {"conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p0_u8_zp",
+                           "conv:n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1_zp",
+                           "convert:n1_c8_h8_w8_u8_zp", "add:n1_c8_h8_w8_u8_zp"}) {
+    EXPECT_FALSE(Workload::parse(text).ok()) << text;
   }
 }
 

@@ -206,6 +206,36 @@ Problem Problem::with_nan() const {
   return problem;
 }
 
+bool may_have_zero_points(const Workload& workload) {
+  const bool keeps = keeps_scale(workload.op) ||
+                     (workload.op == Op::convert && workload.input_type == workload.output_type);
+  return !keeps && (is_quantised(workload.input_type) || is_quantised(workload.output_type));
+}
+
+Problem Problem::with_zero_points() const {
+  Problem problem(axis_ + ", zero points", workload_);
+  problem.zero_points_ = true;
+  Workload& workload = problem.workload_;
+  workload.zero_points = minds_zero_points(workload) && (workload.input_type == DataType::u8 ||
+                                                         workload.output_type == DataType::u8);
+  Activation& activation = workload.epilogue.activation;
+  if (activation.kind == ActivationKind::quantise && workload.output_type == DataType::u8)
+    activation.beta = static_cast<float>(-problem.scales(1).output_zero);
+  return problem;
+}
+
+Quantisation Problem::scales(double largest) const {
+  Quantisation scales = reference::scales_for(workload_, largest);
+  if (!zero_points_) return scales;
+  const auto zero_of = [](DataType type, int number) { return type == DataType::u8 ? number : 0; };
+  const bool adds = workload_.op == Op::add;
+  scales.input_zero = zero_of(workload_.input_type, 101);
+  scales.output_zero = zero_of(workload_.output_type, 77);
+  if (workload_.epilogue.residual || (adds && is_quantised(workload_.input_type)))
+    scales.residual_zero = zero_of(adds ? workload_.source_type(1) : workload_.residual_type(), 53);
+  return scales;
+}
+
 const Problem::Data& Problem::data() const {
   if (data_) return *data_;
   const auto made = std::make_shared<Data>();
@@ -237,7 +267,7 @@ const Problem::Data& Problem::data() const {
   args.sources = views;
   args.destination = nchw(made->expected, workload_.output());
   args.residual = nchw(made->residual, workload_.output());
-  made->scales = parameters.scales = reference::scales_for(workload_, 1);
+  made->scales = parameters.scales = scales(1);
   if (is_quantised(workload_.output_type)) {
     Workload real = workload_;
     real.output_type = DataType::f32;
@@ -245,7 +275,7 @@ const Problem::Data& Problem::data() const {
     reference::run(real, parameters, args);
     float largest = 0;
     for (const float value : made->expected) largest = std::max(largest, std::abs(value));
-    made->scales = parameters.scales = reference::scales_for(workload_, largest);
+    made->scales = parameters.scales = scales(largest);
   }
   reference::run(workload_, parameters, args);
   data_ = made;

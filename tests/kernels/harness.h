@@ -31,6 +31,9 @@ class Problem {
   bool has_nan() const { return nan_; }
   /// The same with a NaN among the values of every source.
   Problem with_nan() const;
+  /// The same with zero points other than 0 for all its tensors of u8, which
+  /// may_have_zero_points().
+  Problem with_zero_points() const;
 
  private:
   struct Data {
@@ -40,12 +43,17 @@ class Problem {
     Quantisation scales;
   };
   const Data& data() const;
+  Quantisation scales(double largest) const;
 
   std::string axis_;
   Workload workload_;
   bool nan_ = false;
+  bool zero_points_ = false;
   mutable std::shared_ptr<const Data> data_;
 };
+
+/// Whether tensors of the workload are of u8, and those of the same steps not several.
+bool may_have_zero_points(const Workload& workload);
 
 struct Setting {
   bool gaps = false;               ///< tensors are channel ranges of larger ones

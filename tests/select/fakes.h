@@ -55,6 +55,7 @@ class FakeRegistry final : public PrimitiveList {
     PrimitiveInfo info;
     info.traits.product_type = product_type;
     info.traits.strided_views = strided_views;
+    info.traits.zero_points = true;
     info.name = name;
     info.family = family;
     info.op = op;

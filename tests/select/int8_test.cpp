@@ -144,15 +144,17 @@ Network quantised_network() {
       .value();
 }
 
-TEST(ModelScales, AreThoseOfRoundedTensorsWithoutAZeroPoint) {
+TEST(ModelScales, AreThoseOfRoundedTensors) {
   const Network network = quantised_network();
   const std::vector<TensorScale> scales = model_scales(network);
   std::map<std::string, TensorScale> named;
   for (std::size_t t = 0; t < scales.size(); ++t) {
     if (scales[t].type != DataType::f32) named[network.tensors[t].name] = scales[t];
   }
-  const std::map<std::string, TensorScale> expected = {
-      {"q1", {DataType::u8, 0.5F}}, {"pool", {DataType::u8, 0.5F}}, {"q3", {DataType::s8, 0.125F}}};
+  const std::map<std::string, TensorScale> expected = {{"q1", {DataType::u8, 0.5F}},
+                                                       {"pool", {DataType::u8, 0.5F}},
+                                                       {"q2", {DataType::u8, 0.25F, 100}},
+                                                       {"q3", {DataType::s8, 0.125F}}};
   EXPECT_EQ(named, expected);
 }
 
@@ -339,10 +341,15 @@ TEST_F(Int8, OfAQuantisedModelStoresWhatIsRoundedAnyway) {
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->fused, std::vector<std::string>{"q1"});
   EXPECT_EQ(layer(selection.plan, "c2")->primitive,
-            "int8_" + to_string(kU8) + "_" + to_string(kF32));
-  // What has a zero point stays in f32.
-  EXPECT_EQ(layer(selection.plan, "c3")->input_type, DataType::f32);
+            "int8_" + to_string(kU8) + "_" + to_string(kU8));
   EXPECT_EQ(layer(selection.plan, "c4")->input_type, DataType::s8);
+  // The zero point of q2 is to stand round its image.
+  const PlanLayer* third = layer(selection.plan, "c3");
+  EXPECT_EQ(third->input_type, DataType::u8);
+  EXPECT_NE(third->workload.find("_u8_s8_zp"), std::string::npos) << third->workload;
+  const auto scale = std::ranges::find(selection.plan.scales, "q2", &PlanScale::tensor);
+  ASSERT_NE(scale, selection.plan.scales.end());
+  EXPECT_EQ(scale->zero_point, 100);
   // Steps change no time, and are no part of what is timed.
   EXPECT_NE(first->workload.find("quantise(1,0)"), std::string::npos) << first->workload;
 }

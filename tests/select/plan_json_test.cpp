@@ -76,7 +76,7 @@ TEST(PlanJson, TypesAreWrittenWhereTheyAreNotF32) {
 TEST(PlanJson, ScalesAreThoseOfQuantisedTensors) {
   EXPECT_EQ(to_json(example()).find("scales"), std::string::npos);
   Plan plan = example();
-  plan.scales = {{"a", DataType::u8, 0.1F}, {"b", DataType::s8, 1.0F / 3}};
+  plan.scales = {{"a", DataType::u8, 0.1F, 128}, {"b", DataType::s8, 1.0F / 3}};
   const std::string text = to_json(plan);
   const auto read = parse_plan(text, "plan.json");
   ASSERT_TRUE(read.ok()) << read.error().message;
@@ -84,11 +84,16 @@ TEST(PlanJson, ScalesAreThoseOfQuantisedTensors) {
   EXPECT_EQ(read->scales[1].tensor, "b");
   EXPECT_EQ(read->scales[1].type, DataType::s8);
   EXPECT_EQ(read->scales[1].scale, 1.0F / 3);
+  EXPECT_EQ(read->scales[0].zero_point, 128);
+  EXPECT_EQ(read->scales[1].zero_point, 0);
   EXPECT_EQ(to_json(*read), text);
   for (const PlanScale& wrong : {PlanScale{"a", DataType::s32, 1},
                                  {"a", DataType::u8, 0},
                                  {"a", DataType::u8, -1},
-                                 {"a", DataType::s8, INFINITY}}) {
+                                 {"a", DataType::s8, INFINITY},
+                                 {"a", DataType::s8, 1, 1},
+                                 {"a", DataType::u8, 1, 256},
+                                 {"a", DataType::u8, 1, -1}}) {
     plan.scales = {wrong};
     EXPECT_FALSE(parse_plan(to_json(plan), "plan.json").ok());
   }
