@@ -90,6 +90,49 @@ void round_to(const float* steps, float zero_point, std::int64_t count, Number* 
   }
 }
 
+/// a, or a + b, as the nearest numbers: the same as the functions above one after the other, but
+/// nothing is stored in between. There are no NaNs among whole numbers.
+template <class A, class B, class Number>
+void round_sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
+               float zero_point, Number* result) {
+  const D d;
+  const hn::Rebind<Number, D> narrow;
+  constexpr DataType kType = std::is_signed_v<Number> ? DataType::s8 : DataType::u8;
+  const V low = hn::Set(d, smallest_number(kType)), high = hn::Set(d, largest_number(kType));
+  const V zero = hn::Set(d, zero_point);
+  const V factor_a = hn::Set(d, a.scale), zero_a = hn::Set(d, a.zero_point);
+  const V factor_b = hn::Set(d, b.scale), zero_b = hn::Set(d, b.zero_point);
+  const A* const from_a = static_cast<const A*>(a.data) + first;
+  const B* const from_b = static_cast<const B*>(b.data) + first;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const V sum = hn::MulAdd(hn::Sub(load(from_b + i), zero_b), factor_b,
+                             hn::Mul(hn::Sub(load(from_a + i), zero_a), factor_a));
+    const V value = hn::Min(high, hn::Max(low, hn::Add(sum, zero)));
+    hn::StoreU(hn::DemoteTo(narrow, hn::NearestInt(value)), narrow, result + i);
+  }
+}
+
+template <class A, class B>
+void round_sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
+               float zero_point, DataType type, void* result) {
+  if (type == DataType::u8)
+    return round_sum<A, B>(a, b, first, count, zero_point, static_cast<std::uint8_t*>(result));
+  round_sum<A, B>(a, b, first, count, zero_point, static_cast<std::int8_t*>(result));
+}
+
+/// Of u8 and s8.
+void rounded_sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
+                 float zero_point, DataType type, void* result) {
+  using U8 = std::uint8_t;
+  using S8 = std::int8_t;
+  const bool u8 = b.type == DataType::u8;
+  const auto function = a.type == DataType::u8 ? u8 ? round_sum<U8, U8> : round_sum<U8, S8>
+                        : u8 ? round_sum<S8, U8>
+                                               : round_sum<S8, S8>;
+  function(a, b, first, count, zero_point, type, result);
+}
+
 void sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
          float* result) {
   scaled<false>(a, first, count, result);
@@ -112,6 +155,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::int8 {
 
+HWY_EXPORT(rounded_sum);
 HWY_EXPORT(sum);
 HWY_EXPORT(scale);
 HWY_EXPORT(store);
@@ -125,7 +169,8 @@ constexpr std::int64_t kChunk = 1024, kLongestVector = 16;
 class RowKernel : public WeightlessKernel {
  public:
   RowKernel(const Workload& workload, const Parameters& parameters, const Context& context)
-      : sum_(CONVOPT_DISPATCH(sum, context.isa)),
+      : rounded_sum_(CONVOPT_DISPATCH(rounded_sum, context.isa)),
+        sum_(CONVOPT_DISPATCH(sum, context.isa)),
         scale_(CONVOPT_DISPATCH(scale, context.isa)),
         store_(CONVOPT_DISPATCH(store, context.isa)),
         activate_(activate_function(context.isa)),
@@ -205,6 +250,9 @@ class RowKernel : public WeightlessKernel {
   using SumFunction = void (*)(const Numbers&, const Numbers&, std::int64_t, std::int64_t, float*);
   using ScaleFunction = void (*)(const Numbers&, std::int64_t, std::int64_t, float*);
   using StoreFunction = void (*)(const float*, float, std::int64_t, DataType, void*);
+  using RoundedSumFunction = void (*)(const Numbers&, const Numbers&, std::int64_t, std::int64_t,
+                                      float, DataType, void*);
+  RoundedSumFunction rounded_sum_;
   SumFunction sum_;
   ScaleFunction scale_;
   StoreFunction store_;
@@ -248,6 +296,8 @@ class PixelKernel final : public RowKernel {
 
  private:
   void run_row(const Numbers& a, const Numbers* b, std::int64_t length, std::byte* to) const {
+    if (b != nullptr && activation_.kind == ActivationKind::none && length >= kLongestVector)
+      return run_sum(a, *b, length, to);
     Floats values;
     for_each_chunk(length, [&](std::int64_t first, std::int64_t count) {
       const std::int64_t full = count / kLongestVector * kLongestVector;
@@ -261,6 +311,16 @@ class PixelKernel final : public RowKernel {
       }
       finish(values, count, to + first * bytes_);
     });
+  }
+
+  /// The last vector may compute again what the one before it did.
+  void run_sum(const Numbers& a, const Numbers& b, std::int64_t length, std::byte* to) const {
+    const auto zero = static_cast<float>(scales_.output_zero);
+    const std::int64_t full = length / kLongestVector * kLongestVector;
+    rounded_sum_(a, b, 0, full, zero, type_, to);
+    if (full == length) return;
+    const std::int64_t last = length - kLongestVector;
+    rounded_sum_(a, b, last, kLongestVector, zero, type_, to + last);
   }
 
   void load(const Numbers& a, const Numbers* b, std::int64_t first, std::int64_t count,
@@ -377,7 +437,7 @@ std::unique_ptr<Primitive> make_int8(PrimitiveInfo info, const Context&,
   info.input_type = static_cast<DataType>(types.begin()[0]);
   info.output_type = static_cast<DataType>(types.begin()[1]);
   info.description = "rows of pixels to or from whole numbers, activation included";
-  info.revision = "1";
+  info.revision = info.op == Op::add ? "2" : "1";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;
