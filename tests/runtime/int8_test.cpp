@@ -69,6 +69,60 @@ TEST(Int8Plan, ComputesTheNetwork) {
             "conv:n1_ic16_ih8_iw8_oc20_kh3_kw3_s1_p1_u8:add_s8+relu");
 }
 
+TEST(Int8Plan, WithZeroPointsComputesTheNetwork) {
+  const Network network = block();
+  PlanBuilder builder(network);
+  builder.convert("x", kNchwF32, kU8)
+      .layer("stem", kU8, kU8, {"relu"})
+      .layer("side", kU8, kU8)
+      .layer("main", kU8, kU8, {"sum", "out"})
+      .layer("pool", kU8, kU8)
+      .convert("pool", kU8, kNchwF32)
+      .layer("fc", kNchwF32, kNchwF32)
+      .scale("x", DataType::u8, 2.0F / 255, 128)
+      .scale("relu", DataType::u8, 3.0F / 255, 7)
+      .scale("side", DataType::u8, 4.0F / 255, 100)
+      .scale("out", DataType::u8, 4.0F / 255, 3)
+      .scale("pool", DataType::u8, 4.0F / 255, 3);
+  const Plan plan = builder.plan();
+  expect_computes(network, plan, FakeRegistry(), kInt8Bound);
+  const auto schedule = make_schedule(network, plan, FakeRegistry());
+  ASSERT_TRUE(schedule.ok()) << schedule.error().message;
+  EXPECT_TRUE(schedule->steps[0].workload.text().ends_with("_f32_u8_zp"));
+  EXPECT_EQ(schedule->steps[3].workload.text(),
+            "conv:n1_ic16_ih8_iw8_oc20_kh3_kw3_s1_p1_u8_zp:add+relu");
+  const auto verified = check(network, plan, FakeRegistry());
+  ASSERT_TRUE(verified.ok()) << verified.error().message;
+  EXPECT_EQ(verified->first_failure(), nullptr);
+
+  Plan wrong = plan;
+  wrong.scales.back().zero_point = 4;  // the pool's, which keeps what it reads
+  EXPECT_FALSE(make_schedule(network, wrong, FakeRegistry()).ok());
+}
+
+TEST(Int8Plan, OfAQuantisedModelHasItsSteps) {
+  const Network network = network_of("[1, 4, 8, 8]", R"json(
+      {"name": "conv", "op": "conv", "oc": 16, "kernel": 3, "padding": 1},
+      {"name": "round", "op": "workload", "inputs": ["conv"],
+       "workload": "activation:n1_c16_h8_w8:quantise(0.03125,-60)"},
+      {"name": "last", "op": "conv", "oc": 5, "kernel": 3, "padding": 1})json");
+  const auto plan_with = [&](float scale, int zero_point) {
+    return PlanBuilder(network)
+        .convert("x", kNchwF32, {Layout::nhwc})
+        .layer("conv", {Layout::nhwc}, {Layout::nhwc})
+        .layer("round", {Layout::nhwc}, kU8)
+        .layer("last", kU8, kNchwF32)
+        .scale("round", DataType::u8, scale, zero_point)
+        .plan();
+  };
+  expect_computes(network, plan_with(0.03125F, 60), FakeRegistry(), kInt8Bound);
+  for (const Plan& wrong : {plan_with(0.03125F, 61), plan_with(0.03F, 60)}) {
+    const auto schedule = make_schedule(network, wrong, FakeRegistry());
+    ASSERT_FALSE(schedule.ok());
+    EXPECT_NE(schedule.error().message.find("zero point"), std::string::npos);
+  }
+}
+
 TEST(Int8Plan, AResidualThatIsStillNeededIsCopiedInItsOwnType) {
   const Network network = network_of("[1, 4, 8, 8]", R"(
       {"name": "side", "op": "conv", "inputs": ["x"], "oc": 8, "kernel": 1},

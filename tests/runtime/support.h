@@ -64,8 +64,8 @@ class PlanBuilder {
   PlanBuilder& convert(const std::string& tensor, Layout source, Layout target) {
     return convert(tensor, TensorFormat{source}, TensorFormat{target});
   }
-  PlanBuilder& scale(const std::string& tensor, DataType type, float scale) {
-    plan_.scales.push_back({tensor, type, scale});
+  PlanBuilder& scale(const std::string& tensor, DataType type, float scale, int zero_point = 0) {
+    plan_.scales.push_back({tensor, type, scale, zero_point});
     return *this;
   }
   Plan plan() const { return plan_; }
