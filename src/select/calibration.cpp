@@ -47,6 +47,29 @@ float size_of(const TensorRange& range, RangeRule rule) {
   }
 }
 
+/// What a type has to represent, zero included.
+struct Extent {
+  float low = 0, high = 0;
+};
+
+/// u8 without a zero point for what is never negative; s8 where both sides of zero are about as
+/// long; else u8 with a zero point, whose steps are smaller then.
+TensorScale scale_for(const Extent& extent) {
+  // Of steps of s8 over those of u8: less than a third of a bit is not worth more work round
+  // images.
+  constexpr float kWorthAZeroPoint = 1.25F;
+  const float size = std::max(-extent.low, extent.high);
+  const float symmetric = size / largest_number(DataType::s8);
+  const float skewed = (extent.high - extent.low) / largest_number(DataType::u8);
+  const bool is_skewed = symmetric > kWorthAZeroPoint * skewed;
+  const DataType type = is_skewed ? DataType::u8 : DataType::s8;
+  const float scale = is_skewed ? skewed : symmetric;
+  // All zeros, or as good as.
+  if (!(scale > std::numeric_limits<float>::min())) return {DataType::u8};
+  const float zero = type == DataType::u8 ? quantised(-extent.low / scale, type) : 0;
+  return {type, scale, static_cast<int>(zero)};
+}
+
 /// Sets of tensors that share a scale.
 class ScaleGroups {
  public:
@@ -139,24 +162,17 @@ Result<std::vector<TensorScale>> tensor_scales(const Network& network,
     if (!keeps || !std::ranges::all_of(touched, has_range)) continue;
     for (const TensorId t : touched) groups.join(t, touched.front());
   }
-  struct Common {
-    float low = 0, size = 0;
-  };
-  std::vector<Common> common(count);
+  std::vector<Extent> common(count);
   for (TensorId t = 0; t < static_cast<TensorId>(count); ++t) {
     if (ranges[t] == nullptr) continue;
-    Common& group = common[groups.root(t)];
-    group.low = std::min(group.low, ranges[t]->low);
-    group.size = std::max(group.size, size_of(*ranges[t], rule));
+    Extent& group = common[groups.root(t)];
+    const float size = size_of(*ranges[t], rule);
+    group.low = std::min(group.low, std::max(ranges[t]->low, -size));
+    group.high = std::max(group.high, std::min(ranges[t]->high, size));
   }
   std::vector<TensorScale> scales(count);
   for (TensorId t = 0; t < static_cast<TensorId>(count); ++t) {
-    if (ranges[t] == nullptr) continue;
-    const Common& group = common[groups.root(t)];
-    scales[t].type = group.low < 0 ? DataType::s8 : DataType::u8;
-    const float scale = group.size / largest_number(scales[t].type);
-    // All zeros, or as good as.
-    scales[t].scale = scale > std::numeric_limits<float>::min() ? scale : 1.0F;
+    if (ranges[t] != nullptr) scales[t] = scale_for(common[groups.root(t)]);
   }
   return scales;
 }

@@ -37,10 +37,11 @@ Result<Calibration> load_calibration(const std::filesystem::path& path);
 /// Which of the sizes counts.
 enum class RangeRule : std::uint8_t { max, percentile, mse };
 
-/// The type and scale of every tensor of the network that may be stored in int8: images of floats
-/// whose numbers need not stay exact and whose range is known. u8 where it was never negative, else
-/// s8. Tensors between operators that only move or choose numbers share both. Fails if the
-/// calibration is of another network, one of whose tensors it does not name.
+/// The type, scale and zero point of every tensor of the network that may be stored in int8: images
+/// of floats whose numbers need not stay exact and whose range is known. u8 where it was never
+/// negative, or with a zero point where it was less far below zero than above it, or the other way
+/// round, else s8. Tensors between operators that only move or choose numbers share all three.
+/// Fails if the calibration is of another network, one of whose tensors it does not name.
 Result<std::vector<TensorScale>> tensor_scales(const Network& network,
                                                const Calibration& calibration, RangeRule rule);
 

@@ -76,7 +76,7 @@ TEST(TensorScales, HaveATypeAndAScaleByTheRange) {
   const Calibration calibration =
       calibration_of(network, {{"in", {"", -1, 0.5F, 0.75F, 0.25F}}, {"r", {"", 0, 5.1F, 4, 3}}});
   const auto by_max = named_scales(network, calibration);
-  EXPECT_EQ(by_max.at("in"), (TensorScale{DataType::s8, 1.0F / 127}));
+  EXPECT_EQ(by_max.at("in"), (TensorScale{DataType::u8, 1.5F / 255, 170}));
   EXPECT_EQ(by_max.at("c"), (TensorScale{DataType::s8, 2.54F / 127}));
   EXPECT_EQ(by_max.at("r"), (TensorScale{DataType::u8, 5.1F / 255}));
   const auto by_percentile = named_scales(network, calibration, RangeRule::percentile);
@@ -96,9 +96,10 @@ TEST(TensorScales, AreSharedByTensorsBetweenWhichNumbersMove) {
   Network network = builder.build({joined});
   const Calibration calibration = calibration_of(
       network,
-      {{"r1", {"", 0, 12.7F, 1, 1}}, {"pool", {"", 0, 10, 1, 1}}, {"c2", {"", -1, 2, 1, 1}}});
+      {{"r1", {"", 0, 12.8F, 1, 1}}, {"pool", {"", 0, 10, 1, 1}}, {"c2", {"", -1, 2, 1, 1}}});
   const auto scales = named_scales(network, calibration);
-  const TensorScale common{DataType::s8, 12.7F / 127};
+  // The joined one's own range, of 2.54, is the longest below zero.
+  const TensorScale common{DataType::u8, (12.8F + 2.54F) / 255, 42};
   for (const char* name : {"r1", "pool", "c2", "joined"})
     EXPECT_EQ(scales.at(name), common) << name;
   EXPECT_EQ(scales.at("c1").scale, 2.54F / 127);
@@ -107,7 +108,7 @@ TEST(TensorScales, AreSharedByTensorsBetweenWhichNumbersMove) {
   std::erase_if(lacking.tensors, [](const TensorRange& range) { return range.name == "joined"; });
   const auto apart = named_scales(network, lacking);
   EXPECT_EQ(apart.at("joined").type, DataType::f32);
-  EXPECT_EQ(apart.at("c2"), (TensorScale{DataType::s8, 2.0F / 127}));
+  EXPECT_EQ(apart.at("c2"), (TensorScale{DataType::u8, 3.0F / 255, 85}));
   EXPECT_EQ(apart.at("pool"), apart.at("r1"));
   EXPECT_EQ(apart.at("pool").type, DataType::u8);
 }
