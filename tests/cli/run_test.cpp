@@ -118,12 +118,12 @@ TEST_F(RunVerb, OutputsThatFindNoRoomAreErrorsAndTimesAreTold) {
   EXPECT_NE(out().find("median"), std::string::npos) << out();
   EXPECT_FALSE(std::filesystem::exists(output));
   // Whatever is written to.
-  for (const std::string arguments :
+  for (const std::string& arguments :
        {"select " + net() + " --threads 1 --profile " + file("p.jsonl") + " -o " + output,
         "merge " + file("p.jsonl") + " -o " + output, "train " + file("p.jsonl") + " -o " + output,
         "profile --threads 1 --quiet --configs 1 --ops convert -o " + output,
         "list --json >" + output}) {
-    EXPECT_EQ(shell_->run_limited("-f 4", arguments), 4) << arguments << "\n" << err();
+    EXPECT_EQ(shell_->run_limited("-f 1", arguments), 4) << arguments << "\n" << err();
     EXPECT_NE(err().find("cannot write"), std::string::npos) << err();
     std::filesystem::remove(output);
   }
@@ -263,7 +263,7 @@ TEST_F(RunVerb, OpenSizesAreShownByTheirNames) {
   ASSERT_EQ(call("import --show --shape x=2x3x5x4 " + model), 0) << err();
   EXPECT_NE(out().find("2x3x5x4"), std::string::npos) << out();
   EXPECT_EQ(call("import --show --shape x=2x3x5 " + model), 3) << err();
-  EXPECT_EQ(call("import --show --shape z=2x3x5x4 " + model), 3) << err();
+  EXPECT_EQ(call("import --show --shape z=2x3x5x4 " + model), 2) << err();
 }
 
 /// A float32 array as numpy writes it.
