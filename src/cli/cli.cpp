@@ -120,8 +120,10 @@ std::string format_time(double ns) {
 }
 
 std::string format_bytes(double bytes) {
-  return scaled(bytes, std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{1 << 10, "KiB"},
-                                  Unit{1, "B"}});
+  constexpr double kKibibyte = 1 << 10;
+  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
+  return scaled(bytes,
+                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
 }
 
 std::string enough_bytes(std::size_t bytes) {

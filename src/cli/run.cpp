@@ -356,31 +356,40 @@ Result<Setup> set_up(const RunArguments& request) {
   return setup;
 }
 
-/// Refuses a plan that needs more memory than the user allows or the machine has.
-Result<void> check_memory(const std::string& label, const Plan& plan, const Network& network,
-                          const Registry& registry, std::size_t max_memory) {
-  const auto schedule = make_schedule(network, plan, registry);
-  if (!schedule) return {};  // the executor says why
-  const MemoryUse use = memory_of(*schedule, registry.context());
-  if (use.total() > max_memory) {
-    return make_error(ErrorCode::environment,
-                      label + " needs " + size_text(use.total()) + " of memory (weights " +
-                          size_text(use.packed_weights) + ", tensors " + size_text(use.tensors) +
-                          ", workspace " + size_text(use.workspace) + "), --max-memory allows " +
-                          size_text(max_memory) + "; it takes --max-memory " +
-                          enough_bytes(use.total()));
+/// Refuses plans that need more memory than the user allows for each or the machine has for all,
+/// with what they read and write.
+Result<void> check_memory(const Setup& setup, std::size_t max_memory) {
+  const Network& network = setup.network();
+  std::size_t sum = 0;
+  for (const auto* border : {&network.inputs, &network.outputs}) {
+    for (const TensorId id : *border) {
+      const Tensor& tensor = network.tensors[id];
+      sum += static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
+    }
   }
-  return check_available(label + " needs", use.total());
+  for (const auto& [label, plan] : setup.plans) {
+    const auto schedule = make_schedule(network, plan, setup.registry());
+    if (!schedule) continue;  // the executor says why
+    const MemoryUse use = memory_of(*schedule, setup.registry().context());
+    if (use.total() > max_memory) {
+      return make_error(ErrorCode::environment,
+                        label + " needs " + size_text(use.total()) + " of memory (weights " +
+                            size_text(use.packed_weights) + ", tensors " + size_text(use.tensors) +
+                            ", workspace " + size_text(use.workspace) + "), --max-memory allows " +
+                            size_text(max_memory) + "; it takes --max-memory " +
+                            enough_bytes(use.total()));
+    }
+    sum += use.total();
+  }
+  return check_available(network.name + ": running it takes", sum);
 }
 
 Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
-                           const Registry& registry, const WeightSource& weights,
-                           std::size_t max_memory) {
+                           const Registry& registry, const WeightSource& weights) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
     note(label + " was made for " + plan.platform.id() + ", so its predictions do not hold here");
   }
-  CONVOPT_CHECK(check_memory(label, plan, network, registry, max_memory));
   const auto start = std::chrono::steady_clock::now();
   auto executor = Executor::create(network, plan, registry, weights);
   if (!executor) {
@@ -611,6 +620,7 @@ Result<void> run(const RunArguments& request) {
     CONVOPT_TRY(output_files,
                 files_of("--output", "output", request.outputs, output_names(network)));
   }
+  CONVOPT_CHECK(check_memory(setup, request.max_memory));
   CONVOPT_TRY(const Buffers inputs, make_inputs(setup.inputs, request.seed, network));
 
   bind_threads(context.threads);
@@ -618,8 +628,8 @@ Result<void> run(const RunArguments& request) {
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
   for (auto& [label, plan] : setup.plans) {
-    CONVOPT_TRY(Contestant ready, prepare(std::move(label), std::move(plan), network,
-                                          setup.registry(), weights, request.max_memory));
+    CONVOPT_TRY(Contestant ready,
+                prepare(std::move(label), std::move(plan), network, setup.registry(), weights));
     contestants.push_back(std::move(ready));
     executors.push_back(contestants.back().executor.get());
   }

@@ -92,6 +92,18 @@ TEST_F(RunVerb, RefusesAPlanThatNeedsMoreMemoryThanAllowed) {
   EXPECT_EQ(run_plan("--max-memory " + suggested(err(), "--max-memory")), 0) << err();
 }
 
+TEST_F(RunVerb, RefusesWhatDoesNotFitIntoMemory) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer itself needs more address space";
+#endif
+  const std::string huge =
+      shell_->write("huge.json", R"({"schema":"convopt.network/1","name":"huge","source":"a test",
+          "input":{"shape":[64,64,700,700]},
+          "operators":[{"name":"a","op":"relu"},{"name":"b","op":"sigmoid"}]})");
+  EXPECT_EQ(shell_->run_limited("-v 8000000", "run " + huge + " --threads 1 --no-confirm"), 4);
+  EXPECT_NE(err().find("huge: running it takes"), std::string::npos) << err();
+}
+
 TEST_F(RunVerb, SaysHowMuchWorkspaceIsNeeded) {
   const std::string select = "select " + net() + " --threads 1 --profile " + file("p.jsonl") +
                              " --allow im2col -o " + file("im2col.json") + " --max-workspace ";
