@@ -73,7 +73,7 @@ Result<void> show_border(const ImportArguments& request, const Result<Network>& 
   std::printf("%s", table.text().c_str());
   if (network) return {};
   if (!is_open(request, border)) return network.error();
-  note("sizes in <> or ? are open: " + network.error().message);
+  note(network.error().message);
   return {};
 }
 
