@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,9 @@
 #include "profiler/bench.h"
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
+#include "src/cli/memory.h"
 #include "src/cli/outputs.h"
 #include "src/cli/primitive_filter.h"
 #include "src/cli/progress.h"
@@ -131,6 +134,37 @@ Result<std::vector<Layer>> gather_layers(const BenchArguments& request) {
   }
   if (layers.empty()) return make_error(ErrorCode::bad_input, "the networks have no convolutions");
   return layers;
+}
+
+/// Refuses a layer whose data and kernels do not fit: tensors in all layouts that its primitives
+/// read, and the largest of the kernels, which are many and are not all prepared at once.
+Result<void> check_memory(const Layer& layer, const std::vector<const Primitive*>& primitives,
+                          const Context& context) {
+  const Workload& workload = layer.workload;
+  const auto bytes = [](const TensorShape& shape, Layout layout, DataType type) {
+    return static_cast<std::size_t>(padded_elements(shape, layout)) * element_bytes(type);
+  };
+  // The results are checked against sources in this layout.
+  std::set<Layout> layouts = {Layout::nchw};
+  std::size_t kernel = 0, output = 0;
+  for (const Primitive* primitive : primitives) {
+    if (!primitive->info().computes(workload) || !primitive->applicability(workload, context))
+      continue;
+    layouts.insert(primitive->info().input_layout);
+    kernel = std::max(kernel, primitive->packed_bytes(workload, context) +
+                                  primitive->workspace_bytes(workload, context));
+  }
+  std::size_t sum = kernel + static_cast<std::size_t>(workload.weight_elements()) * sizeof(float);
+  std::size_t drawn = 0;  // in single precision, before it is converted
+  for (const Layout layout : layouts) {
+    sum += bytes(workload.source(0), layout, workload.input_type);
+    if (workload.input_type != DataType::f32)
+      drawn = std::max(drawn, bytes(workload.source(0), layout, DataType::f32));
+  }
+  for (const Layout layout : kLayouts) {
+    output = std::max(output, bytes(workload.output(), layout, workload.output_type));
+  }
+  return check_available(layer.name + ": timing it takes", sum + drawn + output);
 }
 
 LayerResult time_layer(Bench& bench, const Layer& layer,
@@ -305,6 +339,8 @@ Result<void> bench_action(const BenchArguments& request) {
       primitives.push_back(primitive);
     }
   }
+
+  for (const Layer& layer : layers) CONVOPT_CHECK(check_memory(layer, primitives, context));
 
   BenchOptions options;
   options.seed = request.seed;

@@ -9,6 +9,7 @@
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
 #include "src/tune/model_paths.h"

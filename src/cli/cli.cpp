@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
 #include "core/files.h"
 #include "core/text.h"
 #include "profiler/affinity.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/values.h"
 
 namespace convopt::cli {
@@ -97,11 +99,20 @@ Result<Context> ContextOptions::context() const {
 }
 
 Result<void> write_output(const std::string& path, const std::string& content) {
-  if (!path.empty() && path != "-") return write_file_atomically(path, content);
-  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size()) {
-    return make_error(ErrorCode::environment, "cannot write to standard output");
+  const auto print = [&] {
+    return std::fwrite(content.data(), 1, content.size(), stdout) == content.size() &&
+           std::fflush(stdout) == 0;
+  };
+  if (path.empty() || path == "-") {
+    return print() ? Result<void>()
+                   : make_error(ErrorCode::environment, "cannot write to standard output");
   }
-  return {};
+  const FinishWriting finish;
+  auto written = write_file_atomically(path, content);
+  // Minutes of measuring may be in it.
+  if (written || !print()) return written;
+  return make_error(written.error().code,
+                    written.error().message + "; what it should hold is on standard output");
 }
 
 std::string format_time(double ns) {
@@ -109,8 +120,28 @@ std::string format_time(double ns) {
 }
 
 std::string format_bytes(double bytes) {
-  return scaled(bytes, std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{1 << 10, "KiB"},
-                                  Unit{1, "B"}});
+  constexpr double kKibibyte = 1 << 10;
+  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
+  return scaled(bytes,
+                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
+}
+
+std::string enough_bytes(std::size_t bytes) {
+  constexpr std::size_t kExact = 10000;
+  if (bytes < kExact) return std::to_string(bytes);
+  std::string_view unit = "KB";
+  double size = 1 << 10;
+  if (bytes >= 1U << 30U) {
+    unit = "GB";
+    size = 1 << 30;
+  } else if (bytes >= 1U << 20U) {
+    unit = "MB";
+    size = 1 << 20;
+  }
+  // A tenth more is no loss, and rounding down would not do.
+  constexpr double kTenths = 10;
+  return fixed(std::ceil(static_cast<double>(bytes) / size * kTenths) / kTenths, 1) +
+         std::string(unit);
 }
 
 }  // namespace convopt::cli

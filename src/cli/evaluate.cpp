@@ -245,9 +245,6 @@ Result<CurveOptions> curve_options(const EvaluateArguments& request) {
 }
 
 Result<void> print_curves(const std::vector<Curve>& curves, const EvaluateArguments& request) {
-  if (!request.svg.empty()) {
-    CONVOPT_CHECK(write_file_atomically(request.svg, curve_svg(curves)));
-  }
   if (request.json) {
     Json json;
     json["schema"] = "convopt.transfer-curve/1";
@@ -285,7 +282,9 @@ Result<void> curve_action(const EvaluateArguments& request) {
     return make_error(ErrorCode::usage,
                       "--platform " + request.platform + " is in none of the profiles");
   }
-  return print_curves(curves, request);
+  CONVOPT_CHECK(print_curves(curves, request));
+  return request.svg.empty() ? Result<void>()
+                             : write_file_atomically(request.svg, curve_svg(curves));
 }
 
 /// A model, or an earlier profile in its place; then `profile` keeps only the times that it can

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -38,8 +39,18 @@ DeclaredTensor as_declared(const Tensor& tensor) {
   return result;
 }
 
+/// Whether the file leaves something open that these options do not give, so that it cannot be read
+/// further.
+bool is_open(const ImportArguments& request, const NetworkBorder& border) {
+  if (request.batch > 0 || !request.shapes.empty() || !request.bindings.empty()) return false;
+  return std::ranges::any_of(border.inputs, [](const DeclaredTensor& input) {
+    return input.decides || !input.sizes ||
+           std::ranges::any_of(*input.sizes, [](const auto& size) { return size.size == 0; });
+  });
+}
+
 /// Shapes and types as the network has them, or as the file declares them where it cannot be read
-/// without being told more, which the error then says.
+/// without being told more.
 Result<void> show_border(const ImportArguments& request, const Result<Network>& network) {
   CONVOPT_TRY(NetworkBorder border, network_border(request.model));
   if (network) {
@@ -60,6 +71,9 @@ Result<void> show_border(const ImportArguments& request, const Result<Network>& 
   for (const DeclaredTensor& tensor : border.inputs) add("input", tensor);
   for (const DeclaredTensor& tensor : border.outputs) add("output", tensor);
   std::printf("%s", table.text().c_str());
+  if (network) return {};
+  if (!is_open(request, border)) return network.error();
+  note(network.error().message);
   return {};
 }
 
@@ -67,10 +81,9 @@ Result<void> import_network(const ImportArguments& request) {
   CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
   CONVOPT_TRY(const auto values, parse_bindings(request.bindings));
   const auto network = load_network(request.model, request.batch, shapes, values);
-  if (request.show) CONVOPT_CHECK(show_border(request, network));
+  if (network) warn(network->warnings);
+  if (request.show) return show_border(request, network);
   if (!network) return network.error();
-  warn(network->warnings);
-  if (request.show) return {};
   for (const std::string& sentence : network->clean_up) note(sentence);
   return write_output(request.output, to_json(*network));
 }

@@ -1,11 +1,16 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/text.h"
+#include "core/try.h"
+#include "profiler/profiler.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 
@@ -26,6 +31,40 @@ convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
           (meant.empty() ? "see convopt --help" : "did you mean '" + std::string(meant) + "'?"));
 }
 
+/// Options with two dashes, without these.
+std::vector<std::string> long_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(name);
+  }
+  return names;
+}
+
+/// Refuses the first option that the verb does not have and suggests the nearest one, which says
+/// more than what the parser misses for want of it.
+convopt::Result<void> check_options(const CLI::App& app) {
+  const bool is_verb = app.get_parent() != nullptr;
+  for (const std::string& word : app.remaining()) {
+    // Not `-`, `--` and negative numbers.
+    const auto first = word.find_first_not_of('-');
+    if (first == 0 || first == std::string::npos || (word[first] >= '0' && word[first] <= '9'))
+      continue;
+    const std::string given = word.substr(0, word.find('='));
+    const std::vector<std::string> names = long_options(app);
+    const std::string_view meant =
+        convopt::closest_name(std::string_view(given).substr(first), {names.begin(), names.end()});
+    const std::string verb = is_verb ? " " + app.get_name() : "";
+    return convopt::make_error(convopt::ErrorCode::usage,
+                               convopt::in_quotes(given) + " is no option of convopt" + verb +
+                                   "; " +
+                                   (!meant.empty() ? "did you mean '--" + std::string(meant) + "'?"
+                                    : is_verb      ? "see convopt" + verb + " --help"
+                                                   : "options of a verb stand behind it"));
+  }
+  for (const CLI::App* verb : app.get_subcommands()) CONVOPT_CHECK(check_options(*verb));
+  return {};
+}
+
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "convopt: %s\n", error.message.c_str());
   return convopt::cli::exit_code(error.code);
@@ -33,6 +72,8 @@ int fail(const convopt::Error& error) {
 
 int run(int argc, char** argv) {
   using namespace convopt;
+  // A file that may not grow is an error where it is written, as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
   cli::start_log();
   CLI::App app{
       "convopt chooses the fastest convolution primitive for every layer of a network on this "
@@ -57,15 +98,20 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    // The parser's own codes mean nothing to callers; help and version are no errors.
+    // Help and version are no errors.
+    const bool is_error = error.get_exit_code() != 0;
+    if (auto known = check_options(app); is_error && !known) return fail(known.error());
+    // The parser's own codes mean nothing to callers.
     return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
   const CLI::App& verb = *app.get_subcommands().front();
+  // The measuring process leaves signals to its parent.
+  if (verb.get_name() != kWorkerVerb) cli::exit_on_signal("nothing was written");
   // Only a profile is joined with others into one of them.
   auto result = cli::check_outputs(verb, verb.get_name() == "merge");
   if (result) result = action();
   // A reader of the output must learn that it is incomplete.
-  if (result.ok() && std::fflush(stdout) != 0) {
+  if (result.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     return fail(make_error(ErrorCode::environment, "cannot write to standard output"));
   }
   return result.ok() ? 0 : fail(result.error());
@@ -76,6 +122,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return fail(convopt::make_error(convopt::ErrorCode::environment, "there is not enough memory"));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "convopt: internal error: %s\n", error.what());
   } catch (...) {

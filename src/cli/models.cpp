@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/names.h"
+#include "src/cli/interrupt.h"
 
 namespace convopt::cli {
 
@@ -34,6 +35,11 @@ Json to_json(const TrainedModel& model, const std::filesystem::path& path) {
     if (known) json["types"][std::string(to_string(own.type))] = to_json((*known)->parts().holdout);
   }
   return json;
+}
+
+Result<void> save(const TrainedModel& model, const std::filesystem::path& path) {
+  const FinishWriting finish;
+  return model.save(path);
 }
 
 }  // namespace convopt::cli

@@ -16,8 +16,8 @@
 #include "profiler/store.h"
 #include "profiler/timer.h"
 #include "src/cli/calibration.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
-#include "src/cli/progress.h"
 #include "src/cli/values.h"
 #include "src/runtime/weights.h"
 #include "src/select/workloads.h"
@@ -299,7 +299,6 @@ Result<Refinement> Planning::refine(double seconds) {
   profiling.target_uncertainty = 0.03;
   profiling.race = true;
   profiling.output = files_.profile;
-  profiling.stop = &stop_on_signal();
   const MeasureContested measure =
       [&](std::span<const Query> contested) -> Result<const CostSource*> {
     profiling.budget_seconds = seconds - (budget_seconds() - start);
@@ -313,7 +312,7 @@ Result<Refinement> Planning::refine(double seconds) {
     profiling.filter = [&](const Workload& workload, const PrimitiveInfo& info) {
       return pairs.contains({workload.text(), info.name});
     };
-    CONVOPT_TRY(const auto summary, profile(workloads, profiling));
+    CONVOPT_TRY(const auto summary, profile_first(workloads, profiling));
     warn(summary.warnings);
     CONVOPT_CHECK(load_times());
     return &times_->costs();
@@ -323,11 +322,29 @@ Result<Refinement> Planning::refine(double seconds) {
   return refined;
 }
 
+/// Where it was the limit of the workspace, with the lowest one that leaves a plan.
+Error Planning::with_enough_workspace(Error error) const {
+  Limits limits = options_.limits;
+  const std::size_t given = std::exchange(limits.max_workspace, SIZE_MAX);
+  if (error.code != ErrorCode::usage || given == SIZE_MAX) return error;
+  const auto problem = build_problem(network_, *registry_, costs(), limits);
+  if (!problem) return error;
+  const std::size_t enough = least_workspace(*problem);
+  if (enough > given) error.message += "; a plan takes --max-workspace " + enough_bytes(enough);
+  return error;
+}
+
 Result<Selection> Planning::select(std::size_t max_memory) const {
   Result<Selection> selection = convopt::select(network_, *registry_, costs(), platform_, options_);
-  if (!selection) return selection;
+  if (!selection) return with_enough_workspace(selection.error());
   if (max_memory < SIZE_MAX) {
-    CONVOPT_CHECK(fit_memory(*selection, platform_, max_memory, options_.time_limit));
+    CONVOPT_TRY(const std::size_t bytes,
+                fit_memory(*selection, platform_, max_memory, options_.time_limit));
+    if (bytes > max_memory) {
+      return make_error(ErrorCode::environment,
+                        "no plan fits into " + format_bytes(static_cast<double>(max_memory)) +
+                            "; the smallest found takes --max-memory " + enough_bytes(bytes));
+    }
   }
   Plan& plan = selection->plan;
   if (const PerformanceModel* model = times_->model()) {

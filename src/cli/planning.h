@@ -94,6 +94,7 @@ class Planning {
   Result<void> load_sound_times(const PlanningOptions& options);
   /// Says which of the admitted types will not be used.
   void note_missing_types() const;
+  Error with_enough_workspace(Error error) const;
   Result<void> find_scales(const PlanningOptions& options);
 
   Network network_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "convopt/network.hpp"
@@ -14,6 +15,7 @@
 #include "profiler/sampler.h"
 #include "profiler/store.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
@@ -71,7 +73,23 @@ Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
   return shard;
 }
 
+/// Two networks may call different inputs by one name.
+Result<void> check_network_options(const ProfileArguments& request) {
+  for (const auto& [option, given] : {std::pair{"--shape", !request.shapes.empty()},
+                                      std::pair{"--bind", !request.bindings.empty()}}) {
+    if (!given || request.networks.size() == 1) continue;
+    const std::string name = option;
+    return usage(request.networks.empty()
+                     ? name + " is for the inputs of a --network, and none is given"
+                     : name + " is for the inputs of one --network, " +
+                           std::to_string(request.networks.size()) +
+                           " are given: profile them one after the other, into the same file");
+  }
+  return {};
+}
+
 Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) {
+  CONVOPT_CHECK(check_network_options(request));
   CONVOPT_TRY(auto ops, parse_ops(request.ops));
   CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
   CONVOPT_TRY(const auto values, parse_bindings(request.bindings));

@@ -1,7 +1,6 @@
-// Progress display while primitives are timed, and how to interrupt it.
+// Progress of what takes long.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <string>
 
@@ -22,16 +21,17 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void show(const ProfileProgress& progress);
+  /// `detail` fits on terminals only.
+  void show(std::string line, const std::string& detail);
   void finish();  ///< clears the terminal's line
 
  private:
+  bool is_due() const;
+
   bool quiet_, terminal_;
   bool drawn_ = false;
+  /// What ends within the first pause needs no line that stays.
   std::chrono::steady_clock::time_point last_{};
 };
-
-/// From now on, SIGINT and SIGTERM set the flag instead of ending the process; a second one ends
-/// it.
-const std::atomic<bool>& stop_on_signal();
 
 }  // namespace convopt::cli

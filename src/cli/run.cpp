@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -19,9 +20,12 @@
 #include "core/try.h"
 #include "profiler/affinity.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
+#include "src/cli/memory.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
+#include "src/cli/progress.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
 #include "src/library/rest_runner.h"
@@ -46,7 +50,7 @@ struct RunArguments {
   int repeats = 0;
   std::size_t max_memory = SIZE_MAX;
   std::uint64_t seed = 1;
-  bool verify = false, layers = false, json = false, unconfirmed = false;
+  bool verify = false, layers = false, json = false, unconfirmed = false, quiet = false;
 };
 
 /// A plan that is ready to run.
@@ -122,6 +126,16 @@ Result<void> check_threads(const RunArguments& request, const Plan& plan) {
                         " threads, this process may use " +
                         counted(static_cast<std::size_t>(processors), "processor") +
                         "; --threads runs it with fewer");
+}
+
+std::string size_text(std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); }
+
+Result<void> check_workspace(const std::string& path, const Plan& plan, std::size_t most) {
+  if (plan.workspace_bytes <= most) return {};
+  return make_error(ErrorCode::usage,
+                    path + " needs a workspace of " + size_text(plan.workspace_bytes) +
+                        ", --max-workspace allows " + size_text(most) +
+                        "; it takes --max-workspace " + enough_bytes(plan.workspace_bytes));
 }
 
 std::vector<std::int64_t> npy_shape(const TensorShape& shape) {
@@ -254,6 +268,7 @@ Result<void> write_outputs(const std::vector<std::string>& files,
     NpyArray array{outputs[i].shape, {}, outputs[i].type};
     array.values.resize(outputs[i].data.size() / element_bytes(array.type));
     to_floats(outputs[i].data.data(), array.type, std::ssize(array.values), array.values.data());
+    const FinishWriting finish;
     CONVOPT_CHECK(write_file_atomically(files[i], to_npy(array)));
   }
   return {};
@@ -314,6 +329,7 @@ Result<Setup> set_up(const RunArguments& request) {
     for (const auto* names : {&options.select.limits.allow, &options.select.limits.exclude}) {
       CONVOPT_CHECK(check_names(setup.registry(), *names));
     }
+    CONVOPT_CHECK(check_workspace(request.plan, *given, options.select.limits.max_workspace));
     CONVOPT_CHECK(
         of_plan(request.plan, check_limits(*given, setup.registry(), options.select.limits)));
     setup.plans.emplace_back(request.plan, std::move(*given));
@@ -340,15 +356,42 @@ Result<Setup> set_up(const RunArguments& request) {
   return setup;
 }
 
+/// Refuses plans that need more memory than the user allows for each or the machine has for all,
+/// with what they read and write.
+Result<void> check_memory(const Setup& setup, std::size_t max_memory) {
+  const Network& network = setup.network();
+  std::size_t sum = 0;
+  for (const auto* border : {&network.inputs, &network.outputs}) {
+    for (const TensorId id : *border) {
+      const Tensor& tensor = network.tensors[id];
+      sum += static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
+    }
+  }
+  for (const auto& [label, plan] : setup.plans) {
+    const auto schedule = make_schedule(network, plan, setup.registry());
+    if (!schedule) continue;  // the executor says why
+    const MemoryUse use = memory_of(*schedule, setup.registry().context());
+    if (use.total() > max_memory) {
+      return make_error(ErrorCode::environment,
+                        label + " needs " + size_text(use.total()) + " of memory (weights " +
+                            size_text(use.packed_weights) + ", tensors " + size_text(use.tensors) +
+                            ", workspace " + size_text(use.workspace) + "), --max-memory allows " +
+                            size_text(max_memory) + "; it takes --max-memory " +
+                            enough_bytes(use.total()));
+    }
+    sum += use.total();
+  }
+  return check_available(network.name + ": running it takes", sum);
+}
+
 Result<Contestant> prepare(std::string label, Plan plan, const Network& network,
-                           const Registry& registry, const WeightSource& weights,
-                           std::size_t max_memory) {
+                           const Registry& registry, const WeightSource& weights) {
   const Context& context = registry.context();
   if (plan.platform.isa != context.isa || plan.platform.threads != context.threads) {
     note(label + " was made for " + plan.platform.id() + ", so its predictions do not hold here");
   }
   const auto start = std::chrono::steady_clock::now();
-  auto executor = Executor::create(network, plan, registry, weights, max_memory);
+  auto executor = Executor::create(network, plan, registry, weights);
   if (!executor) {
     return make_error(executor.error().code, label + ": " + executor.error().message);
   }
@@ -497,10 +540,9 @@ void print_report(const Network& network, const RunArguments& request, const Con
       std::printf("           %s %s\n", output.name.c_str(), shape_text(output.shape).c_str());
   }
   const MemoryUse& memory = main.executor->memory();
-  const auto bytes = [](std::size_t count) { return format_bytes(static_cast<double>(count)); };
   std::printf("memory     %s: weights %s, tensors %s, workspace %s; prepared in %s\n",
-              bytes(memory.total()).c_str(), bytes(memory.packed_weights).c_str(),
-              bytes(memory.tensors).c_str(), bytes(memory.workspace).c_str(),
+              size_text(memory.total()).c_str(), size_text(memory.packed_weights).c_str(),
+              size_text(memory.tensors).c_str(), size_text(memory.workspace).c_str(),
               format_time(main.prepare_ms * 1e6).c_str());
   if (verification && verification->first_failure() == nullptr) {
     std::printf("verified   %zu tensors, largest relative error %.1e\n",
@@ -515,6 +557,38 @@ void print_report(const Network& network, const RunArguments& request, const Con
   if (contestants.size() > 1) std::printf("\n%s", comparison_text(contestants).c_str());
   if (request.layers) std::printf("\n%s", layers_text(main).c_str());
 }
+
+/// Tells how far a verification is: it asks for the weights of each layer before it computes the
+/// layer in double precision, which is what takes long.
+class WatchedWeights final : public WeightSource {
+ public:
+  WatchedWeights(const WeightSource& weights, const Network& network, Progress& progress)
+      : weights_(weights), progress_(progress) {
+    layers_ = static_cast<std::size_t>(std::ranges::count_if(network.operators, is_layer));
+  }
+
+  Result<Weights> weights(const Operator& op) const override {
+    if (!is_layer(op)) return weights_.weights(op);
+    const auto elapsed = std::chrono::steady_clock::now() - start_;
+    asked_.insert(&op);
+    progress_.show("verifying, " + std::to_string(asked_.size()) + "/" + counted(layers_, "layer") +
+                       " with weights, " +
+                       format_duration(std::chrono::duration<double>(elapsed).count()) + " elapsed",
+                   op.name);
+    return weights_.weights(op);
+  }
+
+ private:
+  static bool is_layer(const Operator& op) {
+    return op.kind == OperatorKind::compute && op.workload.has_weights();
+  }
+
+  const WeightSource& weights_;
+  Progress& progress_;
+  std::size_t layers_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  mutable std::unordered_set<const Operator*> asked_;
+};
 
 Result<void> check_verified(const Verification& verification) {
   const TensorCheck* failure = verification.first_failure();
@@ -546,6 +620,7 @@ Result<void> run(const RunArguments& request) {
     CONVOPT_TRY(output_files,
                 files_of("--output", "output", request.outputs, output_names(network)));
   }
+  CONVOPT_CHECK(check_memory(setup, request.max_memory));
   CONVOPT_TRY(const Buffers inputs, make_inputs(setup.inputs, request.seed, network));
 
   bind_threads(context.threads);
@@ -553,15 +628,17 @@ Result<void> run(const RunArguments& request) {
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;
   for (auto& [label, plan] : setup.plans) {
-    CONVOPT_TRY(Contestant ready, prepare(std::move(label), std::move(plan), network,
-                                          setup.registry(), weights, request.max_memory));
+    CONVOPT_TRY(Contestant ready,
+                prepare(std::move(label), std::move(plan), network, setup.registry(), weights));
     contestants.push_back(std::move(ready));
     executors.push_back(contestants.back().executor.get());
   }
 
   std::optional<Verification> verification;
   if (request.verify) {
-    CONVOPT_TRY(verification, verify(*executors.front(), network, weights, inputs.inputs()));
+    Progress progress(request.quiet);
+    CONVOPT_TRY(verification, verify(*executors.front(), network,
+                                     WatchedWeights(weights, network, progress), inputs.inputs()));
   }
   Buffers outputs(network, network.outputs);
   CONVOPT_TRY(auto times, time_in_turns(executors, inputs.inputs(), outputs.outputs(),
@@ -569,6 +646,7 @@ Result<void> run(const RunArguments& request) {
   for (std::size_t i = 0; i < times.size(); ++i) contestants[i].times = std::move(times[i]);
 
   std::optional<RestResult> rest;
+  Result<void> written;
   if (!request.outputs.empty() || network.rest != nullptr) {
     // The last run may have been that of another plan.
     CONVOPT_CHECK(executors.front()->run(inputs.inputs(), outputs.outputs()));
@@ -577,7 +655,7 @@ Result<void> run(const RunArguments& request) {
       CONVOPT_TRY(rest, run_rest(network, setup.registry(), contestants.front().plan, arrays));
       arrays = rest->outputs;
     }
-    CONVOPT_CHECK(write_outputs(output_files, arrays));
+    written = write_outputs(output_files, arrays);
   }
   if (request.json) {
     const Json json = report_json(network, request, context, contestants, verification, rest);
@@ -585,6 +663,8 @@ Result<void> run(const RunArguments& request) {
   } else {
     print_report(network, request, context, contestants, verification, rest);
   }
+  // The times are worth telling in any case.
+  CONVOPT_CHECK(written);
   return verification ? check_verified(*verification) : Result<void>();
 }
 
@@ -626,6 +706,7 @@ void add_run(CLI::App& app, Action& action) {
              "or NAME=FILE, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
   verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
+  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });
 }
 

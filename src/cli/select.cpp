@@ -20,8 +20,36 @@
 namespace convopt::cli {
 namespace {
 
-/// Of a budget: nothing but the same numbers has a cosine of 1.
+/// Nothing but the same numbers has a larger one, within double precision.
 constexpr double kMostCosine = 1 - 1e-9;
+
+/// Why a budget without any error is none.
+std::string no_error(const std::string& text, const std::string& example) {
+  return text +
+         " admits no difference at all, which bf16 and int8 always make: give a number like " +
+         example + ", or --precision f32 without it";
+}
+
+CLI::Validator output_error() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        if (parse_number<double>(text) == 0) return no_error(text, "0.01");
+        return positive_number()(text);
+      },
+      "");
+}
+
+CLI::Validator cosine() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const auto value = parse_number<double>(text);
+        if (!value || !(*value >= 0 && *value <= 1)) {
+          return in_quotes(text) + " is not a number from 0 to 1, as a cosine is";
+        }
+        return *value > kMostCosine ? no_error(text, "0.999") : "";
+      },
+      "");
+}
 
 struct SelectArguments {
   PlanningOptions planning;
@@ -194,6 +222,7 @@ Result<void> select_action(const SelectArguments& request) {
   }
   CONVOPT_TRY(auto selection, planning->select(request.max_memory));
   if (request.confirms) {
+    note("running the plan and its rivals for " + duration_text(request.confirm_time));
     CONVOPT_CHECK(planning->confirm(selection, request.confirm_time, request.max_memory));
   }
   if (request.measures_error()) {
@@ -234,12 +263,12 @@ void add_select(CLI::App& app, Action& action) {
           "--max-output-error", request->error_budget.max_error,
           "Largest difference of an output from that in single precision, as a part of the "
           "range of its values, e.g. 0.01: the fastest plan that keeps it when it is run.")
-      ->check(positive_number())
+      ->check(output_error())
       ->type_name("NUMBER");
   verb->add_option("--min-cosine", request->error_budget.min_cosine,
                    "Smallest cosine of the angle between an output and that in single precision, "
                    "e.g. 0.999.")
-      ->check(CLI::Range(0.0, kMostCosine))
+      ->check(cosine())
       ->type_name("NUMBER");
   request->planning.add_calibrate_to(
       *verb,

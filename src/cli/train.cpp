@@ -77,7 +77,7 @@ Result<void> train_action(const TrainArguments& request) {
          " records are left out: without a usable time or a described primitive");
   }
   CONVOPT_TRY(const auto model, train(data, options));
-  CONVOPT_CHECK(model->save(output));
+  CONVOPT_CHECK(save(*model, output));
   if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
   print(*model, output);
   return {};

@@ -9,6 +9,7 @@
 #include "core/try.h"
 #include "profiler/timer.h"
 #include "src/cli/cli.h"
+#include "src/cli/interrupt.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/outputs.h"
@@ -99,6 +100,15 @@ Result<void> time_contested(const TransferArguments& request, const std::filesys
   return {};
 }
 
+/// Where the model cannot be written, its times can still be used.
+Result<void> save_outcome(const TransferOutcome& outcome, const std::filesystem::path& output) {
+  const auto saved = save(*outcome.transfer.model, output);
+  if (saved) return {};
+  return make_error(saved.error().code, saved.error().message + "; the times are kept in '" +
+                                            outcome.profile.string() +
+                                            "', of which --profile makes the model");
+}
+
 Result<void> transfer_action(const TransferArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
   CONVOPT_TRY(const auto source,
@@ -114,7 +124,7 @@ Result<void> transfer_action(const TransferArguments& request) {
   what.budget_seconds = request.networks.empty() ? request.budget : request.budget / 2;
   what.seed = request.seed;
   what.profile = request.profile;
-  what.stop = &stop_on_signal();
+  what.measure = profile_first;
   Progress progress(request.quiet);
   what.progress = [&](const ProfileProgress& state) { progress.show(state); };
   auto outcome = transfer(*source, what);
@@ -123,7 +133,7 @@ Result<void> transfer_action(const TransferArguments& request) {
   warn(outcome->warnings);
   const std::filesystem::path output =
       request.output.empty() ? local_model_path(outcome->platform) : request.output;
-  CONVOPT_CHECK(outcome->transfer.model->save(output));
+  CONVOPT_CHECK(save_outcome(*outcome, output));
   if (!request.networks.empty()) {
     const double start = budget_seconds();
     CONVOPT_CHECK(time_contested(request, output, request.budget / 2));
@@ -132,7 +142,7 @@ Result<void> transfer_action(const TransferArguments& request) {
     outcome = transfer(*source, what);
     if (!outcome) return outcome.error();
     outcome->profile_seconds = seconds;
-    CONVOPT_CHECK(outcome->transfer.model->save(output));
+    CONVOPT_CHECK(save_outcome(*outcome, output));
   }
   if (request.json) {
     return write_output("", to_json(*outcome, *source, output).dump(2) + "\n");

@@ -97,6 +97,26 @@ TEST_F(BenchVerb, PrintsATableWithASummary) {
   EXPECT_FALSE(shell_.read("table.txt").empty());
 }
 
+TEST_F(BenchVerb, RefusesWhatDoesNotFitIntoMemory) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer itself needs more address space";
+#endif
+  // Tensors of 8 GB, and of 128 GB in layouts of 16 channels.
+  const std::string huge = "bench --threads 1 --shape n1_ic1_ih46000_iw46000_oc1_kh3_kw3_s1_p1";
+  EXPECT_EQ(shell_.run_limited("-v 8000000", huge), 4) << shell_.err();
+  EXPECT_NE(shell_.err().find("GiB of memory, of which this process can have"), std::string::npos)
+      << shell_.err();
+  EXPECT_EQ(std::ranges::count(shell_.err(), '\n'), 1) << shell_.err();
+}
+
+TEST_F(BenchVerb, AResultThatFindsNoRoomIsNotLost) {
+  const std::string arguments = "bench --threads 1 --time 2ms --json --shape " + kShape;
+  EXPECT_EQ(shell_.run_limited("-f 4", arguments + " -o " + shell_.file("no_room.json")), 4);
+  EXPECT_NE(shell_.err().find("on standard output"), std::string::npos) << shell_.err();
+  EXPECT_EQ(shell_.out_json()["schema"], "convopt.bench/1") << shell_.out();
+  EXPECT_FALSE(std::filesystem::exists(shell_.file("no_room.json")));
+}
+
 TEST_F(BenchVerb, RefusesWhatMakesNoSense) {
   EXPECT_EQ(run(""), 2);
   EXPECT_EQ(run("--shape hello"), 2);

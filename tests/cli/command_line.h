@@ -40,14 +40,42 @@ class CommandLine {
   int run(const std::string& arguments) const {
     const std::string command =
         CONVOPT_BINARY " " + arguments + " >" + file("out") + " 2>" + file("err");
-    const int status = std::system(command.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return code_of(std::system(command.c_str()));
+  }
+  /// The same under a limit of the shell's `ulimit`, which standard output is free from.
+  int run_limited(const std::string& limit, const std::string& arguments) const {
+    const std::string command = "{ ulimit " + limit + "; " CONVOPT_BINARY " " + arguments + " 2>" +
+                                file("err") + "; echo $? >" + file("code") + "; } | cat >" +
+                                file("out");
+    if (std::system(command.c_str()) != 0) return -1;
+    const int code = std::atoi(read("code").c_str());
+    return code > 128 && code != 130 ? -1 : code;
+  }
+  /// Starts it without waiting.
+  pid_t start(const std::string& arguments) const {
+    std::filesystem::remove(file("err"));
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string command =
+          "exec " CONVOPT_BINARY " " + arguments + " >" + file("out") + " 2>" + file("err");
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    return child;
+  }
+  /// The exit code of what was started.
+  static int wait(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return code_of(status);
   }
   std::string out() const { return read("out"); }
   std::string err() const { return read("err"); }
   nlohmann::json out_json() const { return nlohmann::json::parse(out(), nullptr, false); }
 
  private:
+  static int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
+
   std::filesystem::path folder_;
 };
 

@@ -164,6 +164,14 @@ TEST_F(ProfileVerb, BadRequestsHaveTheirExitCodes) {
   EXPECT_EQ(run(profile_arguments("--exclude no_such_primitive")), 2);
   EXPECT_NE(text("err").find("no_such_primitive"), std::string::npos);
   EXPECT_EQ(run(profile_arguments("--network /nonexistent.json")), 3);
+  const std::string network = " --network " + shell_.write("tiny.json", kTinyNetwork);
+  EXPECT_EQ(run(profile_arguments("--shape input=1x3x12x12 --dry-run" + network)), 0)
+      << text("err");
+  EXPECT_EQ(run(profile_arguments("--shape input=1x3x12x12" + network + network)), 2);
+  EXPECT_NE(text("err").find("one --network, 2 are given"), std::string::npos) << text("err");
+  EXPECT_EQ(run(profile_arguments("--bind input=1" + network + network)), 2);
+  EXPECT_EQ(run(profile_arguments("--shape input=1x3x12x12")), 2);
+  EXPECT_NE(text("err").find("none is given"), std::string::npos) << text("err");
   EXPECT_EQ(run("profile --threads 1 --configs 1 -o " + shell_.file("")), 4);
   EXPECT_EQ(run("profile-worker"), 2);
   if (fs::exists("/dev/full")) {

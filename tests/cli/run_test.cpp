@@ -1,5 +1,6 @@
 // The verb run, as a user or a shell meets it. The plan is made from times measured in a moment; no
 // test depends on what they are.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -75,10 +76,85 @@ TEST_F(RunVerb, TablesForPeople) {
   }
 }
 
+/// What is in the message behind the option.
+std::string suggested(const std::string& message, const std::string& option) {
+  const auto at = message.rfind(option + " ");
+  if (at == std::string::npos) return "nothing";
+  const std::string rest = message.substr(at + option.size() + 1);
+  return rest.substr(0, rest.find_first_of(" \n"));
+}
+
 TEST_F(RunVerb, RefusesAPlanThatNeedsMoreMemoryThanAllowed) {
   EXPECT_EQ(run_plan("--max-memory 1MB"), 0) << err();
   EXPECT_EQ(run_plan("--max-memory 1000"), 4);
   EXPECT_NE(err().find("of memory (weights"), std::string::npos) << err();
+  EXPECT_NE(err().find("allows 1000 B"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--max-memory " + suggested(err(), "--max-memory")), 0) << err();
+}
+
+TEST_F(RunVerb, RefusesWhatDoesNotFitIntoMemory) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer itself needs more address space";
+#endif
+  const std::string huge =
+      shell_->write("huge.json", R"({"schema":"convopt.network/1","name":"huge","source":"a test",
+          "input":{"shape":[64,64,700,700]},
+          "operators":[{"name":"a","op":"relu"},{"name":"b","op":"sigmoid"}]})");
+  EXPECT_EQ(shell_->run_limited("-v 8000000", "run " + huge + " --threads 1 --no-confirm"), 4);
+  EXPECT_NE(err().find("huge: running it takes"), std::string::npos) << err();
+}
+
+TEST_F(RunVerb, SaysHowMuchWorkspaceIsNeeded) {
+  const std::string select = "select " + net() + " --threads 1 --profile " + file("p.jsonl") +
+                             " --allow im2col -o " + file("im2col.json") + " --max-workspace ";
+  ASSERT_EQ(call(select + "0"), 2) << err();
+  const std::string enough = suggested(err(), "--max-workspace");
+  ASSERT_EQ(call(select + enough), 0) << enough << err();
+  const std::string run_it = "--plan " + file("im2col.json") + " --max-workspace ";
+  ASSERT_EQ(run(run_it + "0"), 2) << err();
+  EXPECT_EQ(run(run_it + suggested(err(), "--max-workspace")), 0) << err();
+}
+
+TEST_F(RunVerb, TellsHowFarAVerificationIs) {
+  ASSERT_EQ(run_plan("--verify"), 0) << err();
+  EXPECT_NE(err().find("verifying, 2/2 layers with weights"), std::string::npos) << err();
+  ASSERT_EQ(run_plan("--verify --quiet"), 0) << err();
+  EXPECT_EQ(err().find("verifying"), std::string::npos) << err();
+}
+
+TEST_F(RunVerb, OutputsThatFindNoRoomAreErrorsAndTimesAreTold) {
+  const std::string output = file("no_room.npy");
+  const std::string given = "run " + net() + " --repeat 2 --plan " + file("plan.json") + " ";
+  EXPECT_EQ(shell_->run_limited("-f 4", given + "--output " + output), 4) << err();
+  EXPECT_NE(err().find("cannot write " + output), std::string::npos) << err();
+  EXPECT_NE(out().find("median"), std::string::npos) << out();
+  EXPECT_FALSE(std::filesystem::exists(output));
+  // Whatever is written to.
+  for (const std::string& arguments :
+       {"select " + net() + " --threads 1 --profile " + file("p.jsonl") + " -o " + output,
+        "merge " + file("p.jsonl") + " -o " + output, "train " + file("p.jsonl") + " -o " + output,
+        "profile --threads 1 --quiet --configs 1 --ops convert -o " + output,
+        "list --json >" + output}) {
+    EXPECT_EQ(shell_->run_limited("-f 1", arguments), 4) << arguments << "\n" << err();
+    EXPECT_NE(err().find("cannot write"), std::string::npos) << err();
+    std::filesystem::remove(output);
+  }
+}
+
+TEST_F(RunVerb, MeasurementsBeforeADiskIsFullAreKept) {
+  const std::string profile = file("full.jsonl");
+  std::filesystem::copy_file(file("p.jsonl"), profile);
+  const auto lines = [&] { return std::ranges::count(text("full.jsonl"), '\n'); };
+  const auto before = lines();
+  const auto blocks = std::filesystem::file_size(profile) / 512;
+  // The header of a new run takes as much as all that was measured.
+  ASSERT_EQ(shell_->run_limited("-f " + std::to_string(2 * blocks),
+                                "profile --threads 1 --quiet --configs 200 -o " + profile),
+            4)
+      << err();
+  EXPECT_NE(err().find("what was measured before is kept"), std::string::npos) << err();
+  EXPECT_GT(lines(), before);
+  EXPECT_EQ(call("merge " + profile + " -o " + file("sound.jsonl")), 0) << err();
 }
 
 TEST_F(RunVerb, SelectsAPlanThatFits) {
@@ -94,7 +170,9 @@ TEST_F(RunVerb, SelectsAPlanThatFits) {
     }
   }
   EXPECT_EQ(call("select " + net() + " " + by_times + "--max-memory 1000"), 4);
-  EXPECT_NE(err().find("no plan fits into"), std::string::npos) << err();
+  EXPECT_NE(err().find("no plan fits into 1000 B"), std::string::npos) << err();
+  const std::string enough = suggested(err(), "--max-memory");
+  EXPECT_EQ(call("select " + net() + " " + by_times + "--max-memory " + enough), 0) << err();
 }
 
 TEST_F(RunVerb, ConfirmedPlansWereRunBeforeTheyAreWritten) {
@@ -166,6 +244,38 @@ TEST_F(RunVerb, InputsAndOutputsAreKnownByTheirNames) {
   EXPECT_NE(err().find("sr=16000"), std::string::npos) << err();
   EXPECT_EQ(run("--bind input=1"), 2);
   EXPECT_NE(err().find("ONNX"), std::string::npos) << err();
+}
+
+/// A field of a protocol buffer that holds bytes, fewer than 128.
+std::string field(int number, const std::string& bytes) {
+  return std::string{char(number << 3 | 2), char(bytes.size())} + bytes;
+}
+/// One that holds a number below 128.
+std::string field(int number, int value) { return {char(number << 3), char(value)}; }
+
+/// An ONNX model of one ReLU, from `x` to `y` of N x 3 x ? x 4.
+std::string open_model() {
+  const std::string shape =
+      field(1, field(2, "N")) + field(1, field(1, 3)) + field(1, "") + field(1, field(1, 4));
+  const auto tensor = [&](const std::string& name) {
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)));
+  };
+  const std::string relu = field(1, "x") + field(2, "y") + field(4, "Relu");
+  const std::string graph =
+      field(1, relu) + field(2, "g") + field(11, tensor("x")) + field(12, tensor("y"));
+  return field(1, 8) + field(7, graph) + field(8, field(2, 13));
+}
+
+TEST_F(RunVerb, OpenSizesAreShownByTheirNames) {
+  const std::string model = shell_->write("open.onnx", open_model());
+  EXPECT_EQ(call("import " + model), 3);
+  ASSERT_EQ(call("import --show " + model), 0) << err();
+  EXPECT_NE(out().find("<N>x3x?x4"), std::string::npos) << out();
+  EXPECT_NE(err().find("--shape"), std::string::npos) << err();
+  ASSERT_EQ(call("import --show --shape x=2x3x5x4 " + model), 0) << err();
+  EXPECT_NE(out().find("2x3x5x4"), std::string::npos) << out();
+  EXPECT_EQ(call("import --show --shape x=2x3x5 " + model), 3) << err();
+  EXPECT_EQ(call("import --show --shape z=2x3x5x4 " + model), 2) << err();
 }
 
 /// A float32 array as numpy writes it.
