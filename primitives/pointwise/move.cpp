@@ -1,6 +1,7 @@
 // Values that only change their place: concatenations, slices, shuffles, frames of zeros.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -68,6 +69,7 @@ class ConcatKernel final : public WeightlessKernel {
 };
 
 /// Channels taken from other channels: slices and shuffles.
+template <class Number>
 class ChannelKernel final : public WeightlessKernel {
  public:
   ChannelKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
@@ -116,8 +118,8 @@ class ChannelKernel final : public WeightlessKernel {
       const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
       const Piece& piece =
           pieces_[static_cast<std::size_t>(number / out.shape.h() / out.shape.n())];
-      const float* from = in.as<float>() + in.offset(n, piece.from, h, 0);
-      float* to = out.as<float>() + out.offset(n, piece.to, h, 0);
+      const Number* from = in.as<Number>() + in.offset(n, piece.from, h, 0);
+      Number* to = out.as<Number>() + out.offset(n, piece.to, h, 0);
       const bool gapless = in.column_stride() == piece.count && out.column_stride() == piece.count;
       const std::int64_t count = gapless ? std::int64_t{piece.count} * out.shape.w() : piece.count;
       for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
@@ -126,7 +128,8 @@ class ChannelKernel final : public WeightlessKernel {
       if (piece.to + piece.count < out.shape.c()) return;
       const auto padded = static_cast<int>(padded_channels(out.shape.c(), out.layout));
       for (int w = 0; w < out.shape.w(); ++w) {
-        for (int c = out.shape.c(); c < padded; ++c) out.at(n, c, h, w) = 0;
+        Number* const pixel = to + w * out.column_stride();
+        std::fill(pixel + piece.count, pixel + padded - piece.to, Number{0});
       }
     });
   }
@@ -135,17 +138,17 @@ class ChannelKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
     const int block = channel_block(in.layout);
-    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+    for_each_row<Number>(threads_, out, [&](const Rows& rows, const Rows::Index& i, Number* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c() - first);
-      const float* from = in.as<float>() + in.offset(i.n, 0, i.row, 0);
+      const Number* from = in.as<Number>() + in.offset(i.n, 0, i.row, 0);
       for (int w = 0; w < out.shape.w();
            ++w, to += out.column_stride(), from += in.column_stride()) {
         for (int c = 0; c < count; ++c) {
           const int source = from_[static_cast<std::size_t>(first + c)];
           to[c] = from[source / block * in.channel_stride() + source % block];
         }
-        std::fill(to + count, to + rows.block, 0.0F);
+        std::fill(to + count, to + rows.block, Number{0});
       }
     });
   }
@@ -189,6 +192,7 @@ class PadKernel final : public WeightlessKernel {
   int threads_;
 };
 
+template <class Number>
 class DepthToSpaceKernel final : public WeightlessKernel {
  public:
   DepthToSpaceKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
@@ -198,13 +202,13 @@ class DepthToSpaceKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
     const int fh = factors_[0], fw = factors_[1];
-    for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
+    for_each_row<Number>(threads_, out, [&](const Rows& rows, const Rows::Index& i, Number* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c() - first);
       for (int x = 0; x < fw; ++x) {
         for (int c = 0; c < count; ++c) {
           const int channel = ((first + c) * fh + i.row % fh) * fw + x;
-          const float* from = in.as<float>() + in.offset(i.n, channel, i.row / fh, 0);
+          const Number* from = in.as<Number>() + in.offset(i.n, channel, i.row / fh, 0);
           for (int w = 0; w < in.shape.w(); ++w) {
             to[(w * fw + x) * out.column_stride() + c] = from[w * in.column_stride()];
           }
@@ -219,6 +223,15 @@ class DepthToSpaceKernel final : public WeightlessKernel {
   int threads_;
 };
 
+/// Of the types that are given, or f32. Numbers of u8 and s8 are bytes like any other.
+template <template <class> class KernelType>
+std::unique_ptr<Primitive> make_of_type(PrimitiveInfo info, std::initializer_list<int> types,
+                                        const char* description) {
+  if (types.size() == 0) return make<KernelType<float>>(std::move(info), description);
+  info.input_type = info.output_type = static_cast<DataType>(types.begin()[0]);
+  return make<KernelType<std::uint8_t>>(std::move(info), description);
+}
+
 }  // namespace
 
 std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
@@ -227,8 +240,8 @@ std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
 }
 
 std::unique_ptr<Primitive> make_channels(PrimitiveInfo info, const Context&,
-                                         std::initializer_list<int>) {
-  return make<ChannelKernel>(std::move(info), "takes channels from other channels");
+                                         std::initializer_list<int> types) {
+  return make_of_type<ChannelKernel>(std::move(info), types, "takes channels from other channels");
 }
 
 std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,
@@ -237,8 +250,8 @@ std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,
 }
 
 std::unique_ptr<Primitive> make_depth_to_space(PrimitiveInfo info, const Context&,
-                                               std::initializer_list<int>) {
-  return make<DepthToSpaceKernel>(std::move(info), "spreads channels over pixels");
+                                               std::initializer_list<int> types) {
+  return make_of_type<DepthToSpaceKernel>(std::move(info), types, "spreads channels over pixels");
 }
 
 }  // namespace convopt::pointwise

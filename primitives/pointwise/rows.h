@@ -29,8 +29,9 @@ struct Rows {
     return {static_cast<int>(i / rows / blocks), static_cast<int>(i / rows % blocks),
             static_cast<int>(i % rows)};
   }
-  float* row(const TensorView& view, const Index& i) const {
-    return view.as<float>() + view.offset(i.n, i.block * block, i.row, 0);
+  template <class Number = float>
+  Number* row(const TensorView& view, const Index& i) const {
+    return view.as<Number>() + view.offset(i.n, i.block * block, i.row, 0);
   }
 
   int block;  ///< neighbouring values per pixel
@@ -40,22 +41,23 @@ struct Rows {
 };
 
 /// Calls `body(rows, i, row i of the view)` for all rows.
-template <class Body>
+template <class Number = float, class Body>
 void for_each_row(int threads, const TensorView& view, const Body& body) {
   const Rows rows(view);
   parallel_for(threads, rows.count, [&](std::int64_t number) {
     const Rows::Index i = rows.index(number);
-    body(rows, i, rows.row(view, i));
+    body(rows, i, rows.row<Number>(view, i));
   });
 }
 
 /// Writes the zeros of a channel tail again after a function that does not keep them.
-inline void clear_tail(const TensorView& view, const Rows::Index& i, const Rows& rows, float* row) {
+template <class Number>
+void clear_tail(const TensorView& view, const Rows::Index& i, const Rows& rows, Number* row) {
   const int used = view.shape.c() - i.block * rows.block;
   if (used >= rows.block) return;
   for (int w = 0; w < view.shape.w(); ++w) {
     std::fill(row + w * view.column_stride() + used, row + w * view.column_stride() + rows.block,
-              0.0F);
+              Number{0});
   }
 }
 
