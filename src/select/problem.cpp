@@ -56,6 +56,17 @@ bool can_read(const Problem& problem, std::size_t op, const Option& option, int 
          takes_views(problem, problem.candidates[option.candidate].primitive, tensor, format);
 }
 
+/// Whether can_write() and can_read() answer alike for both.
+bool are_alike(const Problem& problem, const Option& a, const Option& b) {
+  Option other = a;
+  other.candidate = b.candidate;
+  if (other != b || (a.candidate < 0) != (b.candidate < 0)) return false;
+  const auto has_views = [&](const Option& option) {
+    return problem.candidates[option.candidate].primitive->info().traits.strided_views;
+  };
+  return a.candidate < 0 || has_views(a) == has_views(b);
+}
+
 class Builder {
  public:
   Builder(const Network& network, const Registry& registry, const Limits& limits)
@@ -695,7 +706,7 @@ Result<Problem> build_problem(const Network& network, const Registry& registry,
 }
 
 ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
-                      const Surcharge& surcharge) {
+                      const Surcharge& surcharge, Keep keep) {
   const std::vector<Operator>& operators = problem.network->operators;
   ProblemGraph result;
   // Formats that the operators' remaining options produce, by the operators still to come in a
@@ -711,9 +722,21 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
       const bool baseline_only =
           option.candidate >= 0 && problem.candidates[option.candidate].baseline_only;
       if (filter ? !filter(static_cast<int>(op), option) : baseline_only) continue;
+      const double ns = problem.option_ns(option) +
+                        (surcharge.option ? surcharge.option(static_cast<int>(op), option) : 0.0);
+      if (keep == Keep::cheapest_of_alike) {
+        const auto alike = std::ranges::find_if(kept, [&](int other) {
+          return are_alike(problem, problem.operators[op][other], option);
+        });
+        if (alike != kept.end()) {
+          const auto least = costs.begin() + (alike - kept.begin());
+          if (*least <= ns) continue;
+          costs.erase(least);
+          kept.erase(alike);
+        }
+      }
       kept.push_back(static_cast<int>(i));
-      costs.push_back(problem.option_ns(option) +
-                      (surcharge.option ? surcharge.option(static_cast<int>(op), option) : 0.0));
+      costs.push_back(ns);
       for (const TensorId t : operators[op].outputs) {
         offered[t][option.pending_out].add(option.output);
       }
@@ -773,7 +796,7 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
 
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter, const Surcharge& surcharge) {
-  ProblemGraph formulated = to_graph(problem, filter, surcharge);
+  ProblemGraph formulated = to_graph(problem, filter, surcharge, Keep::cheapest_of_alike);
   const pbqp::GraphSolution solved = pbqp::solve(formulated.graph, time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,
