@@ -1,6 +1,7 @@
 #include "model/trees.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <utility>
@@ -10,6 +11,8 @@ namespace {
 
 // Rows that stay in the first-level cache while the trees pass by.
 constexpr std::size_t kRowsOfBlock = 32;
+// Rows that walk down a tree side by side.
+constexpr std::size_t kWalks = 8;
 
 void append(std::string& bytes, std::uint32_t value, int count) {
   for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
@@ -83,6 +86,29 @@ FeatureMatrix Trees::features_of(const FeatureMatrix& rows) const {
   return result;
 }
 
+template <std::size_t kRows>
+void Trees::add_leaves(const Node* tree, const FeatureMatrix& features, std::size_t first,
+                       float* sums) {
+  // Where the walks are. They go on side by side, without branches that depend on the features,
+  // because each step of a single one waits for the step before; one that has ended stays.
+  std::array<std::uint32_t, kRows> at{};
+  const float* const values = features.values.data() + first * features.columns;
+  for (bool goes_on = true; goes_on;) {
+    goes_on = false;
+    for (std::size_t i = 0; i < kRows; ++i) {
+      const Node node = tree[at[i]];
+      const bool leaf = node.split == kLeaf;
+      const std::size_t feature = leaf ? 0 : node.split & ~kMissingLeft;
+      const float value = values[i * features.columns + feature];
+      const bool left =
+          (value < node.value) | (std::isnan(value) & static_cast<bool>(node.split & kMissingLeft));
+      at[i] = leaf ? at[i] : node.left + (left ? 0U : 1U);
+      goes_on |= !leaf;
+    }
+  }
+  for (std::size_t i = 0; i < kRows; ++i) sums[i] += tree[at[i]].value;
+}
+
 Result<std::vector<float>> Trees::predict(const FeatureMatrix& rows) const {
   if (rows.columns != columns_) {
     return make_error(ErrorCode::internal, "the model was trained on other features");
@@ -93,18 +119,11 @@ Result<std::vector<float>> Trees::predict(const FeatureMatrix& rows) const {
   for (std::size_t first = 0; first < sums.size(); first += kRowsOfBlock) {
     const std::size_t last = std::min(sums.size(), first + kRowsOfBlock);
     for (const std::uint32_t root : roots_) {
-      const Node* const tree = nodes_.data() + root;
-      for (std::size_t row = first; row < last; ++row) {
-        const float* const values = features.values.data() + row * features.columns;
-        const Node* node = tree;
-        while (node->split != kLeaf) {
-          const float value = values[node->split & ~kMissingLeft];
-          const bool left =
-              std::isnan(value) ? (node->split & kMissingLeft) != 0 : value < node->value;
-          node = tree + node->left + (left ? 0 : 1);
-        }
-        sums[row] += node->value;
-      }
+      std::size_t row = first;
+      for (; row + kWalks <= last; row += kWalks)
+        add_leaves<kWalks>(nodes_.data() + root, features, row, sums.data() + row);
+      for (; row < last; ++row)
+        add_leaves<1>(nodes_.data() + root, features, row, sums.data() + row);
     }
   }
   return sums;

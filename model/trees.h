@@ -59,6 +59,11 @@ class Trees {
   static constexpr std::uint16_t kLeaf = std::numeric_limits<std::uint16_t>::max();
   static constexpr std::uint16_t kMissingLeft = 0x8000;
 
+  /// Adds what the rows from `first` reach in one tree.
+  template <std::size_t kRows>
+  static void add_leaves(const Node* tree, const FeatureMatrix& features, std::size_t first,
+                         float* sums);
+
   std::vector<std::string> names_;
   std::vector<Node> nodes_;           ///< of all trees
   std::vector<std::uint32_t> roots_;  ///< first node of each tree

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "core/parallel.h"
 #include "core/try.h"
 #include "model/features.h"
 
@@ -12,6 +13,9 @@ namespace {
 
 // A workload this much smaller or larger than any seen (a factor of 1.25) is still called known.
 constexpr double kRangeTolerance = 0.33;
+// Queries that are worth a thread, and parts into which they are cut at most: each part looks up
+// primitives and workloads anew.
+constexpr std::size_t kRowsOfPart = 256, kMostParts = 4;
 
 bool inside(const std::pair<std::vector<double>, std::vector<double>>& range,
             const std::vector<double>& coordinates) {
@@ -42,6 +46,31 @@ Result<TypeModel> TypeModel::without_correction(const TypeModel& base, const Pla
 Result<std::vector<Estimate>> TypeModel::predict(std::span<const Query> queries,
                                                  const Platform& platform,
                                                  std::span<const double> expected) const {
+  const std::size_t parts = std::clamp<std::size_t>(queries.size() / kRowsOfPart, 1, kMostParts);
+  const std::size_t size = (queries.size() + parts - 1) / parts;
+  std::vector<Estimate> estimates(queries.size());
+  std::vector<Result<void>> results(parts);
+  in_parallel(parts, [&](std::size_t i) {
+    const auto part_of = [&](auto all) {
+      return all.subspan(i * size, std::min(size, all.size() - i * size));
+    };
+    const auto own = expected.empty() ? expected : part_of(expected);
+    const auto part = predict_part(part_of(queries), platform, own);
+    if (part) {
+      std::ranges::copy(*part, part_of(std::span(estimates)).begin());
+    } else {
+      results[i] = part.error();
+    }
+  });
+  for (const Result<void>& result : results) {
+    if (!result) return result.error();
+  }
+  return estimates;
+}
+
+Result<std::vector<Estimate>> TypeModel::predict_part(std::span<const Query> queries,
+                                                      const Platform& platform,
+                                                      std::span<const double> expected) const {
   const Capabilities machine = Capabilities::of(platform);
   FeatureMatrix features;
   features.columns = feature_names().size();

@@ -29,6 +29,10 @@ class TypeModel {
   }
 
  private:
+  Result<std::vector<Estimate>> predict_part(std::span<const Query> queries,
+                                             const Platform& platform,
+                                             std::span<const double> expected) const;
+
   ModelParts parts_;
   Trees trees_;
 };

@@ -474,10 +474,16 @@ std::size_t Catalogue::Hash::operator()(const Request& request) const {
 }
 
 const Offers& Catalogue::offers(const Request& request) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = known_.find(request);
+    if (known != known_.end()) return known->second;
+  }
+  // Not under the lock, so that threads ask at the same time. Of two that ask the same the first
+  // one's answer stays.
+  Offers answer = ask(cpu_, request);
   const std::lock_guard lock(mutex_);
-  const auto known = known_.find(request);
-  if (known != known_.end()) return known->second;
-  return known_.emplace(request, ask(cpu_, request)).first->second;
+  return known_.emplace(request, std::move(answer)).first->second;
 }
 
 }  // namespace convopt::onednn

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 #include <span>
 #include <utility>
 
+#include "core/parallel.h"
 #include "core/quantisation.h"
 #include "primitives/onednn/kernel.h"
 #include "primitives/onednn/library.h"
@@ -219,6 +221,7 @@ class OneDnnProvider final : public Provider {
         libraries_{{"onednn", session_->version}} {}
 
   std::vector<std::unique_ptr<Primitive>> discover() override {
+    ask_about_convolutions();
     std::vector<std::unique_ptr<Primitive>> primitives;
     for (const Types& types : kTypes) {
       // They would be slower than f32.
@@ -250,13 +253,29 @@ class OneDnnProvider final : public Provider {
   const Libraries& libraries() const override { return libraries_; }
 
  private:
+  /// All that discovery asks about convolutions, on several threads: it is most of what discovery
+  /// takes, and the catalogue remembers the answers.
+  void ask_about_convolutions() {
+    std::vector<Request> requests;
+    for (const Types& types : kTypes) {
+      if (!multiplies(types) || !has_products(types.input) || !has_products(types.output)) continue;
+      for (const LayoutPair& pair : kConvolutionPairs) {
+        std::ranges::move(convolution_requests(types, pair), std::back_inserter(requests));
+      }
+    }
+    in_parallel(requests.size(), [&](std::size_t i) { session_->catalogue.offers(requests[i]); });
+  }
+
+  /// What reads f32 has no reason to multiply other numbers, unless asked for less precision.
+  static bool multiplies(const Types& types) {
+    return types.input == types.output || types.input != DataType::f32;
+  }
+
   /// Without their types.
   std::vector<Identity> discover(const Types& types) {
     std::vector<Identity> found;
     const bool same_type = types.input == types.output;
-    // What reads f32 has no reason to multiply other numbers, unless asked for less precision.
-    const bool multiplies = same_type || types.input != DataType::f32;
-    if (multiplies) found = discover_convolutions(types);
+    if (multiplies(types)) found = discover_convolutions(types);
     if (same_type) {
       for (const Workload& workload : probing_operations()) {
         if (is_quantised(types.input) && !keeps_scale(workload.op)) continue;
@@ -267,7 +286,7 @@ class OneDnnProvider final : public Provider {
     }
     // The source has one pixel, so that every layout would be the same but for its padding.
     const Workload product = types.of(Workload::fully_connected(1, 64, 32));
-    if (multiplies && offers(product, Layout::nchw, Layout::nchw)) {
+    if (multiplies(types) && offers(product, Layout::nchw, Layout::nchw)) {
       found.push_back({Op::fully_connected, {}, Layout::nchw, Layout::nchw});
     }
     const Workload conversion = types.of(Workload::pointwise(Op::convert, {1, 32, 12, 12}));
@@ -320,24 +339,33 @@ class OneDnnProvider final : public Provider {
     return better.empty() && workload.input_type == DataType::f32 ? all : better;
   }
 
+  /// What is asked to learn which convolutions there are between two layouts.
+  std::vector<Request> convolution_requests(const Types& types, const LayoutPair& pair) const {
+    if (is_quantised(types.input) && (pair.input != Layout::nhwc || pair.output != pair.input)) {
+      return {};
+    }
+    std::vector<ConvShape> shapes = probing_shapes();
+    if (types != kTypes.front()) shapes.resize(kTypedProbingShapes);
+    std::vector<Request> requests;
+    for (const ConvShape& shape : shapes) {
+      for (const bool winograd : {false, true}) {
+        // Only 3x3 kernels of stride 1 have fast Winograd forms, and those of f32.
+        if (winograd && (shape.kh != 3 || shape.stride_h != 1 || types != kTypes.front())) continue;
+        requests.push_back({types.of(Workload::conv(shape)), pair.input, pair.output, winograd,
+                            false, context_.threads});
+      }
+    }
+    return requests;
+  }
+
   /// Ordered by layouts, then by name: an order that does not depend on the library's.
   std::vector<Identity> discover_convolutions(const Types& types) {
     std::vector<Identity> found;
-    std::vector<ConvShape> shapes = probing_shapes();
-    if (types != kTypes.front()) shapes.resize(kTypedProbingShapes);
-    for (const auto& [input, output] : kConvolutionPairs) {
-      if (is_quantised(types.input) && (input != Layout::nhwc || output != input)) continue;
+    for (const LayoutPair& pair : kConvolutionPairs) {
       std::set<std::string> implementations;
-      for (const ConvShape& shape : shapes) {
-        for (const bool winograd : {false, true}) {
-          // Only 3x3 kernels of stride 1 have fast Winograd forms, and those of f32.
-          if (winograd && (shape.kh != 3 || shape.stride_h != 1 || types != kTypes.front()))
-            continue;
-          const Request request{
-              types.of(Workload::conv(shape)), input, output, winograd, false, context_.threads};
-          for (const Offer& offer : session_->catalogue.offers(request).list) {
-            implementations.insert(offer.implementation);
-          }
+      for (const Request& request : convolution_requests(types, pair)) {
+        for (const Offer& offer : session_->catalogue.offers(request).list) {
+          implementations.insert(offer.implementation);
         }
       }
       for (const std::string& implementation : implementations) {
@@ -347,7 +375,7 @@ class OneDnnProvider final : public Provider {
         if (implementation.starts_with("ref")) continue;
         // Code for shorter vectors, behind that for longer ones.
         if (implementation.starts_with("jit_uni_int8")) continue;
-        found.push_back({Op::conv, implementation, input, output});
+        found.push_back({Op::conv, implementation, pair.input, pair.output});
       }
     }
     return found;

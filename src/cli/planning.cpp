@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <future>
 #include <map>
 #include <unordered_set>
 #include <utility>
@@ -175,6 +176,9 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   planning->options_ = options.select;
   planning->options_.time_limit = std::chrono::duration<double>(options.time_limit);
   CONVOPT_TRY(Context context, options.context.context());
+  // It takes as long as reading the network and finding its workloads.
+  auto registry = std::async(std::launch::async | std::launch::deferred,
+                             [&context] { return Registry::create(context); });
   CONVOPT_TRY(planning->network_, named_network(options));
   std::vector<TensorScale> scales = model_scales(planning->network_);
   const bool has_scales = std::ranges::any_of(
@@ -183,13 +187,16 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   if (has_scales && planning->options_.limits.types.contains(DataType::s8))
     planning->options_.limits.scales = std::move(scales);
   warn(planning->network_.warnings);
-  CONVOPT_TRY(planning->registry_, Registry::create(context));
   const auto stored = stored_platform(context.isa, context.threads);
   if (!stored || !is_complete(*stored)) {
+    CONVOPT_TRY(planning->registry_, registry.get());  // measuring wants the machine for itself
     note("measuring this machine's peak and bandwidths, once, for about a second");
   }
   CONVOPT_TRY(planning->platform_, cached_platform(context.isa, context.threads));
   planning->find_model_and_profile(options);
+  if (registry.valid()) {
+    CONVOPT_TRY(planning->registry_, registry.get());
+  }
   CONVOPT_CHECK(planning->load_sound_times(options));
   planning->note_missing_types();
   warn(planning->times_->warnings());

@@ -232,13 +232,12 @@ Result<void> select_action(const SelectArguments& request) {
     const std::string problem = export_problem(selection.problem, selection.solution);
     CONVOPT_CHECK(write_output(request.export_file, problem));
   }
-  const std::string json = to_json(selection.plan);
   if (!request.output.empty()) {
-    CONVOPT_CHECK(write_output(request.output, json));
+    CONVOPT_CHECK(write_output(request.output, to_json(selection.plan)));
   }
   // Standard output holds one document.
   if (request.output == "-" || request.export_file == "-") return {};
-  return write_output("", request.json ? json : plan_text(selection.plan));
+  return write_output("", request.json ? to_json(selection.plan) : plan_text(selection.plan));
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/parallel.h"
+
 namespace convopt {
 namespace {
 
@@ -164,12 +166,18 @@ class BaselineSolver {
 Baselines solve_baselines(const Problem& problem, std::chrono::duration<double> time_limit) {
   const BaselineSolver solver(problem, time_limit);
   Baselines result;
-  result.library_default = solver.library_default();
   for (const std::string& library : solver.libraries()) {
     result.library += (result.library.empty() ? "" : ",") + library;
   }
-  std::tie(result.best_single, result.best_single_primitive) = solver.best_single();
-  result.greedy = solver.greedy();
+  in_parallel(3, [&](std::size_t part) {
+    if (part == 0) {
+      std::tie(result.best_single, result.best_single_primitive) = solver.best_single();
+    } else if (part == 1) {
+      result.library_default = solver.library_default();
+    } else {
+      result.greedy = solver.greedy();
+    }
+  });
   return result;
 }
 

@@ -4,9 +4,11 @@
 #include <array>
 #include <bit>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
+#include "core/parallel.h"
 #include "core/quantisation.h"
 #include "core/text.h"
 #include "core/views.h"
@@ -52,6 +54,17 @@ bool can_read(const Problem& problem, std::size_t op, const Option& option, int 
   if (problem.concatenation[tensor] == static_cast<int>(op)) return false;
   return option.candidate >= 0 &&
          takes_views(problem, problem.candidates[option.candidate].primitive, tensor, format);
+}
+
+/// Whether can_write() and can_read() answer alike for both.
+bool are_alike(const Problem& problem, const Option& a, const Option& b) {
+  Option other = a;
+  other.candidate = b.candidate;
+  if (other != b || (a.candidate < 0) != (b.candidate < 0)) return false;
+  const auto has_views = [&](const Option& option) {
+    return problem.candidates[option.candidate].primitive->info().traits.strided_views;
+  };
+  return a.candidate < 0 || has_views(a) == has_views(b);
 }
 
 class Builder {
@@ -225,7 +238,8 @@ class Builder {
       }
       for (const TypeConversion& conversion : conversions_.back()) {
         for (const Primitive* primitive : primitives_for(problem_.workloads[conversion.workload])) {
-          candidate(conversion.workload, primitive);
+          if (!candidate_ids_[conversion.workload].contains(primitive))
+            add_candidate(assess(conversion.workload, primitive));
         }
       }
     }
@@ -240,12 +254,11 @@ class Builder {
     return result;
   }
 
-  /// The index of the candidate, made on first use.
-  int candidate(int workload, const Primitive* primitive) {
-    const auto [place, is_new] = candidate_ids_[workload].try_emplace(
-        primitive, static_cast<int>(problem_.candidates.size()));
-    if (is_new) problem_.candidates.push_back(assess(workload, primitive));
-    return place->second;
+  /// Unless it is known: two groups may share workloads.
+  void add_candidate(Candidate c) {
+    const auto [place, is_new] = candidate_ids_[c.workload].try_emplace(
+        c.primitive, static_cast<int>(problem_.candidates.size()));
+    if (is_new) problem_.candidates.push_back(std::move(c));
   }
 
   bool admits_products(const PrimitiveInfo& info) const {
@@ -285,36 +298,72 @@ class Builder {
     return c;
   }
 
+  /// The ways of an operator in the same types, with what may compute them.
+  struct Group {
+    std::span<const Problem::Way> ways;
+    std::vector<const Primitive*> primitives;
+    std::vector<Candidate> candidates = {};  ///< of these, once they are assessed
+  };
+
   void find_candidates() {
-    std::unordered_map<int, const Primitive*> asked;  // library's choice by plain workload
-    for (std::size_t op = 0; op < problem_.ways.size(); ++op) {
-      if (problem_.ways[op].empty()) continue;
-      const std::span<const Problem::Way> ways = of_same_types(problem_.ways[op]);
-      const Workload& plain = problem_.workloads[ways[0].workload];
-      std::vector<const Primitive*> primitives = primitives_for(plain);
-      if (plain.op == Op::conv) {
-        const auto [known, is_new] = asked.try_emplace(ways[0].workload, nullptr);
-        if (is_new) {
-          const Primitive* choice = problem_.registry->library_default(plain);
-          if (choice != nullptr && choice->info().computes(plain)) known->second = choice;
-        }
-        problem_.library_default[op] = known->second;
-        if (known->second != nullptr) {
-          for (const Problem::Way& way : ways) defaults_[way.workload] = known->second;
-          if (std::ranges::find(primitives, known->second) == primitives.end()) {
-            primitives.push_back(known->second);  // one that discovery did not meet
-          }
-        }
-      }
-      add_candidates(ways, primitives);
-      std::span<const Problem::Way> others = std::span(problem_.ways[op]).subspan(ways.size());
-      while (!others.empty()) {
-        const std::span<const Problem::Way> alike = of_same_types(others);
-        add_candidates(alike, primitives_for(problem_.workloads[alike[0].workload]));
-        others = others.subspan(alike.size());
-      }
+    find_defaults();
+    std::vector<Group> groups = distinct_groups();
+    in_parallel(groups.size(), [&](std::size_t i) { assess(groups[i]); });
+    // In the order of the network, whichever thread was first.
+    for (Group& group : groups) {
+      for (Candidate& c : group.candidates) add_candidate(std::move(c));
     }
     find_conversions();
+  }
+
+  /// The library's choice for every convolution.
+  void find_defaults() {
+    std::vector<int> asked;  // plain workloads
+    for (const std::vector<Problem::Way>& ways : problem_.ways) {
+      if (ways.empty() || problem_.workloads[ways[0].workload].op != Op::conv) continue;
+      if (std::ranges::find(asked, ways[0].workload) == asked.end())
+        asked.push_back(ways[0].workload);
+    }
+    std::vector<const Primitive*> choices(asked.size(), nullptr);
+    in_parallel(asked.size(), [&](std::size_t i) {
+      const Workload& plain = problem_.workloads[asked[i]];
+      const Primitive* choice = problem_.registry->library_default(plain);
+      if (choice != nullptr && choice->info().computes(plain)) choices[i] = choice;
+    });
+    for (std::size_t op = 0; op < problem_.ways.size(); ++op) {
+      const std::vector<Problem::Way>& ways = problem_.ways[op];
+      if (ways.empty()) continue;
+      const auto place = std::ranges::find(asked, ways[0].workload);
+      if (place == asked.end() || choices[place - asked.begin()] == nullptr) continue;
+      problem_.library_default[op] = choices[place - asked.begin()];
+      for (const Problem::Way& way : of_same_types(ways))
+        defaults_[way.workload] = problem_.library_default[op];
+    }
+  }
+
+  std::vector<Group> distinct_groups() const {
+    std::vector<Group> groups;
+    std::set<std::vector<int>> known;  // workloads of each
+    for (std::size_t op = 0; op < problem_.ways.size(); ++op) {
+      std::span<const Problem::Way> others = problem_.ways[op];
+      while (!others.empty()) {
+        Group group{of_same_types(others), {}};
+        const bool is_first = others.size() == problem_.ways[op].size();
+        others = others.subspan(group.ways.size());
+        std::vector<int> workloads;
+        for (const Problem::Way& way : group.ways) workloads.push_back(way.workload);
+        if (!known.insert(std::move(workloads)).second) continue;
+        group.primitives = primitives_for(problem_.workloads[group.ways[0].workload]);
+        const Primitive* choice = problem_.library_default[op];
+        // One that discovery did not meet.
+        if (is_first && choice != nullptr &&
+            std::ranges::find(group.primitives, choice) == group.primitives.end()) {
+          group.primitives.push_back(choice);
+        }
+        groups.push_back(std::move(group));
+      }
+    }
+    return groups;
   }
 
   /// The leading ways that are in the types of the first.
@@ -325,13 +374,16 @@ class Builder {
     return ways.first(static_cast<std::size_t>(end - ways.begin()));
   }
 
-  void add_candidates(std::span<const Problem::Way> ways,
-                      const std::vector<const Primitive*>& primitives) {
-    for (const Primitive* primitive : primitives) {
-      if (!problem_.candidates[candidate(ways[0].workload, primitive)].present()) continue;
+  void assess(Group& group) const {
+    const auto is_present = [&](const Problem::Way& way, const Primitive* primitive) {
+      group.candidates.push_back(assess(way.workload, primitive));
+      return group.candidates.back().present();
+    };
+    for (const Primitive* primitive : group.primitives) {
+      if (!is_present(group.ways[0], primitive)) continue;
       // Only the longest chain that the primitive can compute.
-      for (std::size_t way = ways.size() - 1; way > 0; --way) {
-        if (problem_.candidates[candidate(ways[way].workload, primitive)].present()) break;
+      for (std::size_t way = group.ways.size() - 1; way > 0; --way) {
+        if (is_present(group.ways[way], primitive)) break;
       }
     }
   }
@@ -659,7 +711,7 @@ Result<Problem> build_problem(const Network& network, const Registry& registry,
 }
 
 ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
-                      const Surcharge& surcharge) {
+                      const Surcharge& surcharge, Keep keep) {
   const std::vector<Operator>& operators = problem.network->operators;
   ProblemGraph result;
   // Formats that the operators' remaining options produce, by the operators still to come in a
@@ -675,9 +727,21 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
       const bool baseline_only =
           option.candidate >= 0 && problem.candidates[option.candidate].baseline_only;
       if (filter ? !filter(static_cast<int>(op), option) : baseline_only) continue;
+      const double ns = problem.option_ns(option) +
+                        (surcharge.option ? surcharge.option(static_cast<int>(op), option) : 0.0);
+      if (keep == Keep::cheapest_of_alike) {
+        const auto alike = std::ranges::find_if(kept, [&](int other) {
+          return are_alike(problem, problem.operators[op][other], option);
+        });
+        if (alike != kept.end()) {
+          const auto least = costs.begin() + (alike - kept.begin());
+          if (*least <= ns) continue;
+          costs.erase(least);
+          kept.erase(alike);
+        }
+      }
       kept.push_back(static_cast<int>(i));
-      costs.push_back(problem.option_ns(option) +
-                      (surcharge.option ? surcharge.option(static_cast<int>(op), option) : 0.0));
+      costs.push_back(ns);
       for (const TensorId t : operators[op].outputs) {
         offered[t][option.pending_out].add(option.output);
       }
@@ -737,7 +801,7 @@ ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter,
 
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter, const Surcharge& surcharge) {
-  ProblemGraph formulated = to_graph(problem, filter, surcharge);
+  ProblemGraph formulated = to_graph(problem, filter, surcharge, Keep::cheapest_of_alike);
   const pbqp::GraphSolution solved = pbqp::solve(formulated.graph, time_limit);
   if (!solved.feasible()) {
     return make_error(ErrorCode::environment,

@@ -98,6 +98,7 @@ struct Option {
     }
     return input_index == 1 ? TensorFormat{input.layout, second_type.value_or(input.type)} : input;
   }
+  bool operator==(const Option&) const = default;
 };
 
 struct TensorState {
@@ -223,8 +224,10 @@ struct ProblemGraph {
   pbqp::Graph graph;
   std::vector<std::vector<int>> labels;
 };
+/// Of an operator's options that agree with the same states of its tensors.
+enum class Keep : std::uint8_t { all, cheapest_of_alike };
 ProblemGraph to_graph(const Problem& problem, const OptionFilter& filter = {},
-                      const Surcharge& surcharge = {});
+                      const Surcharge& surcharge = {}, Keep keep = Keep::all);
 
 /// The assignment's time by other costs, with the same primitives; fails if they do not know one.
 Result<double> price_ns(const Problem& problem, const Assignment& assignment,

@@ -4,8 +4,10 @@
 #include <set>
 #include <utility>
 
+#include "core/parallel.h"
 #include "core/quantisation.h"
 #include "core/text.h"
+#include "core/try.h"
 
 namespace convopt {
 namespace {
@@ -149,15 +151,24 @@ Result<Selection> select(const Network& network, const Registry& registry, const
   }
   Result<Problem> problem = build_problem(network, registry, costs, options.limits);
   if (!problem) return problem.error();
-  const Clock::time_point solving = Clock::now();
-  Result<Solution> solution = solve(*problem, options.time_limit);
-  if (!solution) return solution.error();
-  const double solve_ms = milliseconds_since(solving);
-
   Selection selection;
   selection.problem = std::move(problem).value();
-  selection.solution = std::move(solution).value();
-  selection.baselines = solve_baselines(selection.problem, options.time_limit);
+  Result<void> solved;
+  double solve_ms = 0;
+  const auto solve_problem = [&]() -> Result<void> {
+    const Clock::time_point solving = Clock::now();
+    CONVOPT_TRY(selection.solution, solve(selection.problem, options.time_limit));
+    solve_ms = milliseconds_since(solving);
+    return {};
+  };
+  in_parallel(2, [&](std::size_t part) {
+    if (part == 0) {
+      solved = solve_problem();
+    } else {
+      selection.baselines = solve_baselines(selection.problem, options.time_limit);
+    }
+  });
+  if (!solved) return solved.error();
   selection.plan = make_plan(selection.problem, selection.solution, platform);
   const auto ms = [](const std::optional<Solution>& baseline) {
     return baseline ? baseline->ns / 1e6 : 0.0;

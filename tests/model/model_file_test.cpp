@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "convopt/model.hpp"
 #include "core/files.h"
@@ -327,6 +328,36 @@ TEST(TreesTest, RowsGoWhereTheSplitsSay) {
   EXPECT_EQ(*trees.predict(rows), expected);
   const std::vector<std::string> names = {"a", "b"};
   EXPECT_EQ(*Trees::decode(trees.encode(), names, names)->predict(rows), expected);
+}
+
+TEST(TreesTest, RowsDoNotDependOnTheirNeighbours) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> number(0, 1);
+  Trees trees({"a", "b", "c"});
+  for (int t = 0; t < 20; ++t) {
+    // A chain: walks end at any depth.
+    std::vector<TreeNode> nodes;
+    for (std::uint32_t depth = 0; depth < 10; ++depth) {
+      const std::uint32_t leaf = 2 * depth + 1, next = 2 * depth + 2;
+      const bool leaf_left = random() % 2 == 0;
+      nodes.push_back({.value = number(random),
+                       .feature = static_cast<std::uint32_t>(random() % 3),
+                       .missing_left = random() % 2 == 0,
+                       .left = leaf_left ? leaf : next,
+                       .right = leaf_left ? next : leaf});
+      nodes.push_back({.leaf = true, .value = number(random)});
+    }
+    nodes.push_back({.leaf = true, .value = number(random)});
+    ASSERT_TRUE(trees.add(nodes).ok());
+  }
+  FeatureMatrix rows{3, {}};
+  for (int i = 0; i < 3 * 45; ++i) rows.values.push_back(i % 7 == 0 ? NAN : number(random));
+  const auto together = trees.predict(rows);
+  ASSERT_TRUE(together.ok());
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const auto values = rows.row(row);
+    EXPECT_EQ(trees.predict({3, {values.begin(), values.end()}})->front(), (*together)[row]);
+  }
 }
 
 TEST(TreesTest, RefusesWhatIsNoTree) {

@@ -174,6 +174,30 @@ TEST(Train, RefusesAProfileWithoutTimes) {
   EXPECT_EQ(model.error().code, ErrorCode::bad_input);
 }
 
+TEST(Train, PredictsManyAsItPredictsEach) {
+  const Platform here = synthetic::platform();
+  const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 150});
+  TrainOptions options = quick();
+  options.booster.rounds = 30;
+  const auto model = train(std::span(&profile, 1), options);
+  ASSERT_TRUE(model.ok());
+  std::vector<Query> queries;
+  for (const Measurement& m : profile.measurements) {
+    for (const PrimitiveInfo& p : profile.runs[0].primitives) {
+      if (p.computes(m.workload)) queries.push_back({&m.workload, &p});
+    }
+  }
+  ASSERT_GT(queries.size(), 1000U);  // several parts
+  const auto together = (*model)->predict(queries, here);
+  ASSERT_TRUE(together.ok());
+  for (std::size_t i = 0; i < queries.size(); i += 13) {
+    const auto alone = (*model)->predict(std::span(&queries[i], 1), here);
+    ASSERT_TRUE(alone.ok());
+    EXPECT_EQ(alone->front().ns, (*together)[i].ns) << i;
+    EXPECT_EQ(alone->front().high_ns, (*together)[i].high_ns) << i;
+  }
+}
+
 TEST(Train, SaysWhichWorkloadsAndPrimitivesAreNew) {
   const Platform here = synthetic::platform();
   const Profile profile = synthetic::profile(here, synthetic::time_function(), {.shapes = 80});

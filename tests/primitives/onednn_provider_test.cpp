@@ -8,7 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "core/parallel.h"
+#include "primitives/onednn/library.h"
 #include "primitives/onednn/names.h"
+#include "primitives/onednn/offers.h"
 #include "primitives/provider.h"
 
 namespace convopt {
@@ -116,6 +119,35 @@ TEST(OneDnnNames, TraitsFollowFromTheName) {
   EXPECT_FALSE(traits("onednn_jit_avx512_core_amx_bf16_nhwc_bf16").vector_products);
   EXPECT_FALSE(traits("onednn_x64_gemm_jit_nchw_bf16").vector_products);
   EXPECT_FALSE(traits("onednn_jit_avx2_nhwc").vector_products);
+}
+
+TEST(OneDnnProvider, ThreadsThatAskAtOnceGetOneAnswer) {
+  ASSERT_TRUE(onednn::cap_isa(default_isa()).ok());
+  const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  onednn::Catalogue catalogue(cpu), alone(cpu);
+  std::vector<onednn::Request> requests;
+  for (const int channels : {16, 32, 64, 96}) {
+    ConvShape shape;
+    shape.ic = shape.oc = channels;
+    shape.ih = shape.iw = 14;
+    for (const Layout layout : kLayouts)
+      requests.push_back({Workload::conv(shape), layout, layout});
+  }
+  // Each several times, by threads that meet.
+  constexpr std::size_t kTimes = 8;
+  std::vector<const onednn::Offers*> answers(kTimes * requests.size());
+  in_parallel(answers.size(),
+              [&](std::size_t i) { answers[i] = &catalogue.offers(requests[i / kTimes]); });
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const onednn::Request& request = requests[i / kTimes];
+    EXPECT_EQ(answers[i], &catalogue.offers(request));
+    const onednn::Offers& expected = alone.offers(request);
+    ASSERT_EQ(answers[i]->list.size(), expected.list.size());
+    for (std::size_t o = 0; o < expected.list.size(); ++o) {
+      EXPECT_EQ(answers[i]->list[o].implementation, expected.list[o].implementation);
+      EXPECT_EQ(answers[i]->list[o].workspace_bytes, expected.list[o].workspace_bytes);
+    }
+  }
 }
 
 TEST(OneDnnProvider, DiscoveryIsRepeatableAndNamesRoundTrip) {

@@ -1,6 +1,7 @@
 // A registry and a cost source made of what a test says, and small networks built by hand.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,7 +35,7 @@ class FakePrimitive final : public Primitive {
   }
 
   std::size_t workspace = 0, packed = 100;
-  mutable int asked = 0;
+  mutable std::atomic<int> asked = 0;
 
  private:
   Applies applies_;

@@ -12,6 +12,7 @@
 #include "core/views.h"
 #include "src/select/explain.h"
 #include "src/select/export.h"
+#include "src/select/pbqp/solver.h"
 #include "src/select/workloads.h"
 #include "tests/select/fakes.h"
 
@@ -843,6 +844,39 @@ TEST(Select, SameInputsSamePlan) {
     const auto again = select(network, registry, costs, platform());
     ASSERT_TRUE(again.ok());
     EXPECT_EQ(again->solution.assignment, first->solution.assignment);
+  }
+}
+
+TEST(Select, AlikeOptionsChangeNothing) {
+  FakeRegistry registry = two_layouts();
+  for (int i = 0; i < 5; ++i) {
+    const bool has_views = i % 2 != 0;
+    registry.add("more" + std::to_string(i), "own", Op::conv, Layout::nchw, Layout::nchw, {},
+                 has_views);
+  }
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    const Network network = random_network(seed, 12, true);
+    // Many ties.
+    const auto problem = build_problem(network, registry, FakeCosts::random(seed, 3));
+    ASSERT_TRUE(problem.ok());
+    const ProblemGraph all = to_graph(*problem);
+    const ProblemGraph cheapest = to_graph(*problem, {}, {}, Keep::cheapest_of_alike);
+    std::size_t options = 0, kept = 0;
+    for (int n = 0; n < all.graph.size(); ++n) {
+      options += static_cast<std::size_t>(all.graph.node(n).options());
+      kept += static_cast<std::size_t>(cheapest.graph.node(n).options());
+    }
+    EXPECT_LT(kept, options) << "seed " << seed;
+    const std::vector<int> choice = pbqp::solve(all.graph).choice;
+    const auto solution = solve(*problem, std::chrono::seconds(5));
+    ASSERT_TRUE(solution.ok());
+    Assignment expected;
+    for (std::size_t n = 0; n < choice.size(); ++n) {
+      (n < problem->operators.size() ? expected.operators : expected.tensors)
+          .push_back(all.labels[n][choice[n]]);
+    }
+    EXPECT_EQ(time_ns(*problem, expected), solution->ns) << "seed " << seed;
+    EXPECT_EQ(expected, solution->assignment) << "seed " << seed;
   }
 }
 
