@@ -23,7 +23,10 @@ class Conversions : public testing::TestWithParam<Isa> {
     for (auto& primitive : own_primitives(context_)) {
       const PrimitiveInfo& info = primitive->info();
       // Those that change the type are in types_test.cpp.
-      if (info.op != Op::convert || info.plain || info.output_type != DataType::f32) continue;
+      if (info.op != Op::convert || info.plain || info.input_type != DataType::f32 ||
+          info.output_type != DataType::f32) {
+        continue;
+      }
       const auto pair = std::pair(info.input_layout, info.output_layout);
       EXPECT_TRUE(by_layouts_.emplace(pair, std::move(primitive)).second);
     }
