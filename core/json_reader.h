@@ -1,6 +1,7 @@
 // Reading JSON objects whose fields may be missing or wrong.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ class JsonReader {
       if (!(value >= static_cast<double>(std::numeric_limits<T>::lowest()) &&
             value <= static_cast<double>(std::numeric_limits<T>::max()))) {
         return fail(std::string("field '") + key + "' is out of range");
+      }
+      if (value != std::trunc(value)) {
+        return fail(std::string("field '") + key + "' is not a whole number");
       }
       out = field->get<T>();
     }

@@ -125,13 +125,14 @@ void PlanningOptions::add_to(CLI::App& verb) {
   verb.add_option("--calibration", calibration,
                   "Ranges of the network's tensors, which int8 needs, as `convopt calibrate` "
                   "writes them.");
-  const std::map<std::string, RangeRule> rules = {
+  static const std::map<std::string, RangeRule> kRules = {
       {"max", RangeRule::max}, {"percentile", RangeRule::percentile}, {"mse", RangeRule::mse}};
-  verb.add_option("--range", range,
-                  "What of a tensor's range int8 represents: all of it (max), 99.99 % of its "
-                  "numbers (percentile), or as much as errs least (mse).")
-      ->transform(CLI::CheckedTransformer(rules))
-      ->type_name("max|percentile|mse")
+  verb.add_option_function<std::string>(
+          "--range", [this](const std::string& name) { range = kRules.at(name); },
+          "What of a tensor's range int8 represents: all of it (max), 99.99 % of its "
+          "numbers (percentile), or as much as errs least (mse).")
+      ->check(CLI::IsMember({"max", "percentile", "mse"}))
+      ->type_name("TEXT")
       ->default_str("max");
   add_duration(verb, "--time-limit", time_limit,
                "Time for proving that no plan is better, e.g. 500ms.", /*may_be_zero=*/true);

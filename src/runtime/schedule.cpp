@@ -78,7 +78,10 @@ class Scheduler {
       const TensorId result = network_.operators[found->second].outputs.front();
       in_place_[result] = {found->second, of_tensor(result, in_place.format())};
     }
-    for (const PlanScale& scale : plan_.scales) scales_[scale.tensor] = &scale;
+    for (const PlanScale& scale : plan_.scales) {
+      if (!scales_.emplace(scale.tensor, &scale).second)
+        return bad_plan("the plan has two scales for the tensor " + in_quotes(scale.tensor));
+    }
     for (const TensorId input : network_.inputs) add_value(input, plain(input));
     for (const int op : constants_) {
       const TensorId constant = network_.operators[op].outputs.front();

@@ -176,7 +176,7 @@ Result<PlanScale> scale_from_json(const Json& json, const std::string& what) {
     reader.fail("field 'type' is neither u8 nor s8");
   }
   if (reader.ok() && !is_zero_point(static_cast<float>(scale.zero_point), scale.type)) {
-    reader.fail("field 'zero_point' is not a number of u8");
+    reader.fail("field 'zero_point' is none that the type can have: 0 to 255 for u8, 0 for s8");
   }
   if (reader.ok() && !(scale.scale > 0 && std::isfinite(scale.scale))) {
     reader.fail("field 'scale' is not above zero");

@@ -96,6 +96,9 @@ TEST(Int8Plan, WithZeroPointsComputesTheNetwork) {
   EXPECT_EQ(verified->first_failure(), nullptr);
 
   Plan wrong = plan;
+  wrong.scales.push_back(wrong.scales.front());
+  EXPECT_FALSE(make_schedule(network, wrong, FakeRegistry()).ok());
+  wrong = plan;
   wrong.scales.back().zero_point = 4;  // the pool's, which keeps what it reads
   EXPECT_FALSE(make_schedule(network, wrong, FakeRegistry()).ok());
 }

@@ -97,6 +97,9 @@ TEST(PlanJson, ScalesAreThoseOfQuantisedTensors) {
     plan.scales = {wrong};
     EXPECT_FALSE(parse_plan(to_json(plan), "plan.json").ok());
   }
+  const auto half =
+      text.find("\"zero_point\": 128") + std::string_view("\"zero_point\": 128").size();
+  EXPECT_FALSE(parse_plan(std::string(text).insert(half, ".5"), "plan.json").ok());
 }
 
 TEST(PlanJson, HasTheDocumentedNames) {
