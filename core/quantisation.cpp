@@ -16,17 +16,17 @@ bool keeps_scale(Op op) {
 }
 
 bool minds_zero_points(const Workload& workload) {
-  if (!is_quantised(workload.input_type) && !is_quantised(workload.output_type)) return false;
+  const bool reads = workload.input_type == DataType::u8;
+  const bool writes = workload.output_type == DataType::u8;
   const ConvShape& s = workload.shape;
   switch (workload.op) {
     case Op::conv:
     case Op::avg_pool_include:
-      return is_quantised(workload.input_type) &&
-             s.pad_top + s.pad_bottom + s.pad_left + s.pad_right > 0;
+      return reads && s.pad_top + s.pad_bottom + s.pad_left + s.pad_right > 0;
     case Op::pad:
-      return true;
+      return reads;
     case Op::convert:
-      return workload.input_type != workload.output_type;
+      return reads != writes;
     default:
       return false;
   }

@@ -43,7 +43,8 @@ inline bool is_zero_point(float number, DataType type) {
 bool keeps_scale(Op op);
 
 /// Whether zero points are more to the operation than a part of its bias, or of what it adds, or
-/// nothing: it puts zeros round an image, or makes real numbers of quantised ones or these of them.
+/// nothing: it puts zeros round an image of u8, or makes other numbers of those of u8, or these of
+/// others.
 bool minds_zero_points(const Workload& workload);
 
 /// The number of that type for `steps` = value / scale: the nearest one, halves to even, and the

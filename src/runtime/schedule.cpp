@@ -142,7 +142,7 @@ class Scheduler {
       return schedule_.values[a].same_steps(schedule_.values[b]);
     };
     for (const ScheduleStep& step : schedule_.steps) {
-      CONVOPT_CHECK(check_zero_points(step));
+      CONVOPT_CHECK(check_rounding(step));
       if (!keeps_scale(step.workload.op)) continue;
       for (const int source : step.sources) {
         if (same(source, step.destination)) continue;
@@ -158,7 +158,7 @@ class Scheduler {
   }
 
   /// What rounds to a tensor's numbers has its scale and zero point.
-  Result<void> check_zero_points(const ScheduleStep& step) const {
+  Result<void> check_rounding(const ScheduleStep& step) const {
     const Value& result = schedule_.values[step.destination];
     const Activation& activation = step.workload.epilogue.activation;
     const DataType type = result.format.type;

@@ -70,6 +70,7 @@ TEST(Quantisation, WhoMindsZeroPoints) {
   EXPECT_FALSE(minds("conv:n1_ic8_ih8_iw8_oc8_kh3_kw3_s1_p1"));
   EXPECT_TRUE(minds("convert:n1_c8_h8_w8_u8_f32"));
   EXPECT_FALSE(minds("convert:n1_c8_h8_w8_u8"));
+  EXPECT_FALSE(minds("conv:n1_ic8_ih8_iw8_oc8_kh3_kw3_s1_p1_s8_u8"));  // s8 has none
   EXPECT_FALSE(minds("add:n1_c8_h8_w8_u8"));
 }
 

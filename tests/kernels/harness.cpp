@@ -216,8 +216,7 @@ Problem Problem::with_zero_points() const {
   Problem problem(axis_ + ", zero points", workload_);
   problem.zero_points_ = true;
   Workload& workload = problem.workload_;
-  workload.zero_points = minds_zero_points(workload) && (workload.input_type == DataType::u8 ||
-                                                         workload.output_type == DataType::u8);
+  workload.zero_points = minds_zero_points(workload);
   Activation& activation = workload.epilogue.activation;
   if (activation.kind == ActivationKind::quantise && workload.output_type == DataType::u8)
     activation.beta = static_cast<float>(-problem.scales(1).output_zero);

@@ -52,7 +52,7 @@ class Problem {
   mutable std::shared_ptr<const Data> data_;
 };
 
-/// Whether tensors of the workload are of u8, and those of the same steps not several.
+/// Whether some of its tensors are quantised, and the result's zero point is its own.
 bool may_have_zero_points(const Workload& workload);
 
 struct Setting {

@@ -186,6 +186,7 @@ INSTANTIATE_TEST_SUITE_P(All, Typed, testing::ValuesIn(names()),
 /// Found by random problems.
 TEST(TypedRegistry, FaultsOfTheLibraryAreKnown) {
   const Context context{default_isa(), 1};
+  bool has_any = false;
   for (const char* text : {"conv:n2_ic12_ih9_iw24_oc24_kh5_kw5_s1_pt4_pb4_pl2_pr0_g3_bf16:gelu",
                            "conv:n1_ic32_ih11_iw23_oc32_kh7_kw7_s1_p3_g4_bf16_f32:sigmoid",
                            "conv:n1_ic32_ih26_iw37_oc32_kh5_kw5_s1_pt4_pb4_pl2_pr2_g4_u8:gelu",
@@ -196,6 +197,7 @@ TEST(TypedRegistry, FaultsOfTheLibraryAreKnown) {
                            "softmax:n1_c23_h3_w2_bf16", "softmax:n2_c31_h12_w11_bf16"}) {
     const harness::Problem problem("known", Workload::parse(text).value());
     if (!library_has(problem.workload().input_type)) continue;
+    has_any = true;
     int computed = 0;
     for (const auto& primitive : provider().discover()) {
       if (!primitive->info().computes(problem.workload())) continue;
@@ -205,6 +207,7 @@ TEST(TypedRegistry, FaultsOfTheLibraryAreKnown) {
     }
     EXPECT_GT(computed, 0) << text;
   }
+  if (!has_any) GTEST_SKIP() << "this processor multiplies no numbers but f32";
 }
 
 TEST(TypedRegistry, OffersWhatIsAskedForByName) {
