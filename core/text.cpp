@@ -1,6 +1,7 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstdio>
@@ -151,6 +152,61 @@ std::string_view closest_name(std::string_view name, const std::vector<std::stri
     }
   }
   return best;
+}
+
+namespace {
+
+struct Unit {
+  double size;
+  const char* name;
+};
+
+/// Three significant digits in the largest unit of which there is at least one.
+template <std::size_t N>
+std::string scaled(double value, const std::array<Unit, N>& units) {
+  const auto unit =
+      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
+  const Unit& chosen = unit == units.end() ? units.back() : *unit;
+  const double scaled_value = value / chosen.size;
+  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
+  return fixed(scaled_value, decimals) + " " + chosen.name;
+}
+
+}  // namespace
+
+std::string format_time(double ns) {
+  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
+}
+
+std::string format_bytes(double bytes) {
+  constexpr double kKibibyte = 1 << 10;
+  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
+  return scaled(bytes,
+                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
+}
+
+std::string enough_bytes(std::size_t bytes) {
+  constexpr std::size_t kExact = 10000;
+  if (bytes < kExact) return std::to_string(bytes);
+  std::string_view unit = "KB";
+  double size = 1 << 10;
+  if (bytes >= 1U << 30U) {
+    unit = "GB";
+    size = 1 << 30;
+  } else if (bytes >= 1U << 20U) {
+    unit = "MB";
+    size = 1 << 20;
+  }
+  // A tenth more is no loss, and rounding down would not do.
+  constexpr double kTenths = 10;
+  return fixed(std::ceil(static_cast<double>(bytes) / size * kTenths) / kTenths, 1) +
+         std::string(unit);
+}
+
+std::string duration_text(double seconds) {
+  constexpr double kMilliseconds = 1000;
+  return seconds < 1 ? std::to_string(std::lround(seconds * kMilliseconds)) + "ms"
+                     : std::to_string(std::lround(seconds)) + "s";
 }
 
 }  // namespace convopt

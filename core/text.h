@@ -62,4 +62,12 @@ bool is_utf8(std::string_view text);
 /// The entry of `names` closest to `name` if it is close enough to be a misspelling, else empty.
 std::string_view closest_name(std::string_view name, const std::vector<std::string_view>& names);
 
+/// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
+std::string format_time(double ns);
+std::string format_bytes(double bytes);
+/// "12.4MB": a value for options that is at least that much, in few digits.
+std::string enough_bytes(std::size_t bytes);
+/// "500ms" or "30s".
+std::string duration_text(double seconds);
+
 }  // namespace convopt

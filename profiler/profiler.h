@@ -11,17 +11,9 @@
 
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
+#include "convopt/profiling.hpp"
 
 namespace convopt {
-
-/// How a profiling run stands; given to `ProfileOptions::progress` a few times per second at most.
-struct ProfileProgress {
-  std::size_t workloads_done = 0, workloads_total = 0;
-  std::size_t measurements = 0;
-  double elapsed_seconds = 0;
-  double remaining_seconds = 0;  ///< estimate; never more than what is left of the budget
-  std::string workload;          ///< being timed
-};
 
 struct ProfileOptions {
   Context context;
@@ -46,16 +38,6 @@ struct ProfileOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
-struct ProfileSummary {
-  std::size_t workloads_done = 0, workloads_total = 0;
-  std::size_t ok = 0, censored = 0, inapplicable = 0, failed = 0, timeout = 0, crashed = 0;
-  std::size_t already_done = 0;  ///< found in the output and not timed again
-  std::size_t disturbed = 0;     ///< times taken although the sentinel said the machine was busy
-  bool budget_exhausted = false;
-  double seconds = 0;
-  std::vector<std::string> warnings;
-};
-
 /// Times every primitive on every workload and appends to `options.output`; what that file already
 /// holds is skipped, so the same call resumes. Order: the workloads' kinds take turns, so that a
 /// short budget sees something of everything. Measurements already written stay valid whatever
@@ -64,12 +46,6 @@ Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options);
 
 /// What profile() would do, without timing anything.
-struct ProfileEstimate {
-  std::size_t workloads = 0;     ///< with something left to do
-  std::size_t measurements = 0;  ///< of applicable primitives
-  std::size_t already_done = 0;
-  double seconds = 0;
-};
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
                                          const ProfileOptions& options);
 

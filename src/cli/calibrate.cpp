@@ -1,3 +1,4 @@
+#include "src/cli/calibration.h"
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
@@ -15,8 +16,8 @@ struct CalibrateArguments {
 };
 
 Result<void> calibrate_action(const CalibrateArguments& request) {
-  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
-  CONVOPT_TRY(const auto calibration, planning->calibrate("--input", request.inputs));
+  CONVOPT_TRY(const auto planning, load_planning(request.planning));
+  CONVOPT_TRY(const auto calibration, planning->calibrate(samples_in("--input", request.inputs)));
   CONVOPT_CHECK(write_output(request.output, to_json(calibration)));
   if (request.output.empty() || request.output == "-") return {};
   note("ranges of " + counted(calibration.tensors.size(), "tensor") + " in " + request.output);

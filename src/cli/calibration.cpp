@@ -1,34 +1,14 @@
 #include "src/cli/calibration.h"
 
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
+#include <utility>
 
 #include "convopt/npy.hpp"
 #include "core/text.h"
 #include "core/try.h"
+#include "src/library/samples.h"
 
 namespace convopt::cli {
 namespace {
-
-constexpr int kRandomSamples = 2;
-
-/// Whether the array is one or several tensors of that shape, one after the other.
-bool holds_samples(const std::vector<std::int64_t>& array, const TensorShape& shape) {
-  const std::vector<std::int64_t> sizes(shape.sizes().begin(), shape.sizes().end());
-  if (array == sizes) return true;
-  if (std::ssize(array) == std::ssize(sizes) + 1) {
-    return std::equal(sizes.begin(), sizes.end(), array.begin() + 1);
-  }
-  return !sizes.empty() && array.size() == sizes.size() && array[0] % sizes[0] == 0 &&
-         std::equal(sizes.begin() + 1, sizes.end(), array.begin() + 1);
-}
-
-std::string text_of(std::span<const int> sizes) {
-  std::string text;
-  for (const int size : sizes) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
-}
 
 /// The input that a text is for, and its file.
 Result<std::pair<std::size_t, std::string>> find_input(const std::string& option,
@@ -48,48 +28,17 @@ Result<std::pair<std::size_t, std::string>> find_input(const std::string& option
 
 }  // namespace
 
-Result<std::vector<Buffers>> calibration_samples(const std::string& option,
-                                                 const std::vector<std::string>& files,
-                                                 const Network& network, std::uint64_t seed) {
-  std::vector<Buffers> samples;
-  if (files.empty()) {
-    for (std::uint64_t i = 0; i < kRandomSamples; ++i) {
-      samples.emplace_back(network, network.inputs).fill_random(seed + i * network.inputs.size());
+MakeSamples samples_in(const std::string& option, const std::vector<std::string>& files) {
+  return [option, files](const Network& network) -> Result<std::vector<Buffers>> {
+    const std::vector<Tensor> inputs = network.named_inputs();
+    std::vector<SamplesOfInput> samples;
+    for (const std::string& text : files) {
+      CONVOPT_TRY(const auto found, find_input(option, text, inputs));
+      CONVOPT_TRY(NpyArray array, load_npy(found.second));
+      samples.push_back({found.first, found.second, std::move(array)});
     }
-    return samples;
-  }
-  const std::vector<Tensor> inputs = network.named_inputs();
-  std::vector<std::vector<std::vector<float>>> values(inputs.size());  // by input and sample
-  for (const std::string& text : files) {
-    CONVOPT_TRY(const auto found, find_input(option, text, inputs));
-    const auto& [input, file] = found;
-    CONVOPT_TRY(const NpyArray array, load_npy(file));
-    const TensorShape& shape = inputs[input].shape;
-    if (!holds_samples(array.shape, shape)) {
-      return make_error(ErrorCode::bad_input, file + " does not hold samples of the input " +
-                                                  in_quotes(inputs[input].name) + " of " +
-                                                  text_of(shape.sizes()));
-    }
-    if (!std::ranges::all_of(array.values, [](float value) { return std::isfinite(value); })) {
-      return make_error(ErrorCode::bad_input, file + " holds numbers that are not finite");
-    }
-    const auto size = static_cast<std::ptrdiff_t>(shape.elements());
-    for (auto at = array.values.begin(); at != array.values.end(); at += size) {
-      values[input].emplace_back(at, at + size);
-    }
-  }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (values[i].size() == values[0].size() && !values[i].empty()) continue;
-    return make_error(ErrorCode::usage, option + " has " + counted(values[i].size(), "sample") +
-                                            " for the input " + in_quotes(inputs[i].name) +
-                                            " and " + counted(values[0].size(), "sample") +
-                                            " for " + in_quotes(inputs[0].name));
-  }
-  for (std::size_t s = 0; s < values[0].size(); ++s) {
-    Buffers& sample = samples.emplace_back(network, network.inputs);
-    for (std::size_t i = 0; i < inputs.size(); ++i) sample.set(i, values[i][s]);
-  }
-  return samples;
+    return samples_from(samples, option, network);
+  };
 }
 
 }  // namespace convopt::cli

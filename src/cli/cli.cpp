@@ -1,38 +1,17 @@
 #include "src/cli/cli.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
 #include "core/files.h"
 #include "core/text.h"
-#include "profiler/affinity.h"
+#include "core/try.h"
 #include "src/cli/interrupt.h"
 #include "src/cli/values.h"
+#include "src/library/context.h"
 
 namespace convopt::cli {
-namespace {
-
-struct Unit {
-  double size;
-  const char* name;
-};
-
-/// Three significant digits in the largest unit of which there is at least one.
-template <std::size_t N>
-std::string scaled(double value, const std::array<Unit, N>& units) {
-  const auto unit =
-      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
-  const Unit& chosen = unit == units.end() ? units.back() : *unit;
-  const double scaled_value = value / chosen.size;
-  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
-  return fixed(scaled_value, decimals) + " " + chosen.name;
-}
-
-}  // namespace
-
 int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::internal:
@@ -64,21 +43,11 @@ void ContextOptions::add_to(CLI::App& verb) {
 }
 
 Result<Context> ContextOptions::context() const {
-  Context context;
-  context.threads = threads > 0 ? threads : default_threads();
-  // Threads that share a processor wait for each other by spinning: times mean nothing, and
-  // hundreds of them compute for minutes.
-  if (const int processors = available_processors(); context.threads > processors) {
-    return make_error(ErrorCode::usage,
-                      "--threads " + std::to_string(context.threads) + " is more than the " +
-                          counted(static_cast<std::size_t>(processors), "processor") +
-                          " that this process may use");
-  }
+  CONVOPT_TRY(Context context, checked_context(default_isa(), threads));
   // A level asked for by the variable is taken, or it is an error; never another one.
   const char* const variable = std::getenv("CONVOPT_ISA");
   const bool by_option = !isa.empty();
   const std::string wanted = by_option ? isa : variable != nullptr ? variable : "";
-  context.isa = default_isa();
   if (wanted.empty()) return context;
   const std::string asked = (by_option ? "--isa " : "CONVOPT_ISA=") + wanted;
   const auto parsed = parse_isa(wanted);
@@ -113,35 +82,6 @@ Result<void> write_output(const std::string& path, const std::string& content) {
   if (written || !print()) return written;
   return make_error(written.error().code,
                     written.error().message + "; what it should hold is on standard output");
-}
-
-std::string format_time(double ns) {
-  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
-}
-
-std::string format_bytes(double bytes) {
-  constexpr double kKibibyte = 1 << 10;
-  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
-  return scaled(bytes,
-                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
-}
-
-std::string enough_bytes(std::size_t bytes) {
-  constexpr std::size_t kExact = 10000;
-  if (bytes < kExact) return std::to_string(bytes);
-  std::string_view unit = "KB";
-  double size = 1 << 10;
-  if (bytes >= 1U << 30U) {
-    unit = "GB";
-    size = 1 << 30;
-  } else if (bytes >= 1U << 20U) {
-    unit = "MB";
-    size = 1 << 20;
-  }
-  // A tenth more is no loss, and rounding down would not do.
-  constexpr double kTenths = 10;
-  return fixed(std::ceil(static_cast<double>(bytes) / size * kTenths) / kTenths, 1) +
-         std::string(unit);
 }
 
 }  // namespace convopt::cli

@@ -275,7 +275,7 @@ Json json_of(const Planning& planning, int op, const std::string& lack) {
 }
 
 Result<void> explain_action(const ExplainArguments& request) {
-  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
+  CONVOPT_TRY(const auto planning, load_planning(request.planning));
   CONVOPT_TRY(const auto op, find_operator(planning->network(), request.layer));
   const Network& network = planning->network();
   const Workload& workload = network.operators[op].workload;
@@ -288,8 +288,8 @@ Result<void> explain_action(const ExplainArguments& request) {
       explain(selection.problem, selection.solution, op, planning->options().time_limit);
   std::vector<LayerError> errors;
   if (!request.planning.calibrate.empty()) {
-    CONVOPT_TRY(const auto samples, calibration_samples("--calibrate", request.planning.calibrate,
-                                                        network, kWeightsSeed));
+    CONVOPT_TRY(const auto samples,
+                samples_in("--calibrate", request.planning.calibrate)(network));
     bind_threads(planning->platform().threads);
     CONVOPT_TRY(errors, layer_errors(selection.problem, op, planning->platform(),
                                      NetworkWeights(network, kWeightsSeed), samples,

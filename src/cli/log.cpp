@@ -19,4 +19,8 @@ void warn(const std::vector<std::string>& sentences) {
   for (const std::string& sentence : sentences) warn(sentence);
 }
 
+Messages messages() {
+  return {note, [](const std::string& sentence) { warn(sentence); }};
+}
+
 }  // namespace convopt::cli

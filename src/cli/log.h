@@ -5,11 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "convopt/profiling.hpp"
+
 namespace convopt::cli {
 
 void start_log();
 void note(const std::string& sentence);
 void warn(const std::string& sentence);
 void warn(const std::vector<std::string>& sentences);
+/// Both, for what the library has to say.
+Messages messages();
 
 }  // namespace convopt::cli

@@ -5,18 +5,14 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "convopt/model.hpp"
 #include "convopt/network.hpp"
 #include "convopt/primitive.hpp"
 #include "src/cli/cli.h"
-#include "src/library/times.h"
-#include "src/select/calibration.h"
-#include "src/select/costs.h"
+#include "src/library/planning.h"
 #include "src/select/select.h"
-#include "src/tune/refine.h"
 
 namespace convopt::cli {
 
@@ -40,9 +36,6 @@ struct PlanningOptions {
   void add_calibrate_to(CLI::App& verb, const std::string& help);
 };
 
-/// Of random weights, where the model has none and nothing else is asked for.
-inline constexpr std::uint64_t kWeightsSeed = 1;
-
 /// Texts like `input=1x3x224x224`.
 Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
 inline constexpr const char* kShapeHelp =
@@ -58,54 +51,6 @@ inline constexpr const char* kBindHelp =
 Result<Network> named_network(const PlanningOptions& options);
 
 /// Everything that planning needs, loaded. Loading writes notes and warnings to standard error.
-class Planning {
- public:
-  static Result<std::unique_ptr<Planning>> load(const PlanningOptions& options);
-
-  const Network& network() const { return network_; }
-  const Registry& registry() const { return *registry_; }
-  const Platform& platform() const { return platform_; }
-  const SelectOptions& options() const { return options_; }
-  /// Measured before predicted times, or either alone; after refine(), the refined costs.
-  const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
-
-  /// Ranges of all tensors on these samples, as calibration_samples() reads them.
-  Result<Calibration> calibrate(const std::string& option,
-                                const std::vector<std::string>& files) const;
-
-  /// The fastest plan that holds at most `max_memory` bytes when executed.
-  Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
-
-  /// Runs the plan, the library's default and the best single primitive in turns for so many
-  /// seconds, says how long they take, and makes the fastest the selection.
-  Result<void> confirm(Selection& selection, double seconds, std::size_t max_memory) const;
-  /// Whether confirm() would take less than a second altogether.
-  static bool is_cheap_to_confirm(const Plan& plan);
-
-  /// Measures primitives that could change the plan for that many seconds. The times are added to
-  /// the profile that this planning reads, else to this machine's own.
-  Result<Refinement> refine(double seconds);
-
- private:
-  Planning() = default;
-  void find_model_and_profile(const PlanningOptions& options);
-  Result<void> load_times();
-  /// Leaves out what this machine has made itself and is damaged, with a warning.
-  Result<void> load_sound_times(const PlanningOptions& options);
-  /// Says which of the admitted types will not be used.
-  void note_missing_types() const;
-  Error with_enough_workspace(Error error) const;
-  Result<void> find_scales(const PlanningOptions& options);
-
-  Network network_;
-  std::unique_ptr<Registry> registry_;
-  Platform platform_;
-  SelectOptions options_;
-  TimesFiles files_;
-  std::unordered_set<std::string> workloads_;  ///< canonical texts of all workloads of any plan
-  std::unique_ptr<Times> times_;
-  std::shared_ptr<const CostSource> refined_costs_;
-  double load_ms_ = 0;
-};
+Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options);
 
 }  // namespace convopt::cli

@@ -315,7 +315,7 @@ Result<Setup> set_up(const RunArguments& request) {
   }
   std::optional<Selection> selection;
   if (!given || std::ranges::any_of(request.compare, is_baseline)) {
-    CONVOPT_TRY(setup.planning, Planning::load(options));
+    CONVOPT_TRY(setup.planning, load_planning(options));
     CONVOPT_TRY(selection, setup.planning->select(given ? SIZE_MAX : request.max_memory));
   } else {
     CONVOPT_CHECK(check_unused(options));

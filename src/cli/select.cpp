@@ -6,16 +6,11 @@
 #include "core/quantisation.h"
 #include "core/text.h"
 #include "core/try.h"
-#include "profiler/affinity.h"
-#include "src/cli/calibration.h"
-#include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
-#include "src/runtime/weights.h"
 #include "src/select/export.h"
-#include "src/tune/error_budget.h"
 
 namespace convopt::cli {
 namespace {
@@ -54,12 +49,9 @@ CLI::Validator cosine() {
 struct SelectArguments {
   PlanningOptions planning;
   std::string output, export_file;
-  double refine = 0, confirm_time = 2;  ///< seconds
-  std::size_t max_memory = SIZE_MAX;
+  PlanSteps steps;
+  double confirm_time = 2;  ///< seconds
   bool json = false, confirms = false;
-  ErrorBudget error_budget;
-
-  bool measures_error() const { return error_budget.is_limited() || !planning.calibrate.empty(); }
 };
 
 std::string join(const PlanLayer& layer) {
@@ -176,58 +168,13 @@ std::string plan_text(const Plan& plan) {
          conversions_text(plan) + "\n" + totals_text(plan) + "\n" + baselines_text(plan);
 }
 
-/// Measures the plan's error and keeps the budget.
-Result<void> fit_error_here(const SelectArguments& request, const Planning& planning,
-                            Selection& selection) {
-  const Network& network = planning.network();
-  if (request.planning.calibrate.empty()) {
-    warn("without --calibrate, errors are measured on random inputs, which real ones may exceed");
-  }
-  CONVOPT_TRY(const auto samples, calibration_samples("--calibrate", request.planning.calibrate,
-                                                      network, kWeightsSeed));
-  bind_threads(planning.platform().threads);
-  const NetworkWeights weights(network, kWeightsSeed);
-  CONVOPT_TRY(const auto report,
-              fit_error(selection, planning.platform(), weights, samples, request.error_budget,
-                        planning.options().time_limit, note));
-  if (report.changed)
-    note("the plan was found among " + counted(report.plans, "plan") + " that were run");
-  return {};
-}
-
-Result<void> check_error_options(const SelectArguments& request) {
-  if (!request.measures_error()) return {};
-  const auto refuse = [](const std::string& sentence) {
-    return make_error(ErrorCode::usage,
-                      "--max-output-error, --min-cosine and --calibrate " + sentence);
-  };
-  if (request.planning.select.limits.types.size() == 1) {
-    return refuse("have no effect with --precision f32, which errs nothing");
-  }
-  if (request.confirms)
-    return refuse("cannot be combined with --confirm, which may change the plan");
-  if (request.max_memory < SIZE_MAX) return refuse("cannot be combined with --max-memory");
-  return {};
-}
-
 Result<void> select_action(const SelectArguments& request) {
-  CONVOPT_CHECK(check_error_options(request));
-  CONVOPT_TRY(const auto planning, Planning::load(request.planning));
-  if (request.refine > 0) {
-    CONVOPT_TRY(const auto refined, planning->refine(request.refine));
-    note("timed " + std::to_string(refined.timed) + " of " + std::to_string(refined.asked) +
-         " primitives that could change the plan; " +
-         (refined.settled ? "no other could make it faster, within the intervals of the predictions"
-                          : "more time would measure more of them"));
-  }
-  CONVOPT_TRY(auto selection, planning->select(request.max_memory));
-  if (request.confirms) {
-    note("running the plan and its rivals for " + duration_text(request.confirm_time));
-    CONVOPT_CHECK(planning->confirm(selection, request.confirm_time, request.max_memory));
-  }
-  if (request.measures_error()) {
-    CONVOPT_CHECK(fit_error_here(request, *planning, selection));
-  }
+  PlanSteps steps = request.steps;
+  steps.confirm = request.confirms ? request.confirm_time : 0;
+  steps.measures_error = !request.planning.calibrate.empty();
+  CONVOPT_CHECK(steps.check(request.planning.select.limits.types));
+  CONVOPT_TRY(const auto planning, load_planning(request.planning));
+  CONVOPT_TRY(auto selection, planning->select(steps));
   if (!request.export_file.empty()) {
     const std::string problem = export_problem(selection.problem, selection.solution);
     CONVOPT_CHECK(write_output(request.export_file, problem));
@@ -252,19 +199,19 @@ void add_select(CLI::App& app, Action& action) {
       "Writes the plan as JSON (docs/reference/plan-format.md) to this file, - for standard "
       "output.");
   add_duration(
-      *verb, "--refine", request->refine,
+      *verb, "--refine", request->steps.refine,
       "First measures, for so long, e.g. 5s, the primitives that could change the plan, and "
       "adds the times to the profile.");
-  add_bytes(*verb, "--max-memory", request->max_memory,
+  add_bytes(*verb, "--max-memory", request->steps.max_memory,
             "Most memory for packed weights, tensors and workspace when the plan is executed, e.g. "
             "100MB: the fastest plan that needs no more.");
   verb->add_option(
-          "--max-output-error", request->error_budget.max_error,
+          "--max-output-error", request->steps.error_budget.max_error,
           "Largest difference of an output from that in single precision, as a part of the "
           "range of its values, e.g. 0.01: the fastest plan that keeps it when it is run.")
       ->check(output_error())
       ->type_name("NUMBER");
-  verb->add_option("--min-cosine", request->error_budget.min_cosine,
+  verb->add_option("--min-cosine", request->steps.error_budget.min_cosine,
                    "Smallest cosine of the angle between an output and that in single precision, "
                    "e.g. 0.999.")
       ->check(cosine())

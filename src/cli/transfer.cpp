@@ -92,7 +92,7 @@ Result<void> time_contested(const TransferArguments& request, const std::filesys
     options.context = request.context;
     options.network = network;
     options.model = model;
-    CONVOPT_TRY(const auto planning, Planning::load(options));
+    CONVOPT_TRY(const auto planning, load_planning(options));
     CONVOPT_TRY(const auto refined, planning->refine(seconds / double(request.networks.size())));
     note(network.filename().string() + ": timed " + std::to_string(refined.timed) +
          " primitives that could change its plan");

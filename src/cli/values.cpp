@@ -66,23 +66,15 @@ CLI::Validator positive_number() {
 
 CLI::Option* add_precision(CLI::App& verb, std::set<DataType>& types, const std::string& help) {
   const auto read = [&types](const std::string& name) {
-    types = {DataType::f32};
-    if (name == "bf16" || name == "auto") types.insert(DataType::bf16);
-    if (name == "int8" || name == "auto") types.insert({DataType::s8, DataType::u8});
+    types = types_of(parse_precision(name).value_or(Precision::f32));
   };
   return verb.add_option_function<std::string>("--precision", read, help)
       ->check(validator([](std::string& name) -> std::string {
-        if (name == "f32" || name == "bf16" || name == "int8" || name == "auto") return {};
+        if (parse_precision(name)) return {};
         return in_quotes(name) + " is none of f32, bf16, int8 and auto";
       }))
       ->type_name("f32|bf16|int8|auto")
       ->default_str("f32");
-}
-
-std::string duration_text(double seconds) {
-  constexpr double kMilliseconds = 1000;
-  return seconds < 1 ? std::to_string(std::lround(seconds * kMilliseconds)) + "ms"
-                     : std::to_string(std::lround(seconds)) + "s";
 }
 
 }  // namespace convopt::cli

@@ -10,6 +10,7 @@
 
 #include "convopt/measurement.hpp"
 #include "convopt/tensor.hpp"
+#include "core/text.h"
 
 namespace convopt::cli {
 
@@ -21,9 +22,6 @@ CLI::Validator byte_size();
 CLI::Validator duration(bool may_be_zero);
 /// Accepts finite numbers above zero.
 CLI::Validator positive_number();
-
-/// "500ms" or "30s", for the defaults in --help.
-std::string duration_text(double seconds);
 
 /// `Target` is an integer, or a vector or an optional of one.
 template <class Target>

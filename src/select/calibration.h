@@ -1,41 +1,14 @@
 // Ranges of a network's tensors, and the whole numbers that stand for theirs in int8.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <string>
-#include <string_view>
 #include <vector>
 
+#include "convopt/calibration.hpp"
 #include "convopt/error.hpp"
 #include "convopt/network.hpp"
 #include "src/select/tensor_scale.h"
 
 namespace convopt {
-
-/// What one tensor held on the calibration inputs. All but `low` and `high` are sizes: numbers from
-/// -size to size are represented, larger ones cut off.
-struct TensorRange {
-  std::string name;  ///< of the tensor
-  float low = 0, high = 0;
-  float percentile = 0;  ///< holds 99.99 % of the numbers that are not zero
-  float mse = 0;         ///< least mean square of what rounding and cutting off change
-};
-
-/// Of the tensors of floats whose numbers were all finite.
-struct Calibration {
-  std::string network, network_hash;
-  std::size_t samples = 0;  ///< inputs that it was made with
-  std::vector<TensorRange> tensors;
-};
-
-/// JSON as documented in docs/reference/plan-format.md, schema `convopt.calibration/1`.
-std::string to_json(const Calibration& calibration);
-Result<Calibration> parse_calibration(std::string_view json, std::string_view file_name);
-Result<Calibration> load_calibration(const std::filesystem::path& path);
-
-/// Which of the sizes counts.
-enum class RangeRule : std::uint8_t { max, percentile, mse };
 
 /// The type, scale and zero point of every tensor of the network that may be stored in int8: images
 /// of floats whose numbers need not stay exact and whose range is known. u8 where it was never

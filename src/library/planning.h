@@ -1,0 +1,125 @@
+// Planning as the command line and programs share it: the machine, the times, and the steps that
+// lead to a plan.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "convopt/planning.hpp"
+#include "convopt/primitive.hpp"
+#include "profiler/profiler.h"
+#include "src/library/times.h"
+#include "src/runtime/buffers.h"
+#include "src/select/costs.h"
+#include "src/select/select.h"
+#include "src/tune/error_budget.h"
+#include "src/tune/refine.h"
+
+namespace convopt {
+
+/// Of random weights, where the model has none and nothing else is asked for.
+inline constexpr std::uint64_t kWeightsSeed = 1;
+
+/// f32 and what the precision admits.
+std::set<DataType> types_of(Precision precision);
+
+/// Times workloads into the options' output.
+using Measure =
+    std::function<Result<ProfileSummary>(const std::vector<Workload>&, const ProfileOptions&)>;
+/// Times them as the watch says.
+Measure watched_by(const Watch& watch);
+/// Inputs of the network.
+using MakeSamples = std::function<Result<std::vector<Buffers>>(const Network&)>;
+
+struct PlanningRequest {
+  Context context;
+  std::filesystem::path model, profile;  ///< as in PlanOptions
+  MachineRates rates = MachineRates::stored;
+  SelectOptions select;
+  std::optional<Calibration> calibration;
+  RangeRule range = RangeRule::max;
+  MakeSamples samples;  ///< to calibrate and to measure errors on; null: none are given
+  bool bind_threads = false;
+  Messages messages;
+  Measure measure = convopt::profile;
+};
+
+/// What is done for a plan beyond selecting it; see PlanOptions.
+struct PlanSteps {
+  double refine = 0, confirm = 0;  ///< seconds
+  std::size_t max_memory = SIZE_MAX;
+  ErrorBudget error_budget;
+  bool measures_error = false;  ///< also without a budget
+
+  /// Refuses steps that exclude each other.
+  Result<void> check(const std::set<DataType>& types) const;
+};
+
+/// Everything that planning needs, loaded.
+class Planning {
+ public:
+  /// The network is loaded while the primitives of this machine are collected.
+  static Result<std::unique_ptr<Planning>> load(const std::function<Result<Network>()>& network,
+                                                const PlanningRequest& request);
+
+  const Network& network() const { return network_; }
+  const Registry& registry() const { return *registry_; }
+  const Platform& platform() const { return platform_; }
+  const SelectOptions& options() const { return options_; }
+  /// Measured before predicted times, or either alone; after refine(), the refined costs.
+  const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
+
+  /// Ranges of all tensors on these samples.
+  Result<Calibration> calibrate(const MakeSamples& make_samples) const;
+
+  /// The fastest plan that holds at most `max_memory` bytes when executed.
+  Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
+
+  /// All steps, each of which may change the selection.
+  Result<Selection> select(const PlanSteps& steps);
+
+  /// Runs the plan, the library's default and the best single primitive in turns for so many
+  /// seconds, says how long they take, and makes the fastest the selection.
+  Result<void> confirm(Selection& selection, double seconds, std::size_t max_memory) const;
+  /// Whether confirm() would take less than a second altogether.
+  static bool is_cheap_to_confirm(const Plan& plan);
+
+  /// Measures primitives that could change the plan for that many seconds. The times are added to
+  /// the profile that this planning reads, else to this machine's own.
+  Result<Refinement> refine(double seconds);
+
+ private:
+  Planning() = default;
+  void find_model_and_profile();
+  Result<void> load_times();
+  /// Leaves out what this machine has made itself and is damaged, with a warning.
+  Result<void> load_sound_times();
+  /// Says which of the admitted types will not be used.
+  void note_missing_types() const;
+  Error with_enough_workspace(Error error) const;
+  Result<void> find_scales();
+  /// Measures the plan's error and keeps the budget.
+  Result<void> keep_error_budget(Selection& selection, const ErrorBudget& budget) const;
+  void bind_threads_if_asked() const;
+  void note(const std::string& sentence) const { request_.messages.say(sentence); }
+  void warn(const std::string& sentence) const { request_.messages.warn_of(sentence); }
+
+  PlanningRequest request_;
+  Network network_;
+  std::unique_ptr<Registry> registry_;
+  Platform platform_;
+  SelectOptions options_;
+  TimesFiles files_;
+  std::unordered_set<std::string> workloads_;  ///< canonical texts of all workloads of any plan
+  std::unique_ptr<Times> times_;
+  std::shared_ptr<const CostSource> refined_costs_;
+  double load_ms_ = 0;
+};
+
+}  // namespace convopt
