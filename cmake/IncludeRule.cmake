@@ -15,9 +15,10 @@ set(library_CLI11 "CLI/")
 set(library_spdlog "spdlog/")
 set(library_zlib "zlib\\.h")
 set(library_OpenMP "omp\\.h")
-set(libraries oneDNN Highway XGBoost nlohmann_json ONNX CLI11 spdlog zlib OpenMP)
+set(library_pybind11 "pybind11/")
+set(libraries oneDNN Highway XGBoost nlohmann_json ONNX CLI11 spdlog zlib OpenMP pybind11)
 # Headers of the C++ standard library have neither a dot nor a slash. Of the system's, these:
-set(system_headers "(sys/[a-z]+|cpuid|elf|fcntl|immintrin|link|poll|sched|signal|spawn|unistd)\\.h")
+set(system_headers "(sys/[a-z]+|cpuid|dlfcn|elf|fcntl|immintrin|link|poll|sched|signal|spawn|unistd)\\.h")
 
 # The table: lists `rooms`, and for each `uses_ROOM` and `libraries_ROOM`.
 file(STRINGS ${ROOT}/docs/design.md rows REGEX "^\\| `[a-z/]+/` \\|")

@@ -1,5 +1,6 @@
 #include "core/files.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
+#include <vector>
 
 #include "core/try.h"
 
@@ -168,10 +170,20 @@ fs::path shipped_data_dir() {
     return data;
   }
   std::error_code error;
-  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    const fs::path installed = binary.parent_path().parent_path() / "share/convopt";
-    if (fs::is_directory(installed, error)) return installed;
+  // Beside the program, a library or a Python module that this code is part of: they lie at
+  // different depths below the prefix.
+  std::vector<fs::path> places = {fs::read_symlink("/proc/self/exe", error)};
+  if (Dl_info info; dladdr(reinterpret_cast<const void*>(&shipped_data_dir), &info) != 0 &&
+                    info.dli_fname != nullptr) {
+    places.push_back(fs::canonical(info.dli_fname, error));
+  }
+  for (const fs::path& place : places) {
+    constexpr int kMostFolders = 5;  // PREFIX/lib/python3/dist-packages/convopt/
+    fs::path folder = place.parent_path();
+    for (int i = 0; i < kMostFolders && folder.has_relative_path(); ++i) {
+      folder = folder.parent_path();
+      if (fs::is_directory(folder / "share/convopt/models", error)) return folder / "share/convopt";
+    }
   }
   return CONVOPT_DATA_DIR;
 }

@@ -38,8 +38,8 @@ std::filesystem::path local_data_dir();
 /// Makes the folder of `path` if it lies within local_data_dir(); other folders are the user's, and
 /// a mistyped one must not come into being.
 Result<void> make_local_folder(const std::filesystem::path& path);
-/// The shipped data folder: $CONVOPT_DATA_DIR, else beside the installed binary, else the source
-/// tree.
+/// The shipped data folder: $CONVOPT_DATA_DIR, else share/convopt of the prefix that the program or
+/// the library is installed in, else that of the source tree.
 std::filesystem::path shipped_data_dir();
 
 /// 64-bit FNV-1a. Stable across machines and versions.

@@ -136,7 +136,7 @@ Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options) 
   request.select = options.select;
   request.select.time_limit = std::chrono::duration<double>(options.time_limit);
   if (!options.calibration.empty()) {
-    CONVOPT_TRY(request.calibration, load_calibration(options.calibration));
+    request.calibration = [path = options.calibration] { return load_calibration(path); };
   }
   request.range = options.range;
   if (!options.calibrate.empty()) request.samples = samples_in("--calibrate", options.calibrate);

@@ -55,7 +55,9 @@ Result<PlanningRequest> request_of(const PlanOptions& options) {
   request.select.limits.max_error = options.max_error;
   request.select.limits.types = types_of(options.precision);
   request.select.time_limit = std::chrono::duration<double>(options.time_limit);
-  request.calibration = options.calibration;
+  if (options.calibration) {
+    request.calibration = [given = *options.calibration]() -> Result<Calibration> { return given; };
+  }
   request.range = options.range;
   if (!options.calibrate.empty()) request.samples = samples_of(options.calibrate);
   request.bind_threads = options.bind_threads;
@@ -139,7 +141,7 @@ Result<Calibration> calibrate_network(const Network& network, const InputSamples
   return guarded([&]() -> Result<Calibration> {
     CONVOPT_TRY(PlanningRequest request, request_of(options));
     request.select = {};
-    request.calibration.reset();
+    request.calibration = {};
     const auto copy = [&]() -> Result<Network> { return network; };
     CONVOPT_TRY(const auto planning, Planning::load(copy, request));
     return planning->calibrate(samples_of(samples));

@@ -173,11 +173,9 @@ Result<Calibration> Planning::calibrate(const MakeSamples& make_samples) const {
 Result<void> Planning::find_scales() {
   const bool is_known = !options_.limits.scales.empty();
   if (is_known || !options_.limits.types.contains(DataType::s8)) return {};
-  std::optional<Calibration> calibration = request_.calibration;
-  if (!calibration) {
-    CONVOPT_TRY(calibration, calibrate(request_.samples));
-  }
-  CONVOPT_TRY(options_.limits.scales, tensor_scales(network_, *calibration, request_.range));
+  CONVOPT_TRY(const Calibration calibration,
+              request_.calibration ? request_.calibration() : calibrate(request_.samples));
+  CONVOPT_TRY(options_.limits.scales, tensor_scales(network_, calibration, request_.range));
   return {};
 }
 

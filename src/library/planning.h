@@ -42,7 +42,7 @@ struct PlanningRequest {
   std::filesystem::path model, profile;  ///< as in PlanOptions
   MachineRates rates = MachineRates::stored;
   SelectOptions select;
-  std::optional<Calibration> calibration;
+  std::function<Result<Calibration>()> calibration;  ///< called where it is needed; null: none
   RangeRule range = RangeRule::max;
   MakeSamples samples;  ///< to calibrate and to measure errors on; null: none are given
   bool bind_threads = false;

@@ -1,0 +1,166 @@
+"""Sessions with the interface of onnxruntime's."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import numpy
+
+from . import _core
+from ._options import planning_options
+from ._plan import Calibration, Plan
+
+Path = Union[str, "os.PathLike[str]"]
+
+PROVIDER = "CPUExecutionProvider"
+
+
+class NodeArg:
+    """An input or output of a model: `name`, `shape` and `type`.
+
+    `shape` is a list of sizes; an open one is its symbol in the file, or None. `type` is written as
+    onnxruntime writes it, such as 'tensor(float)'.
+    """
+
+    __slots__ = ("name", "shape", "type")
+
+    def __init__(self, name: str, shape: List[Union[int, str, None]], type: str) -> None:
+        self.name = name
+        self.shape = shape
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
+
+
+class SessionOptions:
+    """Options of onnxruntime's name. `intra_op_num_threads` counts, 0 for all cores; others may be
+    set and change nothing."""
+
+    def __init__(self) -> None:
+        self.intra_op_num_threads = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        # Such as add_session_config_entry(key, value).
+        return lambda *arguments, **named: None
+
+
+class InferenceSession:
+    """A model, ready to run: made once, run as often as you like.
+
+    >>> session = convopt.InferenceSession("model.onnx")
+    >>> logits, = session.run(None, {"input": numpy.zeros((1, 3, 224, 224), numpy.float32)})
+
+    A program for onnxruntime's CPU sessions works when its import is changed; `providers` and other
+    arguments that mean nothing here are accepted and ignored.
+
+    Without a `plan`, the layers' primitives are chosen by the times that a model predicts: this
+    machine's own if `convopt transfer` made one, else the shipped one. Predictions need the peak and
+    bandwidths of this machine. Where `convopt select` has not stored them yet, they are measured for
+    about a second, once per process, and nothing is written; `convopt.measure_machine()` stores
+    them.
+
+    Input sizes that the file leaves open are taken from the arrays of `run`. The model is planned
+    and prepared when a set of sizes is first seen, and the eight sets used last are kept.
+
+    Parameters
+    ----------
+    path_or_model : path of an ONNX model or of a JSON network
+    sess_options : a SessionOptions, of which `intra_op_num_threads` counts
+    providers, provider_options : ignored
+    threads : threads per layer; default: the cores that this process may use
+    precision : 'f32', or 'bf16', 'int8', 'auto': types that tensors may be stored in where that is
+        faster. int8 needs a `calibration`, unless the model is quantised. How far results then are
+        from single precision is not checked here; `convopt.select(max_output_error=...)` does.
+    plan : a Plan, or the path of one, instead of planning
+    calibration : a Calibration, or the path of one
+    cost_model, profile : paths of a cost model and of measured times, as in `convopt.select`
+
+    Raises
+    ------
+    InputError : the file cannot be read or holds what convopt cannot compute
+    UsageError : more threads than processors; int8 without ranges
+    """
+
+    def __init__(
+        self,
+        path_or_model: Path,
+        sess_options: Optional[Any] = None,
+        providers: Optional[Sequence[Any]] = None,
+        provider_options: Optional[Sequence[Any]] = None,
+        *,
+        threads: Optional[int] = None,
+        precision: str = "f32",
+        plan: Union[Plan, Path, None] = None,
+        calibration: Union[Calibration, Path, None] = None,
+        cost_model: Optional[Path] = None,
+        profile: Optional[Path] = None,
+        **ignored: Any,
+    ) -> None:
+        if isinstance(path_or_model, (bytes, bytearray)):
+            raise TypeError("a model is given by the path of its file, not by its bytes")
+        if threads is None:
+            # More threads than processors would wait for each other.
+            wanted = getattr(sess_options, "intra_op_num_threads", 0) or 0
+            threads = min(int(wanted), len(os.sched_getaffinity(0))) or None
+        if plan is not None and not isinstance(plan, Plan):
+            plan = Plan.load(plan)
+        options = planning_options(
+            threads=threads,
+            precision=precision,
+            calibration=calibration,
+            cost_model=cost_model,
+            profile=profile,
+        )
+        self._session = _core.InferenceSession(
+            os.fspath(path_or_model), options, plan._plan if plan is not None else None
+        )
+        self._run = self._session.run
+
+    def get_inputs(self) -> List[NodeArg]:
+        """The model's inputs, in its order."""
+        return [NodeArg(*described) for described in self._session.inputs()]
+
+    def get_outputs(self) -> List[NodeArg]:
+        """The model's outputs, in its order."""
+        return [NodeArg(*described) for described in self._session.outputs()]
+
+    def get_providers(self) -> List[str]:
+        """Always ['CPUExecutionProvider']."""
+        return [PROVIDER]
+
+    def run(
+        self,
+        output_names: Optional[Sequence[str]],
+        input_feed: Mapping[str, Any],
+        run_options: Any = None,
+    ) -> List[numpy.ndarray]:
+        """Computes the outputs of these names, all of them if None, in that order.
+
+        `input_feed` has one array per input, of its type and shape. Arrays whose elements lie row by
+        row, without gaps, are read where they are; others are copied. Other threads of Python run
+        meanwhile. Threads that run one session at once take turns.
+
+        Raises UsageError for names that the model does not have, and InputError for arrays of another
+        type or shape. `run_options` is ignored.
+        """
+        if type(input_feed) is not dict:
+            input_feed = dict(input_feed)
+        return self._run(output_names, input_feed)
+
+    @property
+    def plan(self) -> Optional[Plan]:
+        """The plan that was run last; None before the first run of a model with open sizes."""
+        plan = self._session.plan()
+        return Plan(plan) if plan is not None else None
+
+    @property
+    def memory(self) -> Optional[Dict[str, int]]:
+        """Bytes held by that plan: packed_weights, tensors and workspace."""
+        return self._session.memory()
+
+    def __repr__(self) -> str:
+        return f"<convopt.InferenceSession of {len(self.get_inputs())} inputs>"
