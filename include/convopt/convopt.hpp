@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "convopt/calibration.hpp"
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
@@ -10,10 +11,14 @@
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
 #include "convopt/planner.hpp"
+#include "convopt/planning.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/precision.hpp"
 #include "convopt/primitive.hpp"
+#include "convopt/profiling.hpp"
 #include "convopt/session.hpp"
 #include "convopt/tensor.hpp"
+#include "convopt/transfer.hpp"
 #include "convopt/weights.hpp"
 #include "convopt/workload.hpp"
 

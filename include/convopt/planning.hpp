@@ -21,16 +21,10 @@
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/precision.hpp"
 #include "convopt/profiling.hpp"
 
 namespace convopt {
-
-/// Types in which tensors are stored and products computed: f32 alone; f32 and another, whatever
-/// makes the network faster; or any of them.
-enum class Precision : std::uint8_t { f32, bf16, int8, automatic };
-/// `f32`, `bf16`, `int8`, `auto`.
-std::string_view to_string(Precision precision);
-std::optional<Precision> parse_precision(std::string_view text);
 
 /// Where this machine's peak and bandwidths come from, which predictions need. They are kept in
 /// $XDG_DATA_HOME/convopt (by default ~/.local/share/convopt).

@@ -15,6 +15,7 @@
 #include "convopt/measurement.hpp"
 #include "convopt/network.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/precision.hpp"
 #include "convopt/tensor.hpp"
 #include "convopt/workload.hpp"
 
@@ -72,6 +73,33 @@ struct ProfileEstimate {
   std::size_t already_done = 0;
   double seconds = 0;
 };
+
+struct ProfileSettings {
+  Isa isa = default_isa();
+  int threads = default_threads();
+  std::filesystem::path output;  ///< continued where it exists; empty: this machine's own profile
+  TimingMode timing_mode = TimingMode::cold_weights;
+  double budget = 0;   ///< seconds, everything included; 0: no limit
+  double timeout = 0;  ///< seconds after which a primitive counts as hung; 0: 20
+  /// Everything that plans for these may consist of is timed.
+  std::vector<Network> networks;
+  /// Sampled workloads, two thirds of them convolutions. Nothing: 300, or none with networks.
+  std::optional<std::size_t> configs;
+  int batch = 1;                      ///< of the samples
+  std::vector<std::string> ops;       ///< only these operations; empty: all
+  Precision precision = Precision::f32;
+  std::vector<std::string> allow, exclude;  ///< primitives or families
+  std::size_t shard = 1, shards = 1;        ///< part of the workloads, from 1
+  std::uint64_t seed = 1;
+  bool again = false;  ///< times again what the output holds
+  Watch watch;
+};
+
+/// Times primitives on this machine and appends to the output; what is there already is skipped, so
+/// the same call resumes. Times written stay valid whatever error is returned.
+Result<ProfileSummary> profile_machine(const ProfileSettings& settings);
+/// What that would do, without timing anything.
+Result<ProfileEstimate> estimate_profile(const ProfileSettings& settings);
 
 /// The child's side of measuring: serves its parent until that is gone. Nothing else may have used
 /// convopt in this process.

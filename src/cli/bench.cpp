@@ -24,7 +24,7 @@
 #include "src/cli/log.h"
 #include "src/cli/memory.h"
 #include "src/cli/outputs.h"
-#include "src/cli/primitive_filter.h"
+#include "src/library/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
@@ -406,9 +406,10 @@ void add_bench(CLI::App& app, Action& action) {
       "--shape", request->shapes,
       "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1, with types at its end "
       "as in ..._p1_bf16 or ..._p1_u8_f32. Repeatable.");
-  request->filter.add_allow(
-      *verb, "--family",
-      "Only these families or primitives, beside the libraries', e.g. winograd,fft.");
+  verb->add_option("--family", request->filter.allow,
+                   "Only these families or primitives, beside the libraries', e.g. winograd,fft.")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   request->context.add_to(*verb);
   add_batch(*verb, request->batch, "Images per batch. Default: the network's or shape's own.");
   add_duration(*verb, "--time", request->time,

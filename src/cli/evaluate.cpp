@@ -17,8 +17,8 @@
 #include "src/cli/outputs.h"
 #include "src/cli/values.h"
 #include "src/tune/curve_plot.h"
+#include "src/library/evaluation.h"
 #include "src/tune/platform_holdout.h"
-#include "src/tune/recorded_model.h"
 
 namespace convopt::cli {
 namespace {
@@ -122,41 +122,6 @@ void print(const Evaluation& e) {
   }
 }
 
-std::vector<std::filesystem::path> shipped_networks() {
-  std::vector<std::filesystem::path> paths;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(shipped_data_dir() / "networks", error)) {
-    if (entry.path().extension() == ".json") paths.push_back(entry.path());
-  }
-  std::ranges::sort(paths);
-  return paths;
-}
-
-Result<Platform> choose_platform(const Profile& profile, TimingMode mode,
-                                 const EvaluateArguments& request) {
-  const std::vector<Platform> platforms = measured_platforms(profile, mode);
-  if (platforms.empty()) {
-    return make_error(ErrorCode::bad_input, "profile '" + request.profiles.front().string() +
-                                                "' holds no times in the model's timing mode, " +
-                                                std::string(to_string(mode)));
-  }
-  if (request.platform.empty()) {
-    if (platforms.size() > 1) {
-      note("the profile holds " + std::to_string(platforms.size()) + " platforms; taken is " +
-           platforms.front().id() + " (--platform)");
-    }
-    return platforms.front();
-  }
-  std::string names;
-  for (const Platform& platform : platforms) {
-    if (platform.id() == request.platform) return platform;
-    names += (names.empty() ? "" : ", ") + platform.id();
-  }
-  return make_error(ErrorCode::usage, "--platform " + request.platform +
-                                          " is not in the profile, which has " + names);
-}
-
 Json to_json(const Curve& curve) {
   Json json;
   json["platform"] = curve.platform;
@@ -215,12 +180,7 @@ void print(const Curve& curve) {
 }
 
 Result<std::vector<Network>> networks_of(const EvaluateArguments& request) {
-  std::vector<Network> networks;
-  for (const auto& path : request.networks.empty() ? shipped_networks() : request.networks) {
-    CONVOPT_TRY(Network network, load_network(path));
-    networks.push_back(std::move(network));
-  }
-  return networks;
+  return evaluation_networks(request.networks);
 }
 
 Result<CurveOptions> curve_options(const EvaluateArguments& request) {
@@ -287,37 +247,19 @@ Result<void> curve_action(const EvaluateArguments& request) {
                              : write_file_atomically(request.svg, curve_svg(curves));
 }
 
-/// A model, or an earlier profile in its place; then `profile` keeps only the times that it can
-/// predict.
-Result<std::unique_ptr<PerformanceModel>> load_evaluated(const std::filesystem::path& path,
-                                                         Profile& profile) {
-  auto model = load_model(path);
-  if (model) return model;
-  const auto earlier = load_profile(path);
-  if (!earlier) return model.error();
-  warn(earlier->warnings);
-  CONVOPT_TRY(auto recorded, RecordedModel::create(earlier->profile));
-  profile = recorded->known_part(profile);
-  return std::unique_ptr<PerformanceModel>(std::move(recorded));
-}
-
 Result<void> evaluate_action(const EvaluateArguments& request) {
   if (request.curve) return curve_action(request);
   if (request.profiles.size() != 1) {
     return make_error(ErrorCode::usage, "a model is evaluated on one profile");
   }
-  CONVOPT_TRY(LoadedProfile loaded, load_profile(request.profiles.front()));
-  warn(loaded.warnings);
-  CONVOPT_TRY(const auto model, load_evaluated(request.model, loaded.profile));
-  CONVOPT_TRY(const Platform platform,
-              choose_platform(loaded.profile, model->info().timing_mode, request));
-  CONVOPT_TRY(const std::vector<Network> networks, networks_of(request));
-  CONVOPT_TRY(const Evaluation evaluation,
-              evaluate(*model, loaded.profile, platform, networks, request.refine));
-  if (!request.networks.empty() && !evaluation.skipped.empty()) {
-    return make_error(ErrorCode::bad_input,
-                      "the profile lacks times of the network " + evaluation.skipped.front());
-  }
+  EvaluationSettings settings;
+  settings.model = request.model;
+  settings.profile = request.profiles.front();
+  settings.networks = request.networks;
+  settings.platform = request.platform;
+  settings.refine = request.refine;
+  settings.messages = messages();
+  CONVOPT_TRY(const Evaluation evaluation, evaluate_model(settings));
   if (request.json) return write_output("", to_json(evaluation).dump(2) + "\n");
   if (!evaluation.skipped.empty()) {
     note(counted(evaluation.skipped.size(), "shipped network") +

@@ -104,7 +104,7 @@ void PlanningOptions::add_to(CLI::App& verb) {
       ->check(positive_number())
       ->type_name("NUMBER");
   add_precision(
-      verb, select.limits.types,
+      verb, [this](Precision precision) { select.limits.types = types_of(precision); },
       "Types in which tensors are stored and products computed: f32; bf16 or int8, which is f32 "
       "or that, whatever makes the network faster; auto, any of these.");
   verb.add_option("--calibration", calibration,

@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,24 +9,19 @@
 #include "convopt/network.hpp"
 #include "core/text.h"
 #include "core/try.h"
-#include "profiler/machine.h"
 #include "profiler/profiler.h"
-#include "profiler/sampler.h"
-#include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
-#include "src/cli/primitive_filter.h"
+#include "src/library/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
-#include "src/select/workloads.h"
+#include "src/library/profiling.h"
 
 namespace convopt::cli {
 namespace {
-
-constexpr std::size_t kDefaultConfigs = 300;
 
 struct ProfileArguments {
   ContextOptions context;
@@ -41,36 +35,24 @@ struct ProfileArguments {
   std::uint64_t seed = 1;
   int batch = 0;
   std::vector<std::string> shapes, bindings;
-  std::set<DataType> types = {DataType::f32};
+  Precision precision = Precision::f32;
   bool dry_run = false, quiet = false, again = false;
 };
 
 Error usage(std::string message) { return make_error(ErrorCode::usage, std::move(message)); }
 
-Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
-  std::vector<Op> ops;
-  for (const std::string& name : names) {
-    int op = 0;
-    while (op < kOpCount && to_string(static_cast<Op>(op)) != name) ++op;
-    if (op == kOpCount) return usage("--ops: no operation is called '" + name + "'");
-    ops.push_back(static_cast<Op>(op));
-  }
-  return ops;
-}
-
-/// The workloads of a shard "2/8": the second of every eight.
-Result<std::vector<Workload>> take_shard(const std::vector<Workload>& workloads,
-                                         const std::string& text) {
-  if (text.empty()) return workloads;
+/// The part of a shard "2/8": the second of every eight.
+Result<void> read_shard(const std::string& text, ProfileSettings& settings) {
+  if (text.empty()) return {};
   const auto parts = split(text, '/');
   const auto index = parse_number<std::size_t>(parts.front());
   const auto count = parse_number<std::size_t>(parts.back());
   if (parts.size() != 2 || !index || !count || *index < 1 || *index > *count) {
     return usage("--shard " + in_quotes(text) + " is not like 2/8");
   }
-  std::vector<Workload> shard;
-  for (std::size_t i = *index - 1; i < workloads.size(); i += *count) shard.push_back(workloads[i]);
-  return shard;
+  settings.shard = *index;
+  settings.shards = *count;
+  return {};
 }
 
 /// Two networks may call different inputs by one name.
@@ -88,37 +70,32 @@ Result<void> check_network_options(const ProfileArguments& request) {
   return {};
 }
 
-Result<std::vector<Workload>> gather_workloads(const ProfileArguments& request) {
+Result<ProfileSettings> settings_of(const ProfileArguments& request) {
+  ProfileSettings settings;
+  CONVOPT_TRY(const Context context, request.context.context());
+  settings.isa = context.isa;
+  settings.threads = context.threads;
   CONVOPT_CHECK(check_network_options(request));
-  CONVOPT_TRY(auto ops, parse_ops(request.ops));
   CONVOPT_TRY(const auto shapes, parse_shapes(request.shapes));
   CONVOPT_TRY(const auto values, parse_bindings(request.bindings));
-  std::vector<Workload> workloads;
   for (const std::string& path : request.networks) {
     CONVOPT_TRY(auto network, load_network(path, request.batch, shapes, values));
-    for (Workload& workload : network_workloads(network, request.types)) {
-      if (ops.empty() || std::ranges::find(ops, workload.op) != ops.end()) {
-        workloads.push_back(std::move(workload));
-      }
-    }
+    settings.networks.push_back(std::move(network));
   }
-  SampleLimits limits;
-  limits.ops = ops;
-  limits.batch = std::max(1, request.batch);
-  const std::size_t configs =
-      request.configs.value_or(request.networks.empty() ? kDefaultConfigs : 0);
-  for (const Workload& workload : sample_workloads(configs, request.seed, limits)) {
-    // Combinations that nothing computes are never timed.
-    for (Workload& typed : in_types(workload, request.types)) workloads.push_back(std::move(typed));
-  }
-  return take_shard(workloads, request.shard);
-}
-
-/// Refuses names that no primitive and no family has.
-Result<void> check_filter(const PrimitiveFilter& filter, const Context& context) {
-  if (filter.empty()) return {};
-  CONVOPT_TRY(auto registry, Registry::create(context));
-  return filter.check(*registry);
+  CONVOPT_CHECK(read_shard(request.shard, settings));
+  settings.output = request.output;
+  settings.timing_mode = request.timing_mode;
+  settings.budget = request.budget;
+  settings.timeout = request.timeout;
+  settings.configs = request.configs;
+  settings.batch = std::max(1, request.batch);
+  settings.ops = request.ops;
+  settings.precision = request.precision;
+  settings.allow = request.filter.allow;
+  settings.exclude = request.filter.exclude;
+  settings.seed = request.seed;
+  settings.again = request.again;
+  return settings;
 }
 
 void print_summary(const ProfileSummary& summary, const std::string& output) {
@@ -146,29 +123,11 @@ void print_summary(const ProfileSummary& summary, const std::string& output) {
 }
 
 Result<void> profile_action(const ProfileArguments& request) {
-  CONVOPT_TRY(auto context, request.context.context());
-  CONVOPT_TRY(auto workloads, gather_workloads(request));
-  CONVOPT_CHECK(check_filter(request.filter, context));
-
-  ProfileOptions options;
-  options.context = context;
-  options.timing_mode = request.timing_mode;
-  options.seed = request.seed;
-  options.again = request.again;
-  options.budget_seconds = request.budget;
-  options.timeout_seconds = request.timeout;
-  options.output = !request.output.empty()
-                       ? std::filesystem::path(request.output)
-                       : local_profile_path({machine_facts(), context.isa, context.threads});
-  if (!request.filter.empty()) {
-    options.filter = [&request](const Workload&, const PrimitiveInfo& info) {
-      return request.filter(info);
-    };
-  }
-  options.stop = &stop_on_signal();
+  CONVOPT_TRY(ProfileSettings settings, settings_of(request));
+  settings.watch.stop = &stop_on_signal();
 
   if (request.dry_run) {
-    CONVOPT_TRY(auto estimate, estimate_profile(workloads, options));
+    CONVOPT_TRY(const auto estimate, estimate_profile(settings));
     std::printf("%zu workloads, %zu measurements, about %s", estimate.workloads,
                 estimate.measurements, format_duration(estimate.seconds).c_str());
     if (estimate.already_done > 0) std::printf(" (%zu known before)", estimate.already_done);
@@ -177,12 +136,12 @@ Result<void> profile_action(const ProfileArguments& request) {
   }
 
   Progress progress(request.quiet);
-  options.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  auto summary = profile(workloads, options);
+  settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  const auto summary = profile_machine(settings);
   progress.finish();
   if (!summary) return summary.error();
   warn(summary->warnings);
-  if (!request.quiet) print_summary(*summary, options.output.string());
+  if (!request.quiet) print_summary(*summary, profile_path(settings).string());
   return {};
 }
 
@@ -212,15 +171,20 @@ void add_profile(CLI::App& app, Action& action) {
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");
-  add_precision(*verb, request->types,
+  add_precision(*verb, [&precision = request->precision](Precision named) { precision = named; },
                 "f32: single precision alone; bf16, int8, auto: also what plans of that precision "
                 "may consist of.");
   verb->add_option(
       "--shard", request->shard,
       "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");
   add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "cold_weights.");
-  request->filter.add_allow(*verb, "--allow", "Times only these primitives or families.");
-  request->filter.add_exclude(*verb, "--exclude", "Times none of these primitives or families.");
+  verb->add_option("--allow", request->filter.allow, "Times only these primitives or families.")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb->add_option("--exclude", request->filter.exclude,
+                   "Times none of these primitives or families.")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   add_duration(*verb, "--timeout", request->timeout,
                "Time after which a primitive counts as hung and is ended. Default: 20s.");
   verb->add_flag("--again", request->again, "Times again what the profile already holds.");

@@ -7,16 +7,14 @@
 #include <vector>
 
 #include "core/try.h"
-#include "profiler/timer.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/outputs.h"
-#include "src/cli/planning.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
-#include "src/tune/model_paths.h"
+#include "src/library/transfer.h"
 
 namespace convopt::cli {
 namespace {
@@ -41,11 +39,11 @@ std::string methods_text() {
   return text;
 }
 
-Json to_json(const TransferOutcome& outcome, const TrainedModel& source,
+Json to_json(const TransferOutcome& outcome, const std::string& source,
              const std::filesystem::path& output) {
   Json json;
   json["schema"] = "convopt.transfer/1";
-  json["source"] = source.info().id;
+  json["source"] = source;
   json["profile"] = outcome.profile.string();
   json["profile_seconds"] = outcome.profile_seconds;
   json["shapes"] = outcome.transfer.shapes;
@@ -83,71 +81,32 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
               transfer.model->base().parts().method.c_str(), output.string().c_str());
 }
 
-// Measures primitives that could change the plans of these networks by the model of the first
-// samples. The times go into this machine's profile.
-Result<void> time_contested(const TransferArguments& request, const std::filesystem::path& model,
-                            double seconds) {
-  for (const auto& network : request.networks) {
-    PlanningOptions options;
-    options.context = request.context;
-    options.network = network;
-    options.model = model;
-    CONVOPT_TRY(const auto planning, load_planning(options));
-    CONVOPT_TRY(const auto refined, planning->refine(seconds / double(request.networks.size())));
-    note(network.filename().string() + ": timed " + std::to_string(refined.timed) +
-         " primitives that could change its plan");
-  }
-  return {};
-}
-
-/// Where the model cannot be written, its times can still be used.
-Result<void> save_outcome(const TransferOutcome& outcome, const std::filesystem::path& output) {
-  const auto saved = save(*outcome.transfer.model, output);
-  if (saved) return {};
-  return make_error(saved.error().code, saved.error().message + "; the times are kept in '" +
-                                            outcome.profile.string() +
-                                            "', of which --profile makes the model");
-}
-
 Result<void> transfer_action(const TransferArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
-  CONVOPT_TRY(const auto source,
-              TrainedModel::load(request.from.empty() ? default_model_path() : request.from));
-
-  // An unreadable network is refused before time is spent on samples.
-  for (const auto& network : request.networks) {
-    CONVOPT_CHECK(load_network(network));
-  }
-  TransferRequest what;
-  what.context = context;
-  // Half of the time goes to representative shapes, half to the networks' plans.
-  what.budget_seconds = request.networks.empty() ? request.budget : request.budget / 2;
-  what.seed = request.seed;
-  what.profile = request.profile;
-  what.measure = profile_first;
+  TransferSettings settings;
+  settings.isa = context.isa;
+  settings.threads = context.threads;
+  settings.from = request.from;
+  settings.profile = request.profile;
+  settings.output = request.output;
+  settings.networks = request.networks;
+  settings.budget = request.budget;
+  settings.seed = request.seed;
+  settings.messages = messages();
   Progress progress(request.quiet);
-  what.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  auto outcome = transfer(*source, what);
+  settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  const auto transferred =
+      transfer_and_save(settings, profile_first, [&](const TrainedModel& model, const auto& path) {
+        progress.finish();
+        return save(model, path);
+      });
   progress.finish();
-  if (!outcome) return outcome.error();
-  warn(outcome->warnings);
-  const std::filesystem::path output =
-      request.output.empty() ? local_model_path(outcome->platform) : request.output;
-  CONVOPT_CHECK(save_outcome(*outcome, output));
-  if (!request.networks.empty()) {
-    const double start = budget_seconds();
-    CONVOPT_CHECK(time_contested(request, output, request.budget / 2));
-    const double seconds = outcome->profile_seconds + budget_seconds() - start;
-    what.profile = outcome->profile;
-    outcome = transfer(*source, what);
-    if (!outcome) return outcome.error();
-    outcome->profile_seconds = seconds;
-    CONVOPT_CHECK(save_outcome(*outcome, output));
-  }
+  if (!transferred) return transferred.error();
+  const auto& [outcome, output, source] = *transferred;
   if (request.json) {
-    return write_output("", to_json(*outcome, *source, output).dump(2) + "\n");
+    return write_output("", to_json(outcome, source, output).dump(2) + "\n");
   }
-  print(*outcome, output);
+  print(outcome, output);
   return {};
 }
 

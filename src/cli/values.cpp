@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "core/text.h"
 
@@ -64,9 +65,10 @@ CLI::Validator positive_number() {
   });
 }
 
-CLI::Option* add_precision(CLI::App& verb, std::set<DataType>& types, const std::string& help) {
-  const auto read = [&types](const std::string& name) {
-    types = types_of(parse_precision(name).value_or(Precision::f32));
+CLI::Option* add_precision(CLI::App& verb, std::function<void(Precision)> set,
+                           const std::string& help) {
+  const auto read = [set = std::move(set)](const std::string& name) {
+    set(parse_precision(name).value_or(Precision::f32));
   };
   return verb.add_option_function<std::string>("--precision", read, help)
       ->check(validator([](std::string& name) -> std::string {

@@ -4,12 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <limits>
-#include <set>
 #include <string>
 
 #include "convopt/measurement.hpp"
-#include "convopt/tensor.hpp"
+#include "convopt/precision.hpp"
 #include "core/text.h"
 
 namespace convopt::cli {
@@ -39,8 +39,8 @@ inline CLI::Option* add_batch(CLI::App& verb, int& batch, const std::string& hel
   return add_count(verb, "--batch", batch, help, 1, 65536);
 }
 
-/// `types` are f32 and those that the precision's name admits.
-CLI::Option* add_precision(CLI::App& verb, std::set<DataType>& types, const std::string& help);
+CLI::Option* add_precision(CLI::App& verb, std::function<void(Precision)> set,
+                           const std::string& help);
 
 /// `Mode` is a TimingMode, which holds the default, or an optional one.
 template <class Mode>

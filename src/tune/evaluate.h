@@ -9,34 +9,10 @@
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
 #include "convopt/network.hpp"
+#include "convopt/transfer.hpp"
 #include "src/tune/plan_regret.h"
 
 namespace convopt {
-
-/// Regrets of single workloads: the measured time of the primitive with the lowest prediction over
-/// that of the fastest one, over all layouts.
-struct RegretSummary {
-  double mean = 1, p95 = 1, max = 1;
-  double sum = 1;  ///< sum of chosen over sum of best times: large layers count more
-  std::size_t workloads = 0;
-};
-
-struct PrimitiveError {
-  std::string name;
-  double mdrae = 0;
-  std::size_t samples = 0;
-};
-
-struct Evaluation {
-  Platform platform;
-  std::string model;
-  std::size_t samples = 0;
-  double mdrae = 0, within_10_percent = 0, spearman = 0, interval_coverage = 0;
-  RegretSummary regret;
-  std::vector<NetworkRegret> networks;
-  std::vector<PrimitiveError> primitives;  ///< largest error first
-  std::vector<std::string> skipped;        ///< networks, each with the reason
-};
 
 /// Platforms of the profile's runs in the model's timing mode, most measurements first.
 std::vector<Platform> measured_platforms(const Profile& profile, TimingMode mode);

@@ -10,25 +10,11 @@
 
 #include "convopt/measurement.hpp"
 #include "convopt/network.hpp"
+#include "convopt/transfer.hpp"
 #include "src/select/costs.h"
 #include "src/tune/recorded_registry.h"
 
 namespace convopt {
-
-struct NetworkRegret {
-  std::string name;
-  double regret = 1;  ///< chosen over optimum, with conversions and all other operators
-  double optimum_ms = 0, chosen_ms = 0;
-  bool optimal = true;  ///< all problems were solved to proven optimality
-  /// After `select --refine`, replayed with the profile's times.
-  struct Refined {
-    double regret = 1, ms = 0;
-    double seconds = 0;     ///< estimated time that measuring would have taken
-    std::size_t timed = 0;  ///< number of pairs of primitive and workload
-    bool settled = false;   ///< refinement ended before its time was over
-  };
-  std::optional<Refined> refined;
-};
 
 class PlanRegrets {
  public:

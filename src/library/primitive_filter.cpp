@@ -1,8 +1,8 @@
-#include "src/cli/primitive_filter.h"
+#include "src/library/primitive_filter.h"
 
 #include <algorithm>
 
-namespace convopt::cli {
+namespace convopt {
 namespace {
 
 bool names(const std::string& name, const PrimitiveInfo& info) {
@@ -15,22 +15,12 @@ bool any_names(const std::vector<std::string>& list, const PrimitiveInfo& info) 
 
 }  // namespace
 
-void PrimitiveFilter::add_allow(CLI::App& verb, const std::string& option,
-                                const std::string& help) {
-  verb.add_option(option, allow_, help)->delimiter(',')->allow_extra_args(false);
-}
-
-void PrimitiveFilter::add_exclude(CLI::App& verb, const std::string& option,
-                                  const std::string& help) {
-  verb.add_option(option, exclude_, help)->delimiter(',')->allow_extra_args(false);
-}
-
 bool PrimitiveFilter::operator()(const PrimitiveInfo& info) const {
-  return (allow_.empty() || any_names(allow_, info)) && !any_names(exclude_, info);
+  return (allow.empty() || any_names(allow, info)) && !any_names(exclude, info);
 }
 
 Result<void> PrimitiveFilter::check(const Registry& registry) const {
-  for (const auto* list : {&allow_, &exclude_}) {
+  for (const auto* list : {&allow, &exclude}) {
     for (const std::string& name : *list) {
       const bool known = std::ranges::any_of(
           registry.primitives(),
@@ -44,4 +34,4 @@ Result<void> PrimitiveFilter::check(const Registry& registry) const {
   return {};
 }
 
-}  // namespace convopt::cli
+}  // namespace convopt
