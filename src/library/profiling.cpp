@@ -79,6 +79,9 @@ Result<Work> work_of(const ProfileSettings& settings) {
   options.budget_seconds = settings.budget;
   options.timeout_seconds = settings.timeout;
   options.output = profile_path(settings);
+  options.progress = settings.watch.progress;
+  options.stop = settings.watch.stop;
+  options.worker_command = settings.watch.worker_command;
   return work;
 }
 
@@ -92,7 +95,7 @@ std::filesystem::path profile_path(const ProfileSettings& settings) {
 Result<ProfileSummary> profile_machine(const ProfileSettings& settings) {
   return guarded([&]() -> Result<ProfileSummary> {
     CONVOPT_TRY(const Work work, work_of(settings));
-    return watched_by(settings.watch)(work.workloads, work.options);
+    return profile(work.workloads, work.options);
   });
 }
 

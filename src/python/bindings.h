@@ -56,12 +56,24 @@ std::vector<std::int64_t> shape_of(const py::array& array);
 /// The numbers as floats.
 NpyArray floats_of(const py::array& array, const std::string& what);
 
+/// Reads an option out of a dictionary; one left out or None keeps its value.
+template <class Value, class Read>
+void set(const py::dict& given, const char* name, Value& value, const Read& read) {
+  if (given.contains(name) && !given[name].is_none()) value = read(given[name]);
+}
+template <class Value>
+void set(const py::dict& given, const char* name, Value& value) {
+  set(given, name, value, [](const py::object& object) { return py::cast<Value>(object); });
+}
+Isa isa_from(const py::object& name);
+Precision precision_from(const py::object& name);
 /// The members of PlanOptions by their names; those left out or None keep their defaults.
 PlanOptions plan_options(const py::dict& given);
 
 // Each adds its part to the module.
 void add_values(py::module_& module);
 void add_planning(py::module_& module);
+void add_measuring(py::module_& module);
 void add_session(py::module_& module);
 
 }  // namespace convopt::python

@@ -137,5 +137,6 @@ PYBIND11_MODULE(_core, module) {
   });
   python::add_values(module);
   python::add_planning(module);
+  python::add_measuring(module);
   python::add_session(module);
 }

@@ -10,27 +10,6 @@
 namespace convopt::python {
 namespace {
 
-Isa isa_named(const std::string& name) {
-  if (name.empty()) return default_isa();
-  const auto isa = parse_isa(name);
-  if (!isa) {
-    std::string names;
-    for (const Isa level : supported_isas())
-      names += (names.empty() ? "" : ", ") + std::string(to_string(level));
-    raise(make_error(ErrorCode::usage,
-                     "--isa " + name + " is not known; this CPU has " + names));
-  }
-  return *isa;
-}
-
-Precision precision_named(const std::string& name) {
-  const auto precision = parse_precision(name);
-  if (!precision) {
-    raise(make_error(ErrorCode::usage, "'" + name + "' is none of f32, bf16, int8 and auto"));
-  }
-  return *precision;
-}
-
 RangeRule range_named(const std::string& name) {
   if (name == "max") return RangeRule::max;
   if (name == "percentile") return RangeRule::percentile;
@@ -54,27 +33,40 @@ InputSamples samples_from(const py::dict& arrays) {
   return samples;
 }
 
-template <class Value, class Read>
-void set(const py::dict& given, const char* name, Value& value, const Read& read) {
-  if (given.contains(name) && !given[name].is_none()) value = read(given[name]);
-}
-template <class Value>
-void set(const py::dict& given, const char* name, Value& value) {
-  set(given, name, value, [](const py::object& object) { return py::cast<Value>(object); });
+}  // namespace
+
+Isa isa_from(const py::object& object) {
+  const auto name = py::cast<std::string>(object);
+  if (name.empty()) return default_isa();
+  const auto isa = parse_isa(name);
+  if (!isa) {
+    std::string names;
+    for (const Isa level : supported_isas())
+      names += (names.empty() ? "" : ", ") + std::string(to_string(level));
+    raise(
+        make_error(ErrorCode::usage, "--isa " + name + " is not known; this CPU has " + names));
+  }
+  return *isa;
 }
 
-}  // namespace
+Precision precision_from(const py::object& object) {
+  const auto name = py::cast<std::string>(object);
+  const auto precision = parse_precision(name);
+  if (!precision) {
+    raise(make_error(ErrorCode::usage, "'" + name + "' is none of f32, bf16, int8 and auto"));
+  }
+  return *precision;
+}
 
 PlanOptions plan_options(const py::dict& given) {
   PlanOptions options;
   const auto text = [](const py::object& object) { return py::cast<std::string>(object); };
-  set(given, "isa", options.isa, [&](const py::object& o) { return isa_named(text(o)); });
+  set(given, "isa", options.isa, isa_from);
   set(given, "threads", options.threads);
   set(given, "cost_model", options.model);
   set(given, "profile", options.profile);
   set(given, "rates", options.rates, [&](const py::object& o) { return rates_named(text(o)); });
-  set(given, "precision", options.precision,
-      [&](const py::object& o) { return precision_named(text(o)); });
+  set(given, "precision", options.precision, precision_from);
   set(given, "calibration", options.calibration,
       [](const py::object& o) { return std::optional(py::cast<Calibration>(o)); });
   set(given, "range", options.range, [&](const py::object& o) { return range_named(text(o)); });

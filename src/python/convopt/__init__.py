@@ -44,7 +44,7 @@ from ._errors import (
 )
 from ._plan import Calibration, Plan
 from ._session import InferenceSession, NodeArg, SessionOptions
-from ._tool import calibrate, measure_machine, select
+from ._tool import calibrate, evaluate, measure_machine, profile, select, transfer
 
 __version__: str = _core.version
 
@@ -68,7 +68,10 @@ __all__ = [
     "UsageError",
     "VerificationError",
     "calibrate",
+    "evaluate",
     "get_available_providers",
     "measure_machine",
+    "profile",
     "select",
+    "transfer",
 ]

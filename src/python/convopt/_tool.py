@@ -6,7 +6,7 @@ import os
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
 
 from . import _core
-from ._options import arrays_by_name, load_network, planning_options, worker_command
+from ._options import arrays_by_name, load_network, logger, planning_options, worker_command
 from ._plan import Calibration, Plan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -147,3 +147,145 @@ def measure_machine(
     """
     options = planning_options(threads=threads, isa=isa, rates="kept" if store else "measured")
     return _core.measured_platform(options)
+
+
+def profile(
+    networks: Sequence[Path] = (),
+    *,
+    output: Optional[Path] = None,
+    budget: float = 0,
+    configs: Optional[int] = None,
+    ops: Sequence[str] = (),
+    precision: str = "f32",
+    threads: Optional[int] = None,
+    isa: Optional[str] = None,
+    allow: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    timeout: float = 0,
+    seed: int = 1,
+    again: bool = False,
+    dry_run: bool = False,
+    progress: Optional[Progress] = None,
+) -> Dict[str, Any]:
+    """Times primitives on this machine, in a process of their own, and appends the times to a
+    profile. What the profile holds already is skipped, so the same call resumes.
+
+    >>> convopt.profile(["model.onnx"], budget=60, progress=print)
+
+    Parameters
+    ----------
+    networks : paths of networks: everything that plans for them may consist of is timed
+    output : the profile, JSON Lines; default: this machine's own, which `select` reads
+    budget : seconds for the whole; 0: no limit
+    configs : number of sampled workloads; default: 300, or none with `networks`
+    ops : only these operations, such as 'conv'
+    precision : 'f32', or also what plans of 'bf16', 'int8' or 'auto' consist of
+    threads, isa, allow, exclude : as in `select`
+    timeout : seconds after which a primitive counts as hung; 0: 20
+    again : times again what the profile holds
+    dry_run : measures nothing and returns how many workloads and measurements there are to do, and
+        about how many seconds they take
+    progress : see `select`. What it raises, and Ctrl-C, end the work; times measured are kept.
+
+    Returns a dictionary: workloads_done, workloads_total, ok (times), censored, inapplicable, failed,
+    timeout, crashed, already_done, disturbed, budget_exhausted, seconds.
+    """
+    loaded = [load_network(network) for network in networks]
+    options = {
+        "output": None if output is None else os.fspath(output),
+        "budget": budget,
+        "configs": configs,
+        "ops": list(ops),
+        "precision": precision,
+        "threads": threads,
+        "isa": isa,
+        "allow": list(allow),
+        "exclude": list(exclude),
+        "timeout": timeout,
+        "seed": seed,
+        "again": again,
+        "logger": logger,
+    }
+    if dry_run:
+        return _core.estimate_profile(loaded, options, worker_command())
+    return _core.profile_machine(loaded, options, progress, worker_command())
+
+
+def transfer(
+    *,
+    budget: float = 30,
+    networks: Sequence[Path] = (),
+    from_model: Optional[Path] = None,
+    profile: Optional[Path] = None,
+    output: Optional[Path] = None,
+    threads: Optional[int] = None,
+    isa: Optional[str] = None,
+    seed: int = 1,
+    progress: Optional[Progress] = None,
+) -> Dict[str, Any]:
+    """Adapts the cost model to this machine: measures for `budget` seconds, fits the model to the
+    times, and writes it where sessions and `select` find it.
+
+    >>> report = convopt.transfer(budget=60, progress=print)
+
+    Parameters
+    ----------
+    budget : seconds of measuring
+    networks : paths; half of the time goes to primitives that could change their plans
+    from_model : the model to start from; default: the shipped one
+    profile : uses the times of this profile and measures nothing
+    output : the model to write; default: this machine's own, in ~/.local/share/convopt
+    threads, isa, progress : as in `select`; a model is for one number of threads
+
+    Returns a dictionary: platform, model (the file), model_id, profile (the file with the times),
+    seconds, shapes, samples, and methods: a record per way of adapting, with its errors on shapes
+    that were held out (mdrae: median relative error; regret: time lost by its choices) and which one
+    was chosen.
+
+    Raises PartialError if the budget ended before anything was timed.
+    """
+    options = {
+        "budget": budget,
+        "networks": [os.fspath(network) for network in networks],
+        "from": None if from_model is None else os.fspath(from_model),
+        "profile": None if profile is None else os.fspath(profile),
+        "output": None if output is None else os.fspath(output),
+        "threads": threads,
+        "isa": isa,
+        "seed": seed,
+        "logger": logger,
+    }
+    return _core.transfer_model(options, progress, worker_command())
+
+
+def evaluate(
+    model: Path,
+    profile: Path,
+    *,
+    networks: Sequence[Path] = (),
+    platform: Optional[str] = None,
+    refine: float = 0,
+) -> Dict[str, Any]:
+    """How good a cost model's predictions are, by a profile of measured times. Measures nothing.
+
+    Parameters
+    ----------
+    model : a cost model, or an earlier profile of the same platform, which shows the noise floor
+    profile : the times, of all primitives of some networks or of samples
+    networks : paths; default: the shipped networks that are complete in the profile
+    platform : of the profile; default: the one with the most times
+    refine : seconds; also refines the plans with the profile's times
+
+    Returns a dictionary: regret (mean, p95, max, sum: measured time of the model's choices over that
+    of the best ones, by single convolutions), networks (a record each: name, regret, chosen_ms,
+    optimum_ms), mdrae, within_10_percent, spearman, interval_coverage, primitives, skipped.
+    """
+    options = {
+        "model": os.fspath(model),
+        "profile": os.fspath(profile),
+        "networks": [os.fspath(network) for network in networks],
+        "platform": platform,
+        "refine": refine,
+        "logger": logger,
+    }
+    return _core.evaluate_model(options)
