@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import numpy
 
 from . import _core
-from ._options import planning_options
+from ._options import logger, planning_options
 from ._plan import Calibration, Plan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -46,6 +46,13 @@ class SessionOptions:
             raise AttributeError(name)
         # Such as add_session_config_entry(key, value).
         return lambda *arguments, **named: None
+
+
+class _Notes:
+    """What a plan's maker is warned of, a program that runs a model need not see."""
+
+    info = logger.info
+    warning = logger.info
 
 
 class InferenceSession:
@@ -115,6 +122,7 @@ class InferenceSession:
             cost_model=cost_model,
             profile=profile,
         )
+        options["logger"] = _Notes
         self._session = _core.InferenceSession(
             os.fspath(path_or_model), options, plan._plan if plan is not None else None
         )

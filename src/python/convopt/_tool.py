@@ -168,7 +168,8 @@ def profile(
     progress: Optional[Progress] = None,
 ) -> Dict[str, Any]:
     """Times primitives on this machine, in a process of their own, and appends the times to a
-    profile. What the profile holds already is skipped, so the same call resumes.
+    profile. What the profile holds already is skipped, so the same call resumes. Peak and bandwidths of
+    this machine, where they are not stored yet, are measured for a second and stored.
 
     >>> convopt.profile(["model.onnx"], budget=60, progress=print)
 
@@ -183,7 +184,7 @@ def profile(
     threads, isa, allow, exclude : as in `select`
     timeout : seconds after which a primitive counts as hung; 0: 20
     again : times again what the profile holds
-    dry_run : measures nothing and returns how many workloads and measurements there are to do, and
+    dry_run : times nothing and returns how many workloads and measurements there are to do, and
         about how many seconds they take
     progress : see `select`. What it raises, and Ctrl-C, end the work; times measured are kept.
 

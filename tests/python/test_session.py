@@ -1,0 +1,198 @@
+"""InferenceSession against NumPy, and against what programs for onnxruntime do."""
+import support  # before convopt
+
+import os
+import threading
+import unittest
+
+import convopt as onnxruntime
+import convopt
+import numpy
+
+import models
+
+
+def image(*shape, seed=0):
+    return models.numbers(shape, seed)
+
+
+class Session(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.path = models.classifier()
+        cls.session = convopt.InferenceSession(cls.path, threads=1)
+
+    def assert_close(self, result, expected):
+        self.assertEqual(result.shape, expected.shape)
+        self.assertLess(abs(result - expected).max(), 1e-4 * max(1, abs(expected).max()))
+
+    def test_a_program_for_onnxruntime(self):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = "all"
+        options.add_session_config_entry("key", "value")
+        session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+        self.assertEqual(session.get_providers(), ["CPUExecutionProvider"])
+        (given,) = session.get_inputs()
+        self.assertEqual((given.name, given.shape, given.type), ("image", [1, 3, 16, 20], "tensor(float)"))
+        self.assertEqual([output.name for output in session.get_outputs()], ["scores", "probabilities"])
+        x = image(1, 3, 16, 20)
+        scores, probabilities = session.run(None, {given.name: x}, None)
+        expected = models.classified(x)
+        self.assert_close(scores, expected[0])
+        self.assert_close(probabilities, expected[1])
+        self.assertEqual(scores.dtype, numpy.float32)
+        self.assertAlmostEqual(float(probabilities.sum()), 1, places=5)
+
+    def test_outputs_by_name(self):
+        x = image(1, 3, 16, 20, seed=1)
+        scores, probabilities = self.session.run([], {"image": x})
+        self.assert_close(self.session.run(["probabilities"], {"image": x})[0], probabilities)
+        swapped = self.session.run(["probabilities", "scores"], {"image": x})
+        numpy.testing.assert_array_equal(swapped[1], scores)
+        # Results are the caller's own.
+        again = self.session.run(None, {"image": image(1, 3, 16, 20, seed=2)})[0]
+        self.assertFalse(numpy.array_equal(again, scores))
+
+    def test_arrays_that_do_not_lie_row_by_row(self):
+        x = image(1, 3, 16, 20, seed=3)
+        (expected,) = self.session.run(["scores"], {"image": x})
+        for other in (numpy.asfortranarray(x), image(1, 3, 32, 20, seed=3), x.astype(">f4")):
+            if other.shape != x.shape:
+                other[:, :, ::2] = x
+                other = other[:, :, ::2]
+            (result,) = self.session.run(["scores"], {"image": other})
+            numpy.testing.assert_array_equal(result, expected)
+        self.assert_close(self.session.run(["scores"], {"image": x.tolist()})[0], expected)
+        frozen = x.copy()
+        frozen.flags.writeable = False
+        numpy.testing.assert_array_equal(self.session.run(["scores"], {"image": frozen})[0], expected)
+
+    def test_types(self):
+        session = convopt.InferenceSession(models.whole_numbers(), threads=1)
+        self.assertEqual([given.type for given in session.get_inputs()], ["tensor(uint8)", "tensor(double)"])
+        self.assertEqual([result.type for result in session.get_outputs()], ["tensor(int64)", "tensor(bool)"])
+        small = numpy.array([[1, 255, 7], [4, 5, 6]], numpy.uint8)
+        large = numpy.array([[300, -5, 7], [0, 1, 2]], numpy.float64)
+        whole, less = session.run(None, {"doubles": large, "bytes": small})
+        self.assertEqual((whole.dtype, less.dtype), (numpy.int64, numpy.bool_))
+        numpy.testing.assert_array_equal(whole, small.astype(int) + large.astype(int))
+        numpy.testing.assert_array_equal(less, small < large)
+        with self.assertRaisesRegex(convopt.InputError, "'bytes' takes uint8, the array is of int64"):
+            session.run(None, {"doubles": large, "bytes": small.astype(int)})
+
+    def refused(self, kind, sentence, names, feed, session=None):
+        with self.assertRaises(kind) as caught:
+            (session or self.session).run(names, feed)
+        self.assertIn(sentence, str(caught.exception))
+        self.assertIsInstance(caught.exception, ValueError)
+        return caught.exception
+
+    def test_errors(self):
+        x = image(1, 3, 16, 20)
+        error = self.refused(convopt.UsageError, "no array is given for the input 'image'", None, {})
+        self.assertEqual(error.code, "usage")
+        self.refused(convopt.UsageError, "no input 'picture', only 'image'", None, {"image": x, "picture": x})
+        self.refused(convopt.UsageError, "no output 'best', only 'scores', 'probabilities'", ["best"], {"image": x})
+        error = self.refused(convopt.InputError, "takes float32, the array is of float64", None,
+                             {"image": x.astype(float)})
+        self.assertEqual(error.code, "bad_input")
+        self.refused(convopt.InputError, "has the shape (1, 3, 16, 20), the array (3, 16, 20)", None, {"image": x[0]})
+        self.refused(convopt.InputError, "no array of numbers", None, {"image": "cat.jpg"})
+        with self.assertRaisesRegex(convopt.InputError, "cannot read .*missing.onnx"):
+            convopt.InferenceSession("missing.onnx")
+        with self.assertRaisesRegex(convopt.UsageError, "more than the"):
+            convopt.InferenceSession(self.path, threads=4000)
+        with self.assertRaisesRegex(convopt.UsageError, "none of f32, bf16, int8 and auto"):
+            convopt.InferenceSession(self.path, precision="f8")
+        with self.assertRaisesRegex(convopt.InputError, "no-plan.json"):
+            convopt.InferenceSession(self.path, plan="no-plan.json")
+        # The session is as good as before.
+        self.assert_close(self.session.run(None, {"image": x})[0], models.classified(x)[0])
+
+    def test_open_sizes(self):
+        session = convopt.InferenceSession(models.classifier("open", ("batch", 3, "rows", "columns")), threads=1)
+        self.assertEqual(session.get_inputs()[0].shape, ["batch", 3, "rows", "columns"])
+        self.assertIsNone(session.plan)
+        for shape in ((1, 3, 8, 9), (2, 3, 8, 9), (1, 3, 21, 5), (1, 3, 8, 9)):
+            x = image(*shape, seed=sum(shape))
+            self.assert_close(session.run(["scores"], {"image": x})[0], models.classified(x)[0])
+        self.assertEqual(session.plan.network, "open")
+        self.refused(convopt.InputError, "has the shape (batch, 3, rows, columns), the array (1, 4, 8, 9)", None,
+                     {"image": image(1, 4, 8, 9)}, session)
+        # More sets of sizes than are kept.
+        for rows in list(range(4, 14)) + [4]:
+            x = image(1, 3, rows, 6)
+            self.assert_close(session.run(["scores"], {"image": x})[0], models.classified(x)[0])
+
+    def test_shapes_that_depend_on_numbers(self):
+        path, weights = models.detector()
+        session = convopt.InferenceSession(path, threads=1)
+        self.assertEqual(session.get_outputs()[0].shape, ["count", 3])
+        counts = set()
+        for seed in range(4):
+            x = image(1, 3, 6, 6, seed=seed)
+            kept, boxes = session.run(None, {"image": x})
+            expected = models.detected(x, weights)
+            numpy.testing.assert_array_equal(kept, expected[0])
+            self.assertEqual(kept.dtype, numpy.int64)
+            self.assert_close(boxes, expected[1])
+            counts.add(len(kept))
+        self.assertGreater(len(counts), 1)
+
+    def test_threads_run_one_session_at_once(self):
+        inputs = [image(1, 3, 16, 20, seed=seed) for seed in range(4)]
+        expected = [self.session.run(["scores"], {"image": x})[0] for x in inputs]
+        wrong = []
+
+        def run(index):
+            for _ in range(50):
+                (scores,) = self.session.run(["scores"], {"image": inputs[index]})
+                if not numpy.array_equal(scores, expected[index]):
+                    wrong.append(index)
+
+        threads = [threading.Thread(target=run, args=(index,)) for index in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
+    def test_sizes_seen_by_several_threads_first(self):
+        session = convopt.InferenceSession(models.classifier("open", ("batch", 3, "rows", "columns")), threads=1)
+        errors = []
+
+        def run(index):
+            try:
+                x = image(1, 3, 5 + index % 3, 7, seed=index)
+                self.assert_close(session.run(["scores"], {"image": x})[0], models.classified(x)[0])
+            except Exception as error:  # a thread's exception would be lost
+                errors.append(error)
+
+        threads = [threading.Thread(target=run, args=(index,)) for index in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(errors, [])
+
+    def test_nothing_is_written(self):
+        with support.new_data_folder() as written:
+            convopt.InferenceSession(self.path, threads=1).run(None, {"image": image(1, 3, 16, 20)})
+            self.assertEqual(written(), [])
+
+    def test_memory(self):
+        memory = self.session.memory
+        self.assertGreaterEqual(memory["packed_weights"], 4 * models.CLASSIFIER["w2"].size)
+        self.assertEqual(set(memory), {"packed_weights", "tensors", "workspace"})
+
+    def test_a_network_without_weights(self):
+        path = os.path.join(os.environ["CONVOPT_SOURCE_DIR"], "data/networks/squeezenet1_1.json")
+        session = convopt.InferenceSession(path, threads=1)
+        (scores,) = session.run(None, {session.get_inputs()[0].name: image(1, 3, 224, 224)})
+        self.assertEqual(scores.size, 1000)
+
+
+if __name__ == "__main__":
+    unittest.main()
