@@ -85,8 +85,8 @@ struct ProfileSettings {
   std::vector<Network> networks;
   /// Sampled workloads, two thirds of them convolutions. Nothing: 300, or none with networks.
   std::optional<std::size_t> configs;
-  int batch = 1;                      ///< of the samples
-  std::vector<std::string> ops;       ///< only these operations; empty: all
+  int batch = 1;                 ///< of the samples
+  std::vector<std::string> ops;  ///< only these operations; empty: all
   Precision precision = Precision::f32;
   std::vector<std::string> allow, exclude;  ///< primitives or families
   std::size_t shard = 1, shards = 1;        ///< part of the workloads, from 1

@@ -24,10 +24,10 @@
 #include "src/cli/log.h"
 #include "src/cli/memory.h"
 #include "src/cli/outputs.h"
-#include "src/library/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/table.h"
 #include "src/cli/values.h"
+#include "src/library/primitive_filter.h"
 
 namespace convopt::cli {
 namespace {

@@ -16,8 +16,8 @@
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/values.h"
-#include "src/tune/curve_plot.h"
 #include "src/library/evaluation.h"
+#include "src/tune/curve_plot.h"
 #include "src/tune/platform_holdout.h"
 
 namespace convopt::cli {

@@ -288,8 +288,7 @@ Result<void> explain_action(const ExplainArguments& request) {
       explain(selection.problem, selection.solution, op, planning->options().time_limit);
   std::vector<LayerError> errors;
   if (!request.planning.calibrate.empty()) {
-    CONVOPT_TRY(const auto samples,
-                samples_in("--calibrate", request.planning.calibrate)(network));
+    CONVOPT_TRY(const auto samples, samples_in("--calibrate", request.planning.calibrate)(network));
     bind_threads(planning->platform().threads);
     CONVOPT_TRY(errors, layer_errors(selection.problem, op, planning->platform(),
                                      NetworkWeights(network, kWeightsSeed), samples,

@@ -15,9 +15,9 @@
 #include "src/cli/log.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
-#include "src/library/primitive_filter.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
+#include "src/library/primitive_filter.h"
 #include "src/library/profiling.h"
 
 namespace convopt::cli {
@@ -171,9 +171,10 @@ void add_profile(CLI::App& app, Action& action) {
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");
-  add_precision(*verb, [&precision = request->precision](Precision named) { precision = named; },
-                "f32: single precision alone; bf16, int8, auto: also what plans of that precision "
-                "may consist of.");
+  add_precision(
+      *verb, [&precision = request->precision](Precision named) { precision = named; },
+      "f32: single precision alone; bf16, int8, auto: also what plans of that precision "
+      "may consist of.");
   verb->add_option(
       "--shard", request->shard,
       "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");

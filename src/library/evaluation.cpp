@@ -37,8 +37,8 @@ Result<Platform> choose_platform(const Profile& profile, TimingMode mode,
   }
   if (settings.platform.empty()) {
     if (platforms.size() > 1) {
-      settings.messages.say("the profile holds " + std::to_string(platforms.size()) + " platforms; taken is " +
-           platforms.front().id() + " (--platform)");
+      settings.messages.say("the profile holds " + std::to_string(platforms.size()) +
+                            " platforms; taken is " + platforms.front().id() + " (--platform)");
     }
     return platforms.front();
   }

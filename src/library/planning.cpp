@@ -72,8 +72,8 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   if (!stored || !is_complete(*stored)) {
     CONVOPT_TRY(planning->registry_, registry.get());  // measuring wants the machine for itself
   }
-  CONVOPT_TRY(planning->platform_, measured_platform(context.isa, context.threads, request.rates,
-                                                     request.messages));
+  CONVOPT_TRY(planning->platform_,
+              measured_platform(context.isa, context.threads, request.rates, request.messages));
   planning->find_model_and_profile();
   if (registry.valid()) {
     CONVOPT_TRY(planning->registry_, registry.get());

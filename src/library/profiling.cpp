@@ -24,7 +24,8 @@ Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     int op = 0;
     while (op < kOpCount && to_string(static_cast<Op>(op)) != name) ++op;
-    if (op == kOpCount) return make_error(ErrorCode::usage, "--ops: no operation is called '" + name + "'");
+    if (op == kOpCount)
+      return make_error(ErrorCode::usage, "--ops: no operation is called '" + name + "'");
     ops.push_back(static_cast<Op>(op));
   }
   return ops;

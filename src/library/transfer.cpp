@@ -38,8 +38,8 @@ Result<SavedTransfer> transfer_and_save(
     const TransferSettings& settings, const Measure& measure,
     const std::function<Result<void>(const TrainedModel&, const std::filesystem::path&)>& save) {
   CONVOPT_TRY(const Context context, checked_context(settings.isa, settings.threads));
-  CONVOPT_TRY(const auto source, TrainedModel::load(settings.from.empty() ? default_model_path()
-                                                                          : settings.from));
+  CONVOPT_TRY(const auto source,
+              TrainedModel::load(settings.from.empty() ? default_model_path() : settings.from));
   // An unreadable network is refused before time is spent on samples.
   for (const auto& network : settings.networks) {
     CONVOPT_CHECK(load_network(network));

@@ -150,15 +150,15 @@ ProfileSettings profile_settings(const std::vector<Network>& networks, const py:
 }  // namespace
 
 void add_measuring(py::module_& module) {
-  module.def("profile_machine", [](const std::vector<Network>& networks, const py::dict& given,
-                                   const py::object& progress,
-                                   const std::vector<std::string>& worker_command) {
-    ProfileSettings settings = profile_settings(networks, given);
-    const auto summary = watched(settings, progress, worker_command, profile_machine);
-    const Messages messages = messages_to(given["logger"]);
-    messages.warn_of(summary.warnings);
-    return dict_of(summary);
-  });
+  module.def("profile_machine",
+             [](const std::vector<Network>& networks, const py::dict& given,
+                const py::object& progress, const std::vector<std::string>& worker_command) {
+               ProfileSettings settings = profile_settings(networks, given);
+               const auto summary = watched(settings, progress, worker_command, profile_machine);
+               const Messages messages = messages_to(given["logger"]);
+               messages.warn_of(summary.warnings);
+               return dict_of(summary);
+             });
   module.def("estimate_profile", [](const std::vector<Network>& networks, const py::dict& given,
                                     const std::vector<std::string>& worker_command) {
     ProfileSettings settings = profile_settings(networks, given);

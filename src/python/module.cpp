@@ -116,9 +116,9 @@ std::vector<std::int64_t> shape_of(const py::array& array) {
 
 NpyArray floats_of(const py::array& array, const std::string& what) {
   if (!type_of(array.dtype())) {
-    raise(make_error(ErrorCode::bad_input,
-                     what + " holds " + py::str(array.dtype()).cast<std::string>() +
-                         ", not numbers"));
+    raise(make_error(
+        ErrorCode::bad_input,
+        what + " holds " + py::str(array.dtype()).cast<std::string>() + ", not numbers"));
   }
   const auto floats = py::array_t<float, py::array::c_style | py::array::forcecast>::ensure(array);
   if (!floats) throw py::error_already_set();

@@ -43,8 +43,7 @@ Isa isa_from(const py::object& object) {
     std::string names;
     for (const Isa level : supported_isas())
       names += (names.empty() ? "" : ", ") + std::string(to_string(level));
-    raise(
-        make_error(ErrorCode::usage, "--isa " + name + " is not known; this CPU has " + names));
+    raise(make_error(ErrorCode::usage, "--isa " + name + " is not known; this CPU has " + names));
   }
   return *isa;
 }
@@ -87,19 +86,19 @@ PlanOptions plan_options(const py::dict& given) {
 }
 
 void add_planning(py::module_& module) {
-  module.def("plan_network", [](const Network& network, const py::dict& given,
-                                const py::object& progress,
-                                const std::vector<std::string>& worker_command) {
-    PlanOptions options = plan_options(given);
-    Watcher watcher(progress);
-    options.watch = watcher.watch(worker_command);
-    auto plan = [&] {
-      const py::gil_scoped_release release;
-      return plan_network(network, options);
-    }();
-    watcher.finish();
-    return value_of(std::move(plan));
-  });
+  module.def("plan_network",
+             [](const Network& network, const py::dict& given, const py::object& progress,
+                const std::vector<std::string>& worker_command) {
+               PlanOptions options = plan_options(given);
+               Watcher watcher(progress);
+               options.watch = watcher.watch(worker_command);
+               auto plan = [&] {
+                 const py::gil_scoped_release release;
+                 return plan_network(network, options);
+               }();
+               watcher.finish();
+               return value_of(std::move(plan));
+             });
   module.def("calibrate_network",
              [](const Network& network, const py::dict& arrays, const py::dict& given) {
                const PlanOptions options = plan_options(given);

@@ -124,8 +124,8 @@ class InferenceSession {
     // onnxruntime takes an empty list for all, too.
     if (!wanted.is_none()) {
       for (const py::handle name : wanted) {
-        const auto found =
-            std::ranges::find_if(output_names_, [&](const py::str& known) { return known.equal(name); });
+        const auto found = std::ranges::find_if(
+            output_names_, [&](const py::str& known) { return known.equal(name); });
         if (found == output_names_.end()) {
           raise(make_error(ErrorCode::usage, "the model has no output '" +
                                                  py::str(name).cast<std::string>() + "', only " +
@@ -169,10 +169,10 @@ class InferenceSession {
     py::array array = dense_array(given, "the array for '" + input.name + "'", input.type);
     const auto type = type_of(array.dtype());
     if (input.type && type != input.type) {
-      raise(make_error(ErrorCode::bad_input,
-                       "the input '" + input.name + "' takes " + numpy_name(*input.type) +
-                           ", the array is of " +
-                           py::str(array.dtype()).cast<std::string>() + ": convert it by astype"));
+      raise(make_error(ErrorCode::bad_input, "the input '" + input.name + "' takes " +
+                                                 numpy_name(*input.type) + ", the array is of " +
+                                                 py::str(array.dtype()).cast<std::string>() +
+                                                 ": convert it by astype"));
     }
     if (!input.sizes) return array;
     bool fits = static_cast<std::size_t>(array.ndim()) == input.sizes->size();
@@ -183,8 +183,9 @@ class InferenceSession {
     if (!fits) {
       std::string sizes;
       for (const auto& [size, symbol] : *input.sizes) {
-        sizes += (sizes.empty() ? "" : ", ") +
-                 (size > 0 ? std::to_string(size) : symbol.empty() ? "any" : symbol);
+        sizes += (sizes.empty() ? "" : ", ") + (size > 0         ? std::to_string(size)
+                                                : symbol.empty() ? "any"
+                                                                 : symbol);
       }
       raise(make_error(ErrorCode::bad_input, "the input '" + input.name + "' has the shape (" +
                                                  sizes + "), the array " +
@@ -210,11 +211,11 @@ class InferenceSession {
       if (input.decides) {
         key.append(static_cast<const char*>(arrays[i].data()),
                    static_cast<std::size_t>(arrays[i].nbytes()));
-        const auto doubles = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(
-            arrays[i]);
+        const auto doubles =
+            py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(arrays[i]);
         if (!doubles) throw py::error_already_set();
-        values.emplace_back(
-            input.name, std::vector<double>(doubles.data(), doubles.data() + doubles.size()));
+        values.emplace_back(input.name,
+                            std::vector<double>(doubles.data(), doubles.data() + doubles.size()));
       }
     }
     {
@@ -263,8 +264,8 @@ class InferenceSession {
     for (const Tensor& input : prepared->session->inputs()) {
       const auto found = std::ranges::find(border_.inputs, input.name, &DeclaredTensor::name);
       if (found == border_.inputs.end()) {
-        raise(make_error(ErrorCode::internal, "the network's input '" + input.name +
-                                                  "' is none of the model's"));
+        raise(make_error(ErrorCode::internal,
+                         "the network's input '" + input.name + "' is none of the model's"));
       }
       prepared->sources.push_back(static_cast<int>(found - border_.inputs.begin()));
     }

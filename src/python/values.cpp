@@ -18,11 +18,10 @@ void add_values(py::module_& module) {
         for (const Tensor& tensor : network.named_inputs()) names.push_back(tensor.name);
         return names;
       });
-  module.def("load_network",
-             [](const std::filesystem::path& path, int batch, const InputShapes& shapes,
-                const InputValues& values) {
-               return without_lock([&] { return load_network(path, batch, shapes, values); });
-             });
+  module.def("load_network", [](const std::filesystem::path& path, int batch,
+                                const InputShapes& shapes, const InputValues& values) {
+    return without_lock([&] { return load_network(path, batch, shapes, values); });
+  });
 
   py::class_<Plan>(module, "Plan")
       .def("json", [](const Plan& plan) { return to_json(plan); })

@@ -1,0 +1,170 @@
+// Planning and measuring by the public interface alone, as a program would.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <convopt/convopt.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace convopt {
+namespace {
+
+constexpr const char* kSmallNetwork =
+    R"({"schema": "convopt.network/1", "name": "small", "source": "a test",
+  "input": {"name": "x", "shape": [1, 16, 20, 20]},
+  "operators": [
+    {"name": "c1", "op": "conv", "oc": 32, "kernel": 3, "padding": 1},
+    {"name": "r1", "op": "relu"},
+    {"name": "c2", "op": "conv", "oc": 16, "kernel": 3, "padding": 1}]})";
+
+/// In a folder of its own.
+class PlanningTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ =
+        std::filesystem::temp_directory_path() / ("convopt-planning-" + std::to_string(getpid()));
+    if (const char* const home = std::getenv("XDG_DATA_HOME")) home_ = home;
+    setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+    auto network = parse_network(kSmallNetwork, "small.json");
+    ASSERT_TRUE(network.ok()) << network.error().message;
+    network_ = std::move(*network);
+  }
+  static void TearDownTestSuite() {
+    std::filesystem::remove_all(folder_);
+    home_.empty() ? unsetenv("XDG_DATA_HOME") : setenv("XDG_DATA_HOME", home_.c_str(), 1);
+  }
+
+  void SetUp() override {
+    options_.threads = 1;
+    options_.rates = MachineRates::measured;
+    options_.messages.note = [this](const std::string& sentence) { notes_.push_back(sentence); };
+    options_.messages.warn = options_.messages.note;
+  }
+
+  InputSamples samples() const {
+    NpyArray array{{3, 16, 20, 20}, std::vector<float>(3 * 16 * 20 * 20)};
+    for (std::size_t i = 0; i < array.values.size(); ++i)
+      array.values[i] = std::sin(static_cast<float>(i));
+    return {{"x", array}};
+  }
+
+  static inline std::filesystem::path folder_;
+  static inline std::string home_;
+  static inline Network network_;
+  PlanOptions options_;
+  std::vector<std::string> notes_;
+};
+
+TEST_F(PlanningTest, WritesNothing) {
+  options_.rates = MachineRates::stored;
+  const auto refused = plan_network(network_, options_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::environment);
+  EXPECT_TRUE(notes_.empty());
+
+  options_.rates = MachineRates::measured;
+  const auto plan = plan_network(network_, options_);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_EQ(plan->layers.size(), 2U);
+  EXPECT_FALSE(plan->model.empty());
+  EXPECT_NE(std::ranges::find(notes_,
+                              "measuring this machine's peak and bandwidths, once, for about a "
+                              "second"),
+            notes_.end());
+  EXPECT_FALSE(std::filesystem::exists(folder_));
+  // Once per process.
+  notes_.clear();
+  ASSERT_TRUE(plan_network(network_, options_).ok());
+  for (const std::string& note : notes_) EXPECT_FALSE(note.starts_with("measuring")) << note;
+}
+
+TEST_F(PlanningTest, KeepsLimits) {
+  options_.allow = {"im2col"};
+  const auto plan = plan_network(network_, options_);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  for (const PlanLayer& layer : plan->layers) EXPECT_EQ(layer.family, "im2col");
+  options_.max_memory = 1000;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::environment);
+  options_ = {};
+  options_.threads = 100000;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::usage);
+  options_.threads = 1;
+  options_.min_cosine = 0.9;
+  EXPECT_NE(plan_network(network_, options_).error().message.find("no effect"), std::string::npos);
+}
+
+TEST_F(PlanningTest, CalibratesForInt8) {
+  options_.precision = Precision::int8;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::usage);
+  const auto calibration = calibrate_network(network_, samples(), options_);
+  ASSERT_TRUE(calibration.ok()) << calibration.error().message;
+  EXPECT_EQ(calibration->samples, 3U);
+  EXPECT_GT(calibration->tensors.size(), 2U);
+  options_.calibration = *calibration;
+  const auto plan = plan_network(network_, options_);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  // Ranges from samples are the same.
+  options_.calibration.reset();
+  options_.calibrate = samples();
+  const auto measured = plan_network(network_, options_);
+  ASSERT_TRUE(measured.ok()) << measured.error().message;
+  ASSERT_TRUE(measured->accuracy.has_value());
+  EXPECT_EQ(measured->accuracy->samples, 3U);
+  EXPECT_EQ(measured->scales.size(), plan->scales.size());
+
+  options_.calibrate[0].first = "y";
+  EXPECT_EQ(plan_network(network_, options_).error().message,
+            "the network has no input 'y', only 'x'");
+  options_.calibrate[0] = {"x", {{2, 2}, {1, 2, 3, 4}}};
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::bad_input);
+}
+
+TEST_F(PlanningTest, NamesOfPrecisions) {
+  for (const Precision precision :
+       {Precision::f32, Precision::bf16, Precision::int8, Precision::automatic})
+    EXPECT_EQ(parse_precision(to_string(precision)), precision);
+  EXPECT_EQ(to_string(Precision::automatic), "auto");
+  EXPECT_FALSE(parse_precision("f8").has_value());
+}
+
+TEST_F(PlanningTest, RefusesWhatCannotBeMeasured) {
+  ProfileSettings settings;
+  settings.threads = 1;
+  settings.ops = {"convolution"};
+  EXPECT_EQ(profile_machine(settings).error().message,
+            "--ops: no operation is called 'convolution'");
+  settings.ops.clear();
+  settings.allow = {"nothing"};
+  EXPECT_EQ(profile_machine(settings).error().code, ErrorCode::usage);
+
+  EvaluationSettings evaluation;
+  evaluation.model = CONVOPT_SOURCE_DIR "/data/models/default.ubj";
+  evaluation.profile = folder_ / "missing.jsonl";
+  EXPECT_EQ(evaluate_model(evaluation).error().code, ErrorCode::bad_input);
+  TransferSettings transfer;
+  transfer.threads = 1;
+  transfer.from = folder_ / "missing.ubj";
+  EXPECT_EQ(transfer_model(transfer).error().code, ErrorCode::bad_input);
+}
+
+TEST_F(PlanningTest, EvaluatesAShippedProfile) {
+  EvaluationSettings settings;
+  settings.model = CONVOPT_SOURCE_DIR "/data/models/default.ubj";
+  settings.profile = CONVOPT_SOURCE_DIR "/data/profiles/amd-26-2-epyc-sse4-t1.networks.jsonl.gz";
+  settings.networks = {CONVOPT_SOURCE_DIR "/data/networks/squeezenet1_1.json"};
+  const auto evaluation = evaluate_model(settings);
+  ASSERT_TRUE(evaluation.ok()) << evaluation.error().message;
+  ASSERT_EQ(evaluation->networks.size(), 1U);
+  EXPECT_GE(evaluation->networks[0].regret, 1);
+  EXPECT_GT(evaluation->samples, 100U);
+  settings.platform = "pdp-11";
+  EXPECT_NE(evaluate_model(settings).error().message.find("pdp-11"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace convopt
