@@ -155,7 +155,8 @@ class InferenceSession {
       arrays.push_back(array_for(border_.inputs[i], given));
     }
     if (feed.size() == names_.size()) return arrays;
-    for (const auto& [name, array] : feed) {
+    for (const auto& given : feed) {
+      const py::handle name = given.first;
       if (std::ranges::any_of(names_, [&](const py::str& known) { return known.equal(name); }))
         continue;
       raise(make_error(ErrorCode::usage, "the model has no input '" +

@@ -1,5 +1,7 @@
 #include "src/python/watching.h"
 
+#include <memory>
+
 namespace convopt::python {
 
 Watch Watcher::watch(const std::vector<std::string>& worker_command) {
@@ -32,10 +34,16 @@ void Watcher::finish() {
 
 Messages messages_to(const py::object& logger) {
   const auto to = [](const py::object& function) {
-    return [function](const std::string& sentence) {
+    // Copied and destroyed by threads without the interpreter's lock, which counts references.
+    const std::shared_ptr<const py::object> held(new py::object(function),
+                                                 [](const py::object* object) {
+                                                   const py::gil_scoped_acquire lock;
+                                                   delete object;
+                                                 });
+    return [held](const std::string& sentence) {
       const py::gil_scoped_acquire lock;
       try {
-        function("%s", sentence);
+        (*held)("%s", sentence);
       } catch (py::error_already_set& error) {
         // Nobody waits for a logger's exception.
         error.discard_as_unraisable("convopt's logger");

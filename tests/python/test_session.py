@@ -3,6 +3,8 @@ import support  # before convopt
 
 import os
 import threading
+import time
+import tracemalloc
 import unittest
 
 import convopt as onnxruntime
@@ -30,7 +32,9 @@ class Session(unittest.TestCase):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.graph_optimization_level = "all"
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        self.assertEqual(onnxruntime.get_device(), "CPU")
         options.add_session_config_entry("key", "value")
         session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         self.assertEqual(session.get_providers(), ["CPUExecutionProvider"])
@@ -38,7 +42,7 @@ class Session(unittest.TestCase):
         self.assertEqual((given.name, given.shape, given.type), ("image", [1, 3, 16, 20], "tensor(float)"))
         self.assertEqual([output.name for output in session.get_outputs()], ["scores", "probabilities"])
         x = image(1, 3, 16, 20)
-        scores, probabilities = session.run(None, {given.name: x}, None)
+        scores, probabilities = session.run(None, {given.name: x}, onnxruntime.RunOptions())
         expected = models.classified(x)
         self.assert_close(scores, expected[0])
         self.assert_close(probabilities, expected[1])
@@ -158,6 +162,41 @@ class Session(unittest.TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+    def test_arrays_are_read_where_they_are(self):
+        session = convopt.InferenceSession(models.classifier("large", (1, 3, 300, 400)), threads=1)
+        x = image(1, 3, 300, 400)
+        for array, copies in ((x, False), (numpy.asfortranarray(x), True)):
+            tracemalloc.start()  # knows NumPy's arrays
+            session.run(["scores"], {"image": array})
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            self.assertEqual(most >= x.nbytes, copies, most)
+
+    def test_other_threads_run_meanwhile(self):
+        session = convopt.InferenceSession(models.classifier("large", (1, 3, 300, 400)), threads=1)
+        feed = {"image": image(1, 3, 300, 400)}
+        seen, done = [], threading.Event()
+
+        def watch():
+            while not done.wait(1e-4):
+                seen.append(time.perf_counter())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            for _ in range(200):
+                start = time.perf_counter()
+                session.run(None, feed)
+                end = time.perf_counter()
+                # Not near the ends, where the lock is held anyway.
+                low, high = start + (end - start) / 4, end - (end - start) / 4
+                if any(low < moment < high for moment in seen):
+                    return
+        finally:
+            done.set()
+            watcher.join()
+        self.fail("no other thread ran while the model was computed")
 
     def test_sizes_seen_by_several_threads_first(self):
         session = convopt.InferenceSession(models.classifier("open", ("batch", 3, "rows", "columns")), threads=1)

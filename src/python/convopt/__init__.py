@@ -43,7 +43,14 @@ from ._errors import (
     VerificationError,
 )
 from ._plan import Calibration, Plan
-from ._session import InferenceSession, NodeArg, SessionOptions
+from ._session import (
+    ExecutionMode,
+    GraphOptimizationLevel,
+    InferenceSession,
+    NodeArg,
+    RunOptions,
+    SessionOptions,
+)
 from ._tool import calibrate, evaluate, measure_machine, profile, select, transfer
 
 __version__: str = _core.version
@@ -54,9 +61,16 @@ def get_available_providers() -> "list[str]":
     return ["CPUExecutionProvider"]
 
 
+def get_device() -> str:
+    """Always 'CPU'."""
+    return "CPU"
+
+
 __all__ = [
     "Calibration",
     "Error",
+    "ExecutionMode",
+    "GraphOptimizationLevel",
     "InferenceSession",
     "InputError",
     "Interrupted",
@@ -64,12 +78,14 @@ __all__ = [
     "NodeArg",
     "PartialError",
     "Plan",
+    "RunOptions",
     "SessionOptions",
     "UsageError",
     "VerificationError",
     "calibrate",
     "evaluate",
     "get_available_providers",
+    "get_device",
     "measure_machine",
     "profile",
     "select",

@@ -48,6 +48,26 @@ class SessionOptions:
         return lambda *arguments, **named: None
 
 
+class RunOptions(SessionOptions):
+    """Of onnxruntime's name; changes nothing."""
+
+
+class GraphOptimizationLevel:
+    """Names of onnxruntime's levels; networks are always simplified."""
+
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode:
+    """Names of onnxruntime's modes; layers are computed one after the other."""
+
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
+
+
 class _Notes:
     """What a plan's maker is warned of, a program that runs a model need not see."""
 
