@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every ONNX file of a folder with convopt and with ONNX Runtime; README.md says how.
 
-    models.py MODELS [--threads 1,2] [--only NAME,…] [--rounds 5] [--seconds 0.5]
+    models.py MODELS [--threads 1,2] [--only NAME,…] [--rounds 5] [--seconds 0.5] [--python]
 
 Prints a Markdown table per number of threads: what is refused and why, the largest error of the outputs,
 both engines' times and their ratio. Results are kept in FOLDER/models.json.
@@ -77,13 +77,18 @@ def make_inputs(description, wishes, prefix):
 
 def run_convopt(model, files, outputs, shapes, threads, options):
     """convopt's report of one turn."""
+    environment = None
     command = [options.convopt, "run", model, "--threads", str(threads), "--time", "%gs" % options.seconds,
                "--precision", options.precision, "--json", *shapes]
     for output in outputs:
         command += ["--output", output]
-    given = [part for file in files for part in ("--input", file)]
-    answer = subprocess.run(command + given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            timeout=600)
+    command += [part for file in files for part in ("--input", file)]
+    if options.python:
+        environment = dict(os.environ, PYTHONPATH=os.path.join(os.path.dirname(options.convopt), "python"))
+        command = ["/usr/bin/python3", os.path.join(HERE, "onnxruntime_program.py"), model, json.dumps(files),
+                   json.dumps(outputs), str(threads), str(options.seconds)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600,
+                            env=environment)
     if answer.returncode < 0:
         raise Refused("crashed: " + signal.strsignal(-answer.returncode))
     if answer.returncode:
@@ -203,6 +208,8 @@ def main():
     parser.add_argument("--convopt", default=os.path.join(ROOT, "build", "release", "convopt"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="f32", help="convopt's, as in `convopt run`")
+    parser.add_argument("--python", action="store_true",
+                        help="a Python program for onnxruntime whose import was changed, instead of `convopt run`")
     parser.add_argument("--seconds", type=float, default=0.5, help="per engine and round")
     options = parser.parse_args()
     options.folder = os.path.abspath(options.folder)
