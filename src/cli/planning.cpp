@@ -118,7 +118,7 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "e.g. 1e-5.")
       ->check(positive_number())
       ->type_name("NUMBER");
-  add_precision(
+  precision = add_precision(
       verb, select.limits.types,
       "Types in which tensors are stored and products computed: f32; bf16 or int8, which is f32 "
       "or that, whatever makes the network faster; auto, any of these.");
@@ -153,8 +153,10 @@ Result<void> check_calibration(const PlanningOptions& options, bool has_scales,
     return make_error(ErrorCode::usage,
                       "--calibration has no effect without --precision int8 or auto");
   }
-  if (has_scales && !options.calibration.empty())
+  if (has_scales && !options.calibration.empty()) {
+    CONVOPT_TRY([[maybe_unused]] const auto unused, load_calibration(options.calibration));
     warn("--calibration is left out: the model has scales of its own");
+  }
   if (has_scales) return {};
   if (!options.calibration.empty() || !options.calibrate.empty()) return {};
   const std::string_view needed =
@@ -188,6 +190,8 @@ Result<std::unique_ptr<Planning>> Planning::load(const PlanningOptions& options)
   if (has_scales && planning->options_.limits.types.contains(DataType::s8))
     planning->options_.limits.scales = std::move(scales);
   warn(planning->network_.warnings);
+  if (has_scales && !planning->options_.limits.types.contains(DataType::s8))
+    note("--precision int8 or auto computes in int8 what it can");
   const auto stored = stored_platform(context.isa, context.threads);
   if (!stored || !is_complete(*stored)) {
     CONVOPT_TRY(planning->registry_, registry.get());  // measuring wants the machine for itself
@@ -264,7 +268,9 @@ Result<void> Planning::load_sound_times(const PlanningOptions& options) {
     files_.profile.clear();
     if (files_.model.empty()) files_.model = default_model_path();
     if (load_times()) {
-      warn(why + "; it is left out, and `convopt profile` mends it");
+      warn(why +
+           "; it is left out: move it away, and `convopt profile` or `select --refine` makes it "
+           "anew");
       return {};
     }
   }

@@ -105,11 +105,10 @@ Result<void> of_plan(const std::string& path, const Result<void>& checked) {
 
 /// Options of `select` that say nothing about a plan that is given.
 Result<void> check_unused(const PlanningOptions& options) {
-  for (const auto& [option, given] :
-       {std::pair{"--model", !options.model.empty()},
-        std::pair{"--profile", !options.profile.empty()},
-        std::pair{"--precision", options.select.limits.types.size() > 1},
-        std::pair{"--calibration", !options.calibration.empty()}}) {
+  for (const auto& [option, given] : {std::pair{"--model", !options.model.empty()},
+                                      std::pair{"--profile", !options.profile.empty()},
+                                      std::pair{"--precision", options.precision_given()},
+                                      std::pair{"--calibration", !options.calibration.empty()}}) {
     if (!given) continue;
     return make_error(ErrorCode::usage, std::string(option) +
                                             " has no effect with --plan, unless --compare names a "

@@ -113,14 +113,15 @@ class Verifier final : public Observer {
 
   Result<Verification> finish(const Buffers& outputs) && {
     if (error_) return *error_;
+    const std::vector<Tensor> named = network_.named_outputs();
     for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
       const TensorId tensor = network_.outputs[i];
-      const auto& [name, shape, type] = network_.tensors[tensor];
+      const DataType type = network_.tensors[tensor].type;
       const bool same = same_values(outputs.values(i), made(tensor, type));
-      result_.checks.push_back({name, {}, same ? 0.0 : 1.0, 0.0, true});
+      result_.checks.push_back({named[i].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
     if (stores_other_types()) {
-      CONVOPT_CHECK(compare_outputs(outputs));
+      CONVOPT_CHECK(compare_outputs(outputs, named));
     }
     return std::move(result_);
   }
@@ -170,7 +171,7 @@ class Verifier final : public Observer {
   }
 
   /// Computes the network from its inputs to its outputs by definition.
-  Result<void> compare_outputs(const Buffers& outputs) {
+  Result<void> compare_outputs(const Buffers& outputs, const std::vector<Tensor>& named) {
     std::vector<std::vector<float>> exact(network_.tensors.size());
     for (const TensorId input : network_.inputs) {
       exact[input] = made(input, network_.tensors[input].type);
@@ -196,9 +197,8 @@ class Verifier final : public Observer {
                      {sources, view(result, op.outputs[0]), {}, nullptr});
     }
     for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
-      const TensorId tensor = network_.outputs[i];
       result_.output_errors.push_back(
-          {network_.tensors[tensor].name, difference(outputs.values(i), exact[tensor])});
+          {named[i].name, difference(outputs.values(i), exact[network_.outputs[i]])});
     }
     return {};
   }
