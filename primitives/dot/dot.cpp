@@ -16,18 +16,20 @@ namespace convopt::dot {
 #if defined(__x86_64__)
 namespace {
 
-/// Sums for as many pixels by the channels of a panel take all registers but those of two vectors
-/// of weights, a pixel's bytes, and what makes u8 of them.
-constexpr int kMostRows = 14;
+/// Sums for as many pixels by the channels of two panels take 28 registers; the others are for
+/// weights and a pixel's bytes.
+constexpr int kMostRows = 7;
 constexpr int kStepLanes = kRowBytes / 4;
+constexpr int kAhead = 2048;
 
-/// A tile of pixels by one panel.
-struct Panel {
+/// A tile of pixels by one or two panels.
+struct Product {
   const std::byte* pixels;
   std::int64_t row_bytes;
   const std::int64_t* steps;
   int step_count;
   const std::byte* weights;
+  std::int64_t panel_bytes;
   const std::int32_t* starts;  ///< null: zeros
   float* sums;                 ///< [row][kBlockChannels]
 };
@@ -43,77 +45,88 @@ CONVOPT_DOT_INLINE __m512i add_products(__m512i sums, __m512i pixel, __m512i wei
   }
 }
 
-template <DataType kSource, int kRows>
-CONVOPT_DOT void multiply_panel(const Panel& panel) {
-  const bool starts = panel.starts != nullptr;
-  const __m512i first = starts ? _mm512_loadu_si512(panel.starts) : _mm512_setzero_si512();
-  const __m512i second =
-      starts ? _mm512_loadu_si512(panel.starts + kLanes) : _mm512_setzero_si512();
-  const __m512i shift = _mm512_set1_epi8(-128);
-  __m512i a[kRows], b[kRows];
+template <DataType kSource, int kRows, int kPanels>
+CONVOPT_DOT void multiply_tile(const Product& product) {
+  constexpr int kVectors = 2 * kPanels;
+  __m512i sums[kRows][kVectors];
 #pragma GCC unroll 16
-  for (int row = 0; row < kRows; ++row) {
-    a[row] = first;
-    b[row] = second;
+  for (int vector = 0; vector < kVectors; ++vector) {
+    const __m512i start = product.starts == nullptr
+                              ? _mm512_setzero_si512()
+                              : _mm512_loadu_si512(product.starts + vector * kLanes);
+#pragma GCC unroll 16
+    for (int row = 0; row < kRows; ++row) sums[row][vector] = start;
   }
-  const std::byte* weights = panel.weights;
-  const std::int64_t row_bytes = panel.row_bytes;
-  for (int step = 0; step < panel.step_count; ++step) {
-    const std::byte* pixels = panel.pixels + panel.steps[step];
+  const __m512i shift = _mm512_set1_epi8(-128);
+  const std::int64_t row_bytes = product.row_bytes;
+  const std::byte* weights[kPanels];
+#pragma GCC unroll 2
+  for (int panel = 0; panel < kPanels; ++panel)
+    weights[panel] = product.weights + panel * product.panel_bytes;
+  for (int step = 0; step < product.step_count; ++step) {
+    const std::byte* pixels = product.pixels + product.steps[step];
     for (int lane = 0; lane < kStepLanes; ++lane) {
-      const __m512i of_a = _mm512_load_si512(weights);
-      const __m512i of_b = _mm512_load_si512(weights + kStepBytes / 2);
+      __m512i factors[kVectors];
+#pragma GCC unroll 16
+      for (int vector = 0; vector < kVectors; ++vector) {
+        const std::byte* const from = weights[vector / 2] + vector % 2 * (kStepBytes / 2);
+        factors[vector] = _mm512_load_si512(from);
+        _mm_prefetch(from + kAhead, _MM_HINT_T0);
+      }
 #pragma GCC unroll 16
       for (int row = 0; row < kRows; ++row) {
         std::int32_t bytes;
         __builtin_memcpy(&bytes, pixels + row * row_bytes, sizeof bytes);
         __m512i pixel = _mm512_set1_epi32(bytes);
         if constexpr (kSource == DataType::s8) pixel = _mm512_xor_si512(pixel, shift);
-        a[row] = add_products<kSource>(a[row], pixel, of_a);
-        b[row] = add_products<kSource>(b[row], pixel, of_b);
+#pragma GCC unroll 16
+        for (int vector = 0; vector < kVectors; ++vector)
+          sums[row][vector] = add_products<kSource>(sums[row][vector], pixel, factors[vector]);
       }
-      weights += kRowBytes;
+#pragma GCC unroll 2
+      for (int panel = 0; panel < kPanels; ++panel) weights[panel] += kRowBytes;
       pixels += sizeof(std::int32_t);
     }
-    weights += kStepBytes / 2;
+#pragma GCC unroll 2
+    for (int panel = 0; panel < kPanels; ++panel) weights[panel] += kStepBytes / 2;
   }
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; ++row) {
-    _mm512_store_si512(panel.sums + row * kBlockChannels, a[row]);
-    _mm512_store_si512(panel.sums + row * kBlockChannels + kLanes, b[row]);
+#pragma GCC unroll 16
+    for (int vector = 0; vector < kVectors; ++vector)
+      _mm512_store_si512(product.sums + row * kBlockChannels + vector * kLanes, sums[row][vector]);
   }
 }
 
-using MultiplyPanel = void (*)(const Panel& panel);
+using MultiplyTile = void (*)(const Product& product);
 
-template <DataType kSource, int... kRowsLessOne>
-constexpr std::array<MultiplyPanel, kMostRows> functions_of(
+template <DataType kSource, int kPanels, int... kRowsLessOne>
+constexpr std::array<MultiplyTile, kMostRows> functions_of(
     std::integer_sequence<int, kRowsLessOne...>) {
-  return {multiply_panel<kSource, kRowsLessOne + 1>...};
+  return {multiply_tile<kSource, kRowsLessOne + 1, kPanels>...};
 }
 /// By the number of rows, less one.
-template <DataType kSource>
-constexpr auto kMultiplyPanel = functions_of<kSource>(std::make_integer_sequence<int, kMostRows>());
+template <DataType kSource, int kPanels>
+constexpr auto kMultiplyTile =
+    functions_of<kSource, kPanels>(std::make_integer_sequence<int, kMostRows>());
 
 template <DataType kSource, DataType kResult>
 CONVOPT_DOT void multiply(const Task& task) {
   alignas(64) float sums[kMostRows * kBlockChannels];
-  const MultiplyPanel multiply_panel = kMultiplyPanel<kSource>[task.rows - 1];
+  const MultiplyTile by_one = kMultiplyTile<kSource, 1>[task.rows - 1];
+  const MultiplyTile by_two = kMultiplyTile<kSource, 2>[task.rows - 1];
   const auto panel_bytes = std::int64_t{task.step_count} * kStepBytes;
-  Panel panel = {nullptr, task.row_bytes, task.steps, task.step_count, nullptr, nullptr, nullptr};
+  Product product = {nullptr, task.row_bytes, task.steps, task.step_count,
+                     nullptr, panel_bytes,    nullptr,    sums};
   for (int first = 0; first < task.tiles; first += task.tiles_together) {
     const int end = std::min(first + task.tiles_together, task.tiles);
     for (int channel = 0; channel < task.channels; channel += kBlockChannels) {
-      const int panels = task.channels - channel > kPanelChannels ? 2 : 1;
+      const MultiplyTile multiply_tile = task.channels - channel > kPanelChannels ? by_two : by_one;
+      product.weights = task.weights + channel / kPanelChannels * panel_bytes;
+      if (task.starts != nullptr) product.starts = task.starts + channel;
       for (int tile = first; tile < end; ++tile) {
-        panel.pixels = task.image + task.first_pixels[tile] * task.pixel_bytes;
-        for (int half = 0; half < panels; ++half) {
-          const int here = channel + half * kPanelChannels;
-          panel.weights = task.weights + here / kPanelChannels * panel_bytes;
-          panel.starts = task.starts == nullptr ? nullptr : task.starts + here;
-          panel.sums = sums + half * kPanelChannels;
-          multiply_panel(panel);
-        }
+        product.pixels = task.image + task.first_pixels[tile] * task.pixel_bytes;
+        multiply_tile(product);
         Block block = {sums, task.places + std::int64_t{tile} * task.rows, channel, 0, task.rows};
         finish_some<kSource, kResult>(task, block, task.rows);
       }
@@ -162,7 +175,7 @@ bool has_vectors(DataType product, Isa isa) {
 #else
 
 namespace {
-constexpr int kMostRows = 14;
+constexpr int kMostRows = 7;
 Multiply multiply_function(DataType, DataType) { return nullptr; }
 }  // namespace
 
