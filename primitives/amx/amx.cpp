@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/quantisation.h"
 #include "primitives/dot/product.h"
 
 #if defined(__x86_64__)
@@ -19,7 +20,9 @@ namespace convopt::amx {
 using namespace convopt::dot;
 
 namespace {
-constexpr int kTileRows = 16;
+constexpr int kTileRows = 16, kRowBytes = 64;
+/// Of a panel, for a step: two tiles of weights.
+constexpr int kStepBytes = 2 * kTileRows * kRowBytes;
 }  // namespace
 
 #if defined(__x86_64__)
@@ -231,7 +234,14 @@ std::unique_ptr<Primitive> make_amx(PrimitiveInfo info, const Context& context,
   info.revision = "4";
   // Of two products with the same weights one takes as long as its rows, the other one, which
   // brings the weights, as sixteen.
-  static constexpr Unit kTiles = {kTileRows, 8, 0.5, false, multiply_function};
+  static constexpr Unit kTiles = {.tile_rows = kTileRows,
+                                  .panel_rows = kTileRows,
+                                  .step_bytes = kRowBytes,
+                                  .halves_together = false,
+                                  .tile_cycles = 8,
+                                  .row_cycles = 0.5,
+                                  .shifts_s8 = false,
+                                  .multiply = multiply_function};
   return make_convolution(std::move(info), kTiles);
 }
 

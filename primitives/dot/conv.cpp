@@ -1,5 +1,5 @@
 // Convolution in nhwc as products of tiles: pixels that lie at equal distances by the weights of
-// thirty-two output channels, step by step of 64 bytes through taps and input channels.
+// thirty-two output channels, step by step through taps and input channels.
 //
 // An image that needs no padding, of whole steps of channels, is read where it lies. All others are
 // copied with zero points round them while running, a band of rows at a time; pixels that a stride
@@ -28,17 +28,17 @@ using Index = std::int64_t;
 /// rows, each `tiles` tiles long, that overlap where they would end behind the last pixel.
 struct Tiling {
   int group_rows = 1, row_groups = 1, tiles = 1, rows = 1;
-  double cost = 0;  ///< cycles of a step of 64 bytes by 16 output channels
+  double cost = 0;  ///< cycles of 64 bytes of the pixels by 16 output channels
 
   int count() const { return row_groups * tiles; }
 
   /// `pitch`: positions from one row to the next; 0 if a tile must not leave its row.
-  static Tiling best(const Unit& unit, int result_rows, int columns, int pitch) {
+  static Tiling best(const Unit& unit, int most_rows, int result_rows, int columns, int pitch) {
     constexpr int kMostRows = 32, kMoreTiles = 3;
     Tiling best;
     const auto consider = [&](int group) {
       const Index length = Index{group - 1} * pitch + columns;
-      const auto least = static_cast<int>(ceil_div(length, unit.tile_rows));
+      const auto least = static_cast<int>(ceil_div(length, most_rows));
       for (int count = least; count < least + kMoreTiles; ++count) {
         Tiling one{group, static_cast<int>(ceil_div(result_rows, group)), count,
                    static_cast<int>(ceil_div(length, count))};
@@ -82,7 +82,7 @@ ConvShape joined_images(ConvShape shape) {
 struct Plan {
   ConvShape shape;  ///< images that continue each other are one
   Phases row_phases, column_phases;
-  Index channel_bytes;  ///< of a pixel, in whole steps
+  Index step_bytes, channel_bytes;  ///< of a pixel, in whole steps
   bool copies;
   int copy_rows, copy_columns;  ///< of an image of a phase
   Tiling tiling;
@@ -95,16 +95,17 @@ struct Plan {
       : shape(joined_images(workload.shape)),
         row_phases(shape.kh, shape.stride_h, shape.dilation_h),
         column_phases(shape.kw, shape.stride_w, shape.dilation_w),
-        channel_bytes(round_up(bytes_of_pixel(workload), kRowBytes)),
+        step_bytes(unit.step_bytes > 0 ? unit.step_bytes
+                                       : round_up(bytes_of_pixel(workload), kLaneBytes)),
+        channel_bytes(round_up(bytes_of_pixel(workload), step_bytes)),
         copy_rows(shape.oh() + row_phases.reach),
         copy_columns(shape.ow() + column_phases.reach),
         panels(static_cast<int>(ceil_div(shape.oc, kPanelChannels))),
-        steps(static_cast<int>(shape.kh * shape.kw * channel_bytes / kRowBytes)) {
+        steps(static_cast<int>(shape.kh * shape.kw * channel_bytes / step_bytes)) {
     choose_image(workload, unit);
     split(context.threads);
     const Caches& caches = context.caches;
-    const Index weight_bytes =
-        2 * ceil_div(ceil_div(panels, 2), channel_parts) * steps * kStepBytes;
+    const Index weight_bytes = 2 * ceil_div(ceil_div(panels, 2), channel_parts) * panel_bytes();
     const Index image_bytes = copies ? copy_bytes() : Index{shape.ih} * shape.iw * channel_bytes;
     const auto tiles_in = [&](Index bytes) {
       return static_cast<int>(
@@ -124,16 +125,16 @@ struct Plan {
     return static_cast<Index>(row_phases.used.size() * column_phases.used.size()) * copy_rows *
            copy_columns * channel_bytes;
   }
+  Index panel_bytes() const { return steps * step_bytes * kPanelChannels; }
   Index steps_bytes() const {
-    return round_up(steps * static_cast<Index>(sizeof(std::int64_t)), kRowBytes);
+    constexpr Index kCacheLine = 64;
+    return round_up(steps * static_cast<Index>(sizeof(std::int64_t)), kCacheLine);
   }
   std::size_t workspace_bytes() const {
     return static_cast<std::size_t>(steps_bytes() +
                                     (copies ? pixel_parts * channel_parts * copy_bytes() : 0));
   }
-  std::size_t weight_bytes() const {
-    return static_cast<std::size_t>(panels) * static_cast<std::size_t>(steps) * kStepBytes;
-  }
+  std::size_t weight_bytes() const { return static_cast<std::size_t>(panels * panel_bytes()); }
 
   /// From one row of the result to the next in pixels of the image that is read.
   int row_pixels() const { return copies ? copy_columns : shape.stride_h * shape.iw; }
@@ -146,14 +147,16 @@ struct Plan {
   void choose_image(const Workload& workload, const Unit& unit) {
     const bool padded = shape.pad_top + shape.pad_bottom + shape.pad_left + shape.pad_right > 0;
     copies = true;
-    tiling = Tiling::best(unit, shape.oh(), shape.ow(), pitch());
+    const int rows = panels > 1 ? unit.tile_rows : unit.panel_rows;
+    tiling = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
     if (padded || bytes_of_pixel(workload) != channel_bytes) return;
     const double copied = tiling.cost;
     copies = false;
-    const Tiling as_it_lies = Tiling::best(unit, shape.oh(), shape.ow(), pitch());
+    const Tiling as_it_lies = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
     constexpr double kCopiedBytes = 16;  // in a cycle
     const double copying = double(copy_bytes()) / kCopiedBytes;
-    const double products = 2.0 * panels * steps;
+    constexpr double kCostBytes = 64;
+    const double products = 2.0 * panels * steps * static_cast<double>(step_bytes) / kCostBytes;
     copies = copied * products + copying < as_it_lies.cost * products;
     if (!copies) tiling = as_it_lies;
   }
@@ -176,24 +179,26 @@ struct Plan {
 
 /// Weights [oc][ic][taps] in the order of Task.
 template <class Number>
-void pack(const Plan& plan, const Number* weights, Number* packed) {
-  constexpr int kTogether = 4 / sizeof(Number), kStepChannels = kRowBytes / sizeof(Number);
+void pack(const Plan& plan, bool halves_together, const Number* weights, Number* packed) {
+  constexpr int kTogether = kLaneBytes / sizeof(Number);
   const ConvShape& s = plan.shape;
-  const int taps = s.kh * s.kw;
+  const int taps = s.kh * s.kw, lanes = static_cast<int>(plan.step_bytes / kLaneBytes);
+  const auto pack_vector = [&](int first_oc, int first_ic, int tap) {
+    for (int oc = first_oc; oc < first_oc + kLanes; ++oc) {
+      for (int ic = first_ic; ic < first_ic + kTogether; ++ic) {
+        *packed++ =
+            oc < s.oc && ic < s.ic ? weights[(Index{oc} * s.ic + ic) * taps + tap] : Number{0};
+      }
+    }
+  };
   for (int panel = 0; panel < plan.panels; ++panel) {
     for (int tap = 0; tap < taps; ++tap) {
       for (int chunk = 0; chunk < plan.steps / taps; ++chunk) {
-        for (int half = 0; half < 2; ++half) {
-          for (int row = 0; row < kRowBytes / 4; ++row) {
-            for (int lane = 0; lane < kLanes; ++lane) {
-              const int oc = panel * kPanelChannels + half * kLanes + lane;
-              for (int i = 0; i < kTogether; ++i) {
-                const int ic = chunk * kStepChannels + row * kTogether + i;
-                *packed++ = oc < s.oc && ic < s.ic ? weights[(Index{oc} * s.ic + ic) * taps + tap]
-                                                   : Number{0};
-              }
-            }
-          }
+        for (int i = 0; i < 2 * lanes; ++i) {
+          const int half = halves_together ? i % 2 : i / lanes;
+          const int lane = halves_together ? i / 2 : i % lanes;
+          pack_vector(panel * kPanelChannels + half * kLanes, (chunk * lanes + lane) * kTogether,
+                      tap);
         }
       }
     }
@@ -217,7 +222,7 @@ class DotKernel final : public Kernel {
         scales_(factors(plan_, workload)),
         bias_(padded_channels(plan_)),
         starts_(start_count(plan_, workload, unit)) {
-    pack_weights(workload, parameters);
+    pack_weights(workload, parameters, unit);
     set_finish(workload, parameters);
     list_tiles();
     list_steps();
@@ -248,7 +253,7 @@ class DotKernel final : public Kernel {
     return unit.shifts_s8 && workload.input_type == DataType::s8 ? padded_channels(plan) : 0;
   }
 
-  void pack_weights(const Workload& workload, const Parameters& parameters) {
+  void pack_weights(const Workload& workload, const Parameters& parameters, const Unit& unit) {
     const std::span<const float> weights(parameters.weights.as<float>(),
                                          static_cast<std::size_t>(parameters.weights.count));
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
@@ -257,7 +262,8 @@ class DotKernel final : public Kernel {
     }
     if (is_quantised(workload.input_type)) {
       const QuantisedWeights quantised = quantise_weights(weights, plan_.shape.oc);
-      pack(plan_, quantised.numbers.data(), reinterpret_cast<std::int8_t*>(weights_.data()));
+      pack(plan_, unit.halves_together, quantised.numbers.data(),
+           reinterpret_cast<std::int8_t*>(weights_.data()));
       std::fill_n(scales_.data(), scales_.size(), 0.0F);
       std::ranges::copy(quantised.scales, scales_.data());
       set_starts(quantised);
@@ -268,7 +274,8 @@ class DotKernel final : public Kernel {
     } else {
       std::vector<std::uint16_t> rounded(weights.size());
       from_floats(weights.data(), parameters.weights.count, DataType::bf16, rounded.data());
-      pack(plan_, rounded.data(), reinterpret_cast<std::uint16_t*>(weights_.data()));
+      pack(plan_, unit.halves_together, rounded.data(),
+           reinterpret_cast<std::uint16_t*>(weights_.data()));
     }
   }
 
@@ -302,7 +309,7 @@ class DotKernel final : public Kernel {
       bias_.data()[i] /= unit;
       if (scales_.size() == 0) continue;
       scales_.data()[i] *= source / unit;
-      const float most = 255.0F * 128 * static_cast<float>(plan_.steps) * kRowBytes;
+      const float most = 255.0F * 128 * static_cast<float>(plan_.steps * plan_.step_bytes);
       largest = std::max(largest, scales_.data()[i] * most + std::abs(bias_.data()[i]));
     }
     if (last.needs_pass) {
@@ -402,7 +409,7 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
   const Index bytes = s.ic * element_bytes_, padded = plan_.channel_bytes;
   // Columns that lie in the image.
   const int left = s.pad_left - phase;
-  const int begin =
+  int begin =
       std::min(left > 0 ? static_cast<int>(ceil_div(left, s.stride_w)) : 0, plan_.copy_columns);
   const int width = s.iw + left;
   const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, s.stride_w)) : 0, begin,
@@ -417,14 +424,27 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
     std::memcpy(to, from, static_cast<std::size_t>((end - begin) * bytes));
     return;
   }
-  const Index whole = bytes / kRowBytes * kRowBytes;
-  for (int column = begin; column < end; ++column) {
-    // Calls would take as long as what they copy.
-    for (Index i = 0; i < whole; i += kRowBytes) std::memcpy(to + i, from + i, kRowBytes);
-    if (whole < padded) {
-      std::memcpy(to + whole, from + whole, static_cast<std::size_t>(bytes - whole));
-      std::memset(to + bytes, 0, static_cast<std::size_t>(padded - bytes));
+  if (padded == kLaneBytes) {
+    // What is behind a pixel belongs to the next one, but for the last column.
+    const std::uint32_t mask = ~0U >> 8 * (kLaneBytes - bytes);
+    for (int column = begin; column + 1 < end; ++column) {
+      std::uint32_t pixel;
+      std::memcpy(&pixel, from, sizeof pixel);
+      pixel &= mask;
+      std::memcpy(to, &pixel, sizeof pixel);
+      from += s.stride_w * pixel_bytes;
+      to += padded;
     }
+    begin = end - 1;
+  }
+  // Calls would take as long as what they copy.
+  constexpr Index kBlock = 16;
+  const Index whole = bytes / kBlock * kBlock;
+  for (int column = begin; column < end; ++column) {
+    for (Index i = 0; i < whole; i += kBlock) std::memcpy(to + i, from + i, kBlock);
+    Index i = whole;
+    for (; i + kLaneBytes <= bytes; i += kLaneBytes) std::memcpy(to + i, from + i, kLaneBytes);
+    for (; i < padded; ++i) to[i] = i < bytes ? from[i] : std::byte{0};
     from += s.stride_w * pixel_bytes;
     to += padded;
   }
@@ -474,8 +494,8 @@ void DotKernel::run_part(const RunArgs& args, const std::int64_t* steps, int par
   task.rows = plan_.tiling.rows;
   task.steps = steps;
   task.step_count = plan_.steps;
-  task.weights =
-      reinterpret_cast<const std::byte*>(weights_.data()) + Index{panel} * plan_.steps * kStepBytes;
+  task.weights = reinterpret_cast<const std::byte*>(weights_.data()) + panel * plan_.panel_bytes();
+  task.step_bytes = static_cast<int>(plan_.step_bytes);
   task.channels = std::min(panel_end * kPanelChannels, s.oc) - channel;
   task.tiles_together = plan_.tiles_together;
   task.result_pixel = result.column_stride();
@@ -523,7 +543,7 @@ void DotKernel::run(const RunArgs& args) const noexcept {
   const int chunks = plan_.steps / static_cast<int>(taps_.size());
   for (int step = 0; step < plan_.steps; ++step) {
     steps[step] = taps_[static_cast<std::size_t>(step / chunks)] * pixel_bytes +
-                  Index{step % chunks} * kRowBytes;
+                  step % chunks * plan_.step_bytes;
   }
   parallel_for(threads_, plan_.pixel_parts * plan_.channel_parts,
                [&](Index part) { run_part(args, steps, static_cast<int>(part)); });

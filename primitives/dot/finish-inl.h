@@ -246,14 +246,70 @@ CONVOPT_DOT __attribute__((noinline)) void finish_others(const Task& task, Block
   finish_rows<kSource, kResult, kAdded>(task, block, most);
 }
 
+template <DataType kResult>
+CONVOPT_DOT_INLINE void store_lanes(__m512 x, void* result, std::int64_t element, __mmask16 mask) {
+  if constexpr (kResult == DataType::u8) {
+    const __m512i numbers = _mm512_max_epi32(_mm512_cvtps_epi32(x), _mm512_setzero_si512());
+    _mm_mask_storeu_epi8(static_cast<std::byte*>(result) + element, mask,
+                         _mm512_cvtusepi32_epi8(numbers));
+  } else if constexpr (kResult == DataType::s8) {
+    _mm_mask_storeu_epi8(static_cast<std::byte*>(result) + element, mask,
+                         _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  } else if constexpr (kResult == DataType::bf16) {
+    _mm256_mask_storeu_epi16(static_cast<std::uint16_t*>(result) + element, mask,
+                             reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+  } else {
+    _mm512_mask_storeu_ps(static_cast<float*>(result) + element, mask, x);
+  }
+}
+
+/// Where the last panels are not full, vector by vector: no activation but a clamp.
+template <DataType kSource, DataType kResult>
+CONVOPT_DOT __attribute__((noinline)) void finish_vectors(const Task& task, Block& block,
+                                                          int most) {
+  const Finish& finish = task.finish;
+  const __m512 low = _mm512_set1_ps(finish.low), high = _mm512_set1_ps(finish.high);
+  const __m512 residual_scale = _mm512_set1_ps(finish.residual_scale);
+  const int end = std::min(block.row + most, block.rows);
+  for (int first = 0; block.channel + first < task.channels; first += kLanes) {
+    const int channel = block.channel + first;
+    const __mmask16 mask = lanes_of(task.channels - channel);
+    const __m512 bias = _mm512_loadu_ps(finish.bias + channel);
+    __m512 scale = bias;
+    if constexpr (kSource != DataType::bf16) scale = _mm512_loadu_ps(finish.scales + channel);
+    for (int number = block.row; number < end; ++number) {
+      const std::int64_t place = block.places[number];
+      if (place < 0) continue;
+      const float* const sums = block.sums + std::int64_t{number} * kBlockChannels + first;
+      __m512 x;
+      if constexpr (kSource == DataType::bf16) {
+        x = _mm512_add_ps(_mm512_load_ps(sums), bias);
+      } else {
+        x = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale, bias);
+      }
+      if (task.residual != nullptr) {
+        const __m512 residual = load_residual(finish.residual_type, task.residual,
+                                              place * task.residual_pixel + channel, mask);
+        x = _mm512_fmadd_ps(residual, residual_scale, x);
+      }
+      // In this order of operands NaN stays.
+      if (finish.clamps_low) x = _mm512_max_ps(low, x);
+      if (finish.clamps_high) x = _mm512_min_ps(high, x);
+      store_lanes<kResult>(x, task.result, place * task.result_pixel + channel, mask);
+    }
+  }
+  block.row = end;
+}
+
 /// The same, whatever the task has.
 template <DataType kSource, DataType kResult>
 CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
   if (block.row >= block.rows) return;
   const bool whole = block.channel + kBlockChannels <= task.channels;
-  if (!whole || task.finish.activate != nullptr) {
+  if (task.finish.activate != nullptr) {
     return finish_others<kSource, kResult, Added::any>(task, block, most);
   }
+  if (!whole) return finish_vectors<kSource, kResult>(task, block, most);
   if (task.residual == nullptr) {
     return finish_rows<kSource, kResult, Added::nothing>(task, block, most);
   }

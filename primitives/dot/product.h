@@ -1,6 +1,6 @@
-// Convolutions of short numbers as products of steps of 64 bytes: some pixels by the weights of
-// thirty-two output channels. What multiplies them is another matter: vectors (dot.cpp) or the tile
-// registers of AMX (primitives/amx).
+// Convolutions of short numbers as products of tiles: some pixels by the weights of thirty-two
+// output channels, step by step. What multiplies them is another matter: vectors (dot.cpp) or the
+// tile registers of AMX (primitives/amx).
 #pragma once
 
 #include <cstddef>
@@ -16,12 +16,10 @@ namespace convopt::dot {
 
 /// Numbers of four bytes in a vector, or in a row of a tile.
 inline constexpr int kLanes = 16;
-/// Of a pixel, or of an output channel's weights, in a step of a reduction.
-inline constexpr int kRowBytes = 64;
+/// Of one pixel or output channel in a lane.
+inline constexpr int kLaneBytes = 4;
 /// Output channels of a panel of weights: two vectors or tiles.
 inline constexpr int kPanelChannels = 2 * kLanes;
-/// Of a panel, for a step: [kRowBytes / 4][16 channels' next 4 bytes], twice.
-inline constexpr int kStepBytes = 2 * kLanes * kRowBytes;
 
 /// Whether this processor multiplies numbers of that type, bf16 or s8, in vectors.
 bool has_vectors(DataType product, Isa isa);
@@ -55,7 +53,10 @@ struct Task {
   /// Number of the result's pixel that each row of each tile is for; negative for none.
   const std::int32_t* places = nullptr;
 
-  const std::byte* weights = nullptr;  ///< [panel][step][kStepBytes]
+  int step_bytes = 0;  ///< of a pixel in a step: whole lanes
+  /// [panel][step], in a step as the unit wants it: [lane][2][16 channels][4], or by halves of a
+  /// panel, [2][lane][16 channels][4].
+  const std::byte* weights = nullptr;
   /// What the sums of whole numbers of each of the channels start with; null: zeros.
   const std::int32_t* starts = nullptr;
   int channels = 0;        ///< of these panels, the last of which may not be full
@@ -72,8 +73,12 @@ using Multiply = void (*)(const Task& task);
 
 /// What multiplies: vectors, or the tile registers of AMX.
 struct Unit {
-  int tile_rows;  ///< most pixels of a tile
-  /// Of a step by sixteen output channels: for a tile, and for each of its rows besides.
+  /// Most pixels of a tile where there is more than one panel of output channels, and where there
+  /// is one.
+  int tile_rows, panel_rows;
+  int step_bytes;        ///< of a pixel in a step of a reduction; 0: all that it has
+  bool halves_together;  ///< the order of weights in a step, see Task
+  /// Of 64 bytes of a pixel by sixteen output channels: for a tile, and for each of its rows.
   double tile_cycles, row_cycles;
   /// It multiplies u8 only, so that those of s8 become numbers that are larger by 128.
   bool shifts_s8;
