@@ -31,6 +31,7 @@
 #include "src/library/rest_runner.h"
 #include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
+#include "src/runtime/plan_network.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
 #include "src/select/plan_check.h"

@@ -40,19 +40,6 @@ class AnalyticCosts final : public CostSource {
 
 }  // namespace
 
-std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs) {
-  std::vector<Array> arrays;
-  const std::vector<Tensor> tensors = network.named_outputs();
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, shape, type] = tensors[i];
-    arrays.push_back({name,
-                      type,
-                      {shape.sizes().begin(), shape.sizes().end()},
-                      {outputs[i].begin(), outputs[i].end()}});
-  }
-  return arrays;
-}
-
 Result<RestRunner::Prepared*> RestRunner::prepare(const std::shared_ptr<const Network>& network) {
   constexpr std::size_t kMostKept = 8;  // with packed weights
   const auto kept = std::ranges::find(prepared_, network, &Prepared::network);

@@ -1,11 +1,14 @@
 // Tells the two formats of networks apart by what is in the file, whatever its name ends in.
 #include <fstream>
+#include <memory>
 
 #include "convopt/network.hpp"
 #include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "src/library/rest_runner.h"
 #include "src/network/onnx/reader.h"
+#include "src/session/rest.h"
 
 namespace convopt {
 namespace {
@@ -26,7 +29,12 @@ bool begins_like_json(const std::filesystem::path& path) {
 
 Result<Network> load_network(const std::filesystem::path& path, int batch,
                              const InputShapes& shapes, const InputValues& values) {
-  if (!begins_like_json(path)) return load_onnx(path, {{}, batch, shapes, values, nullptr});
+  if (!begins_like_json(path)) {
+    plug_in_rest_execution([](const Registry& registry, const Platform& platform) {
+      return std::unique_ptr<RestExecution>(new RestRunner(registry, platform));
+    });
+    return load_onnx(path, {{}, batch, shapes, values, nullptr});
+  }
   if (!values.empty())
     return make_error(ErrorCode::usage, path.string() + ": the values of an input, " +
                                             in_quotes(values.front().first) +
