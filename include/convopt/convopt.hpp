@@ -1,6 +1,7 @@
 // Everything that a program may use of convopt (docs/guide/library.md).
 #pragma once
 
+#include "convopt/bundle.hpp"
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "convopt/bundle.hpp"
 #include "convopt/error.hpp"
 #include "convopt/network.hpp"
 #include "convopt/plan.hpp"
@@ -83,6 +85,13 @@ class Session {
   static Result<Session> create(const Network& network, const Plan& plan,
                                 const WeightSource& weights, const SessionOptions& options = {});
 
+  /// With the first of the bundle's choices whose primitives exist here. Fails if there is none,
+  /// and where create() does. The bundle need not outlive the call.
+  static Result<Session> open(const Bundle& bundle, const PlanRequest& request = {},
+                              const SessionOptions& options = {});
+  static Result<Session> open(const std::filesystem::path& path, const PlanRequest& request = {},
+                              const SessionOptions& options = {});
+
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
@@ -112,6 +121,10 @@ class Session {
   /// such runs take turns, and only the whole library, convopt::convopt, has them.
   Result<std::vector<Array>> run(std::span<const void* const> inputs) const;
 
+  /// One sentence where a bundle had no plan for this platform; else empty.
+  const std::string& note() const;
+  /// Level and threads that it computes with, and the machine that its plan was made for.
+  const Platform& platform() const;
   /// With the tensors and scratch memory of all runs that there have been at the same time.
   MemoryUse memory() const;
 

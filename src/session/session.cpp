@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
 #include "src/runtime/plan_network.h"
+#include "src/runtime/weights.h"
 #include "src/session/guard.h"
 #include "src/session/registries.h"
 #include "src/session/rest.h"
@@ -181,6 +183,8 @@ struct Session::State {
   std::unique_ptr<Executor> executor;
   std::vector<Tensor> inputs, outputs;
   std::size_t max_memory = SIZE_MAX;
+  std::string note;
+  Platform platform;
 
   Network border;  ///< the network without its operators
   std::mutex rest_mutex;
@@ -346,6 +350,7 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
     state->inputs = network.named_inputs();
     state->outputs = network.named_outputs();
     state->max_memory = options.max_memory;
+    state->platform = plan.platform;
     state->border.tensors = network.tensors;
     state->border.outputs = network.outputs;
     state->border.output_names = network.output_names;
@@ -357,8 +362,38 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
   });
 }
 
+Result<Session> Session::open(const Bundle& bundle, const PlanRequest& request,
+                              const SessionOptions& options) {
+  return guarded([&]() -> Result<Session> {
+    const NetworkWeights weights(bundle.network(), 1);
+    std::optional<Error> first;
+    for (const PlanChoice& choice : bundle.choices(request)) {
+      auto session = create(bundle.network(), choice.plan, weights, options);
+      if (session) {
+        session->state_->note = choice.note;
+        // The plan was for this platform, but cannot be used.
+        if (first) session->state_->note += "; the nearest cannot be used: " + first->message;
+        return session;
+      }
+      if (!first) first = session.error();
+    }
+    if (first) return *first;
+    return make_error(ErrorCode::environment,
+                      "the bundle has no plan for this processor, and no fall-back");
+  });
+}
+
+Result<Session> Session::open(const std::filesystem::path& path, const PlanRequest& request,
+                              const SessionOptions& options) {
+  CONVOPT_TRY(const Bundle bundle, Bundle::open(path));
+  return open(bundle, request, options);
+}
+
 std::span<const Tensor> Session::inputs() const { return state_->inputs; }
 std::span<const Tensor> Session::outputs() const { return state_->outputs; }
+
+const std::string& Session::note() const { return state_->note; }
+const Platform& Session::platform() const { return state_->platform; }
 
 MemoryUse Session::memory() const {
   MemoryUse use = state_->executor->memory();
