@@ -84,8 +84,9 @@ struct BundleParts {
 /// written.
 Result<void> write_bundle(const std::filesystem::path& path, const BundleParts& parts);
 
-/// A plan of convopt's own primitives that can run at every instruction-set level of this
-/// architecture, with any number of threads. Part of convopt::convopt, not of convopt::runtime.
+/// A plan that can run at every instruction-set level of this architecture, with any number of
+/// threads: convolutions by convopt's own primitives. Part of convopt::convopt, not of
+/// convopt::runtime.
 Result<Plan> fallback_plan(const Network& network);
 
 }  // namespace convopt

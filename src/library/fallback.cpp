@@ -10,6 +10,7 @@
 #include "src/library/analytic_costs.h"
 #include "src/select/select.h"
 #include "src/session/guard.h"
+#include "src/session/registries.h"
 
 namespace convopt {
 namespace {
@@ -24,7 +25,9 @@ std::vector<Isa> levels() {
 }
 
 /// Excludes primitives that some level or number of threads has not for a workload. Nothing of them
-/// is run, so that levels of other processors are asked, too.
+/// is run, so that own primitives are asked about levels of other processors, too. A library cannot
+/// be: of its primitives those remain that no level is part of, for operations which it computes
+/// everywhere in the usual layouts.
 class PortableCosts final : public CostSource {
  public:
   PortableCosts(const CostSource& costs, std::span<const std::unique_ptr<Registry>> registries)
@@ -41,6 +44,12 @@ class PortableCosts final : public CostSource {
 
  private:
   bool is_portable(const Workload& workload, const PrimitiveInfo& info) const {
+    const auto is_usual = [](Layout layout) {
+      return layout == Layout::nchw || layout == Layout::nhwc;
+    };
+    if (registries_.front()->find(info.name) == nullptr) {
+      return info.op != Op::conv && is_usual(info.input_layout) && is_usual(info.output_layout);
+    }
     return std::ranges::all_of(registries_, [&](const std::unique_ptr<Registry>& registry) {
       const Primitive* const primitive = registry->find(info.name);
       return primitive != nullptr && primitive->info().computes(workload) &&
@@ -57,7 +66,8 @@ class PortableCosts final : public CostSource {
 Result<Plan> fallback_plan(const Network& network) {
   return guarded([&]() -> Result<Plan> {
     constexpr int kManyThreads = 64;
-    // Without libraries: oneDNN would stay at the level that it is asked at first.
+    CONVOPT_TRY(const auto here, shared_registry({default_isa(), 1}));
+    // Without libraries: oneDNN stays at the level that it is asked at first.
     std::vector<std::unique_ptr<Registry>> registries;
     for (const Isa isa : levels()) {
       for (const int threads : {1, kManyThreads}) {
@@ -72,8 +82,8 @@ Result<Plan> fallback_plan(const Network& network) {
     platform.machine.name = "any";
     platform.isa = levels().front();
     const AnalyticCosts analytic(platform);
-    CONVOPT_TRY(auto selection, select(network, *registries.front(),
-                                       PortableCosts(analytic, registries), platform));
+    CONVOPT_TRY(auto selection,
+                select(network, *here, PortableCosts(analytic, registries), platform));
     return std::move(selection.plan);
   });
 }
