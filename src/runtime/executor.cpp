@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "core/parallel.h"
 #include "core/quantisation.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "core/views.h"
 #include "primitives/flush_denormals.h"
 
@@ -126,22 +130,35 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
 
 Result<void> Executor::prepare(const Network& network, const Registry& registry,
                                const WeightSource& source) {
-  for (const ScheduleStep& step : schedule_.steps) {
+  // Packing waits for memory and for its pages more than for arithmetic, and layers have nothing to
+  // do with each other. Sources are asked by one thread at a time.
+  std::mutex mutex;
+  const auto make = [&](const ScheduleStep& step) -> Result<std::unique_ptr<Kernel>> {
     Weights weights;
     if (step.workload.has_weights()) {
       const Operator& op = network.operators[step.operators.front()];
-      auto loaded = source.weights(op);
-      if (!loaded) return loaded.error();
-      if (auto fits = check_sizes(op, *loaded); !fits) return fits;
-      weights = std::move(*loaded);
+      const std::scoped_lock lock(mutex);
+      CONVOPT_TRY(weights, source.weights(op));
+      CONVOPT_CHECK(check_sizes(op, weights));
     }
     Parameters parameters = weights.parameters();
     parameters.scales = scales_of(schedule_, step);
-    auto kernel = step.primitive->prepare(step.workload, parameters, registry.context());
-    if (!kernel) return kernel.error();
-    memory_.packed_weights += (*kernel)->packed_bytes();
-    memory_.workspace = std::max(memory_.workspace, (*kernel)->workspace_bytes());
-    kernels_.push_back(std::move(*kernel));
+    return step.primitive->prepare(step.workload, parameters, registry.context());
+  };
+  kernels_.resize(schedule_.steps.size());
+  std::vector<std::optional<Error>> errors(kernels_.size());
+  in_parallel(kernels_.size(), [&](std::size_t s) {
+    auto kernel = make(schedule_.steps[s]);
+    if (kernel) {
+      kernels_[s] = std::move(*kernel);
+    } else {
+      errors[s] = kernel.error();
+    }
+  });
+  for (std::size_t s = 0; s < kernels_.size(); ++s) {
+    if (errors[s]) return *errors[s];
+    memory_.packed_weights += kernels_[s]->packed_bytes();
+    memory_.workspace = std::max(memory_.workspace, kernels_[s]->workspace_bytes());
   }
   return {};
 }
