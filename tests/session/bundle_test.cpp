@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/runtime/allocations.h"
+
 namespace convopt {
 namespace {
 
@@ -391,6 +393,39 @@ TEST_F(BundleTest, SeveralThreadsRunOneSession) {
   for (std::thread& thread : threads) thread.join();
   for (const std::string& failure : failures) EXPECT_EQ(failure, "");
   EXPECT_LE(session.memory().tensors, kThreads * alone);
+}
+
+TEST(SessionTest, AllocatesNothingWhenItRunsAgain) {
+  // Convolutions by own kernels: those of libraries may allocate.
+  const auto network = parse_network(R"({"schema": "convopt.network/1", "name": "test",
+    "input": {"name": "x", "shape": [1, 3, 6, 5]},
+    "operators": [{"name": "c1", "op": "conv", "oc": 4, "kernel": 3, "padding": 1},
+                  {"name": "c2", "op": "conv", "oc": 4, "kernel": 1}]})",
+                                     "test.json");
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  Platform platform;
+  platform.isa = default_isa();
+  const Plan plan = plain_plan(*network, platform);
+  auto session = Session::create(*network, plan, *random_weights(*network, 1));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const std::vector<float> x(90, 1.0F);
+  std::vector<float> y(120);
+  std::vector<LayerTime> times;
+  Cancellation cancellation;
+  RunOptions options;
+  options.layer_times = &times;
+  options.cancellation = &cancellation;
+  const float* const source = x.data();
+  float* const destination = y.data();
+  const InputView nhwc{"x", x.data(), 360, Layout::nhwc};
+  const OutputView wanted{"c2", y.data(), 480, Layout::nhwc};
+  long before = 0;
+  for (int i = 0; i < 3; ++i) {
+    if (i == 1) before = testing::allocation_count();
+    EXPECT_TRUE(session->run({&source, 1}, {&destination, 1}, options).ok());
+    EXPECT_TRUE(session->run({&nhwc, 1}, {&wanted, 1}).ok());
+  }
+  EXPECT_EQ(testing::allocation_count() - before, 0);
 }
 
 TEST_F(BundleTest, RunsWaitWhereMemoryIsLimited) {
