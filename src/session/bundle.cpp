@@ -14,6 +14,7 @@
 #include "convopt/version.hpp"
 #include "core/checksum.h"
 #include "core/files.h"
+#include "core/json_reader.h"
 #include "core/machine.h"
 #include "core/parallel.h"
 #include "core/text.h"
@@ -192,9 +193,13 @@ Result<Bundle> Bundle::read(std::span<const std::byte> bytes, std::shared_ptr<co
     const std::string what = name + ": the bundle's directory";
     CONVOPT_TRY(const Json directory,
                 parse_json(file.substr(sizeof(Header), header.directory_bytes), what));
-    if (!directory.is_object() || directory.value("schema", "") != kSchema ||
-        !directory.contains("network") || !directory.contains("plans") ||
-        !directory["plans"].is_array()) {
+    JsonReader reader(directory, what);
+    std::string schema;
+    reader.text("schema", schema, true);
+    const Json* const form = reader.find("network", true);
+    const Json* const plans = reader.find("plans", true);
+    if (!reader.ok()) return reader.error();
+    if (schema != kSchema || !plans->is_array()) {
       return refused("is no bundle that this convopt reads: its directory is not of schema " +
                      std::string(kSchema));
     }
@@ -209,20 +214,20 @@ Result<Bundle> Bundle::read(std::span<const std::byte> bytes, std::shared_ptr<co
       const auto* first = reinterpret_cast<const float*>(weights.data() + range.offset);
       return FloatArray(owner, {first, range.count});
     };
-    CONVOPT_TRY(state->network,
-                network_of_form(directory["network"], name + ": the network", numbers));
+    CONVOPT_TRY(state->network, network_of_form(*form, name + ": the network", numbers));
     const auto read_plan = [&](const Json& json, const std::string& where) -> Result<Plan> {
       if (!json.is_string()) return refused("is damaged: " + where + " is no text");
       CONVOPT_TRY(Plan plan, parse_plan(json.get_ref<const std::string&>(), name + ": " + where));
       CONVOPT_CHECK(check_network(plan, state->network));
       return plan;
     };
-    for (const Json& json : directory["plans"]) {
+    for (const Json& json : *plans) {
       CONVOPT_TRY(Plan plan, read_plan(json, "plan " + std::to_string(state->plans.size() + 1)));
       state->plans.push_back(std::move(plan));
     }
-    if (directory.contains("fallback") && !directory["fallback"].is_null()) {
-      CONVOPT_TRY(state->fallback, read_plan(directory["fallback"], "the fall-back"));
+    const Json* const fallback = reader.find("fallback", false);
+    if (fallback != nullptr && !fallback->is_null()) {
+      CONVOPT_TRY(state->fallback, read_plan(*fallback, "the fall-back"));
     }
     return Bundle(std::move(state));
   });

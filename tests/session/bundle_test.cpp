@@ -1,9 +1,10 @@
-// Bundles by the runtime alone: written, read, damaged, chosen from, run.
+// Bundles and sessions by the runtime alone: written, read, damaged, chosen from, run.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <convopt/convopt.h>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <convopt/bundle.hpp>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/checksum.h"
 #include "tests/runtime/allocations.h"
 
 namespace convopt {
@@ -186,6 +188,49 @@ TEST_F(BundleTest, RefusesEveryFlippedBit) {
     ASSERT_FALSE(bundle.ok()) << at;
     EXPECT_EQ(bundle.error().code, ErrorCode::bad_input) << at;
   }
+}
+
+/// With the checksum that its directory has now.
+std::string resealed(std::string content) {
+  std::uint64_t weights_offset = 0;
+  std::memcpy(&weights_offset, content.data() + 32, 8);
+  const std::string_view file = content;
+  const std::array<std::uint64_t, 2> both = {checksum64(file.substr(0, 56)),
+                                             checksum64(file.substr(64, weights_offset - 64))};
+  const std::uint64_t checksum = checksum64({reinterpret_cast<const char*>(both.data()), 16});
+  std::memcpy(content.data() + 56, &checksum, 8);
+  return content;
+}
+
+TEST_F(BundleTest, NothingInTheDirectoryIsBelieved) {
+  EXPECT_TRUE(read(resealed(content_)).ok());
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, content_.data() + 24, 8);
+  const std::vector<float> x = input();
+  int refused = 0, ran = 0;
+  for (std::size_t at = 64; at < 64 + bytes; ++at) {
+    for (const char c : {'9', '0', '-', '"', 'x'}) {
+      if (content_[at] == c) continue;
+      std::string changed = content_;
+      changed[at] = c;
+      const auto bundle = read(resealed(changed));
+      if (!bundle.ok()) {
+        ++refused;
+        EXPECT_EQ(bundle.error().code, ErrorCode::bad_input) << at << c << bundle.error().message;
+        continue;
+      }
+      // What is taken for a bundle can be run, or says why not.
+      if (c != '9' && at % 16 != 0) continue;
+      auto session = Session::open(*bundle, {.isa = {}, .threads = 1});
+      if (!session.ok() || session->inputs()[0].shape.elements() != 90) continue;
+      std::vector<float> image(120), scores(3);
+      const float* const source = x.data();
+      float* const destinations[] = {image.data(), scores.data()};
+      ran += session->run({&source, 1}, destinations).ok() ? 1 : 0;
+    }
+  }
+  EXPECT_GT(refused, 1000);
+  EXPECT_GT(ran, 10);
 }
 
 TEST_F(BundleTest, RefusesForeignAndLaterFiles) {
