@@ -1,8 +1,7 @@
 // Everything that a program may use of convopt (docs/guide/library.md).
 #pragma once
 
-#include <string_view>
-
+#include "convopt/bundle.hpp"
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
@@ -14,12 +13,6 @@
 #include "convopt/primitive.hpp"
 #include "convopt/session.hpp"
 #include "convopt/tensor.hpp"
+#include "convopt/version.hpp"
 #include "convopt/weights.hpp"
 #include "convopt/workload.hpp"
-
-namespace convopt {
-
-/// Of the library that is linked, such as "0.1.0".
-std::string_view version();
-
-}  // namespace convopt

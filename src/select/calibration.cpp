@@ -8,13 +8,13 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/json_lines.h"
 #include "core/json_reader.h"
 #include "core/quantisation.h"
 #include "core/quantised_tensors.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "src/select/fusion.h"
-#include "src/select/json_lines.h"
 
 namespace convopt {
 namespace {
