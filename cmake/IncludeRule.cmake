@@ -68,7 +68,8 @@ function(judge room header quoted)
     endif()
   endforeach()
   if(NOT quoted)
-    if(NOT header MATCHES "^[a-z_]+$" AND
+    # A header in C names those of the C library.
+    if(NOT header MATCHES "^(std[a-z]+\\.h|[a-z_]+)$" AND
        (room STREQUAL "convopt" OR NOT header MATCHES "^${system_headers}$"))
       set(problem "it is of no library of the table" PARENT_SCOPE)
     endif()

@@ -1,18 +1,22 @@
-# cmake --install: the library with its headers and package file, the program, the shipped data.
+# cmake --install: the libraries with their headers and package file, the program, the shipped data.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/convopt)
 set(data_dir ${CMAKE_INSTALL_DATADIR}/convopt)
 
+# Two exports: a program on the runtime alone needs nothing of what the whole is built on.
+install(TARGETS convopt_runtime EXPORT convoptRuntimeTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT convoptRuntimeTargets NAMESPACE convopt:: DESTINATION ${package_dir})
 install(TARGETS convopt_convopt EXPORT convoptTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT convoptTargets NAMESPACE convopt:: DESTINATION ${package_dir})
 install(TARGETS convopt RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/convopt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/data/models ${PROJECT_SOURCE_DIR}/data/networks
         DESTINATION ${data_dir} FILES_MATCHING PATTERN *.ubj PATTERN *.json)
-install(EXPORT convoptTargets NAMESPACE convopt:: DESTINATION ${package_dir})
 configure_package_config_file(
   ${CMAKE_CURRENT_LIST_DIR}/convoptConfig.cmake.in ${PROJECT_BINARY_DIR}/convoptConfig.cmake
-  INSTALL_DESTINATION ${package_dir} PATH_VARS data_dir NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+  INSTALL_DESTINATION ${package_dir} PATH_VARS data_dir)
 write_basic_package_version_file(
   ${PROJECT_BINARY_DIR}/convoptConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/convoptConfig.cmake

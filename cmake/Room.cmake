@@ -37,3 +37,26 @@ function(convopt_room name)
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
   target_link_libraries(convopt_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} convopt_flags)
 endfunction()
+
+# Some rooms as one library that is installed, static or shared as BUILD_SHARED_LIBS says:
+#
+#   convopt_library(NAME rooms…)
+#
+# makes convopt_NAME, alias and exported as convopt::NAME. What the rooms link is said by the caller.
+function(convopt_library name)
+  list(TRANSFORM ARGN REPLACE "(.+)" "$<TARGET_OBJECTS:convopt_\\1>" OUTPUT_VARIABLE objects)
+  add_library(convopt_${name} ${objects})
+  add_library(convopt::${name} ALIAS convopt_${name})
+  target_compile_features(convopt_${name} PUBLIC cxx_std_20)
+  target_include_directories(convopt_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  target_link_libraries(convopt_${name} PRIVATE $<BUILD_INTERFACE:convopt_flags>)
+  set_target_properties(convopt_${name} PROPERTIES
+    LINKER_LANGUAGE CXX EXPORT_NAME ${name}
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  if(BUILD_SHARED_LIBS)
+    # Only convopt's own names, not those of the templates it uses.
+    target_link_options(convopt_${name} PRIVATE
+      "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/symbols.map")
+  endif()
+endfunction()

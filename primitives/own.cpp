@@ -99,7 +99,7 @@ Result<std::unique_ptr<Kernel>> Primitive::prepare(const Workload& workload,
   return make_kernel(workload, parameters, context);
 }
 
-double error_bound(const Workload& workload, const Traits& traits) {
+double error_bound(const Workload& workload, const Traits& traits, double condition) {
   constexpr double kUnitRoundoff = 0x1p-24;
   const DataType type = workload.output_type;
   const bool in_steps = workload.is_image() && is_quantised(type);
@@ -113,8 +113,11 @@ double error_bound(const Workload& workload, const Traits& traits) {
   // Bias, residual, activation and rounding of the stored value: a few roundings each, not averaged
   // out in short reductions.
   constexpr double kConstantPart = 16;
-  const double accumulated =
-      kPerRootOfLength * std::sqrt(descriptor(workload.op).reduction_length(workload));
+  const double length = descriptor(workload.op).reduction_length(workload);
+  const double amplified = std::max(condition, 1.0);
+  double accumulated = amplified * kPerRootOfLength * std::sqrt(length);
+  // Numbers alike, which nothing multiplies, are rounded the same way in every addition.
+  if (condition > 0 && !workload.has_weights()) accumulated = std::max(accumulated, length);
   // A place in an image is known to a rounding of the image's size, and what a cubic makes of
   // elements of one changes by two from one element to the next.
   const double placed =
@@ -124,7 +127,7 @@ double error_bound(const Workload& workload, const Traits& traits) {
   const double step = steps > 0 ? 1 / steps : 0;
   return stored + step +
          kUnitRoundoff * traits.error_amplification * error_growth(workload.epilogue.activation) *
-             (accumulated + placed + kConstantPart);
+             (accumulated + placed + amplified * kConstantPart);
 }
 
 }  // namespace convopt

@@ -17,16 +17,27 @@ class ListAndProviders final : public Registry {
  public:
   ListAndProviders(const Context& context, std::vector<std::unique_ptr<Provider>> providers)
       : context_(context), providers_(std::move(providers)) {
-    for (auto& primitive : own_primitives(context)) keep(std::move(primitive));
-    for (const auto& provider : providers_) {
-      for (auto& primitive : provider->discover()) keep(std::move(primitive));
+    for (auto& primitive : own_primitives(context)) listed_.push_back(keep(std::move(primitive)));
+    for (const auto& provider : providers_)
       libraries_.insert(provider->libraries().begin(), provider->libraries().end());
-    }
-    for (const auto& primitive : owned_) listed_.push_back(primitive.get());
   }
 
   const Context& context() const override { return context_; }
-  std::span<const Primitive* const> primitives() const override { return listed_; }
+  /// Discovery takes longer than preparing a small network, and who executes a plan only looks for
+  /// names.
+  std::span<const Primitive* const> primitives() const override {
+    std::call_once(discovered_, [this] {
+      for (const auto& provider : providers_) {
+        auto found = provider->discover();
+        const std::scoped_lock lock(mutex_);
+        for (auto& primitive : found) {
+          const auto known = by_name_.find(primitive->name());
+          listed_.push_back(known != by_name_.end() ? known->second : keep(std::move(primitive)));
+        }
+      }
+    });
+    return listed_;
+  }
   const Libraries& libraries() const override { return libraries_; }
 
   const Primitive* find(std::string_view name) const override {
@@ -57,7 +68,8 @@ class ListAndProviders final : public Registry {
   Context context_;
   std::vector<std::unique_ptr<Provider>> providers_;
   Libraries libraries_;
-  std::vector<const Primitive*> listed_;
+  mutable std::once_flag discovered_;
+  mutable std::vector<const Primitive*> listed_;
   // find() adds what the provider makes on demand.
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Primitive>> owned_;

@@ -181,6 +181,13 @@ double Instance::error(const RunArgs& args) {
   return reference::max_relative_error(result, expected, reference::least_magnitude(workload_));
 }
 
+double Instance::condition() {
+  if (multiplies()) return 0;
+  return reference::condition(
+      workload_, parameters(), sources(Layout::nchw).views,
+      TensorView::dense(expected_.data(), workload_.output(), Layout::nchw));
+}
+
 void Instance::choose_points() {
   // Enough to hit every special case of a kernel several times, few enough to cost less than a run.
   constexpr int kCount = 300;

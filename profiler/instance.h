@@ -28,6 +28,8 @@ class Instance {
   /// connected layers are compared at a sample of points, at edges and corners above all, the rest
   /// in full.
   double error(const RunArgs& args);
+  /// For error_bound(), where the error that was just returned is above that of random data.
+  double condition();
 
   /// Bytes of the tensors that one primitive sees.
   static std::size_t tensor_bytes(const Workload& workload, const PrimitiveInfo& primitive);

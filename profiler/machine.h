@@ -7,12 +7,9 @@
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
+#include "core/machine.h"
 
 namespace convopt {
-
-/// Facts from CPUID, sysfs and /proc; measures nothing. Facts that a container or virtual machine
-/// hides stay 0 or empty.
-Machine machine_facts();
 
 /// 10^9 operations per second that `threads` threads reach together with multiply-adds on registers
 /// only, of f32, or of bf16 or s8 by the fastest instructions that there are, at this moment; 0 if

@@ -1,11 +1,11 @@
 #include "profiler/product_loops.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
-#include "primitives/amx/product.h"
+#include "primitives/amx/amx.h"
+#include "primitives/dot/product.h"
 
 namespace convopt {
 
@@ -94,14 +94,6 @@ __attribute__((target("amx-tile,amx-int8"))) void multiply_int8_tiles(std::int64
 }
 constexpr double kTileProducts = 4 * 16 * 16;  // of rows of 64 bytes
 
-/// Whether CPUID says that vectors of such numbers are multiplied.
-bool has_vectors(DataType type) {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (type == DataType::bf16)
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5U & 1U) != 0;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 11U & 1U) != 0;
-}
-
 }  // namespace
 
 std::vector<ProductLoop> product_loops(DataType type, Isa isa) {
@@ -109,7 +101,7 @@ std::vector<ProductLoop> product_loops(DataType type, Isa isa) {
   const bool bf16 = type == DataType::bf16;
   if (isa != Isa::avx512 || (!bf16 && type != DataType::s8)) return loops;
   const double per_row = kPerProduct * kVectorBytes / static_cast<double>(element_bytes(type));
-  if (has_vectors(type)) {
+  if (dot::has_vectors(type, isa)) {
     loops.push_back({bf16 ? multiply_bf16_vectors : multiply_int8_vectors, kChains * per_row});
   }
   if (amx::has_tiles(type, isa)) {

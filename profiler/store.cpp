@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
@@ -83,12 +84,18 @@ class Loader {
 
   Result<void> add(const fs::path& path) {
     const std::size_t headers_before = headers_;
+    skipped_.clear();
     if (options_.workloads != nullptr && is_plain_file(path)) {
       CONVOPT_CHECK(visit_profile_lines(
           path, *options_.workloads, options_.keep_index,
           [&](std::size_t number, std::string_view line) { add_line(path, number, line); }));
     } else {
       CONVOPT_CHECK(add_all_lines(path));
+    }
+    for (const auto& [why, count] : skipped_) {
+      if (count <= kMostAlike) continue;
+      warnings.push_back(path.filename().string() + ": " + counted(count - kMostAlike, "line") +
+                         " more skipped: " + why);
     }
     if (headers_ == headers_before) {
       return make_error(ErrorCode::bad_input,
@@ -171,12 +178,17 @@ class Loader {
     if (is_time || !was_time) old = std::move(*measurement);
   }
 
+  /// Lines that are wrong in the same way are counted after the first few.
   void warn(const std::string& where, const std::string& why) {
+    if (++skipped_[why] > kMostAlike) return;
     warnings.push_back(where + ": skipped: " + why);
   }
 
+  static constexpr std::size_t kMostAlike = 3;
+
   const LoadOptions& options_;
   std::size_t headers_ = 0;
+  std::map<std::string, std::size_t> skipped_;  ///< by reason, in the file that is read
   std::unordered_map<std::string, std::size_t> runs_, keys_;
 };
 
@@ -260,8 +272,10 @@ Result<ProfileWriter> ProfileWriter::open(const fs::path& path) {
   struct stat status {};
   if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
       !may_be_profile(fd, status.st_size)) {
-    return make_error(ErrorCode::bad_input,
-                      "file " + quoted(path) + " is not a profile and will not be appended to");
+    return make_error(
+        ErrorCode::bad_input,
+        "file " + quoted(path) +
+            " is not a profile and will not be appended to; move it away, and it is made anew");
   }
   return writer;
 }

@@ -1,8 +1,7 @@
 // Everything that a program may use of convopt (docs/guide/library.md).
 #pragma once
 
-#include <string_view>
-
+#include "convopt/bundle.hpp"
 #include "convopt/calibration.hpp"
 #include "convopt/error.hpp"
 #include "convopt/measurement.hpp"
@@ -19,12 +18,6 @@
 #include "convopt/session.hpp"
 #include "convopt/tensor.hpp"
 #include "convopt/transfer.hpp"
+#include "convopt/version.hpp"
 #include "convopt/weights.hpp"
 #include "convopt/workload.hpp"
-
-namespace convopt {
-
-/// Of the library that is linked, such as "0.1.0".
-std::string_view version();
-
-}  // namespace convopt

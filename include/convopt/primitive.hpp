@@ -190,7 +190,11 @@ class Primitive {
 /// figures measured for random data; and once the unit roundoff of a shorter type than f32, or half
 /// a step of a quantised tensor, whose errors are relative to the type's largest number. An
 /// activation `quantise` may end one step beside the reference's.
-double error_bound(const Workload& workload, const Traits& traits);
+///
+/// Data that are not random may cancel, or be so alike that roundings add up. For them, `condition`
+/// says how many unit roundoffs of the largest result one unit roundoff of the sources is
+/// (primitives/reference); from 0, its value for random data, the bound follows as said above.
+double error_bound(const Workload& workload, const Traits& traits, double condition = 0);
 
 /// All primitives that exist for a context: convopt's own from primitives/primitives.inc and those
 /// that providers (oneDNN) discover at run time. Primitives live as long as the registry.

@@ -1,542 +1,227 @@
-// Convolution in nhwc as products of tiles: sixteen pixels, which lie at equal distances, by the
-// weights of sixteen output channels, step by step of 64 bytes through taps and input channels.
-//
-// An image that needs no padding, of whole steps of channels, is read where it lies. All others are
-// copied with zero points round them while running, a band of rows at a time; pixels that a stride
-// skips go to images of their own, so that a tap is only an offset. A tile may go on in the next
-// row, where its pixels in the padding between are computed and left out.
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
-#include <string>
-#include <utility>
-#include <vector>
+// Products by the tile registers of AMX: sixteen rows of 64 bytes, a pixel each, by tiles of
+// weights for sixteen output channels.
+#include "primitives/amx/amx.h"
 
-#include "core/conversion.h"
+#include <algorithm>
+
 #include "core/quantisation.h"
-#include "primitives/amx/product.h"
-#include "primitives/own.h"
-#include "primitives/workspace.h"
+#include "primitives/dot/product.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "primitives/dot/finish-inl.h"
+#endif
 
 namespace convopt::amx {
+
+using namespace convopt::dot;
+
+namespace {
+constexpr int kTileRows = 16, kRowBytes = 64;
+/// Of a panel, for a step: two tiles of weights.
+constexpr int kStepBytes = 2 * kTileRows * kRowBytes;
+}  // namespace
+
+#if defined(__x86_64__)
 namespace {
 
-using Index = std::int64_t;
-
-/// How the pixels of an image's result are cut into tiles of equally many: `row_groups` ranges of
-/// rows, each `tiles` tiles long, that overlap where they would end behind the last pixel.
-struct Tiling {
-  int group_rows = 1, row_groups = 1, tiles = 1, rows = 1;
-  double cost = 0;  ///< cycles of a step of 64 bytes by 16 output channels
-
-  int count() const { return row_groups * tiles; }
-
-  /// `pitch`: positions from one row to the next; 0 if a tile must not leave its row.
-  static Tiling best(int result_rows, int columns, int pitch) {
-    constexpr int kMostRows = 32, kMoreTiles = 3;
-    Tiling best;
-    const auto consider = [&](int group) {
-      const Index length = Index{group - 1} * pitch + columns;
-      const auto least = static_cast<int>(ceil_div(length, kTileRows));
-      for (int count = least; count < least + kMoreTiles; ++count) {
-        Tiling one{group, static_cast<int>(ceil_div(result_rows, group)), count,
-                   static_cast<int>(ceil_div(length, count))};
-        // Of two products with the same weights one takes as long as its rows, the other one, which
-        // brings the weights, as sixteen.
-        one.cost = Index{one.count()} * 0.5 * (one.rows + kTileRows);
-        if (best.cost == 0 || one.cost < best.cost) best = one;
-      }
-    };
-    const int most = pitch > 0 ? std::min(result_rows, kMostRows) : 1;
-    for (int group = 1; group <= most; ++group) consider(group);
-    if (pitch > 0) consider(result_rows);
-    return best;
-  }
+struct Features {
+  bool vectors_of_bf16 = false, tiles = false, tiles_of_bf16 = false, tiles_of_s8 = false;
 };
 
-/// A row or column of taps in the images that a stride makes of one.
-struct Phases {
-  std::vector<int> used;  ///< first row or column of the padded image
-  int reach = 0;          ///< largest offset of a tap
-
-  Phases(int taps, int stride, int dilation) {
-    for (int tap = 0; tap < taps; ++tap) {
-      const int phase = tap * dilation % stride;
-      if (std::ranges::find(used, phase) == used.end()) used.push_back(phase);
-      reach = std::max(reach, tap * dilation / stride);
-    }
+/// As CPUID has them.
+Features features() {
+  Features found;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
+    found.tiles_of_bf16 = (d >> 22U & 1U) != 0;
+    found.tiles = (d >> 24U & 1U) != 0;
+    found.tiles_of_s8 = (d >> 25U & 1U) != 0;
   }
-  int number(int phase) const {
-    return static_cast<int>(std::ranges::find(used, phase) - used.begin());
-  }
-};
-
-ConvShape joined_images(ConvShape shape) {
-  const bool padded = shape.pad_top + shape.pad_bottom + shape.pad_left + shape.pad_right > 0;
-  if (shape.kh * shape.kw == 1 && shape.stride_h * shape.stride_w == 1 && !padded) {
-    shape.ih *= shape.n;
-    shape.n = 1;
-  }
-  return shape;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) found.vectors_of_bf16 = (a >> 5U & 1U) != 0;
+  return found;
 }
 
-struct Plan {
-  ConvShape shape;  ///< images that continue each other are one
-  Phases row_phases, column_phases;
-  Index channel_bytes;  ///< of a pixel, in whole steps
-  bool copies;
-  int copy_rows, copy_columns;  ///< of an image of a phase
-  Tiling tiling;
-  int panels, steps;
-  int pixel_parts = 1, channel_parts = 1;
-  int tiles_together = 2;  ///< that a panel of weights serves before the next one
-  int band_tiles;          ///< for which the image is copied at a time
+bool kernel_gives_tiles() {
+  constexpr long kRequestState = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestState, kTileData) == 0;
+}
 
-  Plan(const Workload& workload, const Context& context)
-      : shape(joined_images(workload.shape)),
-        row_phases(shape.kh, shape.stride_h, shape.dilation_h),
-        column_phases(shape.kw, shape.stride_w, shape.dilation_w),
-        channel_bytes(round_up(bytes_of_pixel(workload), kRowBytes)),
-        copy_rows(shape.oh() + row_phases.reach),
-        copy_columns(shape.ow() + column_phases.reach),
-        panels(static_cast<int>(ceil_div(shape.oc, kPanelChannels))),
-        steps(static_cast<int>(shape.kh * shape.kw * channel_bytes / kRowBytes)) {
-    choose_image(workload);
-    split(context.threads);
-    const Caches& caches = context.caches;
-    const Index weight_bytes =
-        2 * ceil_div(ceil_div(panels, 2), channel_parts) * steps * kStepBytes;
-    const Index image_bytes = copies ? copy_bytes() : Index{shape.ih} * shape.iw * channel_bytes;
-    const auto tiles_in = [&](Index bytes) {
-      return static_cast<int>(
-          std::clamp<Index>(bytes * tiling.count() / image_bytes / 2 * 2, 2, tiling.count() + 1));
-    };
-    // Weights that leave the second cache pass by as rarely as the image allows.
-    if (weight_bytes > caches.l2 / 2) tiles_together = tiles_in(caches.l2 / 2);
-    band_tiles = std::max(tiles_together, tiles_in(caches.l2 / 8));
-  }
-
-  static Index bytes_of_pixel(const Workload& workload) {
-    return workload.shape.ic * static_cast<Index>(element_bytes(workload.input_type));
-  }
-
-  /// Of all images of phases.
-  Index copy_bytes() const {
-    return static_cast<Index>(row_phases.used.size() * column_phases.used.size()) * copy_rows *
-           copy_columns * channel_bytes;
-  }
-  Index steps_bytes() const {
-    return round_up(steps * static_cast<Index>(sizeof(std::int64_t)), kRowBytes);
-  }
-  std::size_t workspace_bytes() const {
-    return static_cast<std::size_t>(steps_bytes() +
-                                    (copies ? pixel_parts * channel_parts * copy_bytes() : 0));
-  }
-  std::size_t weight_bytes() const {
-    return static_cast<std::size_t>(panels) * static_cast<std::size_t>(steps) * kStepBytes;
-  }
-
-  /// From one row of the result to the next in pixels of the image that is read.
-  int row_pixels() const { return copies ? copy_columns : shape.stride_h * shape.iw; }
-  int column_pixels() const { return copies ? 1 : shape.stride_w; }
-  int pitch() const {
-    return row_pixels() % column_pixels() == 0 ? row_pixels() / column_pixels() : 0;
-  }
-
- private:
-  void choose_image(const Workload& workload) {
-    const bool padded = shape.pad_top + shape.pad_bottom + shape.pad_left + shape.pad_right > 0;
-    copies = true;
-    tiling = Tiling::best(shape.oh(), shape.ow(), pitch());
-    if (padded || bytes_of_pixel(workload) != channel_bytes) return;
-    const double copied = tiling.cost;
-    copies = false;
-    const Tiling as_it_lies = Tiling::best(shape.oh(), shape.ow(), pitch());
-    constexpr double kCopiedBytes = 16;  // in a cycle
-    const double copying = double(copy_bytes()) / kCopiedBytes;
-    const double products = 2.0 * panels * steps;
-    copies = copied * products + copying < as_it_lies.cost * products;
-    if (!copies) tiling = as_it_lies;
-  }
-
-  /// Among threads, so that the one with the most to do has as little as possible.
-  void split(int threads) {
-    const Index blocks = ceil_div(tiling.count(), 2);
-    const Index pairs = ceil_div(panels, 2);
-    Index least = blocks * pairs;
-    for (int channels = 1; channels <= std::min<Index>(threads, pairs); ++channels) {
-      const auto pixels = static_cast<int>(std::min<Index>(threads / channels, blocks));
-      const Index most = ceil_div(blocks, pixels) * ceil_div(pairs, channels);
-      if (most >= least) continue;
-      least = most;
-      pixel_parts = pixels;
-      channel_parts = channels;
-    }
-  }
+/// What LDTILECFG reads.
+struct alignas(64) TileShapes {
+  std::uint8_t palette = 1, start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
 };
 
-/// Weights [oc][ic][taps] in the order of Task.
-template <class Number>
-void pack(const Plan& plan, const Number* weights, Number* packed) {
-  constexpr int kTogether = 4 / sizeof(Number), kStepChannels = kRowBytes / sizeof(Number);
-  const ConvShape& s = plan.shape;
-  const int taps = s.kh * s.kw;
-  for (int panel = 0; panel < plan.panels; ++panel) {
-    for (int tap = 0; tap < taps; ++tap) {
-      for (int chunk = 0; chunk < plan.steps / taps; ++chunk) {
+// Registers: sums of the first tile of pixels (0, 1) and of the second (2, 3), the tiles of pixels
+// (4, 5), those of weights (6, 7).
+constexpr int kRegisters = 8, kFirstOfWeights = 6;
+
+CONVOPT_DOT void set_tile_shapes(int rows) {
+  TileShapes shapes;
+  for (int i = 0; i < kRegisters; ++i) {
+    shapes.row_bytes[i] = kRowBytes;
+    shapes.rows[i] = static_cast<std::uint8_t>(i < kFirstOfWeights ? rows : kTileRows);
+  }
+  // GCC takes the instruction for one that reads no more than a pointer.
+  asm volatile("" : : "r"(&shapes) : "memory");
+  _tile_loadconfig(&shapes);
+}
+
+// Macros, because registers are numbers in the instructions.
+#define CONVOPT_TILE_PRODUCT(sums, pixels, weights) \
+  if constexpr (kSource == DataType::bf16) {        \
+    _tile_dpbf16ps(sums, pixels, weights);          \
+  } else if constexpr (kSource == DataType::u8) {   \
+    _tile_dpbusd(sums, pixels, weights);            \
+  } else {                                          \
+    _tile_dpbssd(sums, pixels, weights);            \
+  }
+
+/// Stores the sums of the panel before, just before the first product that needs their register.
+#define CONVOPT_TILE_START(number, offset)              \
+  if (step == 0) {                                      \
+    _tile_stored(number, store_to + (offset), kStride); \
+    _tile_zero(number);                                 \
+  }
+
+/// Multiplies blocks of two tiles by two panels, one after the other. Between the products of a
+/// panel the sums of the one before are stored, and those of the block before become results: no
+/// unit of the processor waits for another.
+template <DataType kSource, DataType kResult>
+CONVOPT_DOT void multiply(const Task& task) {
+  alignas(64) float sums[2][2 * kTileRows * kBlockChannels];
+  constexpr std::int64_t kStride = kBlockChannels * sizeof(float);
+  set_tile_shapes(task.rows);
+  const int rows = task.rows;
+  const int second_tile = rows * kBlockChannels;
+  Block finished;
+  float* store_to = sums[1];
+  int turn = 0;
+  // Rows to finish after each product but the first ones. Fewer at a time are slower, because each
+  // time scales and biases are loaded.
+  constexpr int kLeastRows = 4;
+  const int share = std::max(
+      kLeastRows, static_cast<int>(ceil_div(2 * rows, 8 * std::int64_t{task.step_count} - 4)));
+  const auto panel_bytes = std::int64_t{task.step_count} * kStepBytes;
+  for (int first = 0; first < task.tiles; first += task.tiles_together) {
+    const int end = std::min(first + task.tiles_together, task.tiles);
+    for (int channel = 0; channel < task.channels; channel += kBlockChannels) {
+      for (int tile = first; tile < end; tile += 2) {
+        const bool both = tile + 1 < end;
+        const std::byte* const pixels = task.image + task.first_pixels[tile] * task.pixel_bytes;
+        const std::byte* const others =
+            task.image + task.first_pixels[both ? tile + 1 : tile] * task.pixel_bytes;
+        const std::byte* weights = task.weights + channel / kPanelChannels * panel_bytes;
         for (int half = 0; half < 2; ++half) {
-          for (int row = 0; row < kTileRows; ++row) {
-            for (int lane = 0; lane < kTileRows; ++lane) {
-              const int oc = panel * kPanelChannels + half * kTileRows + lane;
-              for (int i = 0; i < kTogether; ++i) {
-                const int ic = chunk * kStepChannels + row * kTogether + i;
-                *packed++ = oc < s.oc && ic < s.ic ? weights[(Index{oc} * s.ic + ic) * taps + tap]
-                                                   : Number{0};
-              }
+          if (channel + half * kPanelChannels >= task.channels) break;
+          for (int step = 0; step < task.step_count; ++step) {
+            const int finishing = half + step > 0 ? share : 0;
+            const std::int64_t offset = task.steps[step];
+            _tile_loadd(4, pixels + offset, task.row_bytes);
+            // Past the first cache, which keeps the pixels.
+            _tile_stream_loadd(6, weights, kRowBytes);
+            CONVOPT_TILE_START(0, 0)
+            CONVOPT_TILE_PRODUCT(0, 4, 6)
+            finish_some<kSource, kResult>(task, finished, finishing);
+            CONVOPT_TILE_START(2, second_tile)
+            if (both) {
+              _tile_loadd(5, others + offset, task.row_bytes);
+              CONVOPT_TILE_PRODUCT(2, 5, 6)
             }
+            finish_some<kSource, kResult>(task, finished, finishing);
+            _tile_stream_loadd(7, weights + kStepBytes / 2, kRowBytes);
+            CONVOPT_TILE_START(3, second_tile + kLanes)
+            if (both) {
+              CONVOPT_TILE_PRODUCT(3, 5, 7)
+            }
+            finish_some<kSource, kResult>(task, finished, finishing);
+            CONVOPT_TILE_START(1, kLanes)
+            CONVOPT_TILE_PRODUCT(1, 4, 7)
+            finish_some<kSource, kResult>(task, finished, finishing);
+            weights += kStepBytes;
           }
+          store_to = sums[turn] + half * kPanelChannels;
         }
+        // Where the second panel is missing, or there is but one step, some are left.
+        finish_some<kSource, kResult>(task, finished, 2 * kTileRows);
+        finished = {sums[turn], task.places + std::int64_t{tile} * rows, channel, 0,
+                    both ? 2 * rows : rows};
+        turn = 1 - turn;
       }
     }
   }
+  constexpr int step = 0;
+  CONVOPT_TILE_START(0, 0)
+  CONVOPT_TILE_START(1, kLanes)
+  CONVOPT_TILE_START(2, second_tile)
+  CONVOPT_TILE_START(3, second_tile + kLanes)
+  finish_some<kSource, kResult>(task, finished, 2 * kTileRows);
+  _tile_release();
 }
 
-class AmxKernel final : public Kernel {
- public:
-  AmxKernel(const Workload& workload, const Parameters& parameters, const Context& context)
-      : plan_(workload, context),
-        threads_(context.threads),
-        element_bytes_(static_cast<Index>(element_bytes(workload.input_type))),
-        result_bytes_(static_cast<Index>(element_bytes(workload.output_type))),
-        zero_point_(static_cast<unsigned char>(parameters.scales.input_zero)),
-        residual_(workload.epilogue.residual),
-        residual_bytes_(static_cast<Index>(element_bytes(workload.residual_type()))),
-        activation_(activation_before_storing(workload)),
-        multiply_(multiply_function(workload.input_type, workload.output_type)),
-        weights_(plan_.weight_bytes() / sizeof(float)),
-        scales_(factors(plan_, workload)),
-        bias_(padded_channels(plan_)) {
-    pack_weights(workload, parameters);
-    set_finish(workload, parameters);
-    list_tiles();
-    list_steps();
-  }
+#undef CONVOPT_TILE_START
+#undef CONVOPT_TILE_PRODUCT
 
-  void run(const RunArgs& args) const noexcept override;
-
-  std::size_t workspace_bytes() const override { return plan_.workspace_bytes(); }
-  std::size_t packed_bytes() const override {
-    return weights_.bytes() + scales_.bytes() + bias_.bytes();
-  }
-  static std::size_t packed_bytes(const Plan& plan, const Workload& workload) {
-    return plan.weight_bytes() + (factors(plan, workload) + padded_channels(plan)) * sizeof(float);
-  }
-
- private:
-  static std::size_t padded_channels(const Plan& plan) {
-    return static_cast<std::size_t>(round_up(plan.panels, 2)) * kPanelChannels;
-  }
-  /// Of sums of whole numbers.
-  static std::size_t factors(const Plan& plan, const Workload& workload) {
-    return is_quantised(workload.input_type) ? padded_channels(plan) : 0;
-  }
-
-  void pack_weights(const Workload& workload, const Parameters& parameters) {
-    const std::span<const float> weights(parameters.weights.as<float>(),
-                                         static_cast<std::size_t>(parameters.weights.count));
-    std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (const auto* const bias = parameters.bias.as<float>()) {
-      std::copy_n(bias, plan_.shape.oc, bias_.data());
-    }
-    if (is_quantised(workload.input_type)) {
-      const QuantisedWeights quantised = quantise_weights(weights, plan_.shape.oc);
-      pack(plan_, quantised.numbers.data(), reinterpret_cast<std::int8_t*>(weights_.data()));
-      std::fill_n(scales_.data(), scales_.size(), 0.0F);
-      std::ranges::copy(quantised.scales, scales_.data());
-      // The image's padding holds its zero point.
-      const std::vector<float> shifts = zero_point_shifts(quantised, parameters.scales, true,
-                                                          !last_write(activation_).needs_pass);
-      for (std::size_t i = 0; i < shifts.size(); ++i) bias_.data()[i] += shifts[i];
-    } else {
-      std::vector<std::uint16_t> rounded(weights.size());
-      from_floats(weights.data(), parameters.weights.count, DataType::bf16, rounded.data());
-      pack(plan_, rounded.data(), reinterpret_cast<std::uint16_t*>(weights_.data()));
-    }
-  }
-
-  void set_finish(const Workload& workload, const Parameters& parameters) {
-    const LastWrite last = last_write(activation_);
-    const bool in_steps = is_quantised(workload.output_type);
-    // Clamps may happen in steps of the result, other activations are those of real numbers.
-    const float unit = in_steps && !last.needs_pass ? parameters.scales.output : 1;
-    const float source = parameters.scales.input;
-    finish_.residual_type = workload.residual_type();
-    finish_.residual_scale = parameters.scales.residual / unit;
-    const auto zero = static_cast<float>(parameters.scales.output_zero);
-    finish_.low = last.low / unit + zero;
-    finish_.high = last.high / unit + zero;
-    float largest = 0;
-    for (std::size_t i = 0; i < bias_.size(); ++i) {
-      bias_.data()[i] /= unit;
-      if (scales_.size() == 0) continue;
-      scales_.data()[i] *= source / unit;
-      const float most = 255.0F * 128 * static_cast<float>(plan_.steps) * kRowBytes;
-      largest = std::max(largest, scales_.data()[i] * most + std::abs(bias_.data()[i]));
-    }
-    if (last.needs_pass) {
-      finish_.activate = activate_function(Isa::avx512);
-      finish_.activation = &activation_;
-      finish_.steps = in_steps ? 1 / parameters.scales.output : 1;
-      finish_.zero_point = zero;
-    }
-    float smallest = LastWrite{}.low, most = LastWrite{}.high;
-    if (in_steps) {
-      // Whole numbers of 32 bits are kept within the type's limits anyway.
-      constexpr float kWholeLimit = 0x1p30F;
-      if (!last.needs_pass && largest + finish_.residual_scale * 256 < kWholeLimit) {
-        smallest = smallest_number(workload.output_type);
-        most = largest_number(workload.output_type);
-      }
-      finish_.low = std::max(finish_.low, smallest_number(workload.output_type));
-      finish_.high = std::min(finish_.high, largest_number(workload.output_type));
-    }
-    finish_.clamps_low = finish_.low > smallest;
-    finish_.clamps_high = finish_.high < most;
-  }
-
-  void list_tiles() {
-    const ConvShape& s = plan_.shape;
-    const Tiling& tiling = plan_.tiling;
-    const int pitch = std::max(plan_.pitch(), s.ow());
-    const Index length = Index{tiling.group_rows - 1} * pitch + s.ow();
-    std::vector<bool> taken(static_cast<std::size_t>(s.oh()) * static_cast<std::size_t>(s.ow()));
-    for (int group = 0; group < tiling.row_groups; ++group) {
-      const int top = std::min(group * tiling.group_rows, s.oh() - tiling.group_rows);
-      for (int tile = 0; tile < tiling.tiles; ++tile) {
-        const Index first = std::min(Index{tile} * tiling.rows, length - tiling.rows);
-        const auto pixel_at = [&](Index position) {
-          return Pixel{static_cast<int>(top + position / pitch),
-                       static_cast<int>(position % pitch)};
-        };
-        const Pixel begin = pixel_at(first), end = pixel_at(first + tiling.rows - 1);
-        first_pixels_.push_back(begin.row * plan_.row_pixels() +
-                                begin.column * plan_.column_pixels());
-        first_rows_.push_back(begin.row);
-        last_rows_.push_back(end.row);
-        for (int i = 0; i < tiling.rows; ++i) {
-          const Pixel pixel = pixel_at(first + i);
-          const int number = pixel.row * s.ow() + pixel.column;
-          const bool counts = pixel.column < s.ow() && !taken[static_cast<std::size_t>(number)];
-          if (counts) taken[static_cast<std::size_t>(number)] = true;
-          places_.push_back(counts ? number : -1);
-        }
-      }
-    }
-  }
-
-  void list_steps() {
-    const ConvShape& s = plan_.shape;
-    for (int i = 0; i < s.kh; ++i) {
-      for (int j = 0; j < s.kw; ++j) {
-        const int row = i * s.dilation_h, column = j * s.dilation_w;
-        const Index phase = plan_.row_phases.number(row % s.stride_h) *
-                                static_cast<Index>(plan_.column_phases.used.size()) +
-                            plan_.column_phases.number(column % s.stride_w);
-        taps_.push_back(plan_.copies
-                            ? (phase * plan_.copy_rows + row / s.stride_h) * plan_.copy_columns +
-                                  column / s.stride_w
-                            : Index{row} * s.iw + column);
-      }
-    }
-  }
-
-  /// Rows [first, last) of the images of all phases.
-  void copy_rows(const TensorView& source, int image, int first, int last, std::byte* to) const;
-  void copy_row(const std::byte* from, Index pixel_bytes, int phase, std::byte* to) const;
-  void run_part(const RunArgs& args, const std::int64_t* steps, int part) const;
-
-  struct Pixel {
-    int row, column;
-  };
-
-  Plan plan_;
-  int threads_;
-  Index element_bytes_, result_bytes_;
-  unsigned char zero_point_;  ///< of the image: what its padding holds
-  bool residual_;
-  Index residual_bytes_;
-  Activation activation_;
-  Multiply multiply_;
-  AlignedFloats weights_, scales_, bias_;
-  Finish finish_;
-  std::vector<std::int32_t> first_pixels_, places_;  ///< see Task
-  std::vector<int> first_rows_, last_rows_;          ///< of the result that a tile has pixels of
-  std::vector<Index> taps_;                          ///< distance in pixels from the first one
-};
-
-void AmxKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, std::byte* to) const {
-  const ConvShape& s = plan_.shape;
-  const Index bytes = s.ic * element_bytes_, padded = plan_.channel_bytes;
-  // Columns that lie in the image.
-  const int left = s.pad_left - phase;
-  const int begin =
-      std::min(left > 0 ? static_cast<int>(ceil_div(left, s.stride_w)) : 0, plan_.copy_columns);
-  const int width = s.iw + left;
-  const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, s.stride_w)) : 0, begin,
-                             plan_.copy_columns);
-  std::memset(to, zero_point_, static_cast<std::size_t>(begin * padded));
-  std::memset(to + end * padded, zero_point_,
-              static_cast<std::size_t>((plan_.copy_columns - end) * padded));
-  if (begin == end) return;
-  from += (Index{begin} * s.stride_w - left) * pixel_bytes;
-  to += begin * padded;
-  if (s.stride_w == 1 && bytes == padded && pixel_bytes == bytes) {
-    std::memcpy(to, from, static_cast<std::size_t>((end - begin) * bytes));
-    return;
-  }
-  const Index whole = bytes / kRowBytes * kRowBytes;
-  for (int column = begin; column < end; ++column) {
-    // Calls would take as long as what they copy.
-    for (Index i = 0; i < whole; i += kRowBytes) std::memcpy(to + i, from + i, kRowBytes);
-    if (whole < padded) {
-      std::memcpy(to + whole, from + whole, static_cast<std::size_t>(bytes - whole));
-      std::memset(to + bytes, 0, static_cast<std::size_t>(padded - bytes));
-    }
-    from += s.stride_w * pixel_bytes;
-    to += padded;
+template <DataType kSource>
+Multiply function_for(DataType result) {
+  if constexpr (kSource == DataType::bf16) {
+    return result == DataType::bf16  ? multiply<kSource, DataType::bf16>
+           : result == DataType::f32 ? multiply<kSource, DataType::f32>
+                                     : nullptr;
+  } else {
+    return result == DataType::u8    ? multiply<kSource, DataType::u8>
+           : result == DataType::s8  ? multiply<kSource, DataType::s8>
+           : result == DataType::f32 ? multiply<kSource, DataType::f32>
+                                     : nullptr;
   }
 }
-
-void AmxKernel::copy_rows(const TensorView& source, int image, int first, int last,
-                          std::byte* to) const {
-  const ConvShape& s = plan_.shape;
-  const Index row_bytes = plan_.copy_columns * plan_.channel_bytes;
-  const auto* const from =
-      source.as<const std::byte>() + image * source.batch_stride() * element_bytes_;
-  Index copy = 0;
-  for (const int row_phase : plan_.row_phases.used) {
-    for (const int column_phase : plan_.column_phases.used) {
-      for (int row = first; row < last; ++row) {
-        std::byte* const place = to + (copy * plan_.copy_rows + row) * row_bytes;
-        const int source_row = row * s.stride_h + row_phase - s.pad_top;
-        if (source_row < 0 || source_row >= s.ih) {
-          std::memset(place, zero_point_, static_cast<std::size_t>(row_bytes));
-        } else {
-          copy_row(from + source_row * source.row_stride() * element_bytes_,
-                   source.column_stride() * element_bytes_, column_phase, place);
-        }
-      }
-      ++copy;
-    }
-  }
-}
-
-void AmxKernel::run_part(const RunArgs& args, const std::int64_t* steps, int part) const {
-  const ConvShape& s = plan_.shape;
-  const TensorView &source = args.sources[0], &result = args.destination;
-  const auto share = [](Index count, int index, int parts) {
-    return static_cast<int>(part_begin(count, index, parts));
-  };
-  const int tiles = plan_.tiling.count();
-  const int pixel_part = part / plan_.channel_parts, channel_part = part % plan_.channel_parts;
-  const Index blocks = ceil_div(tiles, 2);
-  const int first = 2 * share(blocks, pixel_part, plan_.pixel_parts);
-  const int last = std::min(tiles, 2 * share(blocks, pixel_part + 1, plan_.pixel_parts));
-  const Index pairs = ceil_div(plan_.panels, 2);
-  const int panel = 2 * share(pairs, channel_part, plan_.channel_parts);
-  const int panel_end = 2 * share(pairs, channel_part + 1, plan_.channel_parts);
-  const int channel = panel * kPanelChannels;
-
-  Task task;
-  task.rows = plan_.tiling.rows;
-  task.steps = steps;
-  task.step_count = plan_.steps;
-  task.weights =
-      reinterpret_cast<const std::byte*>(weights_.data()) + Index{panel} * plan_.steps * kStepBytes;
-  task.channels = std::min(panel_end * kPanelChannels, s.oc) - channel;
-  task.tiles_together = plan_.tiles_together;
-  task.result_pixel = result.column_stride();
-  task.finish = finish_;
-  task.finish.bias = bias_.data() + channel;
-  if (scales_.size() > 0) task.finish.scales = scales_.data() + channel;
-  std::byte* const copy =
-      static_cast<std::byte*>(args.workspace) + plan_.steps_bytes() + part * plan_.copy_bytes();
-  task.pixel_bytes = plan_.copies ? plan_.channel_bytes : source.column_stride() * element_bytes_;
-  task.row_bytes = plan_.column_pixels() * task.pixel_bytes;
-
-  for (int image = 0; image < s.n; ++image) {
-    task.image = plan_.copies ? copy
-                              : source.as<const std::byte>() +
-                                    image * source.batch_stride() * element_bytes_;
-    task.result =
-        result.as<std::byte>() + (image * result.batch_stride() + channel) * result_bytes_;
-    if (residual_) {
-      task.residual = args.residual.as<const std::byte>() +
-                      (image * args.residual.batch_stride() + channel) * residual_bytes_;
-      task.residual_pixel = args.residual.column_stride();
-    }
-    int copied = first < last ? first_rows_[static_cast<std::size_t>(first)] : 0;
-    for (int tile = first; tile < last; tile += plan_.band_tiles) {
-      const int end = std::min(tile + plan_.band_tiles, last);
-      if (plan_.copies) {
-        const int needed =
-            last_rows_[static_cast<std::size_t>(end - 1)] + plan_.row_phases.reach + 1;
-        copy_rows(source, image, copied, needed, copy);
-        copied = std::max(copied, needed);
-      }
-      task.tiles = end - tile;
-      task.first_pixels = first_pixels_.data() + tile;
-      task.places = places_.data() + Index{tile} * task.rows;
-      multiply_(task);
-    }
-  }
-}
-
-void AmxKernel::run(const RunArgs& args) const noexcept {
-  const Index pixel_bytes =
-      plan_.copies ? plan_.channel_bytes : args.sources[0].column_stride() * element_bytes_;
-  auto* const steps = static_cast<std::int64_t*>(args.workspace);
-  const int chunks = plan_.steps / static_cast<int>(taps_.size());
-  for (int step = 0; step < plan_.steps; ++step) {
-    steps[step] = taps_[static_cast<std::size_t>(step / chunks)] * pixel_bytes +
-                  Index{step % chunks} * kRowBytes;
-  }
-  parallel_for(threads_, plan_.pixel_parts * plan_.channel_parts,
-               [&](Index part) { run_part(args, steps, static_cast<int>(part)); });
-}
-
-class AmxPrimitive final : public Primitive {
- public:
-  using Primitive::Primitive;
-
-  Applicability applicability(const Workload& workload, const Context& context) const override {
-    const ConvShape& s = workload.shape;
-    if (s.groups > 1) return Applicability::no("groups have too few channels for a tile");
-    // 255 * 128 times as many stay within 32 bits.
-    constexpr Index kMostProducts = 65000;
-    if (is_quantised(workload.input_type) && Index{s.ic} * s.kh * s.kw > kMostProducts) {
-      return Applicability::no("sums could leave 32 bits");
-    }
-    return workspace_fits(workspace_bytes(workload, context), context);
-  }
-
-  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
-    return Plan(workload, context).workspace_bytes();
-  }
-
-  std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
-    return AmxKernel::packed_bytes(Plan(workload, context), workload);
-  }
-
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
-                                              const Parameters& parameters,
-                                              const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<AmxKernel>(workload, parameters, context));
-  }
-};
 
 }  // namespace
+
+bool has_tiles(DataType product, Isa isa) {
+  if (isa != Isa::avx512) return false;
+  static const Features found = features();
+  const bool multiplies =
+      found.tiles && found.vectors_of_bf16 &&
+      (product == DataType::bf16 ? found.tiles_of_bf16
+                                 : product == DataType::s8 && found.tiles_of_s8);
+  static const bool given = found.tiles && kernel_gives_tiles();
+  return multiplies && given;
+}
+
+namespace {
+
+Multiply multiply_function(DataType source, DataType result) {
+  switch (source) {
+    case DataType::u8:
+      return function_for<DataType::u8>(result);
+    case DataType::s8:
+      return function_for<DataType::s8>(result);
+    case DataType::bf16:
+      return function_for<DataType::bf16>(result);
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+#else
+
+namespace {
+Multiply multiply_function(DataType, DataType) { return nullptr; }
+}  // namespace
+
+bool has_tiles(DataType, Isa) { return false; }
+
+#endif
 
 std::unique_ptr<Primitive> make_amx(PrimitiveInfo info, const Context& context,
                                     std::initializer_list<int> types) {
@@ -547,12 +232,17 @@ std::unique_ptr<Primitive> make_amx(PrimitiveInfo info, const Context& context,
   info.description =
       "tile registers of pixels and output channels, over an image with zeros round it";
   info.revision = "4";
-  info.traits.algorithm = Algorithm::direct;
-  info.traits.tile_oc = kPanelChannels;
-  info.traits.tile_pixels = kTileRows;
-  info.traits.strided_views = true;
-  info.traits.zero_points = true;
-  return std::make_unique<AmxPrimitive>(std::move(info));
+  // Of two products with the same weights one takes as long as its rows, the other one, which
+  // brings the weights, as sixteen.
+  static constexpr Unit kTiles = {.tile_rows = kTileRows,
+                                  .panel_rows = kTileRows,
+                                  .step_bytes = kRowBytes,
+                                  .halves_together = false,
+                                  .tile_cycles = 8,
+                                  .row_cycles = 0.5,
+                                  .shifts_s8 = false,
+                                  .multiply = multiply_function};
+  return make_convolution(std::move(info), kTiles);
 }
 
 }  // namespace convopt::amx

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "core/activation.h"
+#include "core/ops/descriptor.h"
 #include "core/quantisation.h"
 #include "primitives/own.h"
 #include "primitives/reference/combine.h"
@@ -639,6 +641,57 @@ double least_magnitude(const Workload& workload) {
   const double steps = most_steps(activation) * double{activation.alpha};
   const bool cancels = workload.op == Op::grid_sample || workload.op == Op::resample;
   return cancels ? std::max(steps, 1.0) : steps;
+}
+
+double condition(const Workload& workload, const Parameters& parameters,
+                 std::span<const TensorView> sources, const TensorView& expected) {
+  if (!is_real(workload.input_type) || !is_real(workload.output_type) || sources.empty() ||
+      descriptor(workload.op).reduction_length(workload) <= 1) {
+    return 0;
+  }
+  Workload sums = workload.of_type(DataType::f32);
+  sums.input_type = workload.input_type;  // weights are rounded to it
+  sums.epilogue = {};
+  const auto compute = [&](const TensorView& first) {
+    std::vector<TensorView> views(sources.begin(), sources.end());
+    views.front() = first;
+    std::vector<float> result(static_cast<std::size_t>(sums.output().elements()));
+    run(sums, parameters,
+        {views, TensorView::dense(result.data(), sums.output(), Layout::nchw), {}, nullptr});
+    return result;
+  };
+  const auto each = [](const TensorView& view, const auto& function) {
+    for_each_row(view.shape, [&](const Index& index) {
+      const Row row(view, index);
+      for (int i = 0; i < row.size; ++i) function(double{row[i]});
+    });
+  };
+  const auto largest = [](double most, double value) {
+    return std::isfinite(value) ? std::max(most, std::abs(value)) : most;
+  };
+  const std::vector<float> exact = compute(sources.front());
+  double sensitivity = std::accumulate(exact.begin(), exact.end(), 0.0, largest);
+  // Changes of many unit roundoffs, so that rounding to float does not show in them. Several
+  // directions, because in one the changes of a single sum may cancel.
+  constexpr double kChange = 0x1p-18;
+  constexpr std::uint64_t kDirections = 4;
+  const TensorShape& shape = sources.front().shape;
+  std::vector<float> changed;
+  for (std::uint64_t direction = 0; direction < kDirections; ++direction) {
+    changed.clear();
+    each(sources.front(), [&](double value) {
+      const double sign = uniform(direction, changed.size()) < 0 ? -1 : 1;
+      changed.push_back(static_cast<float>(value * (1 + sign * kChange)));
+    });
+    const std::vector<float> other =
+        compute(TensorView::dense(changed.data(), shape, Layout::nchw));
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      sensitivity = largest(sensitivity, (double{other[i]} - double{exact[i]}) / kChange);
+    }
+  }
+  double most = std::numeric_limits<double>::min();
+  each(expected, [&](double value) { most = largest(most, value); });
+  return sensitivity / most;
 }
 
 bool tail_is_zero(const TensorView& view) {

@@ -61,6 +61,14 @@ double max_relative_error(const TensorView& result, const TensorView& expected,
 /// this file: one for the few products of up to one that make a sample, which may nearly cancel.
 double least_magnitude(const Workload& workload);
 
+/// For error_bound(), what rounding makes of results of these sources: the larger of the largest
+/// result before the epilogue, which is rounded itself, and of the largest change of one, in unit
+/// roundoffs, where each number of the first source moves up or down by a unit roundoff; over the
+/// largest expected result. It is large where numbers cancel or an activation leaves little.
+/// 0 where nothing is summed, results are whole numbers, or sums are exact.
+double condition(const Workload& workload, const Parameters& parameters,
+                 std::span<const TensorView> sources, const TensorView& expected);
+
 /// Whether the channels that fill up the last block are zero, as every writer promises.
 bool tail_is_zero(const TensorView& view);
 

@@ -100,8 +100,13 @@ Error usage(std::string message) { return make_error(ErrorCode::usage, std::move
 Result<Workload> parse_layer(const std::string& text) {
   const auto shape = ConvShape::parse(text);
   if (shape) return Workload::conv(*shape);
-  if (auto typed = Workload::parse("conv:" + text); typed && typed->epilogue == Epilogue()) {
-    return std::move(*typed);
+  auto typed = Workload::parse("conv:" + text);
+  if (typed && typed->epilogue == Epilogue()) return typed;
+  constexpr std::string_view kZeroPoints = "_zp";
+  if (!typed && text.ends_with(kZeroPoints) &&
+      Workload::parse("conv:" + text.substr(0, text.size() - kZeroPoints.size()))) {
+    return usage("zero points change nothing in " + in_quotes(text) +
+                 ": it reads no u8, or nothing is padded; leave out _zp");
   }
   return shape.error();
 }
@@ -405,7 +410,8 @@ void add_bench(CLI::App& app, Action& action) {
   verb->add_option(
       "--shape", request->shapes,
       "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1, with types at its end "
-      "as in ..._p1_bf16 or ..._p1_u8_f32. Repeatable.");
+      "as in ..._p1_bf16 or ..._p1_u8_f32, and _zp for zero points where a kernel pads. "
+      "Repeatable.");
   verb->add_option("--family", request->filter.allow,
                    "Only these families or primitives, beside the libraries', e.g. winograd,fft.")
       ->delimiter(',')

@@ -41,6 +41,7 @@ void add_check(CLI::App& app, Action& action);
 void add_select(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_bundle(CLI::App& app, Action& action);
 
 /// Writes to `path`, or to standard output if it is empty or "-".
 Result<void> write_output(const std::string& path, const std::string& content);

@@ -103,8 +103,8 @@ void PlanningOptions::add_to(CLI::App& verb) {
                   "e.g. 1e-5.")
       ->check(positive_number())
       ->type_name("NUMBER");
-  add_precision(
-      verb, [this](Precision precision) { select.limits.types = types_of(precision); },
+  precision = add_precision(
+      verb, [this](Precision named) { select.limits.types = types_of(named); },
       "Types in which tensors are stored and products computed: f32; bf16 or int8, which is f32 "
       "or that, whatever makes the network faster; auto, any of these.");
   verb.add_option("--calibration", calibration,

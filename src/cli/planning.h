@@ -28,7 +28,10 @@ struct PlanningOptions {
   double time_limit = 5;  ///< seconds
   std::filesystem::path calibration;
   RangeRule range = RangeRule::max;
+  const CLI::Option* precision = nullptr;  ///< --precision, once it is added
   std::vector<std::string> calibrate;  ///< inputs to calibrate on, where there is no calibration
+
+  bool precision_given() const { return precision != nullptr && precision->count() > 0; }
 
   void add_to(CLI::App& verb);
   /// Only what says which network is meant, on which machine and with which times.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "convopt/bundle.hpp"
 #include "convopt/network.hpp"
 #include "convopt/npy.hpp"
 #include "convopt/plan.hpp"
@@ -31,6 +32,7 @@
 #include "src/library/rest_runner.h"
 #include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
+#include "src/runtime/plan_network.h"
 #include "src/runtime/timing.h"
 #include "src/runtime/verify.h"
 #include "src/select/plan_check.h"
@@ -105,11 +107,10 @@ Result<void> of_plan(const std::string& path, const Result<void>& checked) {
 
 /// Options of `select` that say nothing about a plan that is given.
 Result<void> check_unused(const PlanningOptions& options) {
-  for (const auto& [option, given] :
-       {std::pair{"--model", !options.model.empty()},
-        std::pair{"--profile", !options.profile.empty()},
-        std::pair{"--precision", options.select.limits.types.size() > 1},
-        std::pair{"--calibration", !options.calibration.empty()}}) {
+  for (const auto& [option, given] : {std::pair{"--model", !options.model.empty()},
+                                      std::pair{"--profile", !options.profile.empty()},
+                                      std::pair{"--precision", options.precision_given()},
+                                      std::pair{"--calibration", !options.calibration.empty()}}) {
     if (!given) continue;
     return make_error(ErrorCode::usage, std::string(option) +
                                             " has no effect with --plan, unless --compare names a "
@@ -300,6 +301,25 @@ Result<RestResult> run_rest(const Network& network, const Registry& registry, co
   return result;
 }
 
+/// The first of the bundle's choices; says if that was made for another platform.
+Result<Plan> plan_of_bundle(const PlanningOptions& options) {
+  CONVOPT_TRY(const Bundle bundle, Bundle::open(options.network));
+  PlanRequest wanted;
+  if (!options.context.isa.empty()) {
+    CONVOPT_TRY(const Context context, options.context.context());
+    wanted.isa = context.isa;
+  }
+  wanted.threads = options.context.threads;
+  auto choices = bundle.choices(wanted);
+  if (choices.empty()) {
+    return make_error(ErrorCode::environment, options.network.string() +
+                                                  " has no plan for this processor, and no "
+                                                  "fall-back");
+  }
+  if (!choices.front().note.empty()) note(choices.front().note);
+  return std::move(choices.front().plan);
+}
+
 Result<Setup> set_up(const RunArguments& request) {
   Setup setup;
   PlanningOptions options = request.planning;
@@ -308,6 +328,10 @@ Result<Setup> set_up(const RunArguments& request) {
   std::optional<Plan> given;
   if (!request.plan.empty()) {
     CONVOPT_TRY(given, load_plan(request.plan));
+  } else if (Bundle::is_bundle(options.network)) {
+    CONVOPT_TRY(given, plan_of_bundle(options));
+  }
+  if (given) {
     CONVOPT_CHECK(check_threads(request, *given));
     // The plan decides what the options leave open.
     if (options.context.isa.empty()) options.context.isa = to_string(given->platform.isa);
@@ -325,14 +349,15 @@ Result<Setup> set_up(const RunArguments& request) {
   }
 
   if (given) {
-    CONVOPT_CHECK(of_plan(request.plan, check_network(*given, setup.network())));
+    const std::string source =
+        request.plan.empty() ? request.planning.network.string() : request.plan;
+    CONVOPT_CHECK(of_plan(source, check_network(*given, setup.network())));
     for (const auto* names : {&options.select.limits.allow, &options.select.limits.exclude}) {
       CONVOPT_CHECK(check_names(setup.registry(), *names));
     }
-    CONVOPT_CHECK(check_workspace(request.plan, *given, options.select.limits.max_workspace));
-    CONVOPT_CHECK(
-        of_plan(request.plan, check_limits(*given, setup.registry(), options.select.limits)));
-    setup.plans.emplace_back(request.plan, std::move(*given));
+    CONVOPT_CHECK(check_workspace(source, *given, options.select.limits.max_workspace));
+    CONVOPT_CHECK(of_plan(source, check_limits(*given, setup.registry(), options.select.limits)));
+    setup.plans.emplace_back(request.plan.empty() ? "plan" : request.plan, std::move(*given));
   } else {
     if (!request.unconfirmed && Planning::is_cheap_to_confirm(selection->plan)) {
       CONVOPT_CHECK(setup.planning->confirm(*selection, kConfirmSeconds, request.max_memory));
@@ -677,9 +702,10 @@ void add_run(CLI::App& app, Action& action) {
                                       "model or random ones, and times it "
                                       "on this machine.");
   request->planning.add_to(*verb);
-  verb->add_option("--plan", request->plan,
-                   "Plan file, as `convopt select -o` writes it. Default: makes a plan as `convopt "
-                   "select` does with these options.");
+  verb->add_option(
+      "--plan", request->plan,
+      "Plan file, as `convopt select -o` writes it. Default: the plan of a bundle for "
+      "this processor; else makes a plan as `convopt select` does with these options.");
   verb->add_option("--compare", request->compare,
                    "More plans for the same network, timed in turns with the first: files, or "
                    "library_default, best_single_primitive, greedy.");

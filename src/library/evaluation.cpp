@@ -9,7 +9,7 @@
 #include "core/files.h"
 #include "core/try.h"
 #include "profiler/store.h"
-#include "src/library/guard.h"
+#include "src/session/guard.h"
 #include "src/tune/evaluate.h"
 #include "src/tune/recorded_model.h"
 

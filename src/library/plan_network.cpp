@@ -11,7 +11,7 @@
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "src/library/context.h"
-#include "src/library/guard.h"
+#include "src/session/guard.h"
 #include "src/library/planning.h"
 #include "src/library/samples.h"
 

@@ -5,10 +5,10 @@
 
 #include "core/try.h"
 #include "profiler/machine.h"
-#include "src/library/guard.h"
-#include "src/library/registries.h"
 #include "src/library/times.h"
 #include "src/select/select.h"
+#include "src/session/guard.h"
+#include "src/session/registries.h"
 
 namespace convopt {
 

@@ -33,8 +33,10 @@ Result<void> check_calibration(const PlanningRequest& request, bool has_scales,
     return make_error(ErrorCode::usage,
                       "--calibration has no effect without --precision int8 or auto");
   }
-  if (has_scales && request.calibration)
+  if (has_scales && request.calibration) {
+    CONVOPT_TRY([[maybe_unused]] const auto unused, request.calibration());
     request.messages.warn_of("--calibration is left out: the model has scales of its own");
+  }
   if (has_scales || request.calibration || request.samples) return {};
   const std::string_view needed =
       "needs the ranges of the network's tensors: give --calibration FILE, which `convopt "
@@ -68,6 +70,8 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   if (has_scales && planning->options_.limits.types.contains(DataType::s8))
     planning->options_.limits.scales = std::move(scales);
   request.messages.warn_of(planning->network_.warnings);
+  if (has_scales && !planning->options_.limits.types.contains(DataType::s8))
+    planning->note("--precision int8 or auto computes in int8 what it can");
   const auto stored = stored_platform(context.isa, context.threads);
   if (!stored || !is_complete(*stored)) {
     CONVOPT_TRY(planning->registry_, registry.get());  // measuring wants the machine for itself
@@ -144,7 +148,9 @@ Result<void> Planning::load_sound_times() {
     files_.profile.clear();
     if (files_.model.empty()) files_.model = default_model_path();
     if (load_times()) {
-      warn(why + "; it is left out, and `convopt profile` mends it");
+      warn(why +
+           "; it is left out: move it away, and `convopt profile` or `select --refine` makes it "
+           "anew");
       return {};
     }
   }

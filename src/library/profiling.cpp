@@ -9,7 +9,7 @@
 #include "profiler/sampler.h"
 #include "profiler/store.h"
 #include "src/library/context.h"
-#include "src/library/guard.h"
+#include "src/session/guard.h"
 #include "src/library/planning.h"
 #include "src/library/primitive_filter.h"
 #include "src/select/workloads.h"

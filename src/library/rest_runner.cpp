@@ -6,52 +6,11 @@
 #include <utility>
 
 #include "core/try.h"
-#include "core/work.h"
-#include "model/analytic.h"
+#include "src/library/analytic_costs.h"
 #include "src/runtime/weights.h"
-#include "src/select/costs.h"
 #include "src/select/select.h"
 
 namespace convopt {
-namespace {
-
-/// What a primitive takes by its operation counts. That of a library's secret is not told from its
-/// slowest one, so others are preferred.
-class AnalyticCosts final : public CostSource {
- public:
-  explicit AnalyticCosts(const Platform& platform) : machine_(Capabilities::of(platform)) {}
-
-  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
-    constexpr double kSecret = 4;
-    std::vector<Cost> costs;
-    for (const Query& query : queries) {
-      const WorkEstimate work = estimate_work(*query.workload, *query.primitive, machine_.vector);
-      const bool is_secret = query.primitive->traits.algorithm == Algorithm::unknown;
-      const double ns =
-          analytic_time(work, machine_, TimingMode::warm).ns * (is_secret ? kSecret : 1);
-      costs.push_back({Cost::Source::predicted, {ns, ns, ns}, {}});
-    }
-    return costs;
-  }
-
- private:
-  Capabilities machine_;
-};
-
-}  // namespace
-
-std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs) {
-  std::vector<Array> arrays;
-  const std::vector<Tensor> tensors = network.named_outputs();
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, shape, type] = tensors[i];
-    arrays.push_back({name,
-                      type,
-                      {shape.sizes().begin(), shape.sizes().end()},
-                      {outputs[i].begin(), outputs[i].end()}});
-  }
-  return arrays;
-}
 
 Result<RestRunner::Prepared*> RestRunner::prepare(const std::shared_ptr<const Network>& network) {
   constexpr std::size_t kMostKept = 8;  // with packed weights

@@ -10,14 +10,12 @@
 #include "convopt/primitive.hpp"
 #include "src/runtime/buffers.h"
 #include "src/runtime/executor.h"
+#include "src/session/rest.h"
 
 namespace convopt {
 
-/// Outputs of a network that have just been computed, by the names of its file.
-std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs);
-
 /// One thread at a time.
-class RestRunner {
+class RestRunner final : public RestExecution {
  public:
   /// The registry must outlive the runner.
   RestRunner(const Registry& registry, Platform platform)
@@ -26,7 +24,7 @@ class RestRunner {
   /// The model's outputs. Networks are planned by the analytic times of their primitives, which
   /// takes milliseconds, and kept for the next run.
   Result<std::vector<Array>> run(std::shared_ptr<const NetworkRest> rest,
-                                 std::vector<Array> outputs);
+                                 std::vector<Array> outputs) override;
 
  private:
   struct Prepared {

@@ -5,7 +5,7 @@
 #include "core/try.h"
 #include "profiler/timer.h"
 #include "src/library/context.h"
-#include "src/library/guard.h"
+#include "src/session/guard.h"
 #include "src/tune/model_paths.h"
 
 namespace convopt {

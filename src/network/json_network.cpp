@@ -12,7 +12,6 @@
 #include "core/try.h"
 #include "src/network/graph_builder.h"
 #include "src/network/json_operators.h"
-#include "src/network/onnx/reader.h"
 
 namespace convopt {
 namespace {

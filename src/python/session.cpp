@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "convopt/bundle.hpp"
 #include "convopt/network.hpp"
 #include "convopt/planning.hpp"
 #include "convopt/weights.hpp"
@@ -27,6 +28,7 @@ namespace {
 
 /// Plans of this many sets of input sizes are kept, with their packed weights.
 constexpr std::size_t kMostKept = 8;
+constexpr std::uint64_t kSeed = 1;  // of random weights, for networks without
 
 /// The model for one set of input sizes, ready to run.
 struct Prepared {
@@ -36,7 +38,6 @@ struct Prepared {
   bool has_rest = false;
   std::vector<int> sources;              ///< per input of the session, that of the model
   std::vector<py::object> result_types;  ///< NumPy's, per output
-  std::mutex runs;                       ///< a session runs in one thread at a time
 };
 
 /// How onnxruntime calls it.
@@ -82,13 +83,18 @@ class InferenceSession {
   InferenceSession(std::filesystem::path path, const py::dict& options, std::optional<Plan> plan)
       : path_(std::move(path)), options_(plan_options(options)), plan_(std::move(plan)) {
     options_.rates = MachineRates::measured;
-    border_ = without_lock([&] { return network_border(path_); });
+    const bool is_bundle = Bundle::is_bundle(path_);
+    if (is_bundle) {
+      only_ = open_bundle(options.contains("threads") ? options_.threads : 0);
+    } else {
+      border_ = without_lock([&] { return network_border(path_); });
+    }
     for (const DeclaredTensor& input : border_.inputs) names_.emplace_back(input.name);
     for (const DeclaredTensor& output : border_.outputs) output_names_.emplace_back(output.name);
     is_fixed_ = std::ranges::none_of(border_.inputs, [](const DeclaredTensor& input) {
       return is_open(input) || input.decides;
     });
-    if (is_fixed_) only_ = prepare({}, {}, {});
+    if (is_fixed_ && !is_bundle) only_ = prepare({}, {}, {});
   }
 
   py::list inputs() const { return described_all(border_.inputs); }
@@ -253,7 +259,6 @@ class InferenceSession {
       if (!network) return network.error();
       auto plan = plan_ ? Result<Plan>(*plan_) : plan_network(*network, options_);
       if (!plan) return plan.error();
-      constexpr std::uint64_t kSeed = 1;  // of random weights, for networks without
       auto session = Session::create(*network, *plan, *network_weights(*network, kSeed));
       if (!session) return session.error();
       prepared->plan = std::move(*plan);
@@ -262,26 +267,74 @@ class InferenceSession {
       return {};
     }();
     check(made);
-    for (const Tensor& input : prepared->session->inputs()) {
+    bind_border(*prepared);
+    return prepared;
+  }
+
+  /// By the plan that is given, else the best of the bundle's that can run here.
+  std::shared_ptr<Prepared> open_bundle(int threads) {
+    auto prepared = std::make_shared<Prepared>();
+    const auto made = [&]() -> Result<void> {
+      const py::gil_scoped_release release;
+      const auto bundle = Bundle::open(path_);
+      if (!bundle) return bundle.error();
+      const Network& network = bundle->network();
+      std::vector<PlanChoice> choices =
+          plan_ ? std::vector<PlanChoice>{{*plan_, {}}} : bundle->choices({options_.isa, threads});
+      Error error =
+          make_error(ErrorCode::environment,
+                     path_.string() + " has no plan for this processor, and no fall-back");
+      for (PlanChoice& choice : choices) {
+        auto session = Session::create(network, choice.plan, *network_weights(network, kSeed));
+        if (session) {
+          if (!choice.note.empty()) options_.messages.say(choice.note);
+          prepared->plan = std::move(choice.plan);
+          prepared->session.emplace(std::move(*session));
+          border_ = {declared(network.named_inputs()), declared(network.named_outputs())};
+          return {};
+        }
+        error = session.error();
+      }
+      return error;
+    }();
+    check(made);
+    bind_border(*prepared);
+    return prepared;
+  }
+
+  static std::vector<DeclaredTensor> declared(const std::vector<Tensor>& tensors) {
+    std::vector<DeclaredTensor> result;
+    for (const Tensor& tensor : tensors) {
+      DeclaredTensor& entry = result.emplace_back();
+      entry.name = tensor.name;
+      entry.type = tensor.type;
+      entry.sizes.emplace();
+      for (const int size : tensor.shape.sizes()) entry.sizes->push_back({size, {}});
+    }
+    return result;
+  }
+
+  /// Which inputs of the model its network takes, and NumPy's types of its outputs.
+  void bind_border(Prepared& prepared) const {
+    for (const Tensor& input : prepared.session->inputs()) {
       const auto found = std::ranges::find(border_.inputs, input.name, &DeclaredTensor::name);
       if (found == border_.inputs.end()) {
         raise(make_error(ErrorCode::internal,
                          "the network's input '" + input.name + "' is none of the model's"));
       }
-      prepared->sources.push_back(static_cast<int>(found - border_.inputs.begin()));
+      prepared.sources.push_back(static_cast<int>(found - border_.inputs.begin()));
     }
-    if (prepared->has_rest) return prepared;
-    for (const Tensor& output : prepared->session->outputs()) {
-      prepared->result_types.push_back(numpy_type(output.type));
-      if (!prepared->result_types.back().is_none()) continue;
+    if (prepared.has_rest) return;
+    for (const Tensor& output : prepared.session->outputs()) {
+      prepared.result_types.push_back(numpy_type(output.type));
+      if (!prepared.result_types.back().is_none()) continue;
       raise(make_error(ErrorCode::bad_input, "the output '" + output.name + "' is of " +
                                                  std::string(to_string(output.type)) +
                                                  ", which NumPy does not have"));
     }
-    return prepared;
   }
 
-  static py::list run_fixed(Prepared& prepared, const std::vector<const void*>& sources,
+  static py::list run_fixed(const Prepared& prepared, const std::vector<const void*>& sources,
                             const std::vector<std::size_t>& order) {
     std::vector<py::array> results;
     std::vector<void*> destinations;
@@ -294,7 +347,6 @@ class InferenceSession {
     }
     check([&] {
       const py::gil_scoped_release release;
-      const std::scoped_lock lock(prepared.runs);
       return prepared.session->run(std::span(sources), std::span(destinations));
     }());
     py::list list(order.size());
@@ -302,12 +354,9 @@ class InferenceSession {
     return list;
   }
 
-  static py::list run_rest(Prepared& prepared, const std::vector<const void*>& sources,
+  static py::list run_rest(const Prepared& prepared, const std::vector<const void*>& sources,
                            const std::vector<std::size_t>& order) {
-    const auto arrays = without_lock([&] {
-      const std::scoped_lock lock(prepared.runs);
-      return prepared.session->run(std::span(sources));
-    });
+    const auto arrays = without_lock([&] { return prepared.session->run(std::span(sources)); });
     py::list list(order.size());
     for (std::size_t i = 0; i < order.size(); ++i) {
       const Array& array = arrays[order[i]];

@@ -39,6 +39,19 @@ void Buffers::fill_random(std::uint64_t seed) {
   }
 }
 
+std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs) {
+  std::vector<Array> arrays;
+  const std::vector<Tensor> tensors = network.named_outputs();
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [name, shape, type] = tensors[i];
+    arrays.push_back({name,
+                      type,
+                      {shape.sizes().begin(), shape.sizes().end()},
+                      {outputs[i].begin(), outputs[i].end()}});
+  }
+  return arrays;
+}
+
 std::vector<float> floats_of(std::span<const std::byte> data, const Tensor& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
   to_floats(data.data(), tensor.type, std::ssize(values), values.data());

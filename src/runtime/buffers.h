@@ -36,6 +36,9 @@ class Buffers {
   std::vector<std::span<std::byte>> outputs_;
 };
 
+/// Outputs of a network that have just been computed, by the names of its file.
+std::vector<Array> arrays_of(const Network& network, Executor::Outputs outputs);
+
 /// The elements of row-major data.
 std::vector<float> floats_of(std::span<const std::byte> data, const Tensor& tensor);
 

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "core/parallel.h"
 #include "core/quantisation.h"
 #include "core/text.h"
+#include "core/try.h"
 #include "core/views.h"
 #include "primitives/flush_denormals.h"
 
@@ -110,9 +114,14 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
   if (auto prepared = executor->prepare(network, registry, weights); !prepared) {
     return prepared.error();
   }
-  if (auto allocated = executor->allocate(); !allocated) return allocated.error();
+  executor->layout_ = lay_out(executor->schedule_);
+  executor->memory_.tensors = executor->layout_.bytes;
+  for (const Value& value : executor->schedule_.values)
+    executor->shapes_.push_back(network.tensors[value.tensor].shape);
+  auto frame = executor->make_frame();
+  if (!frame) return frame.error();
+  executor->frame_ = std::move(*frame);
   if (auto filled = executor->fill_constants(network, weights); !filled) return filled.error();
-  executor->make_views(network);
   return executor;
 } catch (const std::bad_alloc&) {
   return make_error(ErrorCode::environment,
@@ -121,40 +130,67 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
 
 Result<void> Executor::prepare(const Network& network, const Registry& registry,
                                const WeightSource& source) {
-  for (const ScheduleStep& step : schedule_.steps) {
+  // Packing waits for memory and for its pages more than for arithmetic, and layers have nothing to
+  // do with each other. Sources are asked by one thread at a time.
+  std::mutex mutex;
+  const auto make = [&](const ScheduleStep& step) -> Result<std::unique_ptr<Kernel>> {
     Weights weights;
     if (step.workload.has_weights()) {
       const Operator& op = network.operators[step.operators.front()];
-      auto loaded = source.weights(op);
-      if (!loaded) return loaded.error();
-      if (auto fits = check_sizes(op, *loaded); !fits) return fits;
-      weights = std::move(*loaded);
+      const std::scoped_lock lock(mutex);
+      CONVOPT_TRY(weights, source.weights(op));
+      CONVOPT_CHECK(check_sizes(op, weights));
     }
     Parameters parameters = weights.parameters();
     parameters.scales = scales_of(schedule_, step);
-    auto kernel = step.primitive->prepare(step.workload, parameters, registry.context());
-    if (!kernel) return kernel.error();
-    memory_.packed_weights += (*kernel)->packed_bytes();
-    memory_.workspace = std::max(memory_.workspace, (*kernel)->workspace_bytes());
-    calls_.push_back({std::move(*kernel), {}, {}, 0, {}});
+    return step.primitive->prepare(step.workload, parameters, registry.context());
+  };
+  kernels_.resize(schedule_.steps.size());
+  std::vector<std::optional<Error>> errors(kernels_.size());
+  in_parallel(kernels_.size(), [&](std::size_t s) {
+    auto kernel = make(schedule_.steps[s]);
+    if (kernel) {
+      kernels_[s] = std::move(*kernel);
+    } else {
+      errors[s] = kernel.error();
+    }
+  });
+  for (std::size_t s = 0; s < kernels_.size(); ++s) {
+    if (errors[s]) return *errors[s];
+    memory_.packed_weights += kernels_[s]->packed_bytes();
+    memory_.workspace = std::max(memory_.workspace, kernels_[s]->workspace_bytes());
   }
   return {};
 }
 
-Result<void> Executor::allocate() {
-  const ArenaLayout layout = lay_out(schedule_);
-  memory_.tensors = layout.bytes;
+Result<std::unique_ptr<Executor::Frame>> Executor::make_frame() const try {
+  auto frame = std::make_unique<Frame>();
+  if (auto allocated = allocate(*frame); !allocated) return allocated.error();
+  make_views(*frame);
+  if (frame_ == nullptr) return frame;
+  for (std::size_t s = 0; s < schedule_.storages.size(); ++s) {
+    const Storage& storage = schedule_.storages[s];
+    if (storage.constant == kNone) continue;
+    // No run writes there.
+    std::memcpy(frame->storage_data[s], frame_->storage_data[s], storage.life.bytes);
+  }
+  return frame;
+} catch (const std::bad_alloc&) {
+  return out_of_memory(memory_.tensors + memory_.workspace);
+}
+
+Result<void> Executor::allocate(Frame& frame) const {
   // Behind the last tensor is room for what kernels of libraries read too far (is_defective in
   // primitives/onednn/offers.cpp).
   constexpr std::size_t kSlack = 4096;
-  arena_ = allocate_aligned(memory_.tensors + kSlack);
-  workspace_ = allocate_aligned(memory_.workspace);
-  if (!arena_ || !workspace_) return out_of_memory(memory_.tensors + memory_.workspace);
+  frame.arena = allocate_aligned(memory_.tensors + kSlack);
+  frame.workspace = allocate_aligned(memory_.workspace);
+  if (!frame.arena || !frame.workspace) return out_of_memory(memory_.tensors + memory_.workspace);
   // Touched now, so that no run meets a page for the first time.
-  std::memset(arena_.get(), 0, memory_.tensors);
-  std::memset(workspace_.get(), 0, memory_.workspace);
-  for (const std::size_t offset : layout.offsets) {
-    storage_data_.push_back(arena_.get() + offset);
+  std::memset(frame.arena.get(), 0, memory_.tensors);
+  std::memset(frame.workspace.get(), 0, memory_.workspace);
+  for (const std::size_t offset : layout_.offsets) {
+    frame.storage_data.push_back(frame.arena.get() + offset);
   }
   return {};
 }
@@ -172,56 +208,54 @@ Result<void> Executor::fill_constants(const Network& network, const WeightSource
                                                   std::to_string(values.size()) +
                                                   " values, but has " + std::to_string(wanted));
     }
-    std::memcpy(storage_data_[s], values.data(), values.size_bytes());
+    std::memcpy(frame_->storage_data[s], values.data(), values.size_bytes());
   }
   return {};
 }
 
-TensorView Executor::view_of(int index, const Network& network) const {
+TensorView Executor::view_of(const Frame& frame, int index) const {
   const Value& value = schedule_.values[index];
-  const TensorShape& shape = network.tensors[value.tensor].shape;
+  const TensorShape& shape = shapes_[index];
   const auto& [layout, type] = value.format;
   if (value.part_of == kNone) {
-    return TensorView::dense(storage_data_[value.storage], type, shape, layout);
+    return TensorView::dense(frame.storage_data[value.storage], type, shape, layout);
   }
-  const TensorView part = view_of(value.part_of, network).channels(value.first_channel, shape.c());
+  const TensorView part = view_of(frame, value.part_of).channels(value.first_channel, shape.c());
   // Of a single image, only the stride between images tells the part from a dense tensor.
   return channels_are_dense(shape, layout) ? TensorView::dense(part.data, type, shape, layout)
                                            : part;
 }
 
-void Executor::make_views(const Network& network) {
+void Executor::make_views(Frame& frame) const {
   const auto fill = [&](TensorView& view, int index) {
     const int number = schedule_.values[index].storage;
     const Storage& storage = schedule_.storages[number];
-    view = view_of(index, network);
+    view = view_of(frame, index);
     if (storage.input != kNone || storage.output != kNone) {
-      bindings_.push_back({&view, number, view.as<std::byte>() - storage_data_[number]});
+      frame.bindings.push_back({&view, number, view.as<std::byte>() - frame.storage_data[number]});
     }
   };
-  for (std::size_t s = 0; s < calls_.size(); ++s) {
+  frame.calls.resize(schedule_.steps.size());
+  for (std::size_t s = 0; s < schedule_.steps.size(); ++s) {
     const ScheduleStep& step = schedule_.steps[s];
-    Call& call = calls_[s];
+    Frame::Call& call = frame.calls[s];
     call.sources.resize(step.sources.size());
     for (std::size_t i = 0; i < step.sources.size(); ++i) fill(call.sources[i], step.sources[i]);
     call.args.sources = call.sources;
-    call.args.workspace = workspace_.get();
+    call.args.workspace = frame.workspace.get();
     fill(call.args.destination, step.destination);
     if (step.residual == kNone) continue;
     if (step.copies_residual) {
       fill(call.copied_residual, step.residual);
       fill(call.args.residual, step.destination);
-      const TensorView& residual = call.copied_residual;
-      call.args.residual.type = residual.type;
-      call.copy_bytes = element_bytes(residual.type) *
-                        static_cast<std::size_t>(padded_elements(residual.shape, residual.layout));
+      call.args.residual.type = call.copied_residual.type;
     } else {
       fill(call.args.residual, step.residual);
     }
   }
 }
 
-Result<void> Executor::bind(Inputs inputs, Outputs outputs) {
+Result<void> Executor::bind(Frame& frame, Inputs inputs, Outputs outputs) const {
   if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size()) {
     return make_error(ErrorCode::usage, "the network has " + counted(inputs_.size(), "input") +
                                             " and " + counted(outputs_.size(), "output"));
@@ -232,34 +266,41 @@ Result<void> Executor::bind(Inputs inputs, Outputs outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (auto fits = check_size("output", i, outputs[i].size(), outputs_[i]); !fits) return fits;
   }
-  for (std::size_t s = 0; s < storage_data_.size(); ++s) {
+  for (std::size_t s = 0; s < frame.storage_data.size(); ++s) {
     const Storage& storage = schedule_.storages[s];
     // Views of sources are never written to.
     if (storage.input != kNone) {
-      storage_data_[s] = const_cast<std::byte*>(inputs[storage.input].data());
+      frame.storage_data[s] = const_cast<std::byte*>(inputs[storage.input].data());
     }
-    if (storage.output != kNone) storage_data_[s] = outputs[storage.output].data();
+    if (storage.output != kNone) frame.storage_data[s] = outputs[storage.output].data();
   }
-  for (const Binding& binding : bindings_) {
-    binding.view->data = storage_data_[binding.storage] + binding.offset;
+  for (const Frame::Binding& binding : frame.bindings) {
+    binding.view->data = frame.storage_data[binding.storage] + binding.offset;
   }
   return {};
 }
 
-Result<void> Executor::run(Inputs inputs, Outputs outputs, Observer* observer) {
-  if (auto bound = bind(inputs, outputs); !bound) return bound;
+Result<void> Executor::run(Frame& frame, Inputs inputs, Outputs outputs, Observer* observer) const {
+  if (auto bound = bind(frame, inputs, outputs); !bound) return bound;
   const FlushDenormals flush(threads_);
   if (observer != nullptr) observer->before_run();
-  for (std::size_t s = 0; s < calls_.size(); ++s) {
-    const Call& call = calls_[s];
-    if (call.copy_bytes > 0) {
-      std::memcpy(call.args.destination.data, call.copied_residual.data, call.copy_bytes);
+  for (std::size_t s = 0; s < kernels_.size(); ++s) {
+    if (observer != nullptr && !observer->goes_on()) {
+      return make_error(ErrorCode::interrupted, "the run was cancelled before the layer " +
+                                                    in_quotes(schedule_.steps[s].name));
     }
-    call.kernel->run(call.args);
+    const Frame::Call& call = frame.calls[s];
+    if (schedule_.steps[s].copies_residual) {
+      const TensorView& residual = call.copied_residual;
+      std::memcpy(call.args.destination.data, residual.data,
+                  element_bytes(residual.type) *
+                      static_cast<std::size_t>(padded_elements(residual.shape, residual.layout)));
+    }
+    kernels_[s]->run(call.args);
     if (observer != nullptr) observer->after_step(s, call.args.destination);
   }
   for (const OutputCopy& copy : schedule_.output_copies) {
-    std::memcpy(outputs[copy.output].data(), storage_data_[copy.storage],
+    std::memcpy(outputs[copy.output].data(), frame.storage_data[copy.storage],
                 outputs[copy.output].size_bytes());
   }
   return {};

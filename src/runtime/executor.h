@@ -23,6 +23,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void before_run() noexcept {}
+  /// Asked before every step; false ends the run.
+  virtual bool goes_on() const noexcept { return true; }
   virtual void after_step(std::size_t step, const TensorView& destination) noexcept = 0;
 };
 
@@ -30,9 +32,33 @@ class Observer {
 MemoryUse memory_of(const Schedule& schedule, const Context& context);
 
 /// A network prepared by a plan: kernels created, weights packed, memory laid out. Executors share
-/// nothing, so several may run at once, each in one thread at a time.
+/// nothing, so several may run at once, each in one thread at a time; in several threads at once it
+/// runs in frames of their own.
 class Executor {
  public:
+  /// What a run writes to: tensors, scratch memory, and the views into both. Of one thread at a
+  /// time.
+  class Frame {
+    friend class Executor;
+    /// What a step's kernel is called with.
+    struct Call {
+      std::vector<TensorView> sources;
+      RunArgs args;
+      TensorView copied_residual;
+    };
+    /// A pointer that follows the caller's memory.
+    struct Binding {
+      TensorView* view = nullptr;
+      int storage = kNone;
+      std::ptrdiff_t offset = 0;  ///< of the view's first element, in bytes
+    };
+
+    std::vector<Call> calls;  ///< one per step
+    std::vector<Binding> bindings;
+    std::vector<std::byte*> storage_data;
+    AlignedBytes arena, workspace;
+  };
+
   /// The registry must outlive the executor; all else is copied. A network that needs more than
   /// `max_memory` bytes is refused before any weights are packed.
   static Result<std::unique_ptr<Executor>> create(const Network& network, const Plan& plan,
@@ -45,51 +71,48 @@ class Executor {
   /// Row-major tensors of the network's types, in the order of Network::inputs and
   /// Network::outputs. Allocates nothing and fails only if their number or sizes are wrong.
   /// Denormal numbers count as zero (primitives/flush_denormals.h).
-  Result<void> run(Inputs inputs, Outputs outputs, Observer* observer = nullptr);
+  /// An observer that ends the run makes it fail with ErrorCode::interrupted.
+  Result<void> run(Inputs inputs, Outputs outputs, Observer* observer = nullptr) {
+    return run(*frame_, inputs, outputs, observer);
+  }
+
+  /// That of runs without a frame.
+  Frame& frame() { return *frame_; }
+  /// Another frame of memory().tensors and memory().workspace bytes. Frames and runs in them may be
+  /// made in several threads at once; the executor outlives its frames.
+  Result<std::unique_ptr<Frame>> make_frame() const;
+  Result<void> run(Frame& frame, Inputs inputs, Outputs outputs,
+                   Observer* observer = nullptr) const;
 
   /// Puts a kernel in the place of a step's and returns that one. It is of the same primitive and
   /// workload.
   std::unique_ptr<Kernel> exchange_kernel(std::size_t step, std::unique_ptr<Kernel> kernel) {
-    return std::exchange(calls_[step].kernel, std::move(kernel));
+    return std::exchange(kernels_[step], std::move(kernel));
   }
 
   std::span<const ScheduleStep> steps() const { return schedule_.steps; }
   std::span<const Value> values() const { return schedule_.values; }
+  /// With one frame.
   const MemoryUse& memory() const { return memory_; }
 
  private:
-  /// What a step's kernel is called with.
-  struct Call {
-    std::unique_ptr<Kernel> kernel;
-    std::vector<TensorView> sources;
-    RunArgs args;
-    std::size_t copy_bytes = 0;  ///< residual to destination, before the kernel runs
-    TensorView copied_residual;
-  };
-  /// A pointer that follows the caller's memory.
-  struct Binding {
-    TensorView* view = nullptr;
-    int storage = kNone;
-    std::ptrdiff_t offset = 0;  ///< of the view's first element, in bytes
-  };
-
   Executor() = default;
   Result<void> prepare(const Network& network, const Registry& registry,
                        const WeightSource& weights);
-  Result<void> allocate();
   Result<void> fill_constants(const Network& network, const WeightSource& weights);
-  void make_views(const Network& network);
-  TensorView view_of(int value, const Network& network) const;
-  Result<void> bind(Inputs inputs, Outputs outputs);
+  Result<void> allocate(Frame& frame) const;
+  void make_views(Frame& frame) const;
+  TensorView view_of(const Frame& frame, int value) const;
+  Result<void> bind(Frame& frame, Inputs inputs, Outputs outputs) const;
 
   Schedule schedule_;
+  ArenaLayout layout_;
   int threads_ = 1;
   std::vector<Tensor> inputs_, outputs_;
-  std::vector<Call> calls_;  ///< one per step
-  std::vector<Binding> bindings_;
-  std::vector<std::byte*> storage_data_;
-  AlignedBytes arena_, workspace_;
+  std::vector<TensorShape> shapes_;               ///< one per value
+  std::vector<std::unique_ptr<Kernel>> kernels_;  ///< one per step
   MemoryUse memory_;
+  std::unique_ptr<Frame> frame_;  ///< of runs without one; has the constants that others copy
 };
 
 }  // namespace convopt

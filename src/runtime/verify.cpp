@@ -88,15 +88,15 @@ class Verifier final : public Observer {
                           most_steps(activation) * double{activation.alpha}),
                       error_bound(step.workload, step.primitive->info().traits),
                       reference::tail_is_zero(destination)};
-    // Rarely needed, and as long as the computation itself. What is quantised is summed exactly,
-    // and its error is relative to the end of the range.
+    // Rarely needed, and a few times as long as the computation itself. What is quantised is summed
+    // exactly, and its error is relative to the end of the range.
     if (!quantises && std::isfinite(check.error) && check.error > check.bound) {
-      auto magnitude = summed_magnitude(step);
-      if (!magnitude) {
-        error_ = magnitude.error();
+      auto condition = condition_of(step, view(expected, tensor));
+      if (!condition) {
+        error_ = condition.error();
         return;
       }
-      check.bound *= std::max(1.0, *magnitude / largest(expected));
+      check.bound = error_bound(step.workload, step.primitive->info().traits, *condition);
     }
     result_.checks.push_back(std::move(check));
     if (step.is_conversion() && step.workload.input_type == step.workload.output_type) return;
@@ -113,14 +113,15 @@ class Verifier final : public Observer {
 
   Result<Verification> finish(const Buffers& outputs) && {
     if (error_) return *error_;
+    const std::vector<Tensor> named = network_.named_outputs();
     for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
       const TensorId tensor = network_.outputs[i];
-      const auto& [name, shape, type] = network_.tensors[tensor];
+      const DataType type = network_.tensors[tensor].type;
       const bool same = same_values(outputs.values(i), made(tensor, type));
-      result_.checks.push_back({name, {}, same ? 0.0 : 1.0, 0.0, true});
+      result_.checks.push_back({named[i].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
     if (stores_other_types()) {
-      CONVOPT_CHECK(compare_outputs(outputs));
+      CONVOPT_CHECK(compare_outputs(outputs, named));
     }
     return std::move(result_);
   }
@@ -134,42 +135,23 @@ class Verifier final : public Observer {
     for (float& number : numbers) number = std::clamp(number / value.scale + zero, least, most);
   }
 
-  static double largest(const std::vector<float>& values) {
-    double result = std::numeric_limits<double>::min();
-    for (const float value : values) result = std::max(result, std::abs(double{value}));
-    return result;
-  }
-
-  /// The size of what a convolution or fully connected layer adds up: the largest root of the sum
-  /// of squared products, and the largest sum before an activation. Rounding errors are of that
-  /// size. Where products cancel each other, or an activation leaves little, the result is far
-  /// smaller. Zero for other operations.
-  Result<double> summed_magnitude(const ScheduleStep& step) {
+  /// What rounding makes of the sums of the step's first operator, with these numbers.
+  Result<double> condition_of(const ScheduleStep& step, const TensorView& expected) {
     if (step.operators.empty()) return 0.0;
     const Operator& op = network_.operators[step.operators.front()];
-    if (op.workload.op != Op::conv && op.workload.op != Op::fully_connected) return 0.0;
-    auto loaded = weights_.weights(op);
-    if (!loaded) return loaded.error();
-    const auto squared = [](std::span<const float> values) {
-      std::vector<float> result(values.begin(), values.end());
-      for (float& value : result) value *= value;
-      return result;
-    };
-    std::vector<float> sums(
-        static_cast<std::size_t>(network_.tensors[op.outputs[0]].shape.elements()));
-    std::vector<float>& source =
-        made(op.inputs[0], type_of(op.inputs[0], step.workload.input_type));
-    const std::vector<TensorView> plain = {view(source, op.inputs[0])};
-    reference::run(op.workload, loaded->parameters(),
-                   {plain, view(sums, op.outputs[0]), {}, nullptr});
-    double result = largest(sums);
-    std::vector<float> squares = squared(source);
-    const std::vector<float> weights = squared(loaded->weights.values());
-    const std::vector<float> bias = squared(loaded->bias.values());
-    const std::vector<TensorView> of_squares = {view(squares, op.inputs[0])};
-    reference::run(op.workload, {std::span<const float>(weights), std::span<const float>(bias)},
-                   {of_squares, view(sums, op.outputs[0]), {}, nullptr});
-    return std::max(result, std::sqrt(largest(sums)));
+    Weights weights;
+    if (op.workload.has_weights()) {
+      CONVOPT_TRY(weights, weights_.weights(op));
+    }
+    std::vector<TensorView> sources;
+    for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+      const TensorId input = op.inputs[i];
+      const DataType type = type_of(input, step.workload.source_type(static_cast<int>(i)));
+      sources.push_back(view(made(input, type), input));
+    }
+    Workload workload = op.workload.of_type(DataType::f32);
+    workload.input_type = step.workload.input_type;
+    return reference::condition(workload, weights.parameters(), sources, expected);
   }
 
   void keep(TensorId tensor, DataType type, std::vector<float> values) {
@@ -189,7 +171,7 @@ class Verifier final : public Observer {
   }
 
   /// Computes the network from its inputs to its outputs by definition.
-  Result<void> compare_outputs(const Buffers& outputs) {
+  Result<void> compare_outputs(const Buffers& outputs, const std::vector<Tensor>& named) {
     std::vector<std::vector<float>> exact(network_.tensors.size());
     for (const TensorId input : network_.inputs) {
       exact[input] = made(input, network_.tensors[input].type);
@@ -215,9 +197,8 @@ class Verifier final : public Observer {
                      {sources, view(result, op.outputs[0]), {}, nullptr});
     }
     for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
-      const TensorId tensor = network_.outputs[i];
       result_.output_errors.push_back(
-          {network_.tensors[tensor].name, difference(outputs.values(i), exact[tensor])});
+          {named[i].name, difference(outputs.values(i), exact[network_.outputs[i]])});
     }
     return {};
   }

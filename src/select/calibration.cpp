@@ -8,13 +8,13 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/json_lines.h"
 #include "core/json_reader.h"
 #include "core/quantisation.h"
 #include "core/quantised_tensors.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "src/select/fusion.h"
-#include "src/select/json_lines.h"
 
 namespace convopt {
 namespace {
@@ -119,6 +119,11 @@ Result<Calibration> parse_calibration(std::string_view text, std::string_view fi
   reader.text("network_hash", calibration.network_hash);
   reader.number("samples", calibration.samples);
   CONVOPT_CHECK(read_list(reader, "tensors", file, calibration.tensors, range_from_json));
+  const bool is_empty = std::ranges::all_of(calibration.tensors, [](const TensorRange& range) {
+    return range.low == 0 && range.high == 0;
+  });
+  if (is_empty) reader.fail("holds no range but 0: was it made of inputs that are all 0?");
+  if (!reader.ok()) return reader.error();
   return calibration;
 }
 

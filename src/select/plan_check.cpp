@@ -1,34 +1,10 @@
 #include "src/select/plan_check.h"
 
-#include <algorithm>
-
 #include "core/text.h"
 #include "core/try.h"
 #include "src/select/select.h"
 
 namespace convopt {
-
-Result<void> check_network(const Plan& plan, const Network& network) {
-  if (plan.network_hash == network.hash()) return {};
-  const auto refused = [&](const std::string& sentence) {
-    return make_error(ErrorCode::bad_input,
-                      "the plan does not fit the network " + network.name + ": " + sentence);
-  };
-  for (const PlanLayer& layer : plan.layers) {
-    const auto op = std::ranges::find(network.operators, layer.name, &Operator::name);
-    if (op == network.operators.end()) {
-      return refused("it was made for " + plan.network + " with a layer " + in_quotes(layer.name) +
-                     ", which the network does not have");
-    }
-    if (op->kind != OperatorKind::compute) continue;
-    if (const std::string shape = shape_text(op->workload); shape != layer.shape) {
-      return refused("it was made for another input size or batch: layer " + in_quotes(layer.name) +
-                     " is " + layer.shape + " in the plan and " + shape + " in the network");
-    }
-  }
-  return refused("it was made for " + plan.network +
-                 " before the network changed, or for other operators that take no time");
-}
 
 Result<void> check_limits(const Plan& plan, const Registry& registry, const Limits& limits) {
   for (const PlanLayer& layer : plan.layers) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/parallel.h"
+#include "core/plan_text.h"
 #include "core/quantisation.h"
 #include "core/text.h"
 #include "core/try.h"
@@ -36,12 +37,6 @@ Workload in_types_of(const Workload& other, Workload workload) {
 }
 
 }  // namespace
-
-std::string shape_text(const Workload& workload) {
-  const std::string text = workload.text();
-  const std::size_t start = text.find(':') + 1;
-  return text.substr(start, text.find(':', start) - start);
-}
 
 Result<void> check_names(const Registry& registry, const std::vector<std::string>& names) {
   std::set<std::string> known;

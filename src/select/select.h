@@ -38,9 +38,6 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
 /// The selection with another assignment of the same problem.
 void choose(Selection& selection, Solution solution, const Platform& platform);
 
-/// The shape within the workload's text: `n1_ic3_…` of `conv:n1_ic3_…:relu`.
-std::string shape_text(const Workload& workload);
-
 /// Every name must be a convolution primitive or a family of some; the error suggests one.
 Result<void> check_names(const Registry& registry, const std::vector<std::string>& names);
 

@@ -122,6 +122,8 @@ TEST_F(BenchVerb, RefusesWhatMakesNoSense) {
   EXPECT_EQ(run("--shape hello"), 2);
   EXPECT_EQ(run("--shape " + kShape + "_bf17"), 2);
   EXPECT_EQ(run("--shape " + kShape + ":relu"), 2);
+  EXPECT_EQ(run("--shape n1_ic4_ih2_iw2_oc4_kh1_kw1_s1_p0_u8_zp"), 2);
+  EXPECT_NE(shell_.err().find("leave out _zp"), std::string::npos) << shell_.err();
   EXPECT_EQ(run("--shape n1_ic4_ih2_iw2_oc4_kh5_kw5_s1_p0"), 2);
   EXPECT_EQ(run("--family nonsense --shape " + kShape), 2);
   EXPECT_NE(shell_.err().find("nonsense"), std::string::npos);

@@ -361,6 +361,8 @@ TEST_F(RunVerb, AGivenPlanKeepsTheLimits) {
   EXPECT_NE(err().find("did you mean"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--precision bf16"), 2);
   EXPECT_NE(err().find("--precision has no effect with --plan"), std::string::npos) << err();
+  EXPECT_EQ(run_plan("--precision f32"), 2);
+  EXPECT_NE(err().find("--precision has no effect with --plan"), std::string::npos) << err();
   EXPECT_EQ(run_plan("--profile " + file("p.jsonl")), 2);
   EXPECT_NE(err().find("has no effect with --plan"), std::string::npos) << err();
 }

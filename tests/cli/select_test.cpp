@@ -135,6 +135,19 @@ std::string two_inputs() {
   return file;
 }
 
+TEST_F(SelectVerb, ACalibrationWithoutARangeIsRefused) {
+  json calibration = {{"schema", "convopt.calibration/1"},
+                      {"network", "tiny"},
+                      {"samples", 1},
+                      {"tensors", json::array()}};
+  const std::string select = "select --precision int8 " + by_model() + "--calibration ";
+  EXPECT_EQ(run(select + shell_->write("none.calibration", calibration.dump())), 3) << err();
+  EXPECT_NE(err().find("holds no range but 0"), std::string::npos) << err();
+  calibration["tensors"] = {
+      {{"name", "input"}, {"low", 0}, {"high", 0}, {"percentile", 0}, {"mse", 0}}};
+  EXPECT_EQ(run(select + shell_->write("zero.calibration", calibration.dump())), 3) << err();
+}
+
 TEST_F(SelectVerb, Int8TakesItsScalesFromACalibration) {
   const std::string inputs = shell_->write("inputs.npy", two_inputs());
   const std::string ranges = file("tiny.calibration");
@@ -377,8 +390,7 @@ TEST_F(SelectVerb, DamagedFilesOfThisMachineAreLeftOut) {
   std::filesystem::create_directories(file("convopt/models"));
   const std::string profile = shell_->write("convopt/profiles/" + name + ".jsonl", "{\"run\":");
   ASSERT_EQ(run("select --threads 1 " + net()), 0) << err();
-  EXPECT_NE(err().find("it is left out, and `convopt profile` mends it"), std::string::npos)
-      << err();
+  EXPECT_NE(err().find("it is left out: move it away"), std::string::npos) << err();
   const std::string model = shell_->write("convopt/models/" + name + ".ubj", "cut");
   ASSERT_EQ(run("select --threads 1 " + net()), 0) << err();
   EXPECT_NE(err().find("the shipped model is taken"), std::string::npos) << err();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -60,6 +61,9 @@ TEST_F(Consumer, NoHeaderNeedsAnotherLibrary) {
       const bool own = line.starts_with("#include \"convopt/");
       const bool standard = line.starts_with("#include <") && line.find('/') == line.npos &&
                             line.find(".h") == line.npos;
+      // The header in C names those of C.
+      const bool of_c = entry.path().extension() == ".h" && line.starts_with("#include <std");
+      if (of_c) continue;
       EXPECT_TRUE(own || standard) << entry.path() << ": " << line;
     }
   }
@@ -109,6 +113,55 @@ TEST_F(Consumer, UsesOnePlannedConvolution) {
   EXPECT_NE(output().find("in the middle is 144\n"), std::string::npos) << output();
   EXPECT_EQ(shell(program + shape + " magic"), 2);
   EXPECT_EQ(shell(program + " n1_ic0"), 1) << output();
+}
+
+TEST_F(Consumer, TheRuntimeRunsBundlesFromCppAndC) {
+  // Built by itself, with nothing but the runtime found.
+  ASSERT_EQ(shell(CONVOPT_CMAKE " -S " CONVOPT_SOURCE_DIR "/examples -B " + file("light") +
+                  " -G Ninja -DCMAKE_BUILD_TYPE=Release -DRUNTIME_ONLY=ON"
+                  " -DCMAKE_CXX_COMPILER=" CONVOPT_CXX " '-DCMAKE_CXX_FLAGS=" CONVOPT_CXX_FLAGS
+                  "' -DCMAKE_PREFIX_PATH=" +
+                  file("prefix")),
+            0)
+      << output();
+  ASSERT_EQ(shell(CONVOPT_CMAKE " --build " + file("light")), 0) << output();
+  for (const char* program : {"run_bundle", "run_bundle_c"}) {
+    ASSERT_EQ(shell("ldd " + file("light/") + program), 0) << output();
+    for (const char* library : {"xgboost", "protobuf", "onnx", "spdlog", "libz."})
+      EXPECT_EQ(output().find(library), std::string::npos) << program << "\n" << output();
+  }
+
+  const std::string network = file("prefix/share/convopt/networks/squeezenet1_1.json");
+  const std::string convopt = file("prefix/bin/convopt");
+  ASSERT_EQ(shell(convopt + " select " + network + " --threads 1 -o " + file("plan.json")), 0)
+      << output();
+  ASSERT_EQ(shell(convopt + " bundle " + network + " --plan " + file("plan.json") + " -o " +
+                  file("b.convopt")),
+            0)
+      << output();
+  ASSERT_EQ(shell(file("light/run_bundle ") + file("b.convopt")), 0) << output();
+  EXPECT_NE(output().find("input input: 1 3 224 224\n"), std::string::npos) << output();
+  EXPECT_NE(output().find(" us "), std::string::npos) << output();
+
+  // Zeros by the command line.
+  NpyArray image{{1, 3, 224, 224}, std::vector<float>(3 * 224 * 224)};
+  std::ofstream(file("zeros.npy")) << to_npy(image);
+  ASSERT_EQ(shell(convopt + " run " + file("b.convopt") + " --repeat 1 --input " +
+                  file("zeros.npy") + " --output " + file("y.npy")),
+            0)
+      << output();
+  const auto expected = load_npy(file("y.npy"));
+  ASSERT_TRUE(expected.ok()) << expected.error().message;
+  ASSERT_EQ(shell(file("light/run_bundle_c ") + file("b.convopt")), 0) << output();
+  std::istringstream line(output());
+  std::string name;
+  float first = 0;
+  ASSERT_TRUE(line >> name >> first) << output();
+  EXPECT_NEAR(first, expected->values.front(), 1e-4 * std::abs(first));
+
+  EXPECT_EQ(shell(file("light/run_bundle ") + network), 1);
+  EXPECT_NE(output().find("is no bundle of convopt"), std::string::npos) << output();
+  EXPECT_EQ(shell(file("light/run_bundle_c /no/such/file")), 1);
 }
 
 }  // namespace

@@ -33,6 +33,41 @@ TEST(MaxRelativeError, ValuesThatAreNotFiniteMustBeTheSame) {
   EXPECT_EQ(error({3, kInfinity}, {2, kInfinity}), 0.5);
 }
 
+/// The condition of an operation of this source, with weights of one and no bias.
+double condition(const Workload& workload, std::vector<float> source) {
+  const std::vector<float> weights(static_cast<std::size_t>(workload.weight_elements()), 1);
+  const std::vector<float> bias(static_cast<std::size_t>(workload.bias_elements()), 0);
+  const Parameters parameters = {std::span<const float>(weights), std::span<const float>(bias)};
+  const TensorView sources[] = {TensorView::dense(source.data(), workload.source(0), Layout::nchw)};
+  std::vector<float> result(static_cast<std::size_t>(workload.output().elements()));
+  const TensorView expected = TensorView::dense(result.data(), workload.output(), Layout::nchw);
+  reference::run(workload, parameters, {sources, expected, {}, nullptr});
+  return reference::condition(workload, parameters, sources, expected);
+}
+
+TEST(Condition, IsLargeWhereNumbersCancel) {
+  const Workload norm = Workload::layer_norm({1, 3, 1, 1}, 1e-9F);
+  EXPECT_LT(condition(norm, {1, 2, 3}), 8);
+  EXPECT_GT(condition(norm, {1, 1.001F, 1.002F}), 500);
+  const Workload conv =
+      Workload::conv(ConvShape::parse("n1_ic2_ih1_iw1_oc1_kh1_kw1_s1_p0").value());
+  EXPECT_LT(condition(conv, {1, 2}), 4);
+  EXPECT_NEAR(condition(conv, {1, -0.999F}), 1999, 2);
+}
+
+TEST(Condition, CountsWhatAnActivationHides) {
+  Workload conv = Workload::conv(ConvShape::parse("n1_ic2_ih1_iw2_oc1_kh1_kw1_s1_p0").value());
+  conv.epilogue.activation = {ActivationKind::relu};
+  // The pixels are -200 and 1.
+  EXPECT_EQ(condition(conv, {-100, 0.5F, -100, 0.5F}), 200);
+}
+
+TEST(Condition, IsZeroWhereNothingIsSummed) {
+  EXPECT_EQ(condition(Workload::pointwise(Op::activation, {4}, {false, {ActivationKind::floor}}),
+                      {1, 2, 3, 4}),
+            0);
+}
+
 TEST(Reference, ReadsAndWritesViewsOfAnyStrides) {
   std::array<float, 12> from = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   TensorView every_second = TensorView::dense(from.data(), {2, 3}, Layout::nchw);

@@ -195,6 +195,16 @@ TEST(ErrorBound, GrowsWithTheSteepnessOfTheActivation) {
   EXPECT_GT(error_bound(workload, {}), 4 * linear);
 }
 
+TEST(ErrorBound, GrowsWithTheConditionOfTheData) {
+  const Workload conv =
+      Workload::conv(ConvShape::parse("n1_ic64_ih8_iw8_oc8_kh3_kw3_s1_p1").value());
+  EXPECT_EQ(error_bound(conv, {}, 0.5), error_bound(conv, {}));
+  EXPECT_DOUBLE_EQ(error_bound(conv, {}, 7), 7 * error_bound(conv, {}));
+  // Roundings of numbers alike add up where nothing multiplies them.
+  const Workload sum = Workload::reduce(Op::reduce_sum, {10000}, {0});
+  EXPECT_GT(error_bound(sum, {}, 1), 20 * error_bound(sum, {}));
+}
+
 TEST(ErrorBound, GrowsWithReductionAndAmplification) {
   const auto bound = [](const char* shape, double amplification) {
     Traits traits;

@@ -102,6 +102,15 @@ TEST_F(Store, SkipsTornAndForeignLinesAnywhere) {
   EXPECT_NE(loaded->warnings[0].find(":3:"), std::string::npos) << loaded->warnings[0];
 }
 
+TEST_F(Store, CountsLinesThatAreWrongAlike) {
+  write({measurement(8, 100)});
+  for (int line = 0; line < 10; ++line) append("torn\n");
+  const auto loaded = load_profile(path_);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  ASSERT_EQ(loaded->warnings.size(), 4U);
+  EXPECT_NE(loaded->warnings[3].find("7 lines more"), std::string::npos) << loaded->warnings[3];
+}
+
 TEST_F(Store, ReadsFewWorkloadsOfALargeProfile) {
   const auto chosen = [&](int channels) { return measurement(channels, 0).workload.text(); };
   const std::unordered_set<std::string> workloads{chosen(7), chosen(12), chosen(5000)};

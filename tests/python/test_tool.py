@@ -81,6 +81,23 @@ class Tool(unittest.TestCase):
         with self.assertRaisesRegex(convopt.InputError, "wider|another"):
             convopt.InferenceSession(self.path, plan=other)
 
+    def test_a_bundle_is_run_like_a_model(self):
+        self.plan.save(self.file("for_bundle.json"))
+        bundle = self.file("model.convopt")
+        subprocess.run([os.environ["CONVOPT_BINARY"], "bundle", self.path, "--plan", self.file("for_bundle.json"),
+                        "-o", bundle], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        x = models.numbers((1, 3, 16, 20), 7)
+        for plan in (None, self.plan):
+            session = convopt.InferenceSession(bundle, threads=1, plan=plan)
+            self.assertEqual(session.get_inputs()[0].shape, [1, 3, 16, 20])
+            self.assertEqual(session.plan.layers, self.plan.layers)
+            scores = session.run(["scores"], {"image": x})[0]
+            self.assertLess(abs(scores - models.classified(x)[0]).max(), 1e-4)
+        with open(bundle, "r+b") as file:
+            file.truncate(2000)
+        with self.assertRaisesRegex(convopt.InputError, "model.convopt"):
+            convopt.InferenceSession(bundle)
+
     def test_limits(self):
         plan = convopt.select(self.path, threads=1, allow=["im2col"], max_workspace=10 << 20)
         families = {layer["family"] for layer in plan.layers if layer["operation"] == "conv"}

@@ -214,6 +214,22 @@ TEST_P(RealPrimitives, MayErrByWhatTheyAddUpWhereTheResultIsSmall) {
 
 // oneDNN allocates inside dnnl_primitive_execute, a hash table of the arguments each time; ours may
 // not.
+TEST_P(RealPrimitives, MayErrByRoundingsThatAddUpWhereNumbersAreAlike) {
+  const Network network =
+      network_of("[1, 8, 112, 112]", R"({"name": "mean", "op": "global_avg_pool"})");
+  Tensors inputs = random_inputs(network);
+  std::ranges::fill(inputs[0], 0.7F);
+  for (std::size_t choice = 0; choice < 8; ++choice) {
+    const Plan plan = UniformPlan(network, GetParam(), choice).make();
+    const RandomWeights weights(network, kSeed);
+    auto executor = Executor::create(network, plan, registry(), weights);
+    ASSERT_TRUE(executor.ok()) << executor.error().message;
+    const auto verified = verify(**executor, network, weights, read_spans(inputs));
+    ASSERT_TRUE(verified.ok()) << verified.error().message;
+    EXPECT_EQ(verified->first_failure(), nullptr) << plan.layers[0].primitive;
+  }
+}
+
 TEST_P(RealPrimitives, RunWithoutAllocatingAndAlwaysAlike) {
   const Network network = network_of("[1, 3, 17, 15]", R"(
       {"name": "stem", "op": "conv", "oc": 32, "kernel": 3, "stride": 2, "padding": 1},

@@ -95,7 +95,8 @@ class InferenceSession:
 
     Parameters
     ----------
-    path_or_model : path of an ONNX model or of a JSON network
+    path_or_model : path of an ONNX model, a JSON network, or a bundle (`convopt bundle`), whose best
+        plan for this processor is taken
     sess_options : a SessionOptions, of which `intra_op_num_threads` counts
     providers, provider_options : ignored
     threads : threads per layer; default: the cores that this process may use
@@ -170,7 +171,7 @@ class InferenceSession:
 
         `input_feed` has one array per input, of its type and shape. Arrays whose elements lie row by
         row, without gaps, are read where they are; others are copied. Other threads of Python run
-        meanwhile. Threads that run one session at once take turns.
+        meanwhile, and may run the same session: each run has memory of its own.
 
         Raises UsageError for names that the model does not have, and InputError for arrays of another
         type or shape. `run_options` is ignored.

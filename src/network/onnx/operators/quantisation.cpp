@@ -42,9 +42,7 @@ struct Quantisation {
 };
 
 void note_quantised(Import& model) {
-  model.warn_once(
-      "the model is quantised: its rounding is kept, and --precision int8 or auto computes in int8 "
-      "what it can");
+  model.warn_once("the model is quantised; its rounding is kept in every type");
 }
 
 void note_integers(Import& model) {

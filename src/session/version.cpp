@@ -1,4 +1,4 @@
-#include "convopt/convopt.hpp"
+#include "convopt/version.hpp"
 
 namespace convopt {
 

@@ -1,11 +1,15 @@
-// Tells the two formats of networks apart by what is in the file, whatever its name ends in.
+// Tells the formats of networks apart by what is in the file, whatever its name ends in.
 #include <fstream>
+#include <memory>
 
+#include "convopt/bundle.hpp"
 #include "convopt/network.hpp"
 #include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "src/library/rest_runner.h"
 #include "src/network/onnx/reader.h"
+#include "src/session/rest.h"
 
 namespace convopt {
 namespace {
@@ -22,11 +26,28 @@ bool begins_like_json(const std::filesystem::path& path) {
   return first != std::string::npos && (start[first] == '{' || start[first] == '[');
 }
 
+/// Its shapes are those that its plans were made for.
+Result<Network> network_of_bundle(const std::filesystem::path& path, int batch,
+                                  const InputShapes& shapes, const InputValues& values) {
+  if (batch > 0 || !shapes.empty() || !values.empty()) {
+    return make_error(ErrorCode::usage,
+                      path.string() + " is a bundle, whose batch, shapes and values are settled");
+  }
+  CONVOPT_TRY(const Bundle bundle, Bundle::open(path));
+  return bundle.network();
+}
+
 }  // namespace
 
 Result<Network> load_network(const std::filesystem::path& path, int batch,
                              const InputShapes& shapes, const InputValues& values) {
-  if (!begins_like_json(path)) return load_onnx(path, {{}, batch, shapes, values, nullptr});
+  if (Bundle::is_bundle(path)) return network_of_bundle(path, batch, shapes, values);
+  if (!begins_like_json(path)) {
+    plug_in_rest_execution([](const Registry& registry, const Platform& platform) {
+      return std::unique_ptr<RestExecution>(new RestRunner(registry, platform));
+    });
+    return load_onnx(path, {{}, batch, shapes, values, nullptr});
+  }
   if (!values.empty())
     return make_error(ErrorCode::usage, path.string() + ": the values of an input, " +
                                             in_quotes(values.front().first) +
@@ -36,7 +57,7 @@ Result<Network> load_network(const std::filesystem::path& path, int batch,
 }
 
 Result<NetworkBorder> network_border(const std::filesystem::path& path) {
-  if (!begins_like_json(path)) return onnx_border(path);
+  if (!Bundle::is_bundle(path) && !begins_like_json(path)) return onnx_border(path);
   CONVOPT_TRY(const auto network, load_network(path));
   NetworkBorder border;
   for (const auto& [tensors, declared] : {std::pair(network.named_inputs(), &border.inputs),

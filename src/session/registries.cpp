@@ -1,4 +1,4 @@
-#include "src/library/registries.h"
+#include "src/session/registries.h"
 #include "core/try.h"
 
 #include <map>

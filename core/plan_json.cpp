@@ -5,9 +5,9 @@
 #include "convopt/workload.hpp"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/json_lines.h"
 #include "core/json_reader.h"
 #include "core/quantisation.h"
-#include "src/select/json_lines.h"
 
 namespace convopt {
 namespace {

@@ -1,4 +1,4 @@
-#include "src/select/json_lines.h"
+#include "core/json_lines.h"
 
 namespace convopt {
 

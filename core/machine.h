@@ -1,0 +1,12 @@
+// Facts about this processor.
+#pragma once
+
+#include "convopt/platform.hpp"
+
+namespace convopt {
+
+/// Facts from CPUID, sysfs and /proc; measures nothing. Facts that a container or virtual machine
+/// hides stay 0 or empty.
+Machine machine_facts();
+
+}  // namespace convopt
