@@ -11,9 +11,9 @@
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "src/library/context.h"
-#include "src/session/guard.h"
 #include "src/library/planning.h"
 #include "src/library/samples.h"
+#include "src/session/guard.h"
 
 namespace convopt {
 namespace {

@@ -9,10 +9,10 @@
 #include "profiler/sampler.h"
 #include "profiler/store.h"
 #include "src/library/context.h"
-#include "src/session/guard.h"
 #include "src/library/planning.h"
 #include "src/library/primitive_filter.h"
 #include "src/select/workloads.h"
+#include "src/session/guard.h"
 
 namespace convopt {
 namespace {
