@@ -42,7 +42,8 @@ struct Weights {
   Parameters parameters() const { return {weights.values(), bias.values()}; }
 };
 
-/// Asked once per operator with weights when a network is prepared, and again by a verification.
+/// Asked once per operator with weights when a network is prepared, by one thread at a time but in
+/// any order, and again by a verification.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;

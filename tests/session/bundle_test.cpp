@@ -209,27 +209,25 @@ TEST_F(BundleTest, NothingInTheDirectoryIsBelieved) {
   const std::vector<float> x = input();
   int refused = 0, ran = 0;
   for (std::size_t at = 64; at < 64 + bytes; ++at) {
-    for (const char c : {'9', '0', '-', '"', 'x'}) {
-      if (content_[at] == c) continue;
-      std::string changed = content_;
-      changed[at] = c;
-      const auto bundle = read(resealed(changed));
-      if (!bundle.ok()) {
-        ++refused;
-        EXPECT_EQ(bundle.error().code, ErrorCode::bad_input) << at << c << bundle.error().message;
-        continue;
-      }
-      // What is taken for a bundle can be run, or says why not.
-      if (c != '9' && at % 16 != 0) continue;
-      auto session = Session::open(*bundle, {.isa = {}, .threads = 1});
-      if (!session.ok() || session->inputs()[0].shape.elements() != 90) continue;
-      std::vector<float> image(120), scores(3);
-      const float* const source = x.data();
-      float* const destinations[] = {image.data(), scores.data()};
-      ran += session->run({&source, 1}, destinations).ok() ? 1 : 0;
+    const char c = "90-\"x"[at % 5];
+    if (content_[at] == c) continue;
+    std::string changed = content_;
+    changed[at] = c;
+    const auto bundle = read(resealed(changed));
+    if (!bundle.ok()) {
+      ++refused;
+      EXPECT_EQ(bundle.error().code, ErrorCode::bad_input) << at << c << bundle.error().message;
+      continue;
     }
+    // What is taken for a bundle can be run, or says why not.
+    auto session = Session::open(*bundle, {.isa = {}, .threads = 1});
+    if (!session.ok() || session->inputs()[0].shape.elements() != 90) continue;
+    std::vector<float> image(120), scores(3);
+    const float* const source = x.data();
+    float* const destinations[] = {image.data(), scores.data()};
+    ran += session->run({&source, 1}, destinations).ok() ? 1 : 0;
   }
-  EXPECT_GT(refused, 1000);
+  EXPECT_GT(refused, 300);
   EXPECT_GT(ran, 10);
 }
 
