@@ -1,6 +1,7 @@
 #include "core/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +9,22 @@
 
 namespace convopt {
 namespace {
+
+struct Unit {
+  double size;
+  const char* name;
+};
+
+/// Three significant digits in the largest unit of which there is at least one.
+template <std::size_t N>
+std::string scaled(double value, const std::array<Unit, N>& units) {
+  const auto unit =
+      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
+  const Unit& chosen = unit == units.end() ? units.back() : *unit;
+  const double scaled_value = value / chosen.size;
+  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
+  return fixed(scaled_value, decimals) + " " + chosen.name;
+}
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -85,6 +102,17 @@ Error bad_text(std::string_view what, std::string_view text) {
   constexpr std::size_t kShown = 120;
   return make_error(ErrorCode::bad_input,
                     "'" + std::string(text.substr(0, kShown)) + "' is not a " + std::string(what));
+}
+
+std::string format_time(double ns) {
+  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
+}
+
+std::string format_bytes(double bytes) {
+  constexpr double kKibibyte = 1 << 10;
+  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
+  return scaled(bytes,
+                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
 }
 
 std::string mebibytes(std::size_t bytes) {

@@ -1,7 +1,6 @@
 #include "src/cli/cli.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,26 +12,6 @@
 #include "src/cli/values.h"
 
 namespace convopt::cli {
-namespace {
-
-struct Unit {
-  double size;
-  const char* name;
-};
-
-/// Three significant digits in the largest unit of which there is at least one.
-template <std::size_t N>
-std::string scaled(double value, const std::array<Unit, N>& units) {
-  const auto unit =
-      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
-  const Unit& chosen = unit == units.end() ? units.back() : *unit;
-  const double scaled_value = value / chosen.size;
-  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
-  return fixed(scaled_value, decimals) + " " + chosen.name;
-}
-
-}  // namespace
-
 int exit_code(ErrorCode code) {
   switch (code) {
     case ErrorCode::internal:
@@ -113,17 +92,6 @@ Result<void> write_output(const std::string& path, const std::string& content) {
   if (written || !print()) return written;
   return make_error(written.error().code,
                     written.error().message + "; what it should hold is on standard output");
-}
-
-std::string format_time(double ns) {
-  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
-}
-
-std::string format_bytes(double bytes) {
-  constexpr double kKibibyte = 1 << 10;
-  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
-  return scaled(bytes,
-                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
 }
 
 std::string enough_bytes(std::size_t bytes) {

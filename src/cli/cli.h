@@ -8,6 +8,7 @@
 
 #include "convopt/error.hpp"
 #include "convopt/primitive.hpp"
+#include "core/text.h"
 
 namespace convopt::cli {
 
@@ -40,13 +41,11 @@ void add_check(CLI::App& app, Action& action);
 void add_select(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
+void add_report(CLI::App& app, Action& action);
 
 /// Writes to `path`, or to standard output if it is empty or "-".
 Result<void> write_output(const std::string& path, const std::string& content);
 
-/// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
-std::string format_time(double ns);
-std::string format_bytes(double bytes);
 /// "12.4MB": a value for options that is at least that much, in few digits.
 std::string enough_bytes(std::size_t bytes);
 
