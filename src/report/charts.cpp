@@ -14,6 +14,18 @@ namespace {
 
 std::string time_text(double us) { return format_time(us * kNsPerUs); }
 
+/// A round number: "0.02", "5", "2000".
+std::string number_text(double value) {
+  return value >= 1 ? fixed(value, 0) : significant(value, 2);
+}
+
+/// A round time: "20 us", "1.5 ms".
+std::string tick_text(double us) {
+  return us >= kNsPerUs ? significant(us / 1e3, 3) + " ms"
+         : us >= 1      ? significant(us, 3) + " us"
+                        : significant(us * kNsPerUs, 3) + " ns";
+}
+
 std::string line(double x1, double y1, double x2, double y2, const std::string& look) {
   return empty_element("line", {{"class", look},
                                 {"x1", pixels(x1)},
@@ -59,7 +71,7 @@ struct LogAxis {
   }
   /// 1, 2, 5, 10, ...; powers of ten alone where they are many.
   std::vector<double> ticks() const {
-    constexpr double kDecades = 3.2;
+    constexpr double kDecades = 2.3;
     const bool many = std::log10(high / low) > kDecades;
     std::vector<double> result;
     for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10) {
@@ -211,7 +223,7 @@ std::string timeline_svg(const Report& report, const Families& families) {
   std::string svg;
   for (double us = 0; us <= most * 1.001; us += grid_step) {
     svg += line(kLeft, y(us), kWidth - 6, y(us), "grid");
-    svg += text_at(kLeft - 6, y(us) + 4, us > 0 ? time_text(us) : "0", "end");
+    svg += text_at(kLeft - 6, y(us) + 4, us > 0 ? tick_text(us) : "0", "end");
   }
   const double gap = step_width > 5 ? 1.5 : step_width / 5;
   for (std::size_t s = 0; s < report.steps.size(); ++s) {
@@ -275,10 +287,9 @@ std::string scatter_svg(const Report& report, const Families& families) {
   std::string svg;
   for (const double us : x.ticks()) {
     svg += line(x.at(us), kTop, x.at(us), kHeight - kBottom, "grid");
-    svg += text_at(x.at(us), kHeight - kBottom + 16, significant(us, 1) == "0" ? "" : time_text(us),
-                   "middle");
+    svg += text_at(x.at(us), kHeight - kBottom + 16, tick_text(us), "middle");
     svg += line(kLeft, y.at(us), kWidth - kRight, y.at(us), "grid");
-    svg += text_at(kLeft - 6, y.at(us) + 4, time_text(us), "end");
+    svg += text_at(kLeft - 6, y.at(us) + 4, tick_text(us), "end");
   }
   svg += line(x.at(x.low), y.at(x.low), x.at(x.high), y.at(x.high), "diagonal");
   // A factor of two to either side.
@@ -331,11 +342,11 @@ std::string roofline_svg(const Report& report, const Families& families) {
   std::string svg;
   for (const double value : x.ticks()) {
     svg += line(x.at(value), kTop, x.at(value), kHeight - kBottom, "grid");
-    svg += text_at(x.at(value), kHeight - kBottom + 16, significant(value, 2), "middle");
+    svg += text_at(x.at(value), kHeight - kBottom + 16, number_text(value), "middle");
   }
   for (const double value : y.ticks()) {
     svg += line(kLeft, y.at(value), kWidth - kRight, y.at(value), "grid");
-    svg += text_at(kLeft - 6, y.at(value) + 4, significant(value, 4), "end");
+    svg += text_at(kLeft - 6, y.at(value) + 4, number_text(value), "end");
   }
   const double top = std::ranges::max_element(tops, {}, &Peak::gflops)->gflops;
   std::string labels;

@@ -57,16 +57,26 @@ class Candidates {
     return candidate == found->second.end() ? nullptr : *candidate;
   }
 
-  /// Index into `workloads`, where it is added if it is new; -1 for one that the problem has not.
-  int add_to(std::vector<ReportWorkload>& workloads, const std::string& text) {
+  /// Index into `workloads`, where that of the step is added if it is new; -1 for one that the
+  /// problem has not. Conversions between other formats are no other way to do the same.
+  int add_to(std::vector<ReportWorkload>& workloads, const std::string& text,
+             const ReportStep& step) {
     const auto found = of_.find(text);
     if (found == of_.end()) return -1;
-    const auto [place, is_new] = places_.try_emplace(text, static_cast<int>(workloads.size()));
+    const std::string name =
+        step.is_conversion ? text + ", " + to_string(step.input) + " > " + to_string(step.output)
+                           : text;
+    const auto [place, is_new] = places_.try_emplace(name, static_cast<int>(workloads.size()));
     if (!is_new) return place->second;
     ReportWorkload& workload = workloads.emplace_back();
-    workload.text = text;
+    workload.text = name;
     std::map<std::string, std::vector<std::string>> absent;
     for (const Candidate* candidate : found->second) {
+      const PrimitiveInfo& info = candidate->primitive->info();
+      if (step.is_conversion && (format(info.input_layout, info.input_type) != step.input ||
+                                 format(info.output_layout, info.output_type) != step.output)) {
+        continue;
+      }
       if (candidate->present()) {
         workload.candidates.push_back(shown(*candidate));
       } else {
@@ -162,7 +172,7 @@ Result<std::vector<ReportStep>> steps_of(const ReportSources& sources, Candidate
       step.output = layer.output();
       step.source = layer.measured ? "measured" : layer.extrapolated ? "extrapolated" : "predicted";
     }
-    step.workload = candidates.add_to(workloads, text);
+    step.workload = candidates.add_to(workloads, text, step);
     const Candidate* chosen = candidates.find(text, info.name);
     if (chosen != nullptr && chosen->present() && chosen->cost.source == Cost::Source::measured) {
       step.measured_us = chosen->cost.estimate.ns / kNsPerUs;

@@ -21,6 +21,9 @@ constexpr double kNsPerMs = 1e6;
 /// More would make a page of a network of a thousand layers slow; the fastest are worth seeing.
 constexpr std::size_t kMostCandidates = 25;
 
+/// A space at which no line ends.
+const std::string kNoBreak = "\xC2\xA0";
+
 std::string us_text(double us) { return format_time(us * kNsPerUs); }
 std::string ms_text(double ms) { return format_time(ms * kNsPerMs); }
 std::string percent(double share, int decimals = 1) { return fixed(100 * share, decimals) + " %"; }
@@ -86,7 +89,7 @@ std::string tiles(const Report& report) {
     const bool both = mine.measured_ms && other.measured_ms;
     const double ratio =
         both ? *other.measured_ms / *mine.measured_ms : other.predicted_ms / mine.predicted_ms;
-    content += tile("against the " + other.name, times_text(ratio),
+    content += tile("against the " + other.name.substr(0, other.name.find(',')), times_text(ratio),
                     both ? "as fast, measured" : "as fast, predicted");
   }
   return element("div", {{"class", "tiles"}}, content) + "\n";
@@ -140,7 +143,7 @@ std::string families_table(const Report& report, const Families& families) {
             cell(element("span", {{"class", "track"}}, track(all_us > 0 ? share.us / all_us : 0))));
   };
   for (const std::string& name : families.names()) {
-    if (shares.contains(name)) add(families.swatch(name) + escaped(" " + name), shares[name]);
+    if (shares.contains(name)) add(families.swatch(name) + escaped(kNoBreak + name), shares[name]);
   }
   add("conversions", conversions);
   return table("",
@@ -155,7 +158,7 @@ std::string layer_row(const Report& report, const Families& families, std::size_
                       double all_us) {
   const ReportStep& step = report.steps[s];
   const std::string name = step.is_conversion ? "conversion of " + step.name : full_name(step);
-  std::string primitive = families.swatch(step.family) + " ";
+  std::string primitive = families.swatch(step.family) + kNoBreak;
   primitive += step.workload >= 0 ? element("a", {{"href", "#" + workload_id(step.workload)}},
                                             escaped(step.primitive))
                                   : escaped(step.primitive);
@@ -263,7 +266,7 @@ std::string workload_details(const Report& report, const Families& families, int
     const bool is_chosen = chosen.contains(c.primitive);
     if (i >= kMostCandidates && !is_chosen) continue;
     ++shown;
-    const std::string name = families.swatch(c.family) + escaped(" " + c.primitive) +
+    const std::string name = families.swatch(c.family) + escaped(kNoBreak + c.primitive) +
                              (is_chosen ? element("b", {}, " chosen") : "");
     rows += row(cell(name, "name") + cell(escaped(format_text(c.input, c.output)), "format") +
                 cell(escaped(us_text(c.us)), "number") +
@@ -323,9 +326,10 @@ std::string charts(const Report& report, const Families& families) {
       heading("Time along the network") +
       figure(timeline_svg(report, families), families.legend(used, false),
              "A bar is the plan's time of a layer, in the order of execution." +
-                 std::string(measured ? " Red lines are measured times." : "") +
+                 std::string(measured ? " Horizontal marks are measured times." : "") +
                  " Below: the layout (and type, where it is not f32) that tensors have on their "
-                 "way; diamonds are conversions. A bar leads to its layer.") +
+                 "way; diamonds are conversions, other jumps are branches. A bar "
+                 "leads to its layer.") +
       families_table(report, families);
   const std::string scatter = scatter_svg(report, families);
   const std::string roofline = roofline_svg(report, families);
