@@ -38,6 +38,7 @@ svg.wide { min-width: 44rem; }
 svg.square { max-width: 34rem; }
 svg.definitions { position: absolute; width: 0; height: 0; }
 svg.swatch { display: inline-block; width: 1.15em; height: 0.9em; vertical-align: -0.06em; }
+td svg.swatch { float: left; margin: 0.36em 0.4em 0 0; }
 svg text { font-size: 12px; fill: var(--soft); }
 svg .axis, svg .label { fill: var(--ink); }
 svg .label, svg .code { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
@@ -86,6 +87,7 @@ details details { border: 0; margin-left: 1rem; }
 @media (max-width: 46rem) {
   body { padding: 0.8rem; font-size: 14px; }
   h1 { font-size: 1.35rem; }
+  svg.wide text { font-size: 17px; }
   .wide-only { display: none; }
   td.name { min-width: 7rem; }
   .tiles { grid-template-columns: repeat(2, 1fr); }

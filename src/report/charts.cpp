@@ -71,7 +71,7 @@ struct LogAxis {
   }
   /// 1, 2, 5, 10, ...; powers of ten alone where they are many.
   std::vector<double> ticks() const {
-    constexpr double kDecades = 2.3;
+    constexpr double kDecades = 2.6;
     const bool many = std::log10(high / low) > kDecades;
     std::vector<double> result;
     for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10) {

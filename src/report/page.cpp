@@ -21,9 +21,6 @@ constexpr double kNsPerMs = 1e6;
 /// More would make a page of a network of a thousand layers slow; the fastest are worth seeing.
 constexpr std::size_t kMostCandidates = 25;
 
-/// A space at which no line ends.
-const std::string kNoBreak = "\xC2\xA0";
-
 std::string us_text(double us) { return format_time(us * kNsPerUs); }
 std::string ms_text(double ms) { return format_time(ms * kNsPerMs); }
 std::string percent(double share, int decimals = 1) { return fixed(100 * share, decimals) + " %"; }
@@ -102,7 +99,7 @@ std::string totals(const Report& report) {
     most = std::max({most, total.predicted_ms, total.measured_ms.value_or(0)});
   std::string head = head_cell("plan") + head_cell("predicted", "number");
   if (measured) head += head_cell("measured", "number");
-  head += head_cell("speed-up", "number") + head_cell("");
+  head += head_cell("over this plan", "number") + head_cell("");
   std::string rows;
   const ReportTotal& mine = report.totals.front();
   for (const ReportTotal& total : report.totals) {
@@ -112,7 +109,7 @@ std::string totals(const Report& report) {
       cells += cell(total.measured_ms ? escaped(ms_text(*total.measured_ms)) : "", "number");
     const double ratio = measured && total.measured_ms ? *total.measured_ms / *mine.measured_ms
                                                        : total.predicted_ms / mine.predicted_ms;
-    cells += cell(fixed(ratio, 2), "number");
+    cells += cell(escaped(times_text(ratio)), "number");
     std::string bars = track(total.predicted_ms / most);
     if (total.measured_ms) bars += track(*total.measured_ms / most, "m");
     rows += row(cells + cell(element("span", {{"class", "track"}}, bars)));
@@ -143,7 +140,7 @@ std::string families_table(const Report& report, const Families& families) {
             cell(element("span", {{"class", "track"}}, track(all_us > 0 ? share.us / all_us : 0))));
   };
   for (const std::string& name : families.names()) {
-    if (shares.contains(name)) add(families.swatch(name) + escaped(kNoBreak + name), shares[name]);
+    if (shares.contains(name)) add(families.swatch(name) + escaped(name), shares[name]);
   }
   add("conversions", conversions);
   return table("",
@@ -158,7 +155,7 @@ std::string layer_row(const Report& report, const Families& families, std::size_
                       double all_us) {
   const ReportStep& step = report.steps[s];
   const std::string name = step.is_conversion ? "conversion of " + step.name : full_name(step);
-  std::string primitive = families.swatch(step.family) + kNoBreak;
+  std::string primitive = families.swatch(step.family);
   primitive += step.workload >= 0 ? element("a", {{"href", "#" + workload_id(step.workload)}},
                                             escaped(step.primitive))
                                   : escaped(step.primitive);
@@ -266,7 +263,7 @@ std::string workload_details(const Report& report, const Families& families, int
     const bool is_chosen = chosen.contains(c.primitive);
     if (i >= kMostCandidates && !is_chosen) continue;
     ++shown;
-    const std::string name = families.swatch(c.family) + escaped(kNoBreak + c.primitive) +
+    const std::string name = families.swatch(c.family) + escaped(c.primitive) +
                              (is_chosen ? element("b", {}, " chosen") : "");
     rows += row(cell(name, "name") + cell(escaped(format_text(c.input, c.output)), "format") +
                 cell(escaped(us_text(c.us)), "number") +
