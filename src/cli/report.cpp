@@ -211,6 +211,14 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
     return make_error(gathered.error().code, request.plan + ": " + gathered.error().message);
   CONVOPT_TRY(Report report, std::move(gathered));
   if (measured) add_measured_totals(report, *measured);
+  constexpr double kMuch = 1.5;
+  if (const ReportTotal& mine = report.totals.front();
+      mine.measured_ms && *mine.measured_ms > kMuch * mine.predicted_ms) {
+    report.notes.push_back(
+        "The run took " + fixed(*mine.measured_ms / mine.predicted_ms, 1) +
+        " times as long as predicted. Was the machine busy? convopt doctor tells what disturbs it; "
+        "convopt transfer adapts the model to it.");
+  }
   report.plan_file = request.plan;
   report.profile = planning->profile().string();
   // Pages of tests are the same on every day.

@@ -72,6 +72,7 @@ td.number, th.number { text-align: right; white-space: nowrap; font-variant-nume
 td.name { min-width: 9rem; overflow-wrap: anywhere; }
 td.format { white-space: nowrap; }
 .shape { display: block; color: var(--soft); font-size: 0.82em; overflow-wrap: anywhere; }
+.narrow-only { display: none; }
 .track { display: block; width: 100%; min-width: 5rem; height: 0.5rem; margin-top: 0.4rem; }
 .track i { display: block; height: 100%; min-width: 1px; background: var(--c0); border-radius: 2px; }
 .track i.m { background: var(--mark); height: 3px; margin-top: 1px; }
@@ -87,7 +88,8 @@ details details { border: 0; margin-left: 1rem; }
 @media (max-width: 46rem) {
   body { padding: 0.8rem; font-size: 14px; }
   h1 { font-size: 1.35rem; }
-  svg.wide text { font-size: 17px; }
+  svg.wide text { font-size: 15px; }
+  .narrow-only { display: block; }
   .wide-only { display: none; }
   td.name { min-width: 7rem; }
   .tiles { grid-template-columns: repeat(2, 1fr); }

@@ -358,8 +358,8 @@ std::string roofline_svg(const Report& report, const Families& families) {
     if (begin >= end) continue;
     svg += line(x.at(begin), y.at(begin * roof.gbps), x.at(end), y.at(end * roof.gbps), "roof");
     constexpr double kLabel = 14;
-    last_label = std::max(y.at(begin * roof.gbps) - 5, last_label + kLabel);
-    labels += text_at(x.at(begin) + 6, last_label, roof.name + " " + fixed(roof.gbps, 0) + " GB/s",
+    last_label = std::max(y.at(begin * roof.gbps) + 4, last_label + kLabel);
+    labels += text_at(x.at(begin) + 18, last_label, roof.name + " " + fixed(roof.gbps, 0) + " GB/s",
                       "start", "label");
   }
   for (const Peak& peak : tops) {

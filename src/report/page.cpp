@@ -99,7 +99,7 @@ std::string totals(const Report& report) {
     most = std::max({most, total.predicted_ms, total.measured_ms.value_or(0)});
   std::string head = head_cell("plan") + head_cell("predicted", "number");
   if (measured) head += head_cell("measured", "number");
-  head += head_cell("over this plan", "number") + head_cell("");
+  head += head_cell("ratio", "number") + head_cell("", "wide-only");
   std::string rows;
   const ReportTotal& mine = report.totals.front();
   for (const ReportTotal& total : report.totals) {
@@ -112,7 +112,7 @@ std::string totals(const Report& report) {
     cells += cell(escaped(times_text(ratio)), "number");
     std::string bars = track(total.predicted_ms / most);
     if (total.measured_ms) bars += track(*total.measured_ms / most, "m");
-    rows += row(cells + cell(element("span", {{"class", "track"}}, bars)));
+    rows += row(cells + cell(element("span", {{"class", "track"}}, bars), "wide-only"));
   }
   return table("", head, rows);
 }
@@ -134,7 +134,7 @@ std::string families_table(const Report& report, const Families& families) {
   std::string rows;
   const auto add = [&](const std::string& name, const Share& share) {
     rows +=
-        row(cell(name) + cell(std::to_string(share.steps), "number") +
+        row(cell(name, "format") + cell(std::to_string(share.steps), "number") +
             cell(escaped(us_text(share.us)), "number") +
             cell(percent(all_us > 0 ? share.us / all_us : 0), "number") +
             cell(element("span", {{"class", "track"}}, track(all_us > 0 ? share.us / all_us : 0))));
@@ -159,20 +159,22 @@ std::string layer_row(const Report& report, const Families& families, std::size_
   primitive += step.workload >= 0 ? element("a", {{"href", "#" + workload_id(step.workload)}},
                                             escaped(step.primitive))
                                   : escaped(step.primitive);
+  const std::string formats = escaped(format_text(step.input, step.output));
+  primitive += element("span", {{"class", "shape narrow-only"}}, formats);
   std::string bars = track(step.us / most_us);
   if (step.measured_us) bars += track(*step.measured_us / most_us, "m");
   std::string cells =
       cell(std::to_string(s + 1), "number wide-only") +
       cell(escaped(name) + element("span", {{"class", "shape wide-only"}}, escaped(step.shape)),
            "name") +
-      cell(primitive, "name") + cell(escaped(format_text(step.input, step.output)), "format") +
+      cell(primitive, "name") + cell(formats, "format wide-only") +
       cell(escaped(us_text(step.us)) + element("span", {{"class", "shape"}}, escaped(step.source)),
            "number");
   const bool any_measured = std::ranges::any_of(
       report.steps, [](const ReportStep& other) { return other.measured_us.has_value(); });
   if (any_measured)
     cells += cell(step.measured_us ? escaped(us_text(*step.measured_us)) : "", "number");
-  cells += cell(percent(all_us > 0 ? step.us / all_us : 0), "number") +
+  cells += cell(percent(all_us > 0 ? step.us / all_us : 0), "number wide-only") +
            cell(element("span", {{"class", "track"}}, bars), "wide-only");
   std::string other = escaped(step.default_primitive);
   if (step.default_us) {
@@ -198,10 +200,10 @@ std::string layers(const Report& report, const Families& families) {
     any_measured = any_measured || step.measured_us;
   }
   std::string head = head_cell("#", "number wide-only") + head_cell("layer") +
-                     head_cell("primitive") + head_cell("layout, type") +
+                     head_cell("primitive") + head_cell("layout, type", "wide-only") +
                      head_cell("time", "number");
   if (any_measured) head += head_cell("measured", "number");
-  head += head_cell("share", "number") + head_cell("", "wide-only") +
+  head += head_cell("share", "number wide-only") + head_cell("", "wide-only") +
           head_cell("default of the library", "wide-only");
   std::string rows;
   for (std::size_t s = 0; s < report.steps.size(); ++s)
@@ -265,11 +267,12 @@ std::string workload_details(const Report& report, const Families& families, int
     ++shown;
     const std::string name = families.swatch(c.family) + escaped(c.primitive) +
                              (is_chosen ? element("b", {}, " chosen") : "");
-    rows += row(cell(name, "name") + cell(escaped(format_text(c.input, c.output)), "format") +
-                cell(escaped(us_text(c.us)), "number") +
-                cell(fixed(best > 0 ? c.us / best : 0, 2), "number") +
-                cell(escaped(us_text(c.low_us) + " - " + us_text(c.high_us)), "number wide-only") +
-                cell(escaped(c.source), "wide-only"));
+    rows +=
+        row(cell(name, "name") + cell(escaped(format_text(c.input, c.output)), "format wide-only") +
+            cell(escaped(us_text(c.us)), "number") +
+            cell(fixed(best > 0 ? c.us / best : 0, 2), "number") +
+            cell(escaped(us_text(c.low_us) + " - " + us_text(c.high_us)), "number wide-only") +
+            cell(escaped(c.source), "wide-only"));
   }
   std::size_t absent_count = 0;
   std::string absent;
@@ -284,9 +287,9 @@ std::string workload_details(const Report& report, const Families& families, int
                           escaped(" " + with_count(workload.candidates.size(), "candidate") + ": " +
                                   users))) +
       table("",
-            head_cell("primitive") + head_cell("layout, type") + head_cell("time", "number") +
-                head_cell("ratio", "number") + head_cell("90 % interval", "number wide-only") +
-                head_cell("source", "wide-only"),
+            head_cell("primitive") + head_cell("layout, type", "wide-only") +
+                head_cell("time", "number") + head_cell("ratio", "number") +
+                head_cell("90 % interval", "number wide-only") + head_cell("source", "wide-only"),
             rows);
   if (shown < workload.candidates.size()) {
     content += paragraph("and " + std::to_string(workload.candidates.size() - shown) +
