@@ -8,6 +8,7 @@
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/tensor.hpp"
 
 namespace convopt {
 
