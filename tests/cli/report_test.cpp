@@ -72,6 +72,13 @@ TEST_F(ReportVerb, TakesAPlan) {
   ASSERT_EQ(run("select " + by_model("tiny.json") + "-o " + file("plan.json")), 0) << err();
   ASSERT_EQ(report(by_model("tiny.json") + "--plan " + file("plan.json")), 0) << err();
   EXPECT_TRUE(has(page(), "it was read from"));
+  EXPECT_FALSE(has(page(), "made for another machine"));
+  ASSERT_EQ(
+      std::system(("sed -i 's/\"vendor\": *\"[^\"]*\"/\"vendor\":\"Other\"/' " + file("plan.json"))
+                      .c_str()),
+      0);
+  ASSERT_EQ(report(by_model("tiny.json") + "--plan " + file("plan.json")), 0) << err();
+  EXPECT_TRUE(has(page(), "made for another machine"));
   // The plan of another network, and what is no plan.
   EXPECT_EQ(report(by_model("hostile.json") + "--plan " + file("plan.json")), 3) << err();
   EXPECT_TRUE(has(err(), "plan.json")) << err();
