@@ -393,7 +393,7 @@ std::string roofline_svg(const Report& report, const Families& families) {
 }
 
 std::string regions_svg(const ReportRegions& regions, const Families& families) {
-  constexpr double kLeft = 50, kTop = 10, kCellWidth = 42, kCellHeight = 25, kBottom = 44;
+  constexpr double kLeft = 50, kTop = 22, kCellWidth = 42, kCellHeight = 25, kBottom = 44;
   const double width = kLeft + kCellWidth * static_cast<double>(regions.sizes.size()) + 8;
   const double height = kTop + kCellHeight * static_cast<double>(regions.channels.size()) + kBottom;
   std::string svg;
@@ -458,6 +458,7 @@ std::string regions_svg(const ReportRegions& regions, const Families& families) 
     svg += text_at(kLeft + kCellWidth * (static_cast<double>(s) + 0.5), height - kBottom + 16,
                    std::to_string(regions.sizes[s]), "middle");
   }
+  svg += text_at(4, 14, "channels", "start", "axis");
   svg +=
       text_at((kLeft + width) / 2, height - 8, "rows and columns of the image", "middle", "axis");
   return image("square", width, height,
