@@ -225,6 +225,13 @@ std::string layers(const Report& report, const Families& families) {
                       element("thead", {}, element("tr", {}, head)) + "\n" +
                           element("tbody", {}, "\n" + rows))) +
       "\n";
+  const auto strange = static_cast<std::size_t>(std::ranges::count_if(
+      report.steps, [](const ReportStep& step) { return step.workload < 0; }));
+  if (strange > 0) {
+    html += paragraph("Nothing is known of other ways to compute " + counted(strange, "step") +
+                      ", whose types the options of this page do not admit: give --precision and "
+                      "--calibration as for the plan.");
+  }
   if (!report.plan.in_place.empty()) {
     std::string names;
     for (const PlanInPlace& op : report.plan.in_place)

@@ -119,6 +119,14 @@ TEST(Page, IsWellFormedAndHasEveryPart) {
   EXPECT_NE(html.find(">di<"), std::string::npos);
 }
 
+TEST(Page, SaysWhereOtherWaysAreNotKnown) {
+  Report report = report_of(3);
+  for (ReportStep& step : report.steps) step.workload = 0;
+  EXPECT_EQ(to_html(report).find("Nothing is known"), std::string::npos);
+  report.steps[0].workload = -1;
+  EXPECT_NE(to_html(report).find("other ways to compute 1 step,"), std::string::npos);
+}
+
 TEST(Page, LoadsNothing) {
   const std::string html = to_html(report_of(3));
   for (const char* part : {"http://", "https://", "src=", "@import", "url(\"", "<link"}) {
