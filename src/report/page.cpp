@@ -73,10 +73,14 @@ std::string tile(const std::string& label, const std::string& value, const std::
 
 std::string tiles(const Report& report) {
   const ReportTotal& mine = report.totals.front();
-  std::string content = tile("predicted", ms_text(mine.predicted_ms),
-                             report.plan.predicted_ms > 0
-                                 ? fixed(1e3 / report.plan.predicted_ms, 1) + " runs per second"
-                                 : "");
+  const auto measured = static_cast<std::size_t>(std::ranges::count_if(
+      report.steps, [](const ReportStep& step) { return step.source == "measured"; }));
+  const std::string rests_on =
+      measured > 0 ? std::to_string(measured) + " of " + counted(report.steps.size(), "step") +
+                         " measured alone"
+      : mine.predicted_ms > 0 ? fixed(1e3 / mine.predicted_ms, 1) + " runs per second"
+                              : "";
+  std::string content = tile("predicted", ms_text(mine.predicted_ms), rests_on);
   if (mine.measured_ms) {
     content += tile("measured", ms_text(*mine.measured_ms),
                     fixed(*mine.measured_ms / mine.predicted_ms, 2) + " of the prediction");

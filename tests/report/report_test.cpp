@@ -114,6 +114,7 @@ TEST(Page, IsWellFormedAndHasEveryPart) {
   for (int i = 0; i < 5; ++i) {
     EXPECT_NE(html.find(">layer" + std::to_string(i) + "<"), std::string::npos) << i;
   }
+  EXPECT_NE(html.find("runs per second"), std::string::npos);
   // Clear leads are capitals, others are not.
   EXPECT_NE(html.find(">DI<"), std::string::npos);
   EXPECT_NE(html.find(">di<"), std::string::npos);
@@ -125,6 +126,12 @@ TEST(Page, SaysWhereOtherWaysAreNotKnown) {
   EXPECT_EQ(to_html(report).find("Nothing is known"), std::string::npos);
   report.steps[0].workload = -1;
   EXPECT_NE(to_html(report).find("other ways to compute 1 step,"), std::string::npos);
+}
+
+TEST(Page, SaysHowManyTimesAreMeasured) {
+  Report report = report_of(3);
+  report.steps[1].source = "measured";
+  EXPECT_NE(to_html(report).find("1 of 4 steps measured alone"), std::string::npos);
 }
 
 TEST(Page, LoadsNothing) {
