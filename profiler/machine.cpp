@@ -151,12 +151,6 @@ void measure(Machine& machine, Isa isa, int threads) {
   machine.memory_gbps = read_rate(bench, threads, beyond / threads) / kGiga;
 }
 
-fs::path cache_path(const Platform& platform) {
-  return local_data_dir() /
-         ("machine-" + platform.machine_id() + "-" + std::string(to_string(platform.isa)) + "-t" +
-          std::to_string(platform.threads) + ".json");
-}
-
 /// What was measured is valid for the processor, not for the kernel or governor of that day, but a
 /// virtual machine may have moved to other caches.
 bool same_processor(const Machine& a, const Machine& b) {
@@ -168,6 +162,12 @@ bool same_processor(const Machine& a, const Machine& b) {
 }
 
 }  // namespace
+
+fs::path stored_platform_path(const Platform& platform) {
+  return local_data_dir() /
+         ("machine-" + platform.machine_id() + "-" + std::string(to_string(platform.isa)) + "-t" +
+          std::to_string(platform.threads) + ".json");
+}
 
 double measured_peak_gflops(DataType type, Isa isa, int threads) {
   constexpr std::int64_t kIterations = 1000;
@@ -208,7 +208,7 @@ Result<Platform> describe_machine(Isa isa, int threads) {
 
 std::optional<Platform> stored_platform(Isa isa, int threads) {
   const Platform here{machine_facts(), isa, threads};
-  const fs::path path = cache_path(here);
+  const fs::path path = stored_platform_path(here);
   const auto text = read_file(path);
   if (!text) return std::nullopt;
   const auto json = parse_json(*text, path.string());
@@ -240,7 +240,7 @@ Result<Platform> cached_platform(Isa isa, int threads) {
   if (platform) {
     // A failed write costs a second next time, nothing else.
     static_cast<void>(
-        write_file_atomically(cache_path(*platform), to_json(*platform).dump(2) + "\n"));
+        write_file_atomically(stored_platform_path(*platform), to_json(*platform).dump(2) + "\n"));
   }
   return platform;
 }

@@ -1,12 +1,14 @@
 // Description of the machine: facts about the processor, and the rates that its cores reach.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/tensor.hpp"
 #include "core/machine.h"
 
 namespace convopt {
@@ -23,6 +25,9 @@ Result<Platform> describe_machine(Isa isa, int threads);
 /// The description that local_data_dir()/machine-<id>-<isa>-t<threads>.json holds; nothing if the
 /// file is missing or describes another processor. Measures nothing.
 std::optional<Platform> stored_platform(Isa isa, int threads);
+
+/// Where it is.
+std::filesystem::path stored_platform_path(const Platform& platform);
 
 /// Whether a stored description holds all that cached_platform() would measure: older ones lack
 /// peaks of shorter types.

@@ -4,10 +4,16 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdlib>
+
 namespace convopt::cli {
 
 void start_log() {
-  auto logger = spdlog::stderr_color_st("convopt");
+  // https://no-color.org: any value but an empty one.
+  const char* const no_colour = std::getenv("NO_COLOR");
+  const bool is_plain = no_colour != nullptr && *no_colour != '\0';
+  auto logger = spdlog::stderr_color_st(
+      "convopt", is_plain ? spdlog::color_mode::never : spdlog::color_mode::automatic);
   logger->set_pattern("%^%l%$: %v");
   spdlog::set_default_logger(std::move(logger));
   spdlog::cfg::load_env_levels();

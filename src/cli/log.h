@@ -1,5 +1,6 @@
 // Notes and warnings: to standard error, as lines "info: ..." and "warning: ...", never mixed into
-// results. SPDLOG_LEVEL=warn or off silences them.
+// results. SPDLOG_LEVEL=warn or off silences them. In
+// colours on terminals, unless NO_COLOR says otherwise.
 #pragma once
 
 #include <string>

@@ -100,10 +100,12 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
     const MemoryUse use = memory_of(*schedule, registry.context());
     if (use.total() > max_memory) {
       return make_error(ErrorCode::environment,
-                        "the plan needs " + mebibytes(use.total()) + " of memory (weights " +
-                            mebibytes(use.packed_weights) + ", tensors " + mebibytes(use.tensors) +
-                            ", workspace " + mebibytes(use.workspace) + "), allowed are " +
-                            mebibytes(max_memory));
+                        "the plan needs " + format_bytes(static_cast<double>(use.total())) +
+                            " of memory (weights " +
+                            format_bytes(static_cast<double>(use.packed_weights)) + ", tensors " +
+                            format_bytes(static_cast<double>(use.tensors)) + ", workspace " +
+                            format_bytes(static_cast<double>(use.workspace)) + "), allowed are " +
+                            format_bytes(static_cast<double>(max_memory)));
     }
   }
   std::unique_ptr<Executor> executor(new Executor);

@@ -54,8 +54,9 @@ class Search {
     }
     if (failed_) return *failed_;
     if (!best_) {
-      return make_error(ErrorCode::environment, "no plan fits into " + mebibytes(max_bytes_) +
-                                                    ": the smallest needs " + mebibytes(least_));
+      return make_error(ErrorCode::environment,
+                        "no plan fits into " + format_bytes(static_cast<double>(max_bytes_)) +
+                            ": the smallest needs " + format_bytes(static_cast<double>(least_)));
     }
     best_->lower_bound_ns = bound_ns;
     best_->optimal = best_->ns <= bound_ns;

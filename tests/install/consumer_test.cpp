@@ -69,6 +69,13 @@ TEST_F(Consumer, NoHeaderNeedsAnotherLibrary) {
   }
 }
 
+TEST_F(Consumer, HasManPagesAndCompletions) {
+  for (const char* page :
+       {"man/man1/convopt.1", "man/man1/convopt-select.1", "bash-completion/completions/convopt"}) {
+    EXPECT_FALSE(text_of(folder_ / "prefix/share" / page).empty()) << page;
+  }
+}
+
 TEST_F(Consumer, ClassifiesLikeTheCommandLine) {
   const std::string network = file("prefix/share/convopt/networks/squeezenet1_1.json");
   const std::string convopt = file("prefix/bin/convopt");

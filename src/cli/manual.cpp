@@ -1,0 +1,245 @@
+// Man pages and completions of shells, made from the parser itself, so that they never lag behind.
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/files.h"
+#include "core/try.h"
+#include "src/cli/cli.h"
+
+namespace convopt::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Those that users see, in the order of --help.
+std::vector<const CLI::App*> shown_verbs(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* verb) { return !verb->get_group().empty(); });
+}
+
+std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
+  return app.get_options([](const CLI::Option* option) { return !option->get_group().empty(); });
+}
+
+bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+/// Values of these types are no files.
+bool takes_file(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return takes_value(option) && type != "N" && type != "TIME" && type != "SIZE" && type != "NUMBER";
+}
+
+std::string first_sentence(const std::string& text) { return text.substr(0, text.find(". ")); }
+
+// --- man pages
+
+/// Text that roff prints as it is.
+std::string roff(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const bool begins_line = result.empty() || result.back() == '\n';
+    if (begins_line && (c == '.' || c == '\'')) result += "\\&";
+    result += c == '\\' ? "\\e" : c == '-' ? "\\-" : std::string(1, c);
+  }
+  return result;
+}
+
+std::string bold(const std::string& text) { return "\\fB" + roff(text) + "\\fR"; }
+std::string italic(const std::string& text) { return "\\fI" + roff(text) + "\\fR"; }
+
+std::string option_text(const CLI::Option& option) {
+  std::string names;
+  if (option.get_positional()) {
+    names = italic(option.get_name());
+  } else {
+    for (const std::string& name : option.get_snames())
+      names += (names.empty() ? "" : ", ") + bold("-" + name);
+    for (const std::string& name : option.get_lnames())
+      names += (names.empty() ? "" : ", ") + bold("--" + name);
+    if (takes_value(option) && !option.get_type_name().empty())
+      names += " " + italic(option.get_type_name());
+  }
+  std::string text = ".TP\n" + names + "\n" + roff(option.get_description()) + "\n";
+  if (const std::string value = option.get_default_str(); !value.empty())
+    text += "Default: " + roff(value) + ".\n";
+  return text;
+}
+
+std::string page_head(const std::string& name, const std::string& purpose) {
+  std::string title = name;
+  std::ranges::transform(title, title.begin(), [](unsigned char letter) {
+    return static_cast<char>(std::toupper(letter));
+  });
+  return ".TH " + title + " 1 \"\" \"convopt " CONVOPT_VERSION "\" \"convopt\"\n.SH NAME\n" + name +
+         " \\- " + roff(purpose) + "\n";
+}
+
+std::string verb_page(const CLI::App& verb) {
+  std::string positionals, arguments, options;
+  for (const CLI::Option* option : shown_options(verb)) {
+    if (option->get_positional()) {
+      const std::string name = italic(option->get_name());
+      positionals += option->get_required() ? " " + name : " [" + name + "]";
+      arguments += option_text(*option);
+    } else {
+      options += option_text(*option);
+    }
+  }
+  std::string page =
+      page_head("convopt-" + verb.get_name(), first_sentence(verb.get_description())) +
+      ".SH SYNOPSIS\n" + bold("convopt " + verb.get_name()) + positionals + " [" +
+      italic("options") + "]\n.SH DESCRIPTION\n" + roff(verb.get_description()) + "\n";
+  if (!arguments.empty()) page += ".SH ARGUMENTS\n" + arguments;
+  return page + ".SH OPTIONS\n" + options + ".SH SEE ALSO\n.BR convopt (1)\n";
+}
+
+std::string main_page(const CLI::App& app) {
+  std::string verbs, options;
+  for (const CLI::App* verb : shown_verbs(app)) {
+    verbs += ".TP\n\\fB" + roff("convopt-" + verb->get_name()) + "\\fR(1)\n" +
+             roff(verb->get_description()) + "\n";
+  }
+  for (const CLI::Option* option : shown_options(app)) options += option_text(*option);
+  return page_head("convopt", "fast convolutional networks on CPUs") + ".SH SYNOPSIS\n" +
+         bold("convopt") + " " + italic("verb") + " [" + italic("options") +
+         "]\n.SH DESCRIPTION\n" + roff(app.get_description()) + "\n.SH VERBS\n" + verbs +
+         ".SH OPTIONS\n" + options +
+         ".SH EXIT STATUS\n"
+         "0 done, 1 internal error, 2 wrong usage, 3 bad input file, 4 environment (unwritable "
+         "output, wrong machine), 5 partial result, 6 verification failed, 130 interrupted.\n"
+         ".SH ENVIRONMENT\n"
+         ".TP\n\\fBXDG_DATA_HOME\\fR\nProfiles, models and rates of this machine are kept in its "
+         "folder convopt. Default: ~/.local/share.\n"
+         ".TP\n\\fBCONVOPT_ISA\\fR\nInstruction-set level where \\fB\\-\\-isa\\fR does not say.\n"
+         ".TP\n\\fBCONVOPT_DATA_DIR\\fR\nFolder of the shipped model and networks.\n"
+         ".TP\n\\fBSPDLOG_LEVEL\\fR\nwarn silences notes, off warnings, too.\n"
+         ".TP\n\\fBNO_COLOR\\fR\nNotes and warnings have no colours.\n";
+}
+
+// --- completions
+
+std::string words_of(const CLI::App& app) {
+  std::string words;
+  for (const CLI::Option* option : shown_options(app)) {
+    for (const std::string& name : option->get_lnames())
+      words += (words.empty() ? "--" : " --") + name;
+  }
+  return words;
+}
+
+std::string bash_completion(const CLI::App& app) {
+  std::string verbs, cases;
+  for (const CLI::App* verb : shown_verbs(app)) {
+    verbs += verb->get_name() + " ";
+    cases += "    " + verb->get_name() + ") words='" + words_of(*verb) + "' ;;\n";
+  }
+  return "# bash completion of convopt, made by convopt itself\n"
+         "_convopt() {\n"
+         "  local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+         "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+         "    COMPREPLY=($(compgen -W '" +
+         verbs + words_of(app) +
+         "' -- \"$cur\"))\n"
+         "    return\n"
+         "  fi\n"
+         "  case ${COMP_WORDS[1]} in\n" +
+         cases +
+         "  esac\n"
+         "  if [[ $cur == -* ]]; then\n"
+         "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+         "  else\n"
+         "    local IFS=$'\\n'\n"
+         "    COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+         "  fi\n"
+         "}\n"
+         "complete -o filenames -F _convopt convopt\n";
+}
+
+/// In single quotes, without characters that mean something to completion functions.
+std::string quoted_for_shell(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '[' || c == ']' || c == ':' || c == '\\') {
+      result += c == '\'' ? "" : " ";
+    } else {
+      result += c;
+    }
+  }
+  return result + "'";
+}
+
+std::string zsh_completion(const CLI::App& app) {
+  std::string verbs, cases;
+  for (const CLI::App* verb : shown_verbs(app)) {
+    const std::string purpose = quoted_for_shell(first_sentence(verb->get_description()));
+    verbs += "    '" + verb->get_name() + ":" + purpose.substr(1) + "\n";
+    cases += "    " + verb->get_name() + ") _arguments '*:file:_files'";
+    for (const CLI::Option* option : shown_options(*verb)) {
+      const std::string help = quoted_for_shell(first_sentence(option->get_description()));
+      for (const std::string& name : option->get_lnames()) {
+        cases += " \\\n      '--" + name + "[" + help.substr(1, help.size() - 2) + "]" +
+                 (!takes_value(*option) ? ""
+                  : takes_file(*option) ? ":file:_files"
+                                        : ":value: ") +
+                 "'";
+      }
+    }
+    cases += " ;;\n";
+  }
+  return "#compdef convopt\n# zsh completion of convopt, made by convopt itself\n"
+         "_convopt() {\n  local -a verbs=(\n" +
+         verbs +
+         "  )\n  if (( CURRENT == 2 )); then\n    _describe verb verbs\n    return\n  fi\n"
+         "  local verb=$words[2]\n  shift words\n  (( CURRENT-- ))\n  case $verb in\n" +
+         cases + "  esac\n}\n_convopt \"$@\"\n";
+}
+
+std::string fish_completion(const CLI::App& app) {
+  std::string text = "# fish completion of convopt, made by convopt itself\n";
+  for (const CLI::App* verb : shown_verbs(app)) {
+    text += "complete -c convopt -n __fish_use_subcommand -f -a " + verb->get_name() + " -d " +
+            quoted_for_shell(first_sentence(verb->get_description())) + "\n";
+    for (const CLI::Option* option : shown_options(*verb)) {
+      for (const std::string& name : option->get_lnames()) {
+        text += "complete -c convopt -n '__fish_seen_subcommand_from " + verb->get_name() +
+                "' -l " + name +
+                (!takes_value(*option) ? ""
+                 : takes_file(*option) ? " -r"
+                                       : " -x") +
+                " -d " + quoted_for_shell(first_sentence(option->get_description())) + "\n";
+      }
+    }
+  }
+  return text;
+}
+
+/// Where the files belong below a prefix's `share`.
+Result<void> write_manual(const CLI::App& app, const fs::path& folder) {
+  const auto write = [&](const fs::path& name, const std::string& content) -> Result<void> {
+    std::error_code error;
+    fs::create_directories((folder / name).parent_path(), error);
+    return write_file_atomically(folder / name, content);
+  };
+  CONVOPT_CHECK(write("man/man1/convopt.1", main_page(app)));
+  for (const CLI::App* verb : shown_verbs(app))
+    CONVOPT_CHECK(write("man/man1/convopt-" + verb->get_name() + ".1", verb_page(*verb)));
+  CONVOPT_CHECK(write("bash-completion/completions/convopt", bash_completion(app)));
+  CONVOPT_CHECK(write("zsh/vendor-completions/_convopt", zsh_completion(app)));
+  return write("fish/vendor_completions.d/convopt.fish", fish_completion(app));
+}
+
+}  // namespace
+
+void add_manual(CLI::App& app, Action& action) {
+  auto folder = std::make_shared<fs::path>();
+  CLI::App* verb =
+      app.add_subcommand("manual", "Writes man pages and completions of shells to a folder.")
+          ->group("");
+  verb->add_option("folder", *folder, "Where to.")->required();
+  verb->callback(
+      [&app, &action, folder] { action = [&app, folder] { return write_manual(app, *folder); }; });
+}
+
+}  // namespace convopt::cli

@@ -1,0 +1,101 @@
+// Man pages and completions.
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "tests/cli/command_line.h"
+
+namespace {
+
+class Manual : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shell_ = std::make_unique<CommandLine>("manual");
+    ASSERT_EQ(shell_->run("manual " + shell_->file("share")), 0) << shell_->err();
+  }
+  static void TearDownTestSuite() { shell_.reset(); }
+
+  static std::string page(const std::string& name) {
+    return shell_->read("share/man/man1/" + name + ".1");
+  }
+  static bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
+  /// What bash offers for the last of these words.
+  static std::string completed(const std::string& words, int last) {
+    const std::string script = ". " + shell_->file("share/bash-completion/completions/convopt") +
+                               "; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(last) +
+                               "; _convopt; echo \"${COMPREPLY[@]}\"";
+    shell_->write("complete.sh", script);
+    EXPECT_EQ(
+        std::system(("bash " + shell_->file("complete.sh") + " >" + shell_->file("out")).c_str()),
+        0);
+    return shell_->out();
+  }
+
+  static inline std::unique_ptr<CommandLine> shell_;
+};
+
+TEST_F(Manual, EveryVerbHasAPageWithItsOptions) {
+  ASSERT_EQ(shell_->run("--help"), 0);
+  std::istringstream help(shell_->out());
+  std::string line;
+  while (std::getline(help, line) && !line.starts_with("Subcommands")) {
+  }
+  std::size_t verbs = 0;
+  while (std::getline(help, line)) {
+    if (!line.starts_with("  ") || line[2] == ' ') continue;
+    const std::string verb = line.substr(2, line.find(' ', 2) - 2);
+    EXPECT_TRUE(has(page("convopt-" + verb), ".SH SYNOPSIS")) << verb;
+    ++verbs;
+  }
+  EXPECT_GT(verbs, 10U);
+  for (const char* option :
+       {"\\-\\-threads", "\\-\\-plan", "\\-o\\fR, \\fB\\-\\-output", "network"})
+    EXPECT_TRUE(has(page("convopt-report"), option)) << option;
+  EXPECT_TRUE(has(page("convopt"), "NO_COLOR"));
+  // Hidden verbs stay hidden.
+  EXPECT_FALSE(has(page("convopt"), "manual"));
+}
+
+TEST_F(Manual, PagesAreSoundRoff) {
+  if (std::system("command -v groff >/dev/null") != 0) GTEST_SKIP() << "groff is not installed";
+  const std::string command = "for page in " + shell_->file("share/man/man1") +
+                              "/*.1; do groff -man -ww -Tutf8 -z $page || exit 1; done 2>" +
+                              shell_->file("err");
+  EXPECT_EQ(std::system(("bash -c '" + command + "'").c_str()), 0);
+  EXPECT_EQ(shell_->err(), "");
+}
+
+TEST_F(Manual, ShellsComplete) {
+  EXPECT_EQ(completed("convopt sel", 1), "select\n");
+  EXPECT_EQ(completed("convopt select --max-m", 2), "--max-memory\n");
+  EXPECT_EQ(completed("convopt report --mea", 2), "--measure\n");
+  const std::string fish = shell_->read("share/fish/vendor_completions.d/convopt.fish");
+  EXPECT_TRUE(has(fish, "from report' -l measure -d "));
+  EXPECT_TRUE(has(fish, "from report' -l plan -r -d "));
+  EXPECT_TRUE(has(shell_->read("share/zsh/vendor-completions/_convopt"), "'--measure["));
+}
+
+TEST_F(Manual, SaysWhereItCannotWrite) {
+  shell_->write("taken", "a file");
+  EXPECT_EQ(shell_->run("manual " + shell_->file("taken") + "/x"), 4);
+}
+
+TEST_F(Manual, NotesHaveNoColourWhereNobodyWantsIt) {
+  if (std::system("command -v script >/dev/null") != 0) GTEST_SKIP() << "script is not installed";
+  shell_->write("tiny.json", kTinyNetwork);
+  const auto on_terminal = [&](const std::string& before) {
+    const std::string verb = before + " " CONVOPT_BINARY " select " + shell_->file("tiny.json") +
+                             " --threads 1 -o " + shell_->file("plan.json");
+    return std::system(
+        ("TERM=xterm script -qec '" + verb + "' /dev/null </dev/null >" + shell_->file("out"))
+            .c_str());
+  };
+  ASSERT_EQ(on_terminal("NO_COLOR="), 0);
+  EXPECT_TRUE(has(shell_->out(), "\033[")) << shell_->out();
+  ASSERT_EQ(on_terminal("NO_COLOR=1"), 0);
+  EXPECT_FALSE(has(shell_->out(), "\033[")) << shell_->out();
+}
+
+}  // namespace
