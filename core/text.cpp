@@ -10,6 +10,22 @@
 namespace convopt {
 namespace {
 
+struct Unit {
+  double size;
+  const char* name;
+};
+
+/// Three significant digits in the largest unit of which there is at least one.
+template <std::size_t N>
+std::string scaled(double value, const std::array<Unit, N>& units) {
+  const auto unit =
+      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
+  const Unit& chosen = unit == units.end() ? units.back() : *unit;
+  const double scaled_value = value / chosen.size;
+  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
+  return fixed(scaled_value, decimals) + " " + chosen.name;
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -88,6 +104,17 @@ Error bad_text(std::string_view what, std::string_view text) {
                     "'" + std::string(text.substr(0, kShown)) + "' is not a " + std::string(what));
 }
 
+std::string format_time(double ns) {
+  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
+}
+
+std::string format_bytes(double bytes) {
+  constexpr double kKibibyte = 1 << 10;
+  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
+  return scaled(bytes,
+                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
+}
+
 std::string mebibytes(std::size_t bytes) {
   return fixed(static_cast<double>(bytes) / (1 << 20), 1) + " MiB";
 }
@@ -152,37 +179,6 @@ std::string_view closest_name(std::string_view name, const std::vector<std::stri
     }
   }
   return best;
-}
-
-namespace {
-
-struct Unit {
-  double size;
-  const char* name;
-};
-
-/// Three significant digits in the largest unit of which there is at least one.
-template <std::size_t N>
-std::string scaled(double value, const std::array<Unit, N>& units) {
-  const auto unit =
-      std::ranges::find_if(units, [&](const Unit& candidate) { return value >= candidate.size; });
-  const Unit& chosen = unit == units.end() ? units.back() : *unit;
-  const double scaled_value = value / chosen.size;
-  const int decimals = scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
-  return fixed(scaled_value, decimals) + " " + chosen.name;
-}
-
-}  // namespace
-
-std::string format_time(double ns) {
-  return scaled(ns, std::array{Unit{1e9, "s"}, Unit{1e6, "ms"}, Unit{1e3, "us"}, Unit{1, "ns"}});
-}
-
-std::string format_bytes(double bytes) {
-  constexpr double kKibibyte = 1 << 10;
-  if (bytes < kKibibyte) return fixed(bytes, 0) + " B";
-  return scaled(bytes,
-                std::array{Unit{1 << 30, "GiB"}, Unit{1 << 20, "MiB"}, Unit{kKibibyte, "KiB"}});
 }
 
 std::string enough_bytes(std::size_t bytes) {

@@ -46,6 +46,10 @@ std::string scientific(double value, int decimals);
 /// "'TEXT' is not a WHAT", of a text that may be long.
 Error bad_text(std::string_view what, std::string_view text);
 
+/// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
+std::string format_time(double ns);
+/// "512 B", "1.50 MiB"
+std::string format_bytes(double bytes);
 /// "1.5 MiB"
 std::string mebibytes(std::size_t bytes);
 /// "1 input", "2 inputs"
@@ -62,9 +66,6 @@ bool is_utf8(std::string_view text);
 /// The entry of `names` closest to `name` if it is close enough to be a misspelling, else empty.
 std::string_view closest_name(std::string_view name, const std::vector<std::string_view>& names);
 
-/// "12.3 ms", "45.6 us", "1.2 s" with three significant digits.
-std::string format_time(double ns);
-std::string format_bytes(double bytes);
 /// "12.4MB": a value for options that is at least that much, in few digits.
 std::string enough_bytes(std::size_t bytes);
 /// "500ms" or "30s".

@@ -72,6 +72,9 @@ class Planning {
   const Registry& registry() const { return *registry_; }
   const Platform& platform() const { return platform_; }
   const SelectOptions& options() const { return options_; }
+  const PerformanceModel* model() const { return times_->model(); }  ///< null: there is none
+  /// The profile that times are taken from; empty: none.
+  const std::filesystem::path& profile() const { return files_.profile; }
   /// Measured before predicted times, or either alone; after refine(), the refined costs.
   const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
 
