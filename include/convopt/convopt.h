@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(modernize-use-using): C has no other. */
 /* Why something could not be done. */
 typedef enum convopt_status {
   CONVOPT_OK = 0,
@@ -72,6 +73,7 @@ typedef struct convopt_layer_time {
 
 typedef struct convopt_session convopt_session;
 typedef struct convopt_cancellation convopt_cancellation;
+/* NOLINTEND(modernize-use-using) */
 
 /* Such as "0.1.0". */
 const char* convopt_version(void);
