@@ -29,8 +29,8 @@ struct PlanChoice {
 struct PlanRequest {
   /// Level to run at; nothing: default_isa(). Plans for lower levels are usable, too.
   std::optional<Isa> isa = {};
-  /// OpenMP threads of a run. 0: as many as the chosen plan was made for, at most
-  /// default_threads().
+  /// OpenMP threads of a run, at most as many as there are processors. 0: as many as the chosen
+  /// plan was made for, at most default_threads().
   int threads = 0;
 };
 

@@ -83,7 +83,8 @@ const char* convopt_version(void);
 const char* convopt_last_error(void);
 
 /* Opens a bundle and prepares its plan for this processor, the nearest, or the fall-back. threads:
- * of each run; 0: as many as the plan was made for. On success *session is to be closed. */
+ * of each run, at most as many as there are processors; 0: as many as the plan was made for. On
+ * success *session is to be closed. */
 convopt_status convopt_open(const char* path, int threads, convopt_session** session);
 /* Null is ignored. */
 void convopt_close(convopt_session* session);

@@ -45,6 +45,12 @@ MakeSamples samples_of(const InputSamples& given) {
 
 Result<PlanningRequest> request_of(const PlanOptions& options) {
   PlanningRequest request;
+  for (const auto& [option, seconds] :
+       {std::pair{"--time-limit", options.time_limit}, std::pair{"--refine", options.refine}}) {
+    if (seconds >= 0) continue;
+    return make_error(ErrorCode::usage,
+                      std::string(option) + " is not a time of 0 or more seconds");
+  }
   CONVOPT_TRY(request.context, checked_context(options.isa, options.threads));
   request.model = options.model;
   request.profile = options.profile;

@@ -37,6 +37,9 @@ Result<void> time_contested(const TransferSettings& settings, const Context& con
 Result<SavedTransfer> transfer_and_save(
     const TransferSettings& settings, const Measure& measure,
     const std::function<Result<void>(const TrainedModel&, const std::filesystem::path&)>& save) {
+  if (settings.profile.empty() && !(settings.budget > 0)) {
+    return make_error(ErrorCode::usage, "--budget is not above 0 seconds");
+  }
   CONVOPT_TRY(const Context context, checked_context(settings.isa, settings.threads));
   CONVOPT_TRY(const auto source,
               TrainedModel::load(settings.from.empty() ? default_model_path() : settings.from));

@@ -59,7 +59,13 @@ NpyArray floats_of(const py::array& array, const std::string& what);
 /// Reads an option out of a dictionary; one left out or None keeps its value.
 template <class Value, class Read>
 void set(const py::dict& given, const char* name, Value& value, const Read& read) {
-  if (given.contains(name) && !given[name].is_none()) value = read(given[name]);
+  if (!given.contains(name) || given[name].is_none()) return;
+  try {
+    value = read(given[name]);
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(name) + " is of a wrong type: " +
+                         py::repr(given[name]).cast<std::string>().substr(0, 80));
+  }
 }
 template <class Value>
 void set(const py::dict& given, const char* name, Value& value) {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -365,6 +366,14 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
 Result<Session> Session::open(const Bundle& bundle, const PlanRequest& request,
                               const SessionOptions& options) {
   return guarded([&]() -> Result<Session> {
+    // Far more threads than processors are not only slow: OpenMP ends the process.
+    const auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    if (request.threads < 0 || request.threads > processors) {
+      return make_error(ErrorCode::usage,
+                        std::to_string(request.threads) +
+                            " threads are asked for, this machine has " +
+                            counted(static_cast<std::size_t>(processors), "processor"));
+    }
     const NetworkWeights weights(bundle.network(), 1);
     std::optional<Error> first;
     for (const PlanChoice& choice : bundle.choices(request)) {

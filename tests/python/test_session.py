@@ -115,6 +115,16 @@ class Session(unittest.TestCase):
         # The session is as good as before.
         self.assert_close(self.session.run(None, {"image": x})[0], models.classified(x)[0])
 
+    def test_one_output_by_its_name(self):
+        session = convopt.InferenceSession(models.classifier(), threads=1)
+        x = numpy.zeros(session.get_inputs()[0].shape, numpy.float32)
+        name = session.get_outputs()[0].name
+        one, = session.run(name, {session.get_inputs()[0].name: x})
+        same, = session.run([name], {session.get_inputs()[0].name: x})
+        numpy.testing.assert_array_equal(one, same)
+        with self.assertRaisesRegex(TypeError, "input_feed"):
+            session.run(None, [x])
+
     def test_open_sizes(self):
         session = convopt.InferenceSession(models.classifier("open", ("batch", 3, "rows", "columns")), threads=1)
         self.assertEqual(session.get_inputs()[0].shape, ["batch", 3, "rows", "columns"])

@@ -98,6 +98,17 @@ class Tool(unittest.TestCase):
         with self.assertRaisesRegex(convopt.InputError, "model.convopt"):
             convopt.InferenceSession(bundle)
 
+    def test_options_of_wrong_types_and_times(self):
+        for name, value in {"threads": "2", "max_memory": "1MB", "refine": "long"}.items():
+            with self.assertRaisesRegex(TypeError, name):
+                convopt.select(self.path, **{name: value})
+        with self.assertRaisesRegex(convopt.UsageError, "--time-limit"):
+            convopt.select(self.path, time_limit=-1)
+        with self.assertRaisesRegex(convopt.UsageError, "--budget"):
+            convopt.transfer(budget=0)
+        with self.assertRaisesRegex(convopt.UsageError, "winograt"):
+            convopt.select(self.path, allow="winograt")
+
     def test_limits(self):
         plan = convopt.select(self.path, threads=1, allow=["im2col"], max_workspace=10 << 20)
         families = {layer["family"] for layer in plan.layers if layer["operation"] == "conv"}

@@ -318,6 +318,15 @@ TEST_F(BundleTest, SessionsComputeLikeTheNetworkAndSayWhichPlan) {
   EXPECT_EQ(scores, y[1]);
 }
 
+TEST_F(BundleTest, MoreThreadsThanProcessorsAreRefused) {
+  for (const int threads : {-1, 1 << 20}) {
+    const auto session = Session::open(path(), {.isa = {}, .threads = threads});
+    ASSERT_FALSE(session.ok()) << threads;
+    EXPECT_EQ(session.error().code, ErrorCode::usage);
+    EXPECT_NE(session.error().message.find("processor"), std::string::npos);
+  }
+}
+
 TEST_F(BundleTest, PlansThatCannotBeUsedGiveWayToTheFallback) {
   Plan useless = plan_;
   useless.layers[0].primitive = "magic";

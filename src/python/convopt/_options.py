@@ -12,6 +12,11 @@ from . import _core
 logger = logging.getLogger("convopt")
 
 
+def several(value: Any) -> List[Any]:
+    """A list; a single name or path is one of one element, not one of letters."""
+    return [value] if isinstance(value, (str, os.PathLike)) else list(value)
+
+
 def planning_options(calibration: Any = None, **given: Any) -> Dict[str, Any]:
     """The options that are not None."""
     from ._plan import Calibration

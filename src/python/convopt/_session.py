@@ -177,7 +177,11 @@ class InferenceSession:
         type or shape. `run_options` is ignored.
         """
         if type(input_feed) is not dict:
+            if not isinstance(input_feed, Mapping):
+                raise TypeError("input_feed is a dictionary of arrays by the names of inputs")
             input_feed = dict(input_feed)
+        if isinstance(output_names, str):
+            output_names = [output_names]
         return self._run(output_names, input_feed)
 
     @property

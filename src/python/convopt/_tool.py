@@ -6,7 +6,7 @@ import os
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
 
 from . import _core
-from ._options import arrays_by_name, load_network, logger, planning_options, worker_command
+from ._options import arrays_by_name, load_network, logger, planning_options, several, worker_command
 from ._plan import Calibration, Plan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -99,8 +99,8 @@ def select(
         max_error=max_error,
         max_output_error=max_output_error,
         min_cosine=min_cosine,
-        allow=list(allow),
-        exclude=list(exclude),
+        allow=several(allow),
+        exclude=several(exclude),
         time_limit=time_limit,
         cost_model=cost_model,
         profile=profile,
@@ -191,17 +191,17 @@ def profile(
     Returns a dictionary: workloads_done, workloads_total, ok (times), censored, inapplicable, failed,
     timeout, crashed, already_done, disturbed, budget_exhausted, seconds.
     """
-    loaded = [load_network(network) for network in networks]
+    loaded = [load_network(network) for network in several(networks)]
     options = {
         "output": None if output is None else os.fspath(output),
         "budget": budget,
         "configs": configs,
-        "ops": list(ops),
+        "ops": several(ops),
         "precision": precision,
         "threads": threads,
         "isa": isa,
-        "allow": list(allow),
-        "exclude": list(exclude),
+        "allow": several(allow),
+        "exclude": several(exclude),
         "timeout": timeout,
         "seed": seed,
         "again": again,
@@ -247,7 +247,7 @@ def transfer(
     """
     options = {
         "budget": budget,
-        "networks": [os.fspath(network) for network in networks],
+        "networks": [os.fspath(network) for network in several(networks)],
         "from": None if from_model is None else os.fspath(from_model),
         "profile": None if profile is None else os.fspath(profile),
         "output": None if output is None else os.fspath(output),
@@ -284,7 +284,7 @@ def evaluate(
     options = {
         "model": os.fspath(model),
         "profile": os.fspath(profile),
-        "networks": [os.fspath(network) for network in networks],
+        "networks": [os.fspath(network) for network in several(networks)],
         "platform": platform,
         "refine": refine,
         "logger": logger,
