@@ -95,7 +95,7 @@ CONVOPT_DOT void set_tile_shapes(int rows) {
 /// panel the sums of the one before are stored, and those of the block before become results: no
 /// unit of the processor waits for another.
 template <DataType kSource, DataType kResult>
-CONVOPT_DOT void multiply(const Task& task) {
+CONVOPT_DOT void multiply_tiles(const Task& task) {
   alignas(64) float sums[2][2 * kTileRows * kBlockChannels];
   constexpr std::int64_t kStride = kBlockChannels * sizeof(float);
   set_tile_shapes(task.rows);
@@ -169,19 +169,12 @@ CONVOPT_DOT void multiply(const Task& task) {
 #undef CONVOPT_TILE_START
 #undef CONVOPT_TILE_PRODUCT
 
-template <DataType kSource>
-Multiply function_for(DataType result) {
-  if constexpr (kSource == DataType::bf16) {
-    return result == DataType::bf16  ? multiply<kSource, DataType::bf16>
-           : result == DataType::f32 ? multiply<kSource, DataType::f32>
-                                     : nullptr;
-  } else {
-    return result == DataType::u8    ? multiply<kSource, DataType::u8>
-           : result == DataType::s8  ? multiply<kSource, DataType::s8>
-           : result == DataType::f32 ? multiply<kSource, DataType::f32>
-                                     : nullptr;
+struct TileProducts {
+  template <DataType kSource, DataType kResult>
+  static void multiply(const Task& task) {
+    multiply_tiles<kSource, kResult>(task);
   }
-}
+};
 
 }  // namespace
 
@@ -199,16 +192,7 @@ bool has_tiles(DataType product, Isa isa) {
 namespace {
 
 Multiply multiply_function(DataType source, DataType result) {
-  switch (source) {
-    case DataType::u8:
-      return function_for<DataType::u8>(result);
-    case DataType::s8:
-      return function_for<DataType::s8>(result);
-    case DataType::bf16:
-      return function_for<DataType::bf16>(result);
-    default:
-      return nullptr;
-  }
+  return function_of<TileProducts>(source, result);
 }
 
 }  // namespace

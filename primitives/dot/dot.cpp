@@ -121,7 +121,7 @@ MultiplyTile function_of(int channels, int rows) {
 }
 
 template <DataType kSource, DataType kResult>
-CONVOPT_DOT void multiply(const Task& task) {
+CONVOPT_DOT void multiply_vectors(const Task& task) {
   alignas(64) float sums[kMostPanelRows * kBlockChannels];
   const auto panel_bytes = std::int64_t{task.step_count} * task.step_bytes * kPanelChannels;
   Product product = {.pixels = nullptr,
@@ -149,31 +149,15 @@ CONVOPT_DOT void multiply(const Task& task) {
   }
 }
 
-template <DataType kSource>
-Multiply function_for(DataType result) {
-  if constexpr (kSource == DataType::bf16) {
-    return result == DataType::bf16  ? multiply<kSource, DataType::bf16>
-           : result == DataType::f32 ? multiply<kSource, DataType::f32>
-                                     : nullptr;
-  } else {
-    return result == DataType::u8    ? multiply<kSource, DataType::u8>
-           : result == DataType::s8  ? multiply<kSource, DataType::s8>
-           : result == DataType::f32 ? multiply<kSource, DataType::f32>
-                                     : nullptr;
+struct VectorProducts {
+  template <DataType kSource, DataType kResult>
+  static void multiply(const Task& task) {
+    multiply_vectors<kSource, kResult>(task);
   }
-}
+};
 
 Multiply multiply_function(DataType source, DataType result) {
-  switch (source) {
-    case DataType::u8:
-      return function_for<DataType::u8>(result);
-    case DataType::s8:
-      return function_for<DataType::s8>(result);
-    case DataType::bf16:
-      return function_for<DataType::bf16>(result);
-    default:
-      return nullptr;
-  }
+  return function_of<VectorProducts>(source, result);
 }
 
 }  // namespace

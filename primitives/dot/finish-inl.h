@@ -323,5 +323,34 @@ CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
   }
 }
 
+template <class Products, DataType kSource>
+Multiply function_for(DataType result) {
+  if constexpr (kSource == DataType::bf16) {
+    return result == DataType::bf16  ? Products::template multiply<kSource, DataType::bf16>
+           : result == DataType::f32 ? Products::template multiply<kSource, DataType::f32>
+                                     : nullptr;
+  } else {
+    return result == DataType::u8    ? Products::template multiply<kSource, DataType::u8>
+           : result == DataType::s8  ? Products::template multiply<kSource, DataType::s8>
+           : result == DataType::f32 ? Products::template multiply<kSource, DataType::f32>
+                                     : nullptr;
+  }
+}
+
+/// Unit::multiply, where `Products::multiply<source, result>` is a function for a Task.
+template <class Products>
+Multiply function_of(DataType source, DataType result) {
+  switch (source) {
+    case DataType::u8:
+      return function_for<Products, DataType::u8>(result);
+    case DataType::s8:
+      return function_for<Products, DataType::s8>(result);
+    case DataType::bf16:
+      return function_for<Products, DataType::bf16>(result);
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 }  // namespace convopt::dot
