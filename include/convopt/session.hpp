@@ -80,8 +80,8 @@ struct OutputView {
 class Session {
  public:
   /// Prepares for the instruction-set level and the number of threads that the plan was made for.
-  /// Nothing that is given needs to outlive the call. Fails if the plan is for another network, or
-  /// with primitives that this machine does not have.
+  /// Nothing that is given needs to outlive the call. Fails if the plan is for another network, for
+  /// more threads than there are processors, or with primitives that this machine does not have.
   static Result<Session> create(const Network& network, const Plan& plan,
                                 const WeightSource& weights, const SessionOptions& options = {});
 

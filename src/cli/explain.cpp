@@ -62,17 +62,6 @@ std::string list_text(const std::vector<std::string>& words) {
   return text;
 }
 
-std::string source_of(const Cost& cost) {
-  switch (cost.source) {
-    case Cost::Source::measured:
-      return "measured";
-    case Cost::Source::bound:
-      return "cut short";
-    default:
-      return cost.estimate.extrapolated ? "extrapolated" : "predicted";
-  }
-}
-
 /// A signed time, in the unit of `format_time`.
 std::string difference(double ns) {
   if (std::abs(ns) < 0.5) return "0";
@@ -191,7 +180,7 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
          with_absorbed(network, a.absorbed), own ? format_time(a.cost.estimate.ns) : "",
          own ? format_time(a.cost.estimate.low_ns) + " - " + format_time(a.cost.estimate.high_ns)
              : "",
-         own ? source_of(a.cost) : "", difference(a.elsewhere_ns), format_time(a.plan_ns),
+         own ? a.cost.source_text() : "", difference(a.elsewhere_ns), format_time(a.plan_ns),
          difference(a.plan_ns - selection.solution.ns)});
   }
   text += table.text();

@@ -25,9 +25,10 @@ std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
-/// Values of these types are no files.
+/// Values of these types, and those that are one of a few words, are no files.
 bool takes_file(const CLI::Option& option) {
   const std::string type = option.get_type_name();
+  if (type.find_first_of("|{") != std::string::npos) return false;
   return takes_value(option) && type != "N" && type != "TIME" && type != "SIZE" && type != "NUMBER";
 }
 

@@ -14,17 +14,6 @@
 namespace convopt {
 namespace {
 
-std::string source_of(const Cost& cost) {
-  switch (cost.source) {
-    case Cost::Source::measured:
-      return "measured";
-    case Cost::Source::bound:
-      return "cut short";
-    default:
-      return cost.estimate.extrapolated ? "extrapolated" : "predicted";
-  }
-}
-
 TensorFormat format(Layout layout, DataType type) { return {layout, type}; }
 
 ReportCandidate shown(const Candidate& candidate) {
@@ -37,7 +26,7 @@ ReportCandidate shown(const Candidate& candidate) {
           time.ns / kNsPerUs,
           time.low_ns / kNsPerUs,
           time.high_ns / kNsPerUs,
-          source_of(candidate.cost)};
+          candidate.cost.source_text()};
 }
 
 /// Candidates of the problem, by the text of their workload.

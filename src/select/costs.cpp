@@ -6,6 +6,18 @@
 #include "core/try.h"
 
 namespace convopt {
+
+std::string Cost::source_text() const {
+  switch (source) {
+    case Source::measured:
+      return "measured";
+    case Source::bound:
+      return "cut short";
+    default:
+      return estimate.extrapolated ? "extrapolated" : "predicted";
+  }
+}
+
 namespace {
 
 /// Half the width of the interval that holds 90 % of a normal distribution, in median absolute

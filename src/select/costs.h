@@ -28,6 +28,8 @@ struct Cost {
   std::string reason;  ///< for unknown and excluded: one sentence
 
   bool usable() const { return source >= Source::bound; }
+  /// For people: where a usable time comes from.
+  std::string source_text() const;
 };
 
 class CostSource {

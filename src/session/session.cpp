@@ -132,6 +132,14 @@ void to_nhwc(const std::byte* from, void* to, const Tensor& tensor) {
             std::int64_t{shape.h()} * shape.w());
 }
 
+/// Far more threads than processors are not only slow: OpenMP ends the process.
+Result<void> check_threads(int threads, ErrorCode code) {
+  const auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads >= 0 && threads <= processors) return {};
+  return make_error(code, std::to_string(threads) + " threads are asked for, this machine has " +
+                              counted(static_cast<std::size_t>(processors), "processor"));
+}
+
 class RunObserver final : public Observer {
  public:
   RunObserver(const RunOptions& options, std::span<const ScheduleStep> steps) : options_(options) {
@@ -235,7 +243,10 @@ struct Session::State {
     auto made = guarded([&] { return make_lane(false); });
     lock.lock();
     --in_making;
-    if (!made) return made.error();
+    if (!made) {
+      given_back.notify_one();  // there may be room for another run's
+      return made.error();
+    }
     idle.reserve(lanes.size() + 1);  // so that giving back allocates nothing
     lanes.push_back(std::move(*made));
     return Borrowed(lanes.back().get(), {this});
@@ -341,6 +352,7 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
                                 const WeightSource& weights, const SessionOptions& options) {
   return guarded([&]() -> Result<Session> {
     CONVOPT_CHECK(check_network(plan, network));
+    CONVOPT_CHECK(check_threads(plan.platform.threads, ErrorCode::environment));
     auto state = std::make_unique<State>();
     CONVOPT_TRY(state->registry, shared_registry({plan.platform.isa, plan.platform.threads}));
     if (network.rest != nullptr) {
@@ -366,14 +378,7 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
 Result<Session> Session::open(const Bundle& bundle, const PlanRequest& request,
                               const SessionOptions& options) {
   return guarded([&]() -> Result<Session> {
-    // Far more threads than processors are not only slow: OpenMP ends the process.
-    const auto processors = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-    if (request.threads < 0 || request.threads > processors) {
-      return make_error(ErrorCode::usage,
-                        std::to_string(request.threads) +
-                            " threads are asked for, this machine has " +
-                            counted(static_cast<std::size_t>(processors), "processor"));
-    }
+    CONVOPT_CHECK(check_threads(request.threads, ErrorCode::usage));
     const NetworkWeights weights(bundle.network(), 1);
     std::optional<Error> first;
     for (const PlanChoice& choice : bundle.choices(request)) {

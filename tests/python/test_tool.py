@@ -93,6 +93,8 @@ class Tool(unittest.TestCase):
             self.assertEqual(session.plan.layers, self.plan.layers)
             scores = session.run(["scores"], {"image": x})[0]
             self.assertLess(abs(scores - models.classified(x)[0]).max(), 1e-4)
+        with self.assertRaisesRegex(convopt.MachineError, "processor"):
+            convopt.InferenceSession(bundle, threads=100000)
         with open(bundle, "r+b") as file:
             file.truncate(2000)
         with self.assertRaisesRegex(convopt.InputError, "model.convopt"):

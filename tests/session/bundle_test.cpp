@@ -325,6 +325,9 @@ TEST_F(BundleTest, MoreThreadsThanProcessorsAreRefused) {
     EXPECT_EQ(session.error().code, ErrorCode::usage);
     EXPECT_NE(session.error().message.find("processor"), std::string::npos);
   }
+  Plan wide = plan_;
+  wide.platform.threads = 1 << 20;
+  EXPECT_EQ(Session::create(network_, wide, *weights_).error().code, ErrorCode::environment);
 }
 
 TEST_F(BundleTest, PlansThatCannotBeUsedGiveWayToTheFallback) {
