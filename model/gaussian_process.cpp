@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "core/ops/descriptor.h"
+#include "model/statistics.h"
 
 namespace convopt {
 namespace {
@@ -268,6 +269,21 @@ class Fitting {
   Amplitudes amplitudes_;
 };
 
+/// Residuals that are farther from their median than most say are moved as near as that (Huber,
+/// 1964): one time that was taken in a bad moment must not move what all others say.
+std::vector<double> without_outliers(std::span<const double> residuals) {
+  // A normal distribution has one of 16000 beyond four deviations. Corrections below a factor of
+  // two are never doubted.
+  constexpr double kDeviations = 4 * 1.4826, kLeast = 0.7;
+  std::vector<double> result(residuals.begin(), residuals.end());
+  const double center = statistics::median(result);
+  std::vector<double> distances;
+  for (const double residual : result) distances.push_back(std::abs(residual - center));
+  const double most = std::max(kLeast, kDeviations * statistics::median(std::move(distances)));
+  for (double& residual : result) residual = std::clamp(residual, center - most, center + most);
+  return result;
+}
+
 }  // namespace
 
 SizePoint size_point(const Workload& workload) {
@@ -281,7 +297,8 @@ SizePoint size_point(const Workload& workload) {
 }
 
 GaussianProcess GaussianProcess::fit(const Dataset& data, std::span<const std::size_t> rows,
-                                     std::span<const double> residuals) {
+                                     std::span<const double> all_residuals) {
+  const std::vector<double> residuals = without_outliers(all_residuals);
   GaussianProcess process;
   std::unordered_map<std::size_t, std::size_t> point_of;
   std::vector<Observation> seen;

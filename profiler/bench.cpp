@@ -27,6 +27,15 @@ constexpr std::size_t kFewestSamples = 3;
 constexpr double kSegmentSeconds = 0.05;
 // Noise makes a first run slower, never faster; a bound that is said to be lower leaves it room.
 constexpr double kBoundMargin = 1.25, kColdBoundMargin = 2;
+// A run that would cut a primitive short is repeated, since it may have been stalled: once 4 ms of
+// another process made an 80 us kernel the slowest of its kind. What takes longer than this is
+// slow.
+constexpr double kStallNs = 100e6;
+// Runs of which one must have kept its processors, before the primitive is let into the rounds.
+constexpr int kMostQuickRuns = 5;
+// Samples of a primitive that may be lost to other processes before it is given up. With three
+// endless loops beside two threads on two processors every sixth sample kept both.
+constexpr std::size_t kMostLost = 100;
 
 }  // namespace
 
@@ -35,10 +44,12 @@ struct Bench::Candidate {
   std::unique_ptr<Kernel> kernel;
   RunArgs args;
   Measurement measurement;
-  double quick_ns = 0;  ///< the faster of the first two runs
-  double bound_ns = 0;  ///< lower bound of its time, from the same
-  int batch = 1;        ///< runs per sample
+  double quick_ns = 0;   ///< the fastest of the first runs
+  bool stalled = false;  ///< each of those lost a processor, so that it may be faster
+  double bound_ns = 0;   ///< lower bound of its time, from the same
+  int batch = 1;         ///< runs per sample
   double timed_seconds = 0;
+  std::size_t lost = 0;              ///< samples
   std::vector<double> disturbances;  ///< one per segment
 
   std::vector<double>& samples() { return measurement.samples_ns; }
@@ -54,7 +65,7 @@ struct Bench::Group {
   double end_seconds;  ///< by the timer
   double best_ns = std::numeric_limits<double>::infinity();
   double least_disturbance = std::numeric_limits<double>::infinity();
-  int disturbed = 0;
+  Quality quality;
 
   bool out_of_time() const { return timer.seconds() > end_seconds; }
 };
@@ -65,13 +76,19 @@ Bench::Bench(const Context& context, const BenchOptions& options, double undistu
 Bench::Bench(const Context& context, const BenchOptions& options, std::unique_ptr<Timer> timer)
     : context_(context), options_(options), random_(options.seed), timer_(std::move(timer)) {}
 
-int Bench::measure(const Workload& workload, std::span<const Primitive* const> primitives,
-                   double seconds, const Watch& watch, const Emit& emit) {
+Bench::Quality Bench::measure(const Workload& workload,
+                              std::span<const Primitive* const> primitives, double seconds,
+                              const Watch& watch, const Emit& emit) {
   std::vector<Candidate> waiting = applicable(workload, primitives, watch, emit);
-  if (waiting.empty()) return 0;
+  if (waiting.empty()) return {};
   random_.shuffle(std::span(waiting));
 
-  Group group{Instance(workload, options_.seed), watch, emit, *timer_, timer_->seconds() + seconds};
+  Group group{.instance = Instance(workload, options_.seed),
+              .watch = watch,
+              .emit = emit,
+              .timer = *timer_,
+              .end_seconds = timer_->seconds() + seconds,
+              .quality = {}};
   for (std::size_t next = 0; next < waiting.size() && !group.out_of_time();) {
     // As many at a time as fit into memory.
     std::vector<Candidate> started;
@@ -85,7 +102,7 @@ int Bench::measure(const Workload& workload, std::span<const Primitive* const> p
     time_group(started, group);
   }
   drift_ = std::max(1.0, std::isfinite(group.least_disturbance) ? group.least_disturbance : 1.0);
-  return group.disturbed;
+  return group.quality;
 }
 
 /// Those that apply; the others are emitted as inapplicable.
@@ -132,9 +149,13 @@ bool Bench::start(Candidate& candidate, Group& group) {
 
   group.watch(candidate.primitive, Step::preparing);
   std::optional<Result<std::unique_ptr<Kernel>>> prepared;
-  m.prepare_ns = timer_->time({workload, info, Step::preparing}, [&] {
-    prepared = candidate.primitive->prepare(workload, group.instance.parameters(), context_);
-  });
+  m.prepare_ns = timer_
+                     ->time({workload, info, Step::preparing},
+                            [&] {
+                              prepared = candidate.primitive->prepare(
+                                  workload, group.instance.parameters(), context_);
+                            })
+                     .ns;
   if (!prepared->ok()) return fail(prepared->error().message);
   candidate.kernel = std::move(prepared->value());
   m.packed_bytes = candidate.kernel->packed_bytes();
@@ -145,7 +166,7 @@ bool Bench::start(Candidate& candidate, Group& group) {
   candidate.args = group.instance.args(info, workspace_.data());
   group.instance.reset(info, candidate.args);
   group.watch(candidate.primitive, Step::running);
-  const double first_ns = time(candidate, Step::running);
+  const Timer::Elapsed first = time(candidate, Step::running);
   group.watch(candidate.primitive, Step::checking);
   const double error = group.instance.error(candidate.args);
   double bound = error_bound(workload, info.traits);
@@ -160,20 +181,30 @@ bool Bench::start(Candidate& candidate, Group& group) {
   }
 
   group.watch(candidate.primitive, Step::running);
-  candidate.quick_ns = first_ns;
-  candidate.bound_ns = first_ns / kColdBoundMargin;
-  // The first run paid for page faults and cold caches. Hopeless ones are not run again.
-  if (candidate.bound_ns < options_.censor_factor * group.best_ns) {
-    candidate.quick_ns = std::min(first_ns, time(candidate, Step::running));
-    candidate.bound_ns = candidate.quick_ns / kBoundMargin;
-  }
+  run_quickly(candidate, group, first);
   group.watch(nullptr, Step::idle);
   group.best_ns = std::min(group.best_ns, candidate.quick_ns);
   return true;
 }
 
-/// Nanoseconds of `runs` runs.
-double Bench::time(const Candidate& candidate, Step step, int runs) {
+/// What the primitive takes at least, by the first run and a few more.
+void Bench::run_quickly(Candidate& candidate, const Group& group, const Timer::Elapsed& first) {
+  candidate.quick_ns = first.ns;
+  candidate.bound_ns = first.ns / kColdBoundMargin;
+  // The first run paid for page faults and cold caches. Hopeless ones are not run again.
+  const double hopeless_ns = std::max(options_.censor_factor * group.best_ns, kStallNs);
+  if (candidate.bound_ns >= hopeless_ns) return;
+  candidate.stalled = true;
+  for (int run = 1; run < kMostQuickRuns && candidate.stalled; ++run) {
+    const Timer::Elapsed again = time(candidate, Step::running);
+    candidate.quick_ns = std::min(candidate.quick_ns, again.ns);
+    candidate.bound_ns = candidate.quick_ns / kBoundMargin;
+    candidate.stalled = again.preempted;
+  }
+}
+
+/// `runs` runs.
+Timer::Elapsed Bench::time(const Candidate& candidate, Step step, int runs) {
   return timer_->time({candidate.measurement.workload, candidate.primitive->info(), step, runs},
                       [&] {
                         for (int run = 0; run < runs; ++run) candidate.kernel->run(candidate.args);
@@ -187,7 +218,7 @@ std::vector<Bench::Candidate*> Bench::contenders(std::vector<Candidate>& candida
   for (Candidate& candidate : candidates) {
     // The workspace may have moved when a later kernel asked for a larger one.
     candidate.args.workspace = workspace_.data();
-    if (candidate.quick_ns > options_.censor_factor * group.best_ns) {
+    if (!candidate.stalled && candidate.quick_ns > options_.censor_factor * group.best_ns) {
       Measurement& m = candidate.measurement;
       m.status = MeasurementStatus::censored;
       m.reason = "slower than the best by more than a factor of " +
@@ -239,7 +270,7 @@ class Bench::Rounds {
       if (group_.out_of_time()) break;
       segment_.push_back({candidate, {}});
       group_.watch(candidate->primitive, Step::timing);
-      bench_.visit(*candidate, segment_.back().samples);
+      bench_.visit(*candidate, group_, segment_.back().samples);
       group_.watch(nullptr, Step::idle);
       if (!cold && bench_.timer_->seconds() - segment_begin_ > kSegmentSeconds) end_segment();
     }
@@ -280,6 +311,7 @@ class Bench::Rounds {
     std::erase_if(active_, [&](const Candidate* candidate) {
       const auto& samples = candidate->samples();
       const auto count = static_cast<int>(samples.size());
+      if (candidate->lost >= kMostLost) return true;
       if (samples.size() < kFewestSamples) return false;
       if (median(samples) > options.race_factor * fastest_ns_) return true;
       return count >= options.max_samples || candidate->timed_seconds > options.max_seconds ||
@@ -303,31 +335,41 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
   Rounds(*this, contenders(candidates, group), group).run();
   for (Candidate& candidate : candidates) {
     Measurement& m = candidate.measurement;
-    if (candidate.kernel == nullptr || m.samples_ns.size() < kFewestSamples) continue;
+    if (candidate.kernel == nullptr) continue;
+    if (m.samples_ns.size() < kFewestSamples) {
+      if (candidate.lost >= kMostLost) ++group.quality.given_up;
+      continue;
+    }
     m.status = MeasurementStatus::ok;
     m.median_ns = median(m.samples_ns);
     m.mad_ns = median_deviation(m.samples_ns, m.median_ns);
     m.sentinel = median(candidate.disturbances);
-    if (m.sentinel > 1 + options_.sentinel_tolerance) ++group.disturbed;
+    if (m.sentinel > 1 + options_.sentinel_tolerance) ++group.quality.disturbed;
     group.emit(m);
   }
 }
 
-void Bench::visit(Candidate& candidate, std::vector<double>& samples) {
+void Bench::visit(Candidate& candidate, Group& group, std::vector<double>& samples) {
+  const auto take = [&](int runs) {
+    const Timer::Elapsed total = time(candidate, Step::timing, runs);
+    candidate.timed_seconds += total.ns * 1e-9;
+    ++group.quality.samples;
+    if (total.preempted) {
+      ++candidate.lost;
+      ++group.quality.lost;
+    } else {
+      samples.push_back(total.ns / runs);
+    }
+  };
   if (options_.timing_mode == TimingMode::cold_weights) {
     touch(candidate.args);
-    samples.push_back(time(candidate, Step::timing));
-    candidate.timed_seconds += samples.back() * 1e-9;
+    take(1);
     return;
   }
   const bool is_short = candidate.quick_ns < kWarmUpNs;
   if (is_short) static_cast<void>(time(candidate, Step::timing));
   const int count = is_short ? kSamplesPerVisit : 1;
-  for (int i = 0; i < count; ++i) {
-    const double total = time(candidate, Step::timing, candidate.batch);
-    samples.push_back(total / candidate.batch);
-    candidate.timed_seconds += total * 1e-9;
-  }
+  for (int i = 0; i < count; ++i) take(candidate.batch);
 }
 
 /// Brings the tensors to where the neighbouring layers of a network would have left them.

@@ -44,10 +44,18 @@ class Bench {
   Bench(const Context& context, const BenchOptions& options, double undisturbed_ns = 0);
   Bench(const Context& context, const BenchOptions& options, std::unique_ptr<Timer> timer);
 
+  /// How undisturbed the measuring was.
+  struct Quality {
+    std::size_t samples = 0;    ///< taken, lost ones included
+    std::size_t lost = 0;       ///< samples whose threads lost a processor to other processes
+    std::size_t given_up = 0;   ///< primitives that have no time because of that
+    std::size_t disturbed = 0;  ///< times taken while the sentinel was slow
+  };
+
   /// Emits a measurement for each primitive, in no particular order; none for those that `seconds`
-  /// did not suffice for. Returns how many of the times are disturbed.
-  int measure(const Workload& workload, std::span<const Primitive* const> primitives,
-              double seconds, const Watch& watch, const Emit& emit);
+  /// did not suffice for or that were given up.
+  Quality measure(const Workload& workload, std::span<const Primitive* const> primitives,
+                  double seconds, const Watch& watch, const Emit& emit);
 
   double undisturbed_ns() const { return timer_->undisturbed_ns(); }
 
@@ -62,8 +70,9 @@ class Bench {
   bool start(Candidate& candidate, Group& group);
   std::vector<Candidate*> contenders(std::vector<Candidate>& candidates, const Group& group) const;
   void time_group(std::vector<Candidate>& candidates, Group& group);
-  void visit(Candidate& candidate, std::vector<double>& samples);
-  double time(const Candidate& candidate, Step step, int runs = 1);
+  void visit(Candidate& candidate, Group& group, std::vector<double>& samples);
+  void run_quickly(Candidate& candidate, const Group& group, const Timer::Elapsed& first);
+  Timer::Elapsed time(const Candidate& candidate, Step step, int runs = 1);
   void touch(const RunArgs& args) const;
 
   Context context_;

@@ -178,6 +178,7 @@ class ProfilingRun {
       report(task);
     }
     summary_.seconds = elapsed();
+    say_how_busy();
     return summary_;
   }
 
@@ -395,10 +396,14 @@ class ProfilingRun {
   Result<Outcome> take_line(const std::string& line, Task& task, ProfileWriter& writer) {
     CONVOPT_TRY(const Json json, parse_json(line, "answer of the measuring process"));
     if (json.contains("done")) {
-      summary_.disturbed += json.value("disturbed", std::size_t{0});
+      const auto figure = [&](const char* name) { return json.value(name, std::size_t{0}); };
+      summary_.disturbed += figure("disturbed");
+      summary_.samples += figure("samples");
+      summary_.lost_samples += figure("lost");
+      summary_.given_up += figure("given_up");
       sentinel_ns_ = json.value("sentinel_ns", sentinel_ns_);
-      // Primitives without an answer: the time did not suffice.
-      if (!task.primitives.empty()) summary_.budget_exhausted = true;
+      // Other primitives without an answer: the time did not suffice.
+      if (task.primitives.size() > figure("given_up")) summary_.budget_exhausted = true;
       return Outcome::finished;
     }
     CONVOPT_TRY(Measurement measurement, measurement_from_json(json));
@@ -451,6 +456,24 @@ class ProfilingRun {
 
   const PrimitiveInfo& info(const std::string& name) const {
     return *std::ranges::find(header_.primitives, name, &PrimitiveInfo::name);
+  }
+
+  /// Of times that a busy machine spoilt.
+  void say_how_busy() {
+    // On a quiet machine at most 1 % of the samples are lost, to daemons.
+    constexpr double kQuiet = 0.1;
+    const double lost = static_cast<double>(summary_.lost_samples);
+    const double samples = static_cast<double>(summary_.samples);
+    if (summary_.given_up == 0 && lost <= kQuiet * samples) return;
+    std::string text =
+        "this machine is too busy to measure on: other processes took a processor "
+        "away during " +
+        fixed(100 * lost / std::max(1.0, samples), 0) + " % of the runs, which do not count";
+    if (summary_.given_up > 0) {
+      text += "; " + counted(summary_.given_up, "time") +
+              " could not be taken, and predictions stay in their place";
+    }
+    summary_.warnings.push_back(std::move(text));
   }
 
   void report(const Task& task) {

@@ -6,7 +6,8 @@
 //            "target_uncertainty","race","sentinel_ns"}
 //   child   {"libraries","primitives":[...],"sentinel_ns"}  or  {"error":{"code","message"}}
 //   parent  {"workload","primitives":[names],"seconds"}
-//   child   measurements, one a line, then {"done":true,"disturbed","sentinel_ns"}
+//   child   measurements, one a line, then the figures of Bench::Quality with "done" and
+//           "sentinel_ns"
 //   parent  {"probe":WORKLOAD,"primitives":[names]}
 //   child   {"applicable":COUNT}
 #pragma once

@@ -1,12 +1,18 @@
 #include "profiler/stopwatch.h"
 
+#include <fcntl.h>
 #include <omp.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <ctime>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/statistics.h"
+#include "core/text.h"
 
 namespace convopt {
 
@@ -25,6 +31,34 @@ Stopwatch::Stopwatch(Clock clock) : clock_(std::move(clock)) {
     costs.push_back(clock_() - begin);
   }
   overhead_ = median(std::move(costs));
+}
+
+RunQueue::RunQueue(int threads) : accounts_(static_cast<std::size_t>(threads), -1) {
+#pragma omp parallel num_threads(threads)
+  {
+    const std::string path = "/proc/self/task/" + std::to_string(gettid()) + "/schedstat";
+    accounts_[static_cast<std::size_t>(omp_get_thread_num())] =
+        open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  }
+}
+
+RunQueue::~RunQueue() {
+  for (const int account : accounts_) {
+    if (account >= 0) close(account);
+  }
+}
+
+double RunQueue::waited_ns() const {
+  double sum = 0;
+  for (const int account : accounts_) {
+    std::array<char, 96> text{};
+    const ssize_t length = account < 0 ? 0 : pread(account, text.data(), text.size(), 0);
+    if (length <= 0) continue;
+    // "time on a processor, time waiting for one, time slices"
+    const auto fields = split({text.data(), static_cast<std::size_t>(length)}, ' ');
+    if (fields.size() > 1) sum += parse_number<double>(fields[1]).value_or(0);
+  }
+  return sum;
 }
 
 Sentinel::Sentinel(const Context& context, double level_ns)

@@ -34,6 +34,22 @@ class Stopwatch {
   double overhead_ = 0;
 };
 
+/// How long the threads of this process have waited for a processor that other processes had, by
+/// the scheduler's account (the second figure of /proc/self/task/*/schedstat).
+class RunQueue {
+ public:
+  /// Follows the calling thread and the team of OpenMP's threads, which it starts.
+  explicit RunQueue(int threads);
+  RunQueue(const RunQueue&) = delete;
+  RunQueue& operator=(const RunQueue&) = delete;
+  ~RunQueue();
+  /// Of all threads together, since they began; 0 where the system keeps no account.
+  double waited_ns() const;
+
+ private:
+  std::vector<int> accounts_;  ///< open files, one per thread
+};
+
 /// A small fixed load, half arithmetic, half reading, timed again and again. When it slows down,
 /// the clock frequency has changed or a neighbour is at work, and times taken beside it are not to
 /// be trusted.

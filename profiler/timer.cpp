@@ -33,14 +33,17 @@ class MachineTimer final : public Timer {
       : context_(context),
         flush_denormals_(context.threads),
         stopwatch_(context.threads),
+        run_queue_(context.threads),
         sentinel_(context, undisturbed_ns) {
     if (mode != TimingMode::cold_weights) return;
     const std::int64_t bytes = flush_bytes(machine_facts(), context.threads);
     flush_ = Buffer(static_cast<std::size_t>(bytes) / sizeof(float) / kReadStep * kReadStep);
   }
 
-  double time(const Subject&, const std::function<void()>& body) override {
-    return stopwatch_.time(body);
+  Elapsed time(const Subject&, const std::function<void()>& body) override {
+    const double waited = run_queue_.waited_ns();
+    const double ns = stopwatch_.time(body);
+    return {ns, was_preempted(run_queue_.waited_ns() - waited, ns)};
   }
   double seconds() const override { return wall_seconds(); }
   double disturbance() override { return sentinel_.ratio(); }
@@ -59,9 +62,21 @@ class MachineTimer final : public Timer {
   }
 
  private:
+  bool was_preempted(double waited_ns, double ns) const {
+    // Between these lie the threads that sleep between kernels and are woken, a few microseconds
+    // each, and the shortest time slice of Linux, 0.75 ms.
+    constexpr double kLeastWaitNs = 2e5;
+    // Of a longer run a slice of another process is noise. One thread's time is its own processor
+    // time, in which a slice of another counts by the caches that it emptied, 0.1 ms to fill again.
+    constexpr double kShare = 0.01, kFillCachesNs = 1e5;
+    const double lost = context_.threads == 1 ? kFillCachesNs : waited_ns;
+    return waited_ns > kLeastWaitNs && lost > kShare * ns;
+  }
+
   Context context_;
   FlushDenormals flush_denormals_;  ///< as a session does
   Stopwatch stopwatch_;
+  RunQueue run_queue_;
   Sentinel sentinel_;
   Buffer flush_;
 };
@@ -86,13 +101,13 @@ std::unique_ptr<Timer> make_timer(const Context& context, TimingMode mode, doubl
   return std::make_unique<MachineTimer>(context, mode, undisturbed_ns);
 }
 
-double SimulatedTimer::time(const Subject& subject, const std::function<void()>& body) {
+Timer::Elapsed SimulatedTimer::time(const Subject& subject, const std::function<void()>& body) {
   if (subject.step != Step::timing) body();
   const double ns = subject.step == Step::preparing
                         ? kSimulatedPreparation * 1e9
                         : subject.runs * run_ns_(subject.workload, subject.primitive.name);
   seconds_ += ns * 1e-9;
-  return ns;
+  return {ns};
 }
 
 bool times_are_simulated() {

@@ -30,9 +30,16 @@ class Timer {
     int runs = 1;
   };
 
+  /// How long a body took.
+  struct Elapsed {
+    double ns = 0;
+    /// A thread waited for a processor meanwhile, because another process had it. Such a time says
+    /// nothing of the body.
+    bool preempted = false;
+  };
+
   virtual ~Timer() = default;
-  /// Nanoseconds that `body` takes.
-  virtual double time(const Subject& subject, const std::function<void()>& body) = 0;
+  virtual Elapsed time(const Subject& subject, const std::function<void()>& body) = 0;
   /// Seconds since some moment, by which budgets are kept.
   virtual double seconds() const = 0;
   /// Time of a fixed load now over its time on the undisturbed machine.
@@ -55,7 +62,7 @@ class SimulatedTimer final : public Timer {
   using RunTime = std::function<double(const Workload&, std::string_view primitive)>;  ///< ns
   explicit SimulatedTimer(RunTime run_ns) : run_ns_(std::move(run_ns)) {}
 
-  double time(const Subject& subject, const std::function<void()>& body) override;
+  Elapsed time(const Subject& subject, const std::function<void()>& body) override;
   double seconds() const override { return seconds_; }
   double disturbance() override { return 1; }
   double undisturbed_ns() const override { return 1; }

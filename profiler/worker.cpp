@@ -114,11 +114,14 @@ class Worker {
       return reply({{"applicable", applicable}});
     }
     bool heard = true;
-    const int disturbed =
+    const Bench::Quality quality =
         bench_.measure(*workload, primitives, request.at("seconds").get<double>(), watch,
                        [&](const Measurement& m) { heard = heard && reply(to_json(m)); });
     return heard && reply({{"done", true},
-                           {"disturbed", disturbed},
+                           {"samples", quality.samples},
+                           {"lost", quality.lost},
+                           {"given_up", quality.given_up},
+                           {"disturbed", quality.disturbed},
                            {"sentinel_ns", bench_.undisturbed_ns()}});
   }
 

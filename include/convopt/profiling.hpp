@@ -61,6 +61,9 @@ struct ProfileSummary {
   std::size_t ok = 0, censored = 0, inapplicable = 0, failed = 0, timeout = 0, crashed = 0;
   std::size_t already_done = 0;  ///< found in the output and not timed again
   std::size_t disturbed = 0;     ///< times taken although the sentinel said the machine was busy
+  std::size_t samples = 0;       ///< timed runs, lost ones included
+  std::size_t lost_samples = 0;  ///< during which another process took a processor; do not count
+  std::size_t given_up = 0;      ///< pairs without a time because of that
   bool budget_exhausted = false;
   double seconds = 0;
   std::vector<std::string> warnings;

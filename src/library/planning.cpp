@@ -83,6 +83,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
     CONVOPT_TRY(planning->registry_, registry.get());
   }
   CONVOPT_CHECK(planning->load_sound_times());
+  CONVOPT_CHECK(planning->correct_costs());
   planning->note_missing_types();
   request.messages.warn_of(planning->times_->warnings());
   if (planning->times_->measured() == 0 && !request.profile.empty()) {
@@ -140,6 +141,12 @@ Result<void> Planning::load_times() {
   return {};
 }
 
+Result<void> Planning::correct_costs() {
+  CONVOPT_TRY(corrected_costs_,
+              times_->corrected_costs(network_, *registry_, options_.limits.types));
+  return {};
+}
+
 Result<void> Planning::load_sound_times() {
   const auto loaded = load_times();
   if (loaded) return {};
@@ -187,6 +194,7 @@ Result<void> Planning::find_scales() {
 
 Result<Refinement> Planning::refine(double seconds) {
   const double start = budget_seconds();
+  std::set<std::string> said;  // a warning of every round is said once
   if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
   ProfileOptions profiling;
   profiling.context = registry_->context();
@@ -209,12 +217,15 @@ Result<Refinement> Planning::refine(double seconds) {
       return pairs.contains({workload.text(), info.name});
     };
     CONVOPT_TRY(const auto summary, request_.measure(workloads, profiling));
-    request_.messages.warn_of(summary.warnings);
+    for (const std::string& warning : summary.warnings) {
+      if (said.insert(warning.substr(0, warning.find(':'))).second) warn(warning);
+    }
     CONVOPT_CHECK(load_times());
     return &times_->costs();
   };
-  auto refined = convopt::refine(network_, *registry_, times_->costs(), options_, measure);
-  if (refined) refined_costs_ = refined->costs;
+  CONVOPT_TRY(Refinement refined,
+              convopt::refine(network_, *registry_, times_->costs(), options_, measure));
+  CONVOPT_CHECK(correct_costs());
   return refined;
 }
 

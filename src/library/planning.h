@@ -75,8 +75,9 @@ class Planning {
   const PerformanceModel* model() const { return times_->model(); }  ///< null: there is none
   /// The profile that times are taken from; empty: none.
   const std::filesystem::path& profile() const { return files_.profile; }
-  /// Measured before predicted times, or either alone; after refine(), the refined costs.
-  const CostSource& costs() const { return refined_costs_ ? *refined_costs_ : times_->costs(); }
+  /// Measured before predicted times, or either alone. Times of this network correct the
+  /// predictions that are left.
+  const CostSource& costs() const { return corrected_costs_ ? *corrected_costs_ : times_->costs(); }
 
   /// Ranges of all tensors on these samples.
   Result<Calibration> calibrate(const MakeSamples& make_samples) const;
@@ -101,6 +102,8 @@ class Planning {
   Planning() = default;
   void find_model_and_profile();
   Result<void> load_times();
+  /// What refine() and a later planning have in common, so that both make the same plan.
+  Result<void> correct_costs();
   /// Leaves out what this machine has made itself and is damaged, with a warning.
   Result<void> load_sound_times();
   /// Says which of the admitted types will not be used.
@@ -121,7 +124,7 @@ class Planning {
   TimesFiles files_;
   std::unordered_set<std::string> workloads_;  ///< canonical texts of all workloads of any plan
   std::unique_ptr<Times> times_;
-  std::shared_ptr<const CostSource> refined_costs_;
+  std::shared_ptr<const CostSource> corrected_costs_;
   double load_ms_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/try.h"
 #include "profiler/store.h"
+#include "src/tune/refine.h"
 
 namespace convopt {
 
@@ -51,6 +52,12 @@ Result<std::unique_ptr<Times>> Times::load(const TimesFiles& files, const Platfo
     times->costs_ = times->combined_.get();
   }
   return times;
+}
+
+Result<std::shared_ptr<const CostSource>> Times::corrected_costs(
+    const Network& network, const Registry& registry, const std::set<DataType>& types) const {
+  if (combined_ == nullptr || measured() == 0) return std::shared_ptr<const CostSource>();
+  return corrected_by_times(network, registry, types, *combined_, *predicted_, *measured_);
 }
 
 }  // namespace convopt

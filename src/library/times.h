@@ -3,12 +3,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "convopt/model.hpp"
+#include "convopt/network.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/primitive.hpp"
 #include "src/select/costs.h"
 
 namespace convopt {
@@ -29,6 +32,11 @@ class Times {
   /// Measured before predicted times, or either alone.
   const CostSource& costs() const { return *costs_; }
   const PerformanceModel* model() const { return model_.get(); }  ///< null: there is none
+  /// The same with predictions corrected by the times of this network; null where there is nothing
+  /// to correct or to learn from.
+  Result<std::shared_ptr<const CostSource>> corrected_costs(const Network& network,
+                                                            const Registry& registry,
+                                                            const std::set<DataType>& types) const;
   /// The model's timing mode, else the profile's.
   TimingMode timing_mode() const { return timing_mode_; }
   std::size_t measured() const { return measured_ ? measured_->size() : 0; }

@@ -47,6 +47,9 @@ py::dict dict_of(const ProfileSummary& summary) {
   dict["crashed"] = summary.crashed;
   dict["already_done"] = summary.already_done;
   dict["disturbed"] = summary.disturbed;
+  dict["samples"] = summary.samples;
+  dict["lost_samples"] = summary.lost_samples;
+  dict["given_up"] = summary.given_up;
   dict["budget_exhausted"] = summary.budget_exhausted;
   dict["seconds"] = summary.seconds;
   return dict;

@@ -19,6 +19,11 @@ namespace convopt {
 class BiasCorrectedCosts final : public CostSource {
  public:
   explicit BiasCorrectedCosts(const CostSource& costs) : costs_(&costs) {}
+  /// `costs`, measured or predicted, with predictions corrected by those of these pairs that
+  /// `measured` knows. All sources outlive it.
+  static Result<BiasCorrectedCosts> create(const CostSource& costs, const CostSource& predicted,
+                                           const CostSource& measured,
+                                           std::span<const Query> pairs);
 
   struct Expectation {
     std::vector<Cost> first, corrected;
@@ -35,12 +40,18 @@ class BiasCorrectedCosts final : public CostSource {
 
  private:
   void correct(std::span<const Query> queries, std::vector<Cost>& costs) const;
+  /// Adds a pair that was timed to what is seen.
+  void see(const Query& query, const Cost& now, const Cost& first);
+  void fit();
+  void set_half_width();
+  /// Errors on the workloads that a fit to the others did not see.
+  std::vector<double> errors_left_out() const;
 
   const CostSource* costs_;
   Dataset seen_;
   std::map<std::string, std::size_t> workloads_, primitives_;  ///< indices into `seen_`
   std::vector<double> residuals_;   ///< log(measured / uncorrected prediction), one per sample
-  std::vector<double> log_errors_;  ///< |log(measured / corrected prediction at that time)|
+  std::vector<double> log_errors_;  ///< |log(measured / a corrected prediction without it)|
   GaussianProcess process_;
   double half_width_ = 0;  ///< half width of intervals of log(time); 0: the model's own
 };

@@ -99,7 +99,9 @@ Result<Replay> replay_refinement(const Network& network, const Registry& registr
   CONVOPT_TRY(const Refinement refinement, refine(network, registry, known, options, measure));
   result.timed = refinement.timed;
   result.settled = refinement.settled;
-  CONVOPT_TRY(const Problem problem, build_problem(network, registry, *refinement.costs));
+  CONVOPT_TRY(const auto costs, corrected_by_times(network, registry, options.limits.types, known,
+                                                   expected, revealed));
+  CONVOPT_TRY(const Problem problem, build_problem(network, registry, *costs));
   CONVOPT_TRY(const Solution solution, solve(problem, options.time_limit));
   CONVOPT_TRY(result.ns, price_ns(problem, solution.assignment, measured));
   result.optimal = solution.optimal;

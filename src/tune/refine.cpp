@@ -12,6 +12,7 @@
 
 #include "core/timing_key.h"
 #include "core/try.h"
+#include "src/select/workloads.h"
 #include "src/tune/bias_correction.h"
 
 namespace convopt {
@@ -190,11 +191,26 @@ std::vector<Query> contested_by(const Problem& problem, const Solution& solution
 
 }  // namespace
 
+Result<std::shared_ptr<const CostSource>> corrected_by_times(
+    const Network& network, const Registry& registry, const std::set<DataType>& types,
+    const CostSource& costs, const CostSource& predicted, const CostSource& measured) {
+  const std::vector<Workload> workloads = network_workloads(network, types);
+  std::vector<Query> pairs;
+  for (const Workload& workload : workloads) {
+    for (const Primitive* primitive : registry.primitives()) {
+      if (primitive->info().computes(workload)) pairs.push_back({&workload, &primitive->info()});
+    }
+  }
+  CONVOPT_TRY(BiasCorrectedCosts corrected,
+              BiasCorrectedCosts::create(costs, predicted, measured, pairs));
+  return std::make_shared<OptimisticCosts>(
+      std::make_shared<BiasCorrectedCosts>(std::move(corrected)), -kCaution);
+}
+
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,
                           const SelectOptions& options, const MeasureContested& measure) {
   Refinement result;
   const auto corrected = std::make_shared<BiasCorrectedCosts>(costs);
-  result.costs = std::make_shared<OptimisticCosts>(corrected, -kCaution);
   // A pair is asked for once, even if its timing was cut short and its prediction stays.
   std::unordered_set<TimingKey> asked;
   // Measures until no pair is contested by these costs; false if the time is over before.

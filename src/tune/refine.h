@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -23,11 +24,15 @@ struct Refinement {
   int rounds = 0;         ///< rounds of measuring and planning again
   /// No primitive without a time could make a better plan, if the intervals of predictions hold.
   bool settled = false;
-  /// Costs to plan the network with: times, and bias-corrected predictions moved towards their
-  /// upper ends, so that certain choices are preferred. Refers to the costs that were measured
-  /// last.
-  std::shared_ptr<const CostSource> costs;
 };
+
+/// Costs to plan a network with once some of its pairs are timed: times, and predictions that are
+/// corrected by those times (src/tune/bias_correction.h) and moved towards their upper ends, so
+/// that certain choices are preferred.
+/// `costs`: measured before predicted times. All sources outlive the result.
+Result<std::shared_ptr<const CostSource>> corrected_by_times(
+    const Network& network, const Registry& registry, const std::set<DataType>& types,
+    const CostSource& costs, const CostSource& predicted, const CostSource& measured);
 
 /// Plans, measures the plan's primitives that have no time and likely faster rivals, and plans
 /// again. The times correct the remaining predictions. Once the best plan consists of measured

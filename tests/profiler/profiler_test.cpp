@@ -3,8 +3,10 @@
 #include "profiler/product_loops.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -178,7 +180,7 @@ class BenchTest : public testing::Test {
     std::vector<const Primitive*> primitives;
     for (const char* name : names) primitives.push_back(registry.find(name));
     std::map<std::string, Measurement> seen;
-    disturbed_ = bench.measure(
+    quality_ = bench.measure(
         relu(8), primitives, seconds, [](const Primitive*, Step) {},
         [&](const Measurement& m) { seen[m.primitive] = m; });
     return seen;
@@ -186,7 +188,7 @@ class BenchTest : public testing::Test {
   static std::unique_ptr<Timer> fake_timer() { return std::make_unique<SimulatedTimer>(fake_ns); }
 
   const Context context_{native_isa(), 1, SIZE_MAX};
-  int disturbed_ = 0;
+  Bench::Quality quality_;
 };
 
 TEST_F(BenchTest, TimesOnThisMachinesClocks) {
@@ -226,7 +228,7 @@ class DisturbedTimer final : public Timer {
  public:
   explicit DisturbedTimer(std::function<bool(int reading)> disturbed)
       : disturbed_(std::move(disturbed)) {}
-  double time(const Subject& subject, const std::function<void()>& body) override {
+  Elapsed time(const Subject& subject, const std::function<void()>& body) override {
     return timer_.time(subject, body);
   }
   double seconds() const override { return timer_.seconds(); }
@@ -245,7 +247,7 @@ TEST_F(BenchTest, DisturbedTimesAreTakenAgain) {
       {}, std::make_unique<DisturbedTimer>([](int reading) { return reading < 5; }), {"quick"});
   EXPECT_EQ(seen.at("quick").samples_ns.size(), 7U);
   EXPECT_EQ(seen.at("quick").sentinel, 1);
-  EXPECT_EQ(disturbed_, 0);
+  EXPECT_EQ(quality_.disturbed, 0U);
 }
 
 TEST_F(BenchTest, TimesOfAMachineThatNeverRestsAreKeptAndMarked) {
@@ -253,7 +255,87 @@ TEST_F(BenchTest, TimesOfAMachineThatNeverRestsAreKeptAndMarked) {
       measure({}, std::make_unique<DisturbedTimer>([](int) { return true; }), {"quick"});
   EXPECT_EQ(seen.at("quick").status, MeasurementStatus::ok);
   EXPECT_EQ(seen.at("quick").sentinel, 1.5);
-  EXPECT_EQ(disturbed_, 1);
+  EXPECT_EQ(quality_.disturbed, 1U);
+}
+
+/// A machine on which other processes take the processors away from some runs of "quick", which
+/// then takes fifty times as long.
+class ContestedTimer final : public Timer {
+ public:
+  explicit ContestedTimer(std::function<bool(Step, int run)> stalled, bool noticed = true)
+      : stalled_(std::move(stalled)), noticed_(noticed) {}
+  Elapsed time(const Subject& subject, const std::function<void()>& body) override {
+    Elapsed elapsed = timer_.time(subject, body);
+    if (subject.primitive.name != "quick" || subject.step == Step::preparing) return elapsed;
+    if (stalled_(subject.step, runs_++)) elapsed = {50 * elapsed.ns, noticed_};
+    return elapsed;
+  }
+  double seconds() const override { return timer_.seconds(); }
+  double disturbance() override { return 1; }
+  double undisturbed_ns() const override { return 1; }
+  void flush_caches() override {}
+
+ private:
+  SimulatedTimer timer_{fake_ns};
+  std::function<bool(Step, int)> stalled_;
+  bool noticed_;
+  int runs_ = 0;
+};
+
+TEST_F(BenchTest, OneStalledRunCutsNothingShort) {
+  // Seen by the scheduler's account or not, and whether it is timed before or after the other.
+  for (const bool noticed : {true, false}) {
+    for (const std::uint64_t seed : {1, 2, 3, 4}) {
+      BenchOptions options;
+      options.seed = seed;
+      const auto seen =
+          measure(options,
+                  std::make_unique<ContestedTimer>([](Step, int run) { return run == 0; }, noticed),
+                  {"steady", "quick"});
+      EXPECT_EQ(seen.at("quick").status, MeasurementStatus::ok);
+      EXPECT_EQ(seen.at("quick").median_ns, kQuickNs);
+    }
+  }
+}
+
+TEST_F(BenchTest, RunsThatLostAProcessorDoNotCount) {
+  const auto seen = measure(
+      {}, std::make_unique<ContestedTimer>([](Step, int run) { return run % 3 != 2; }), {"quick"});
+  EXPECT_EQ(seen.at("quick").samples_ns, std::vector<double>(7, kQuickNs));
+  EXPECT_GE(quality_.lost, 14U);
+  EXPECT_EQ(quality_.samples, quality_.lost + 7);
+  EXPECT_EQ(quality_.given_up, 0U);
+}
+
+TEST_F(BenchTest, WhatNeverKeepsItsProcessorsHasNoTime) {
+  const auto seen = measure({}, std::make_unique<ContestedTimer>([](Step, int) { return true; }),
+                            {"steady", "quick"});
+  EXPECT_EQ(seen.size(), 1U);
+  EXPECT_EQ(seen.at("steady").median_ns, kQuickNs);
+  EXPECT_EQ(quality_.given_up, 1U);
+}
+
+TEST(RunQueueTest, KnowsOfWaitingForAProcessor) {
+  if (!fs::exists("/proc/self/schedstat")) GTEST_SKIP() << "this system keeps no account";
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  const RunQueue queue(1);
+  const double waited = queue.waited_ns();
+  // A thread on the same processor, which it inherits, until this one has waited for it.
+  std::atomic<bool> stop = false;
+  std::thread rival([&] {
+    while (!stop) {
+    }
+  });
+  while (queue.waited_ns() <= waited) {
+  }
+  stop = true;
+  rival.join();
+  sched_setaffinity(0, sizeof before, &before);
+  EXPECT_GT(queue.waited_ns(), waited);
 }
 
 TEST(StopwatchTest, CostOfReadingIsRemoved) {

@@ -189,7 +189,8 @@ def profile(
     progress : see `select`. What it raises, and Ctrl-C, end the work; times measured are kept.
 
     Returns a dictionary: workloads_done, workloads_total, ok (times), censored, inapplicable, failed,
-    timeout, crashed, already_done, disturbed, budget_exhausted, seconds.
+    timeout, crashed, already_done, disturbed, samples, lost_samples, given_up, budget_exhausted,
+    seconds.
     """
     loaded = [load_network(network) for network in several(networks)]
     options = {
