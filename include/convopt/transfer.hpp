@@ -44,16 +44,25 @@ struct TransferReport {
     bool chosen = false;
   };
   std::string platform, model_id;
-  std::filesystem::path model, profile;
+  /// The file of the model; empty: the source is as good on shapes held out, or too few shapes were
+  /// timed to tell, and no output was asked for, so nothing was written.
+  std::filesystem::path model;
+  std::filesystem::path profile;
   double seconds = 0;  ///< of measuring
   std::size_t shapes = 0, samples = 0;
   std::vector<Method> methods;
 };
 
 /// Measures this machine for a while, into its own profile, adapts a model to the times, and writes
-/// the model where planning finds it. Stores the machine's peak and bandwidths, too. Fails with
-/// `partial` if the budget ended before anything was timed.
+/// the model where planning finds it, if it is better than the one that it started from. Stores the
+/// machine's peak and bandwidths, too. Fails with `partial` if the budget ended before anything was
+/// timed, with `environment` while another transfer measures for this user.
 Result<TransferReport> transfer_model(const TransferSettings& settings);
+
+/// Removes this machine's own model, so that plans are made by the shipped one again. Returns the
+/// file, or an empty path if there was none. Times that were measured stay.
+Result<std::filesystem::path> forget_transfer(Isa isa = default_isa(),
+                                              int threads = default_threads());
 
 /// Regrets of single workloads: the measured time of the primitive with the lowest prediction over
 /// that of the fastest one, over all layouts.

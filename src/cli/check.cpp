@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/json.h"
+#include "core/text.h"
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "src/cli/cli.h"
@@ -32,6 +33,7 @@ Json to_json(const Check& check) {
   json["spread"] = check.spread;
   json["model_mdrae"] = check.model_mdrae;
   json["updated_libraries"] = check.updated_libraries;
+  json["missing"] = check.missing;
   json["points"] = Json::array();
   for (const CheckPoint& point : check.points) {
     json["points"].push_back({{"workload", point.workload},
@@ -54,6 +56,10 @@ void print(const Check& check) {
               100 * check.spread);
   if (check.model_mdrae > 0) {
     std::printf("the model's median error on these points: %.1f %%\n", 100 * check.model_mdrae);
+  }
+  if (!check.missing.empty()) {
+    std::printf("compared are %s, because %s\n", counted(check.points.size(), "point").c_str(),
+                check.missing.c_str());
   }
   for (const std::string& update : check.updated_libraries) {
     std::printf("updated since: %s\n", update.c_str());
@@ -107,6 +113,9 @@ Result<void> check_action(const CheckArguments& request) {
       return make_error(ErrorCode::verification_failed,
                         "primitives have changed against each other: run convopt profile --again "
                         "and convopt transfer");
+    case Verdict::unknown:
+      return make_error(ErrorCode::partial, "so few points do not tell whether times still hold: " +
+                                                result->missing + "; convopt profile adds some");
   }
   return {};
 }

@@ -25,7 +25,7 @@ struct TransferArguments {
   std::vector<std::filesystem::path> networks;
   double budget = 30;  ///< seconds
   std::uint64_t seed = 1;
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, forget = false;
 };
 
 /// One line per method, for --help.
@@ -51,11 +51,15 @@ Json to_json(const TransferOutcome& outcome, const std::string& source,
   json["candidates"] = Json::array();
   for (const TransferCandidate& candidate : outcome.transfer.candidates) {
     Json entry = {{"method", to_string(candidate.method)}, {"chosen", candidate.chosen}};
-    entry.update(cli::to_json(candidate.scores));
-    entry["loss"] = candidate.loss;
+    entry["compared"] = candidate.loss > 0;
+    if (candidate.loss > 0) {
+      entry.update(cli::to_json(candidate.scores));
+      entry["loss"] = candidate.loss;
+    }
     json["candidates"].push_back(std::move(entry));
   }
   json["model"] = cli::to_json(*outcome.transfer.model, output);
+  json["written"] = !output.empty();
   return json;
 }
 
@@ -71,18 +75,43 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
     std::printf("on shapes held out:\n  %-22s %14s %14s %12s %10s\n", "", "weighted error",
                 "median error", "within 10 %", "regret");
     for (const TransferCandidate& candidate : transfer.candidates) {
+      if (candidate.loss <= 0) {
+        std::printf("  %-22s %14s\n", std::string(to_string(candidate.method)).c_str(),
+                    "not compared");
+        continue;
+      }
       std::printf("  %-22s %12.1f %% %12.1f %% %10.1f %% %10.4f%s\n",
                   std::string(to_string(candidate.method)).c_str(), 100 * candidate.loss,
                   100 * candidate.scores.mdrae, 100 * candidate.scores.within_10_percent,
                   candidate.scores.regret, candidate.chosen ? "  <- kept" : "");
     }
   }
+  if (output.empty()) {
+    std::printf(
+        "no model is written: %s. The times are kept in %s; `--output` writes the model anyhow\n",
+        compared ? "none is better than the one it started from"
+                 : "so few shapes do not tell whether one is better, and a larger --budget would",
+        outcome.profile.string().c_str());
+    return;
+  }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
               transfer.model->base().parts().method.c_str(), output.string().c_str());
 }
 
+Result<void> forget(const Context& context) {
+  CONVOPT_TRY(const auto model, forget_transfer(context.isa, context.threads));
+  if (model.empty()) {
+    note("there is no model of this machine's own to forget");
+  } else {
+    note("removed '" + model.string() +
+         "': times are predicted by the shipped model again; times that were measured stay");
+  }
+  return {};
+}
+
 Result<void> transfer_action(const TransferArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
+  if (request.forget) return forget(context);
   TransferSettings settings;
   settings.isa = context.isa;
   settings.threads = context.threads;
@@ -129,6 +158,8 @@ void add_transfer(CLI::App& app, Action& action) {
       ->excludes(profile);
   add_output(*verb, "-o,--output", request->output,
              "The model to write (.ubj). Default: this machine's own model.");
+  verb->add_flag("--forget", request->forget,
+                 "Removes this machine's own model, and does nothing else.");
   request->context.add_to(*verb);
   add_seed(*verb, request->seed, "Seed of samples, folds and trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");

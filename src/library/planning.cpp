@@ -84,6 +84,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   }
   CONVOPT_CHECK(planning->load_sound_times());
   CONVOPT_CHECK(planning->correct_costs());
+  planning->advise_transfer();
   planning->note_missing_types();
   request.messages.warn_of(planning->times_->warnings());
   if (planning->times_->measured() == 0 && !request.profile.empty()) {
@@ -117,12 +118,16 @@ void Planning::find_model_and_profile() {
   if (has_profile) files_.profile = profile_path;
   files_.workloads = &workloads_;
   files_.keep_index = true;
-  if (needs_model && shipped) {
-    note(
-        "this machine has no model of its own, so times are predicted by the shipped model; "
-        "`convopt "
-        "transfer` makes one in half a minute");
-  }
+}
+
+void Planning::advise_transfer() const {
+  const PerformanceModel* const model = times_->model();
+  if (model == nullptr || files_.model != default_model_path()) return;
+  const auto& known = model->info().platforms;
+  if (std::ranges::find(known, platform_.id()) != known.end()) return;
+  note("the shipped model, by which times are predicted, has not seen a CPU like this one with " +
+       counted(static_cast<std::size_t>(platform_.threads), "thread") +
+       "; `convopt transfer` adapts it in half a minute");
 }
 
 void Planning::note_missing_types() const {
@@ -195,6 +200,7 @@ Result<void> Planning::find_scales() {
 Result<Refinement> Planning::refine(double seconds) {
   const double start = budget_seconds();
   std::set<std::string> said;  // a warning of every round is said once
+  bool in_time = true;
   if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
   ProfileOptions profiling;
   profiling.context = registry_->context();
@@ -217,6 +223,7 @@ Result<Refinement> Planning::refine(double seconds) {
       return pairs.contains({workload.text(), info.name});
     };
     CONVOPT_TRY(const auto summary, request_.measure(workloads, profiling));
+    in_time = in_time && !summary.budget_exhausted;
     for (const std::string& warning : summary.warnings) {
       if (said.insert(warning.substr(0, warning.find(':'))).second) warn(warning);
     }
@@ -226,6 +233,8 @@ Result<Refinement> Planning::refine(double seconds) {
   CONVOPT_TRY(Refinement refined,
               convopt::refine(network_, *registry_, times_->costs(), options_, measure));
   CONVOPT_CHECK(correct_costs());
+  // What the last round was to time and did not may still make a better plan.
+  refined.settled = refined.settled && in_time;
   return refined;
 }
 

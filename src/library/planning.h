@@ -106,6 +106,8 @@ class Planning {
   Result<void> correct_costs();
   /// Leaves out what this machine has made itself and is damaged, with a warning.
   Result<void> load_sound_times();
+  /// Where it would help: on machines that the shipped model has not learnt from.
+  void advise_transfer() const;
   /// Says which of the admitted types will not be used.
   void note_missing_types() const;
   Error with_enough_workspace(Error error) const;

@@ -1,8 +1,18 @@
 #include "src/library/transfer.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
 #include <utility>
 
+#include "core/files.h"
 #include "core/try.h"
+#include "profiler/machine.h"
 #include "profiler/timer.h"
 #include "src/library/context.h"
 #include "src/session/guard.h"
@@ -32,7 +42,59 @@ Result<void> time_contested(const TransferSettings& settings, const Context& con
   return {};
 }
 
+/// Held by one process of this user at a time.
+class OnlyTransfer {
+ public:
+  static Result<OnlyTransfer> create() {
+    const std::filesystem::path folder = local_data_dir();
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    OnlyTransfer lock;
+    lock.folder_.reset(new int(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    // Where a file system knows no locks, nothing is locked.
+    if (*lock.folder_ < 0 || flock(*lock.folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+      return lock;
+    return make_error(ErrorCode::environment, "another transfer is measuring into '" +
+                                                  folder.string() +
+                                                  "'; start this one when it has ended");
+  }
+
+ private:
+  struct Close {
+    void operator()(const int* file) const {
+      if (*file >= 0) close(*file);
+      delete file;
+    }
+  };
+  std::unique_ptr<int, Close> folder_;
+};
+
+/// Whether the model predicts shapes that were held out better than the source does.
+bool beats_source(const Transfer& transfer) {
+  const auto loss_of = [&](auto&& is_meant) {
+    const auto found = std::ranges::find_if(transfer.candidates, is_meant);
+    return found == transfer.candidates.end() ? 0 : found->loss;
+  };
+  const double source =
+      loss_of([](const TransferCandidate& c) { return c.method == TransferMethod::zero_shot; });
+  // Zero: too few shapes to compare anything.
+  return loss_of([](const TransferCandidate& c) { return c.chosen; }) < source;
+}
+
 }  // namespace
+
+Result<std::filesystem::path> forget_transfer(Isa isa, int threads) {
+  return guarded([&]() -> Result<std::filesystem::path> {
+    CONVOPT_TRY(const Context context, checked_context(isa, threads));
+    const std::filesystem::path model =
+        local_model_path({machine_facts(), context.isa, context.threads});
+    std::error_code error;
+    if (std::filesystem::remove(model, error)) return model;
+    if (!error) return std::filesystem::path();
+    return make_error(ErrorCode::environment,
+                      "cannot remove '" + model.string() + "': " + error.message());
+  });
+}
 
 Result<SavedTransfer> transfer_and_save(
     const TransferSettings& settings, const Measure& measure,
@@ -64,21 +126,30 @@ Result<SavedTransfer> transfer_and_save(
   what.profile = settings.profile;
   what.progress = settings.watch.progress;
   what.measure = measure;
+  // Two at once would disturb each other's times, and the last model would win.
+  std::optional<OnlyTransfer> only;
+  if (settings.profile.empty()) {
+    CONVOPT_TRY(only, OnlyTransfer::create());
+  }
   SavedTransfer result;
   result.source = source->info().id;
-  CONVOPT_TRY(result.outcome, transfer(*source, what));
+  const auto adapt_and_save = [&]() -> Result<void> {
+    CONVOPT_TRY(result.outcome, transfer(*source, what));
+    if (settings.output.empty() && !beats_source(result.outcome.transfer)) return {};
+    result.model =
+        settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
+    return save_outcome(result.outcome, result.model);
+  };
+  CONVOPT_CHECK(adapt_and_save());
   settings.messages.warn_of(result.outcome.warnings);
-  result.model =
-      settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
-  CONVOPT_CHECK(save_outcome(result.outcome, result.model));
   if (settings.networks.empty()) return result;
   const double start = budget_seconds();
-  CONVOPT_CHECK(time_contested(settings, context, measure, result.model));
+  CONVOPT_CHECK(time_contested(settings, context, measure,
+                               result.model.empty() ? settings.from : result.model));
   const double seconds = result.outcome.profile_seconds + budget_seconds() - start;
   what.profile = result.outcome.profile;
-  CONVOPT_TRY(result.outcome, transfer(*source, what));
+  CONVOPT_CHECK(adapt_and_save());
   result.outcome.profile_seconds = seconds;
-  CONVOPT_CHECK(save_outcome(result.outcome, result.model));
   return result;
 }
 

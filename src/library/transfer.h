@@ -13,7 +13,7 @@ namespace convopt {
 
 struct SavedTransfer {
   TransferOutcome outcome;
-  std::filesystem::path model;
+  std::filesystem::path model;  ///< empty: none was written, see TransferReport
   std::string source;  ///< id of the model that it started from
 };
 

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/text.h"
 #include "core/timing_key.h"
 #include "core/try.h"
 #include "model/statistics.h"
@@ -68,6 +69,8 @@ std::string_view to_string(Verdict verdict) {
       return "shifted";
     case Verdict::changed:
       return "changed";
+    case Verdict::unknown:
+      return "unknown";
   }
   return "?";
 }
@@ -117,7 +120,9 @@ Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> upd
   check.median_ratio = std::exp(center);
   check.spread = std::expm1(statistics::median(distances));
   check.model_mdrae = statistics::median(errors);
-  if (check.spread > kSameWithin) {
+  if (check.points.size() < kPointsToTell) {
+    check.verdict = Verdict::unknown;
+  } else if (check.spread > kSameWithin) {
     check.verdict = Verdict::changed;
   } else if (std::abs(center) > std::log1p(kSameWithin)) {
     check.verdict = Verdict::shifted;
@@ -198,7 +203,17 @@ Result<Check> check(const CheckRequest& request) {
       compared[i].predicted_ns = estimates[i].ns;
     }
   }
-  return compare_times(std::move(compared), updates(before.profile, now.profile));
+  const std::size_t lost = points.size() - compared.size();
+  Check result = compare_times(std::move(compared), updates(before.profile, now.profile));
+  if (points.size() < request.points) {
+    result.missing =
+        "the profile holds times of " + counted(points.size(), "convolution") + " of this machine";
+  }
+  if (lost > 0) {
+    result.missing += result.missing.empty() ? "" : ", of which ";
+    result.missing += counted(lost, "point") + " could not be timed again";
+  }
+  return result;
 }
 
 }  // namespace convopt

@@ -27,11 +27,16 @@ enum class Verdict : std::uint8_t {
   holds,    ///< times are as before
   shifted,  ///< all times changed by about one factor: choices hold, predicted times do not
   changed,  ///< times changed by different factors: profile and transfer again
+  unknown,  ///< fewer than kPointsToTell points could be compared
 };
 std::string_view to_string(Verdict verdict);
 
+/// Of fewer points the median is too easily one that met a bad moment.
+inline constexpr std::size_t kPointsToTell = 3;
+
 struct Check {
   std::vector<CheckPoint> points;
+  std::string missing;                         ///< why there are fewer points than asked for
   double median_ratio = 1;                     ///< now over before
   double spread = 0;                           ///< median relative distance from that ratio
   double model_mdrae = 0;                      ///< the model's error on these points; 0 without one

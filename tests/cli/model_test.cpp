@@ -1,4 +1,7 @@
 // The verbs train, transfer, evaluate and check, from one small profile of this machine.
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <memory>
 
@@ -141,6 +144,23 @@ TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
   expect_error(select + " --refine 0", 2, "'0' is not a time");
 }
 
+TEST_F(ModelVerbs, ARefinementThatEndedEarlyAndALaterSelectAgree) {
+  const std::string home = shell_->file("early");
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  const std::string select = "select " + network_ + " --threads 1 --json --model " + model_;
+  ASSERT_EQ(run(select + " --refine 700ms"), 0) << shell_->err();
+  const auto refined = shell_->out_json();
+  const auto predicted = [](const auto& layer) { return layer["source"] == "predicted"; };
+  const auto& layers = refined["layers"];
+  EXPECT_NE(shell_->err().find("more time would measure more"), std::string::npos);
+  EXPECT_TRUE(std::ranges::any_of(layers, predicted)) << refined;
+  EXPECT_FALSE(std::ranges::all_of(layers, predicted)) << refined;
+  ASSERT_EQ(run(select), 0) << shell_->err();
+  EXPECT_EQ(shell_->out_json()["layers"], layers);
+  EXPECT_EQ(shell_->out_json()["predicted_ms"], refined["predicted_ms"]);
+  setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
+}
+
 TEST_F(ModelVerbs, EvaluateReportsRegretInTheDocumentedSchema) {
   ASSERT_EQ(run("evaluate " + model_ + " " + profile_ + " --json --network " + network_), 0)
       << shell_->err();
@@ -217,6 +237,70 @@ TEST_F(ModelVerbs, CheckSaysWhetherTimesStillHold) {
   ASSERT_EQ(run("check --threads 1 --quiet --points 3 --json --profile " + profile_), 0)
       << shell_->err();
   EXPECT_EQ(shell_->out_json()["verdict"], "holds");
+  EXPECT_EQ(shell_->out_json()["missing"], "");
+  // Fewer than asked for have a reason, too few no verdict.
+  ASSERT_EQ(run("check --threads 1 --quiet --points 1000 --json --profile " + profile_), 0)
+      << shell_->err();
+  EXPECT_NE(shell_->out_json()["missing"].get<std::string>().find("holds times of"),
+            std::string::npos);
+  const std::string one = shell_->write("one.json", R"json({"schema": "convopt.network/1",
+      "name": "one", "input": {"name": "x", "shape": [1, 8, 8, 8]},
+      "operators": [{"name": "c", "op": "conv", "inputs": ["x"], "oc": 8, "kernel": 3}]})json");
+  const std::string few = shell_->file("few.jsonl");
+  ASSERT_EQ(run("profile --threads 1 --quiet --network " + one + " -o " + few), 0) << shell_->err();
+  EXPECT_EQ(run("check --threads 1 --quiet --profile " + few), 5) << shell_->out();
+  EXPECT_NE(shell_->err().find("so few points do not tell"), std::string::npos) << shell_->err();
+}
+
+TEST_F(ModelVerbs, TransferIsUndone) {
+  const std::string home = shell_->file("undone");
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  // A model in the place of this machine's own.
+  ASSERT_EQ(run("transfer --threads 1 --json --from " + model_ + " --profile " + profile_ + " -o " +
+                shell_->file("own.ubj")),
+            0)
+      << shell_->err();
+  EXPECT_EQ(shell_->out_json()["written"], true);
+  ASSERT_EQ(run("doctor --threads 1 --json"), 0) << shell_->err();
+  std::string name = shell_->out_json()["platform"]["id"];
+  std::ranges::replace(name, '/', '-');
+  const std::filesystem::path own =
+      std::filesystem::path(home) / "convopt" / "models" / (name + ".ubj");
+  std::filesystem::create_directories(own.parent_path());
+  std::filesystem::copy_file(shell_->file("own.ubj"), own);
+  ASSERT_EQ(run("transfer --threads 1 --forget"), 0) << shell_->err();
+  EXPECT_NE(shell_->err().find("removed '" + own.string()), std::string::npos) << shell_->err();
+  EXPECT_FALSE(std::filesystem::exists(own));
+  ASSERT_EQ(run("transfer --threads 1 --forget"), 0) << shell_->err();
+  EXPECT_NE(shell_->err().find("no model of this machine's own"), std::string::npos);
+  setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
+}
+
+TEST_F(ModelVerbs, TooShortATransferLeavesTheModelAlone) {
+  const std::string home = shell_->file("short");
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  // Two shapes of a simulated second tell nothing.
+  ASSERT_EQ(run("transfer --threads 1 --quiet --budget 1s --json --from " + model_), 0)
+      << shell_->err();
+  ASSERT_LT(shell_->out_json()["shapes"].get<int>(), 3) << shell_->out();
+  EXPECT_EQ(shell_->out_json()["written"], false);
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(home) / "convopt" / "models"));
+  setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
+}
+
+TEST_F(ModelVerbs, TwoTransfersDoNotMeasureAtOnce) {
+  const std::string home = shell_->file("locked");
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  const std::string folder = home + "/convopt";
+  std::filesystem::create_directories(folder);
+  const int lock = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(lock, 0);
+  ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
+  expect_error("transfer --threads 1 --quiet --budget 4s --from " + model_, 4,
+               "another transfer is measuring");
+  close(lock);
+  EXPECT_EQ(transfer(""), 0) << shell_->err();
+  setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
 }
 
 }  // namespace

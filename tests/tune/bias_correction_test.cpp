@@ -89,6 +89,35 @@ TEST_F(Corrections, AnErrorOfAPrimitiveIsExpectedOnShapesNearby) {
   EXPECT_GT(predicted(winograd_, conv(2, 3000)), predicted(winograd_, conv(128, 20)));
 }
 
+TEST_F(Corrections, OneTimeOfABadMomentMovesLittle) {
+  std::vector<Workload> shapes;
+  for (int channels = 32; channels <= 512; channels += 32) shapes.push_back(conv(channels, 14));
+  std::vector<Query> queries;
+  for (const Workload& shape : shapes) queries.push_back({&shape, &direct_});
+  // All are as predicted, but one seems to take fifty times as long.
+  class Times final : public CostSource {
+   public:
+    explicit Times(const Workload& bad) : bad_(bad) {}
+    Result<std::vector<Cost>> costs(std::span<const Query> asked) const override {
+      std::vector<Cost> result;
+      for (const Query& q : asked) {
+        const double ns = *q.workload == bad_ ? 50000 : 1000;
+        result.push_back({Cost::Source::measured, {ns, ns, ns}, {}});
+      }
+      return result;
+    }
+
+   private:
+    const Workload& bad_;
+  };
+  const Times times(shapes[5]);
+  const auto corrected = BiasCorrectedCosts::create(costs_, costs_, times, queries);
+  ASSERT_TRUE(corrected);
+  const Workload next = conv(200, 14);
+  const Query query{&next, &direct_};
+  EXPECT_LT(corrected->costs({&query, 1})->front().estimate.ns, 1300);
+}
+
 TEST_F(Corrections, IntervalsFollowFromHowWrongPredictionsWere) {
   std::vector<Workload> first;
   for (int channels = 32; channels < 512; channels += 32) first.push_back(conv(channels, 14));

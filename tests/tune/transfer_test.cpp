@@ -114,6 +114,9 @@ TEST(Check, ToldApartByHowTimesChange) {
   EXPECT_NEAR(slower.median_ratio, 1.5, 1e-9);
   EXPECT_NEAR(slower.model_mdrae, 1 - 1 / 1.5, 1e-9);
   EXPECT_EQ(compare_times(points({0.5, 1.0, 2.0, 1.4, 0.7}), {}).verdict, Verdict::changed);
+  // One or two points hold by chance.
+  EXPECT_EQ(compare_times(points({1.0, 1.01}), {}).verdict, Verdict::unknown);
+  EXPECT_EQ(compare_times(points({1.7}), {}).verdict, Verdict::unknown);
 }
 
 TEST(Check, TakesTheFastestOfConvolutionsOfAllSizes) {

@@ -239,7 +239,8 @@ def transfer(
     output : the model to write; default: this machine's own, in ~/.local/share/convopt
     threads, isa, progress : as in `select`; a model is for one number of threads
 
-    Returns a dictionary: platform, model (the file), model_id, profile (the file with the times),
+    Returns a dictionary: platform, model (the file; empty if the model that it started from is as good
+    on shapes held out, or too few were timed to tell, and no output was asked for), model_id, profile (the file with the times),
     seconds, shapes, samples, and methods: a record per way of adapting, with its errors on shapes
     that were held out (mdrae: median relative error; regret: time lost by its choices) and which one
     was chosen.
