@@ -148,7 +148,7 @@ TEST_F(ModelVerbs, ARefinementThatEndedEarlyAndALaterSelectAgree) {
   const std::string home = shell_->file("early");
   setenv("XDG_DATA_HOME", home.c_str(), 1);
   const std::string select = "select " + network_ + " --threads 1 --json --model " + model_;
-  ASSERT_EQ(run(select + " --refine 700ms"), 0) << shell_->err();
+  ASSERT_EQ(run(select + " --refine 1s"), 0) << shell_->err();
   const auto refined = shell_->out_json();
   const auto predicted = [](const auto& layer) { return layer["source"] == "predicted"; };
   const auto& layers = refined["layers"];
