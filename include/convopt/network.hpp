@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -138,8 +139,16 @@ struct DeclaredTensor {
   bool decides = false;
 };
 
+/// What an ONNX file says of itself; empty of other formats.
+struct ModelMetadata {
+  std::string graph_name, producer_name, domain, description;
+  std::int64_t version = 0;
+  std::map<std::string, std::string> properties;  ///< its own, such as the names of classes
+};
+
 struct NetworkBorder {
   std::vector<DeclaredTensor> inputs, outputs;
+  ModelMetadata metadata = {};
 };
 
 /// A tensor with its numbers.

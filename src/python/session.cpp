@@ -85,6 +85,14 @@ class InferenceSession {
     options_.rates = MachineRates::measured;
     const bool is_bundle = Bundle::is_bundle(path_);
     if (is_bundle) {
+      // It was planned when it was made.
+      for (const char* name : {"precision", "calibration", "cost_model", "profile"}) {
+        if (!options.contains(name)) continue;
+        raise(make_error(ErrorCode::usage, path_.string() +
+                                               " is a bundle, whose plans settle the types of its "
+                                               "tensors: " +
+                                               name + " has no effect"));
+      }
       only_ = open_bundle(options.contains("threads") ? options_.threads : 0);
     } else {
       border_ = without_lock([&] { return network_border(path_); });
@@ -99,6 +107,18 @@ class InferenceSession {
 
   py::list inputs() const { return described_all(border_.inputs); }
   py::list outputs() const { return described_all(border_.outputs); }
+
+  py::dict metadata() const {
+    const ModelMetadata& model = border_.metadata;
+    py::dict dict;
+    dict["graph_name"] = model.graph_name;
+    dict["producer_name"] = model.producer_name;
+    dict["domain"] = model.domain;
+    dict["description"] = model.description;
+    dict["version"] = model.version;
+    dict["custom_metadata_map"] = model.properties;
+    return dict;
+  }
 
   /// The plan that was used last; null before the first.
   std::shared_ptr<const Prepared> last() const {
@@ -392,6 +412,7 @@ void add_session(py::module_& module) {
       .def(py::init<std::filesystem::path, const py::dict&, std::optional<Plan>>())
       .def("inputs", &InferenceSession::inputs)
       .def("outputs", &InferenceSession::outputs)
+      .def("metadata", &InferenceSession::metadata)
       .def("plan",
            [](const InferenceSession& session) -> std::optional<Plan> {
              const auto last = session.last();

@@ -10,6 +10,7 @@ import unittest
 import convopt as onnxruntime
 import convopt
 import numpy
+import onnx
 
 import models
 
@@ -114,6 +115,41 @@ class Session(unittest.TestCase):
             convopt.InferenceSession(self.path, plan="no-plan.json")
         # The session is as good as before.
         self.assert_close(self.session.run(None, {"image": x})[0], models.classified(x)[0])
+
+    def test_unknown_and_senseless_arguments(self):
+        with self.assertRaisesRegex(TypeError, "no argument 'thread'"):
+            convopt.InferenceSession(self.path, thread=1)
+        for threads in (0, -1):
+            with self.assertRaisesRegex(convopt.UsageError, "at least 1"):
+                convopt.InferenceSession(self.path, threads=threads)
+        # One of onnxruntime's own.
+        convopt.InferenceSession(self.path, threads=1, enable_fallback=False)
+
+    def test_models_by_their_bytes(self):
+        x = image(1, 3, 8, 9)
+        for sizes in ((1, 3, 8, 9), (1, 3, "rows", "columns")):
+            path = models.classifier("by_bytes", sizes)
+            with open(path, "rb") as file:
+                session = convopt.InferenceSession(file.read(), threads=1)
+            # Open sizes are planned now, from what the session keeps.
+            os.remove(path)
+            self.assert_close(session.run(["scores"], {"image": x})[0], models.classified(x)[0])
+        with self.assertRaises(convopt.InputError):
+            convopt.InferenceSession(b"no model", threads=1)
+
+    def test_what_a_model_says_of_itself(self):
+        path = models.classifier("described")
+        model = onnx.load(path)
+        model.producer_name = "a test"
+        model.model_version = 3
+        onnx.helper.set_model_props(model, {"names": "{0: 'cat'}", "stride": "32"})
+        onnx.save(model, path)
+        options = convopt.SessionOptions()
+        session = convopt.InferenceSession(path, options, threads=1)
+        meta = session.get_modelmeta()
+        self.assertEqual(meta.custom_metadata_map, {"names": "{0: 'cat'}", "stride": "32"})
+        self.assertEqual((meta.producer_name, meta.version, meta.graph_name), ("a test", 3, "described"))
+        self.assertIs(session.get_session_options(), options)
 
     def test_one_output_by_its_name(self):
         session = convopt.InferenceSession(models.classifier(), threads=1)

@@ -71,7 +71,7 @@ class Tool(unittest.TestCase):
                         "1", "--input", self.file("x.npy"), "--output", "scores=" + self.file("y.npy"), "--output",
                         "probabilities=" + self.file("p.npy")], check=True, stdout=subprocess.DEVNULL)
         numpy.testing.assert_array_equal(numpy.load(self.file("y.npy")), scores)
-        with self.assertRaises(OSError):
+        with self.assertRaisesRegex(convopt.MachineError, "cannot write .*missing/plan.json"):
             self.plan.save(self.file("missing/plan.json"))
         with self.assertRaisesRegex(convopt.InputError, "plan.txt"):
             with open(self.file("plan.txt"), "w") as file:
@@ -95,6 +95,8 @@ class Tool(unittest.TestCase):
             self.assertLess(abs(scores - models.classified(x)[0]).max(), 1e-4)
         with self.assertRaisesRegex(convopt.MachineError, "processor"):
             convopt.InferenceSession(bundle, threads=100000)
+        with self.assertRaisesRegex(convopt.UsageError, "precision has no effect"):
+            convopt.InferenceSession(bundle, threads=1, precision="int8")
         with open(bundle, "r+b") as file:
             file.truncate(2000)
         with self.assertRaisesRegex(convopt.InputError, "model.convopt"):

@@ -1070,6 +1070,11 @@ Result<NetworkBorder> onnx_border(const std::filesystem::path& path) {
   }
   for (const ::onnx::ValueInfoProto& info : graph.output())
     border.outputs.push_back(onnx_reader::declared_tensor(info));
+  const ::onnx::ModelProto& model = *file->model;
+  border.metadata = {graph.name(),       model.producer_name(), model.domain(),
+                     model.doc_string(), model.model_version(), {}};
+  for (const ::onnx::StringStringEntryProto& entry : model.metadata_props())
+    border.metadata.properties[entry.key()] = entry.value();
   return border;
 }
 

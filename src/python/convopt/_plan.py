@@ -7,6 +7,7 @@ import os
 from typing import Any, Dict, List, Union
 
 from . import _core
+from ._errors import MachineError
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -19,10 +20,11 @@ def _write(path: Path, text: str) -> None:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, path)
-    except BaseException:
+    except OSError as error:
+        raise MachineError(f"cannot write '{path}': {error.strerror}") from error
+    finally:
         if os.path.exists(beside):
             os.unlink(beside)
-        raise
 
 
 def _duration(ms: float) -> str:
@@ -47,7 +49,7 @@ class Plan:
         return cls(_core.Plan.load(os.fspath(path)))
 
     def save(self, path: Path) -> None:
-        """Writes the plan as JSON, which `convopt run --plan` takes, too. Raises OSError."""
+        """Writes the plan as JSON, which `convopt run --plan` takes, too. Raises MachineError."""
         _write(path, self._plan.json())
 
     @property
@@ -176,7 +178,7 @@ class Calibration:
         return cls(_core.Calibration.load(os.fspath(path)))
 
     def save(self, path: Path) -> None:
-        """Writes it as JSON. Raises OSError."""
+        """Writes it as JSON. Raises MachineError."""
         _write(path, self._calibration.json())
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import numpy
 
 from . import _core
+from ._errors import UsageError
 from ._options import logger, planning_options
 from ._plan import Calibration, Plan
 
@@ -32,6 +33,36 @@ class NodeArg:
 
     def __repr__(self) -> str:
         return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
+
+
+class ModelMetadata:
+    """What an ONNX file says of itself, with onnxruntime's names; empty of other formats.
+    `custom_metadata_map` holds the file's own properties, such as the names of classes."""
+
+    __slots__ = (
+        "custom_metadata_map",
+        "description",
+        "domain",
+        "graph_name",
+        "producer_name",
+        "version",
+    )
+
+    def __init__(
+        self,
+        graph_name: str,
+        producer_name: str,
+        domain: str,
+        description: str,
+        version: int,
+        custom_metadata_map: Dict[str, str],
+    ) -> None:
+        self.graph_name = graph_name
+        self.producer_name = producer_name
+        self.domain = domain
+        self.description = description
+        self.version = version
+        self.custom_metadata_map = custom_metadata_map
 
 
 class SessionOptions:
@@ -68,6 +99,20 @@ class ExecutionMode:
     ORT_PARALLEL = 1
 
 
+# Arguments of onnxruntime's sessions that mean nothing here.
+_IGNORED = {"disabled_optimizers", "enable_fallback", "read_config_from_model"}
+
+
+def _file_of(model: Union[Path, bytes, bytearray, memoryview]) -> "tuple[str, Optional[int]]":
+    """A path of the model and, of one that is given by its bytes, the file in memory behind it."""
+    if not isinstance(model, (bytes, bytearray, memoryview)):
+        return os.fspath(model), None
+    memory = os.memfd_create("model.onnx", os.MFD_CLOEXEC)
+    with os.fdopen(memory, "wb", closefd=False) as file:
+        file.write(model)
+    return f"/proc/self/fd/{memory}", memory
+
+
 class _Notes:
     """What a plan's maker is warned of, a program that runs a model need not see."""
 
@@ -82,7 +127,7 @@ class InferenceSession:
     >>> logits, = session.run(None, {"input": numpy.zeros((1, 3, 224, 224), numpy.float32)})
 
     A program for onnxruntime's CPU sessions works when its import is changed; `providers` and other
-    arguments that mean nothing here are accepted and ignored.
+    arguments of its own that mean nothing here are accepted and ignored.
 
     Without a `plan`, the layers' primitives are chosen by the times that a model predicts: this
     machine's own if `convopt transfer` made one, else the shipped one. Predictions need the peak and
@@ -96,7 +141,7 @@ class InferenceSession:
     Parameters
     ----------
     path_or_model : path of an ONNX model, a JSON network, or a bundle (`convopt bundle`), whose best
-        plan for this processor is taken
+        plan for this processor is taken; or the bytes of an ONNX model
     sess_options : a SessionOptions, of which `intra_op_num_threads` counts
     providers, provider_options : ignored
     threads : threads per layer; default: the cores that this process may use
@@ -110,26 +155,32 @@ class InferenceSession:
     Raises
     ------
     InputError : the file cannot be read or holds what convopt cannot compute
-    UsageError : more threads than processors; int8 without ranges
+    UsageError : more threads than processors; int8 without ranges; a precision for a bundle, whose
+        plans settle the types
+    TypeError : an unknown argument
     """
 
     def __init__(
         self,
-        path_or_model: Path,
+        path_or_model: Union[Path, bytes],
         sess_options: Optional[Any] = None,
         providers: Optional[Sequence[Any]] = None,
         provider_options: Optional[Sequence[Any]] = None,
         *,
         threads: Optional[int] = None,
-        precision: str = "f32",
+        precision: Optional[str] = None,
         plan: Union[Plan, Path, None] = None,
         calibration: Union[Calibration, Path, None] = None,
         cost_model: Optional[Path] = None,
         profile: Optional[Path] = None,
         **ignored: Any,
     ) -> None:
-        if isinstance(path_or_model, (bytes, bytearray)):
-            raise TypeError("a model is given by the path of its file, not by its bytes")
+        self._memory: Optional[int] = None
+        for name in ignored:
+            if name not in _IGNORED:
+                raise TypeError(f"InferenceSession has no argument '{name}'")
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}, but a layer needs at least 1")
         if threads is None:
             # More threads than processors would wait for each other.
             wanted = getattr(sess_options, "intra_op_num_threads", 0) or 0
@@ -144,10 +195,17 @@ class InferenceSession:
             profile=profile,
         )
         options["logger"] = _Notes
+        path, self._memory = _file_of(path_or_model)
+        self._options = sess_options if sess_options is not None else SessionOptions()
         self._session = _core.InferenceSession(
-            os.fspath(path_or_model), options, plan._plan if plan is not None else None
+            path, options, plan._plan if plan is not None else None
         )
         self._run = self._session.run
+
+    def __del__(self) -> None:
+        # A model with open sizes is read again for every new set of them.
+        if getattr(self, "_memory", None) is not None:
+            os.close(self._memory)  # type: ignore[arg-type]
 
     def get_inputs(self) -> List[NodeArg]:
         """The model's inputs, in its order."""
@@ -156,6 +214,14 @@ class InferenceSession:
     def get_outputs(self) -> List[NodeArg]:
         """The model's outputs, in its order."""
         return [NodeArg(*described) for described in self._session.outputs()]
+
+    def get_modelmeta(self) -> ModelMetadata:
+        """What the model's file says of itself."""
+        return ModelMetadata(**self._session.metadata())
+
+    def get_session_options(self) -> Any:
+        """The options that the session was made with."""
+        return self._options
 
     def get_providers(self) -> List[str]:
         """Always ['CPUExecutionProvider']."""
