@@ -51,29 +51,6 @@ std::string new_run_id() {
   return hex16(hash64(text));
 }
 
-/// First one of every kind, then each kind in proportion to its number.
-std::vector<Workload> take_turns(const std::vector<Workload>& workloads) {
-  std::map<Op, double> count;
-  std::unordered_set<std::string> seen;
-  std::vector<Workload> distinct;
-  for (const Workload& workload : workloads) {
-    if (!seen.insert(workload.text()).second) continue;
-    distinct.push_back(workload);
-    ++count[workload.op];
-  }
-  std::map<Op, double> index;
-  std::vector<std::pair<double, std::size_t>> order;
-  for (std::size_t i = 0; i < distinct.size(); ++i) {
-    const Op op = distinct[i].op;
-    order.emplace_back(index[op]++ / count[op], i);
-  }
-  std::ranges::sort(order);
-  std::vector<Workload> result;
-  result.reserve(order.size());
-  for (const auto& [turn, i] : order) result.push_back(std::move(distinct[i]));
-  return result;
-}
-
 /// Rough seconds for one primitive: preparing and checking, then the runs of a median. Only shares
 /// matter for the progress; a dry run shows the sum.
 double expected_seconds(const Workload& workload, const Platform& platform) {
@@ -507,6 +484,38 @@ class ProfilingRun {
 };
 
 }  // namespace
+
+std::vector<Workload> take_turns(const std::vector<Workload>& workloads) {
+  // There are so many operations that with one of each first, half a minute had a single
+  // convolution.
+  std::map<Op, double> count;
+  std::unordered_set<std::string> seen;
+  std::vector<Workload> distinct;
+  for (const Workload& workload : workloads) {
+    if (!seen.insert(workload.text()).second) continue;
+    distinct.push_back(workload);
+    ++count[workload.op];
+  }
+  std::map<Op, double> index;
+  std::vector<std::size_t> convolutions;
+  std::vector<std::pair<double, std::size_t>> others;
+  for (std::size_t i = 0; i < distinct.size(); ++i) {
+    const Op op = distinct[i].op;
+    if (op == Op::conv) {
+      convolutions.push_back(i);
+    } else {
+      others.emplace_back(index[op]++ / count[op], i);
+    }
+  }
+  std::ranges::sort(others);
+  std::vector<Workload> result;
+  result.reserve(distinct.size());
+  for (std::size_t turn = 0; result.size() < distinct.size(); ++turn) {
+    if (turn < convolutions.size()) result.push_back(std::move(distinct[convolutions[turn]]));
+    if (turn < others.size()) result.push_back(std::move(distinct[others[turn].second]));
+  }
+  return result;
+}
 
 Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options) {

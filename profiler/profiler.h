@@ -38,9 +38,13 @@ struct ProfileOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
+/// The distinct workloads, convolutions in turns with everything else, which is first one of every
+/// operation, then each in proportion to its number.
+std::vector<Workload> take_turns(const std::vector<Workload>& workloads);
+
 /// Times every primitive on every workload and appends to `options.output`; what that file already
-/// holds is skipped, so the same call resumes. Order: the workloads' kinds take turns, so that a
-/// short budget sees something of everything. Measurements already written stay valid whatever
+/// holds is skipped, so the same call resumes. Workloads take_turns(), so that a short budget
+/// sees something of everything. Measurements already written stay valid whatever
 /// error is returned.
 Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options);
