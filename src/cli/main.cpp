@@ -89,8 +89,8 @@ int run(int argc, char** argv) {
   for (const auto add :
        {cli::add_select, cli::add_explain, cli::add_report, cli::add_run, cli::add_calibrate,
         cli::add_profile, cli::add_merge, cli::add_import, cli::add_import_timings, cli::add_train,
-        cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_doctor, cli::add_bench,
-        cli::add_bundle, cli::add_list, cli::add_manual}) {
+        cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_doctor, cli::add_fleet,
+        cli::add_bench, cli::add_bundle, cli::add_list, cli::add_manual}) {
     add(app, action);
   }
   if (argc > 1 && argv[1][0] != '-') {
