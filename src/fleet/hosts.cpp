@@ -25,7 +25,6 @@ namespace fs = std::filesystem;
 
 // What ssh itself ends with where it does not reach the host.
 constexpr int kUnreachable = 255;
-constexpr int kInterrupted = 130;
 constexpr int kMostFailures = 3;
 
 /// The tasks of one kind, as its hosts share them.

@@ -137,14 +137,16 @@ Result<ProcessResult> run_process(const std::vector<std::string>& arguments,
   };
   for (;;) {
     constexpr int kTickMilliseconds = 50;
-    drain(kTickMilliseconds);
+    if (streams[0].fd >= 0 || streams[1].fd >= 0) drain(kTickMilliseconds);
     if (stop != nullptr && stop->load() && !told_to_stop) {
       told_to_stop = true;
       kill(child, SIGTERM);
     }
     const pid_t ended = waitpid(child, &status, WNOHANG);
     if (ended == child || (ended < 0 && errno != EINTR)) break;
-    if (streams[0].fd < 0 && streams[1].fd < 0) usleep(kTickMilliseconds * 1000);
+    // Most programs end as soon as they have closed these.
+    constexpr int kMicroseconds = 1000;
+    if (streams[0].fd < 0 && streams[1].fd < 0) usleep(kMicroseconds);
   }
   // A grandchild may hold the pipes open for ever, as ssh does where it keeps connections.
   while (drain(0)) {

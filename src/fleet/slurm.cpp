@@ -55,7 +55,10 @@ Result<std::string> submit(const Fleet& fleet, const Job& job) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   fs::create_directories(fleet.folder / "logs", error);
-  CONVOPT_CHECK(write_file_atomically(file, script + "\n"));
+  script += "\n";
+  // The same for a thousand nodes.
+  if (const auto known = read_file(file); !known || *known != script)
+    CONVOPT_CHECK(write_file_atomically(file, script));
   const Slurm& slurm = *fleet.settings.slurm;
   std::vector<std::string> arguments = {"sbatch",
                                         "--parsable",
@@ -101,9 +104,9 @@ std::string array_of(const std::vector<std::size_t>& shards) {
 
 /// What every task of a kind asks for.
 std::vector<std::string> task_options(const Fleet& fleet) {
-  // A node for itself; started again where it was preempted or its node failed, after a notice in
-  // which the last measurement ends.
-  std::vector<std::string> options = {"--exclusive", "--requeue", "--signal=B:TERM@30"};
+  // A node for itself, with its memory; started again where it was preempted or its node failed,
+  // after a notice in which the last measurement ends.
+  std::vector<std::string> options = {"--exclusive", "--mem=0", "--requeue", "--signal=B:TERM@30"};
   constexpr double kMargin = 600;
   if (fleet.settings.budget > 0)
     options.push_back("--time=" + whole_minutes(1.5 * fleet.settings.budget + kMargin));

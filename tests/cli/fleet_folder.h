@@ -88,6 +88,15 @@ class FleetFolder {
   Path path_;
 };
 
+/// Whether this processor can pass for an older one, at the level SSE4.
+inline bool has_older_kind() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") != 0;
+#else
+  return false;
+#endif
+}
+
 /// Waits until it is so, for minutes at most: busy machines are slow.
 inline bool wait_until(const std::function<bool()>& is_so) {
   constexpr int kPatience = 30000;
