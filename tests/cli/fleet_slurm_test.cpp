@@ -341,6 +341,9 @@ exec )" CONVOPT_BINARY " \"$@\"\n");
   EXPECT_GE(failed, 1U) << "the one without room says so";
   EXPECT_EQ(lost, 0U);
   EXPECT_EQ(twice, 0U);
+  const std::string again = output_of("grep -h 'submitted again' " + folder_word() + "/logs/*");
+  EXPECT_NE(again, "") << "the killed task was";
+  std::printf("%s", again.c_str());
   std::printf("tasks with more than one attempt: %zu; lost: %zu, double: %zu\n", resumed, lost,
               twice);
   ASSERT_EQ(
