@@ -79,6 +79,11 @@ class Collector {
     if (const std::size_t open = kind.tasks.size() - kind.count(TaskState::done); open > 0)
       miss(std::to_string(open) + " of " + counted(kind.tasks.size(), "task") + " of " + kind.name +
            " not finished");
+    const auto cut = std::ranges::count_if(kind.tasks, &TaskStatus::budget_exhausted);
+    if (cut > 0) {
+      messages_.say(counted(static_cast<std::size_t>(cut), "task") + " of " + kind.name +
+                    " ended by the budget: plans predict what was not measured");
+    }
     if (result.times > 0) CONVOPT_CHECK(add_model(kind, profile, result));
     for (const FleetNetwork& network : fleet_.settings.networks) {
       const auto text = read_file(kind_plan(fleet_, kind.name, network.name));

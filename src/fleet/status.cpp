@@ -41,6 +41,7 @@ TaskStatus task_status(const Fleet& fleet, const std::string& kind, std::size_t 
     task.times = marker->times;
     task.seconds = marker->seconds;
     task.node = marker->node;
+    task.budget_exhausted = marker->budget_exhausted;
     task.reason = marker->budget_exhausted ? "its budget was used up" : "";
     task.left = 0;
     return task;

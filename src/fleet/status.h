@@ -29,8 +29,9 @@ struct TaskStatus {
   TaskState state = TaskState::waiting;
   std::size_t attempts = 0;
   std::size_t times = 0;
-  double seconds = 0;          ///< spent by the last attempt
-  std::optional<double> left;  ///< seconds; nothing: not known
+  double seconds = 0;             ///< spent by the last attempt
+  std::optional<double> left;     ///< seconds; nothing: not known
+  bool budget_exhausted = false;  ///< done, without everything measured
   std::string node, reason;
 };
 

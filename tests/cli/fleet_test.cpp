@@ -181,7 +181,7 @@ TEST_F(FleetVerb, AnInterruptedFleetIsContinuedAndCollectedMeanwhile) {
 }
 
 TEST_F(FleetVerb, TheTasksOutliveTheTerminal) {
-  ASSERT_EQ(run(plan_arguments("--hosts local --shards 1")), 0) << err();
+  ASSERT_EQ(run(plan_arguments("--hosts local --shards 1 --budget 20ms")), 0) << err();
   EXPECT_NE(shell_.out().find("in the background"), std::string::npos) << shell_.out();
   ASSERT_TRUE(wait_until([&] {
     std::ifstream file(folder_.path() / "runner" / "runner.json");
@@ -189,6 +189,9 @@ TEST_F(FleetVerb, TheTasksOutliveTheTerminal) {
     return runner.is_object() && runner["state"] == "ended";
   })) << shell_.read("a fleet's folder/logs/runner.log");
   EXPECT_TRUE(status()["complete"]) << status();
+  // The budget is the user's wish: what it left out is said, and no error.
+  EXPECT_EQ(run("fleet collect " + folder_word() + " -o " + shell_.file("results")), 0) << err();
+  EXPECT_NE(err().find("ended by the budget"), std::string::npos) << err();
 }
 
 TEST_F(FleetVerb, TornFilesCostWhatTheyHold) {
