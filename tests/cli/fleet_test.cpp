@@ -214,6 +214,13 @@ TEST_F(FleetVerb, TornFilesCostWhatTheyHold) {
 TEST_F(FleetVerb, RefusesWithASentence) {
   EXPECT_EQ(run("fleet"), 2);
   EXPECT_EQ(run("fleet pln"), 2);
+  EXPECT_NE(err().find("'pln' is not a verb of convopt fleet; did you mean 'plan'?"),
+            std::string::npos)
+      << err();
+  EXPECT_EQ(run("fleet plan --shrads 3"), 2);
+  EXPECT_NE(err().find("is no option of convopt fleet plan; did you mean '--shards'?"),
+            std::string::npos)
+      << err();
   EXPECT_EQ(run("fleet status " + shell_.file("nowhere")), 3);
   EXPECT_NE(err().find("is no folder of a fleet"), std::string::npos) << err();
   EXPECT_EQ(run("fleet collect " + shell_.file("nowhere") + " -o " + shell_.file("results")), 3);
