@@ -29,7 +29,7 @@ if [ "${presets[0]}" = tsan ]; then
   export OMP_TOOL_LIBRARIES TSAN_OPTIONS=ignore_noninstrumented_modules=1
   exec ctest --test-dir build/tsan --output-on-failure --no-tests=error -R '^kernels.threads' "$@"
 fi
-ensure_packages chromium libonnx-testdata python3-onnx
+ensure_packages chromium libonnx-testdata munge python3-onnx slurm-wlm
 for preset in "${presets[@]}"; do
   echo "== $preset" >&2
   build "$preset" all

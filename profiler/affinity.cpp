@@ -9,6 +9,25 @@
 #include <utility>
 
 namespace convopt {
+namespace {
+
+/// Those that the process may use, in the order in which threads get them.
+std::vector<int> allowed_processors() {
+  cpu_set_t allowed;
+  std::vector<int> processors;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return processors;
+  std::vector<std::string> siblings;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    processors.push_back(cpu);
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                       "/topology/thread_siblings_list");
+    std::getline(file, siblings.emplace_back());
+  }
+  return binding_order(processors, siblings);
+}
+
+}  // namespace
 
 std::vector<int> binding_order(const std::vector<int>& processors,
                                const std::vector<std::string>& siblings) {
@@ -31,19 +50,9 @@ int available_processors() {
 }
 
 void bind_threads(int threads) {
-  cpu_set_t allowed;
-  if (threads < 2 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
-  std::vector<int> processors;
-  std::vector<std::string> siblings;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    processors.push_back(cpu);
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                       "/topology/thread_siblings_list");
-    std::getline(file, siblings.emplace_back());
-  }
-  if (processors.size() < static_cast<std::size_t>(threads)) return;
-  const std::vector<int> order = binding_order(processors, siblings);
+  if (threads < 2) return;
+  const std::vector<int> order = allowed_processors();
+  if (order.size() < static_cast<std::size_t>(threads)) return;
 #pragma omp parallel num_threads(threads)
   {
     cpu_set_t own;
@@ -51,6 +60,16 @@ void bind_threads(int threads) {
     CPU_SET(order[static_cast<std::size_t>(omp_get_thread_num())], &own);
     sched_setaffinity(0, sizeof(own), &own);
   }
+}
+
+void keep_to_processors(int count) {
+  const std::vector<int> order = allowed_processors();
+  const auto wanted = static_cast<std::size_t>(std::max(1, count));
+  if (order.size() <= wanted) return;
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  for (std::size_t i = 1; i <= wanted; ++i) CPU_SET(order[i], &own);
+  sched_setaffinity(0, sizeof(own), &own);
 }
 
 }  // namespace convopt

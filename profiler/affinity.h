@@ -16,6 +16,11 @@ int available_processors();
 /// processors than threads.
 void bind_threads(int threads);
 
+/// Leaves this process, and those that it starts, so many of its processors: one of each core
+/// first, and not the first core, to which most interrupts go, where others suffice. Does nothing
+/// with fewer.
+void keep_to_processors(int count);
+
 /// Processors in the order in which threads get them: `siblings[i]` is the list of hardware threads
 /// of the core of `processors[i]`, as Linux writes it (`0,64` or `0-1`).
 std::vector<int> binding_order(const std::vector<int>& processors,

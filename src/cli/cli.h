@@ -43,6 +43,7 @@ void add_run(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_bundle(CLI::App& app, Action& action);
 void add_report(CLI::App& app, Action& action);
+void add_fleet(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 /// After all others, which it describes.
 void add_manual(CLI::App& app, Action& action);

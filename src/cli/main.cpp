@@ -16,7 +16,12 @@
 
 namespace {
 
-/// Refuses a first word that is no verb and suggests the nearest one.
+/// How a verb, or a part of one, is called: "convopt fleet plan".
+std::string called(const CLI::App& app) {
+  return app.get_parent() == nullptr ? "convopt" : called(*app.get_parent()) + " " + app.get_name();
+}
+
+/// Refuses a word that is no verb, or no part of one that has parts, and suggests the nearest one.
 convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
   std::vector<std::string_view> names;
@@ -25,10 +30,11 @@ convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
     if (!verb->get_group().empty()) names.push_back(verb->get_name());
   }
   const std::string_view meant = convopt::closest_name(word, names);
-  return convopt::make_error(
-      convopt::ErrorCode::usage,
-      "'" + word + "' is not a verb; " +
-          (meant.empty() ? "see convopt --help" : "did you mean '" + std::string(meant) + "'?"));
+  return convopt::make_error(convopt::ErrorCode::usage,
+                             "'" + word + "' is not a verb" +
+                                 (app.get_parent() == nullptr ? "" : " of " + called(app)) + "; " +
+                                 (meant.empty() ? "see " + called(app) + " --help"
+                                                : "did you mean '" + std::string(meant) + "'?"));
 }
 
 /// Options with two dashes, without these.
@@ -53,12 +59,11 @@ convopt::Result<void> check_options(const CLI::App& app) {
     const std::vector<std::string> names = long_options(app);
     const std::string_view meant =
         convopt::closest_name(std::string_view(given).substr(first), {names.begin(), names.end()});
-    const std::string verb = is_verb ? " " + app.get_name() : "";
     return convopt::make_error(convopt::ErrorCode::usage,
-                               convopt::in_quotes(given) + " is no option of convopt" + verb +
+                               convopt::in_quotes(given) + " is no option of " + called(app) +
                                    "; " +
                                    (!meant.empty() ? "did you mean '--" + std::string(meant) + "'?"
-                                    : is_verb      ? "see convopt" + verb + " --help"
+                                    : is_verb      ? "see " + called(app) + " --help"
                                                    : "options of a verb stand behind it"));
   }
   for (const CLI::App* verb : app.get_subcommands()) CONVOPT_CHECK(check_options(*verb));
@@ -89,12 +94,17 @@ int run(int argc, char** argv) {
   for (const auto add :
        {cli::add_select, cli::add_explain, cli::add_report, cli::add_run, cli::add_calibrate,
         cli::add_profile, cli::add_merge, cli::add_import, cli::add_import_timings, cli::add_train,
-        cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_doctor, cli::add_bench,
-        cli::add_bundle, cli::add_list, cli::add_manual}) {
+        cli::add_transfer, cli::add_evaluate, cli::add_check, cli::add_doctor, cli::add_fleet,
+        cli::add_bench, cli::add_bundle, cli::add_list, cli::add_manual}) {
     add(app, action);
   }
   if (argc > 1 && argv[1][0] != '-') {
     if (auto known = check_verb(app, argv[1]); !known) return fail(known.error());
+    const CLI::App& verb = *app.get_subcommand(argv[1]);
+    const bool has_parts = !verb.get_subcommands([](const CLI::App*) { return true; }).empty();
+    if (has_parts && argc > 2 && argv[2][0] != '-') {
+      if (auto known = check_verb(verb, argv[2]); !known) return fail(known.error());
+    }
   }
   try {
     app.parse(argc, argv);

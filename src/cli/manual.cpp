@@ -77,23 +77,48 @@ std::string page_head(const std::string& name, const std::string& purpose) {
          " \\- " + roff(purpose) + "\n";
 }
 
-std::string verb_page(const CLI::App& verb) {
-  std::string positionals, arguments, options;
+/// How a verb is called, and what its arguments and options mean.
+struct VerbText {
+  std::string synopsis, arguments, options;
+};
+
+VerbText text_of(const CLI::App& verb, const std::string& name) {
+  VerbText text;
+  text.synopsis = bold(name);
   for (const CLI::Option* option : shown_options(verb)) {
-    if (option->get_positional()) {
-      const std::string name = italic(option->get_name());
-      positionals += option->get_required() ? " " + name : " [" + name + "]";
-      arguments += option_text(*option);
-    } else {
-      options += option_text(*option);
+    if (!option->get_positional()) {
+      text.options += option_text(*option);
+      continue;
     }
+    const std::string argument = italic(option->get_name());
+    text.synopsis += option->get_required() ? " " + argument : " [" + argument + "]";
+    text.arguments += option_text(*option);
   }
-  std::string page =
+  text.synopsis += " [" + italic("options") + "]\n";
+  return text;
+}
+
+std::string verb_page(const CLI::App& verb) {
+  const std::string name = "convopt " + verb.get_name();
+  const std::string head =
       page_head("convopt-" + verb.get_name(), first_sentence(verb.get_description())) +
-      ".SH SYNOPSIS\n" + bold("convopt " + verb.get_name()) + positionals + " [" +
-      italic("options") + "]\n.SH DESCRIPTION\n" + roff(verb.get_description()) + "\n";
-  if (!arguments.empty()) page += ".SH ARGUMENTS\n" + arguments;
-  return page + ".SH OPTIONS\n" + options + ".SH SEE ALSO\n.BR convopt (1)\n";
+      ".SH SYNOPSIS\n";
+  const std::string end = ".SH SEE ALSO\n.BR convopt (1)\n";
+  if (const auto parts = shown_verbs(verb); !parts.empty()) {
+    std::string synopsis, sections;
+    for (const CLI::App* part : parts) {
+      const VerbText text = text_of(*part, name + " " + part->get_name());
+      synopsis += (synopsis.empty() ? "" : ".br\n") + text.synopsis;
+      sections += ".SH " + roff(part->get_name()) + "\n" + roff(part->get_description()) + "\n" +
+                  text.arguments + text.options;
+    }
+    return head + synopsis + ".SH DESCRIPTION\n" + roff(verb.get_description()) + "\n" + sections +
+           end;
+  }
+  const VerbText text = text_of(verb, name);
+  return head + text.synopsis + ".SH DESCRIPTION\n" + roff(verb.get_description()) + "\n" +
+         (text.arguments.empty() ? "" : ".SH ARGUMENTS\n" + text.arguments) + ".SH OPTIONS\n" +
+         text.options + end;
 }
 
 std::string main_page(const CLI::App& app) {
@@ -121,34 +146,58 @@ std::string main_page(const CLI::App& app) {
 
 // --- completions
 
-std::string words_of(const CLI::App& app) {
+/// Options of a verb and of its parts, each name once.
+std::vector<const CLI::Option*> all_options(const CLI::App& app, bool with_parts) {
+  std::vector<const CLI::Option*> options = shown_options(app);
+  if (!with_parts) return options;
+  for (const CLI::App* part : shown_verbs(app)) {
+    for (const CLI::Option* option : shown_options(*part)) {
+      const bool known = std::ranges::any_of(options, [&](const CLI::Option* other) {
+        return other->get_lnames() == option->get_lnames();
+      });
+      if (!known) options.push_back(option);
+    }
+  }
+  return options;
+}
+
+std::string words_of(const CLI::App& app, bool with_parts) {
   std::string words;
-  for (const CLI::Option* option : shown_options(app)) {
+  for (const CLI::Option* option : all_options(app, with_parts)) {
     for (const std::string& name : option->get_lnames())
       words += (words.empty() ? "--" : " --") + name;
   }
   return words;
 }
 
+std::string names_of(const std::vector<const CLI::App*>& verbs) {
+  std::string names;
+  for (const CLI::App* verb : verbs) names += (names.empty() ? "" : " ") + verb->get_name();
+  return names;
+}
+
 std::string bash_completion(const CLI::App& app) {
   std::string verbs, cases;
   for (const CLI::App* verb : shown_verbs(app)) {
     verbs += verb->get_name() + " ";
-    cases += "    " + verb->get_name() + ") words='" + words_of(*verb) + "' ;;\n";
+    cases += "    " + verb->get_name() + ") words='" + words_of(*verb, true) + "' parts='" +
+             names_of(shown_verbs(*verb)) + "' ;;\n";
   }
   return "# bash completion of convopt, made by convopt itself\n"
          "_convopt() {\n"
-         "  local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+         "  local cur=${COMP_WORDS[COMP_CWORD]} words= parts=\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
-         verbs + words_of(app) +
+         verbs + words_of(app, false) +
          "' -- \"$cur\"))\n"
          "    return\n"
          "  fi\n"
          "  case ${COMP_WORDS[1]} in\n" +
          cases +
          "  esac\n"
-         "  if [[ $cur == -* ]]; then\n"
+         "  if [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$parts\" ]; then\n"
+         "    COMPREPLY=($(compgen -W \"$parts\" -- \"$cur\"))\n"
+         "  elif [[ $cur == -* ]]; then\n"
          "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
          "  else\n"
          "    local IFS=$'\\n'\n"
@@ -177,7 +226,9 @@ std::string zsh_completion(const CLI::App& app) {
     const std::string purpose = quoted_for_shell(first_sentence(verb->get_description()));
     verbs += "    '" + verb->get_name() + ":" + purpose.substr(1) + "\n";
     cases += "    " + verb->get_name() + ") _arguments '*:file:_files'";
-    for (const CLI::Option* option : shown_options(*verb)) {
+    if (const auto parts = shown_verbs(*verb); !parts.empty())
+      cases += " '1:part:(" + names_of(parts) + ")'";
+    for (const CLI::Option* option : all_options(*verb, true)) {
       const std::string help = quoted_for_shell(first_sentence(option->get_description()));
       for (const std::string& name : option->get_lnames()) {
         cases += " \\\n      '--" + name + "[" + help.substr(1, help.size() - 2) + "]" +
@@ -202,7 +253,11 @@ std::string fish_completion(const CLI::App& app) {
   for (const CLI::App* verb : shown_verbs(app)) {
     text += "complete -c convopt -n __fish_use_subcommand -f -a " + verb->get_name() + " -d " +
             quoted_for_shell(first_sentence(verb->get_description())) + "\n";
-    for (const CLI::Option* option : shown_options(*verb)) {
+    if (const auto parts = shown_verbs(*verb); !parts.empty()) {
+      text += "complete -c convopt -n '__fish_seen_subcommand_from " + verb->get_name() + "' -a '" +
+              names_of(parts) + "'\n";
+    }
+    for (const CLI::Option* option : all_options(*verb, true)) {
       for (const std::string& name : option->get_lnames()) {
         text += "complete -c convopt -n '__fish_seen_subcommand_from " + verb->get_name() +
                 "' -l " + name +

@@ -98,4 +98,14 @@ TEST_F(Manual, NotesHaveNoColourWhereNobodyWantsIt) {
   EXPECT_FALSE(has(shell_->out(), "\033[")) << shell_->out();
 }
 
+TEST_F(Manual, VerbsOfPartsShowThem) {
+  const std::string text = page("convopt-fleet");
+  EXPECT_TRUE(has(text, "convopt fleet plan"));
+  EXPECT_TRUE(has(text, "\\-\\-shards"));
+  EXPECT_FALSE(has(text, "convopt fleet task")) << "hidden parts stay hidden";
+  EXPECT_TRUE(has(completed("convopt fleet co", 2), "collect"));
+  EXPECT_FALSE(has(completed("convopt fleet ta", 2), "task"));
+  EXPECT_TRUE(has(completed("convopt fleet plan --sh", 3), "--shards"));
+}
+
 }  // namespace

@@ -42,5 +42,18 @@ TEST(Affinity, EveryThreadHasItsOwnProcessor) {
   EXPECT_EQ(used.size(), 2U);
 }
 
+TEST(Affinity, AProcessKeepsToSomeProcessors) {
+  const int all = available_processors();
+  if (all < 2) GTEST_SKIP() << "one processor only";
+  std::thread([&] {
+    keep_to_processors(all);
+    EXPECT_EQ(available_processors(), all);
+    keep_to_processors(1);
+    EXPECT_EQ(available_processors(), 1);
+    keep_to_processors(2);
+    EXPECT_EQ(available_processors(), 1) << "there are no more to have";
+  }).join();
+}
+
 }  // namespace
 }  // namespace convopt
