@@ -37,9 +37,10 @@ This package has the program, its cost model, and networks to try it on.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libconvopt-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-# What convoptConfig.cmake looks for. Timing is done by the program, and the model is in its package.
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-    "${same}, libdnnl-dev, libhwy-dev, libxgboost-dev, libonnx-dev, libprotobuf-dev, zlib1g-dev")
+# What convoptConfig.cmake looks for; the package file of oneDNN looks for OpenCL, which its package only
+# recommends. Timing is done by the program, and the model is in its package.
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${same}, libdnnl-dev, libhwy-dev, libonnx-dev, \
+libprotobuf-dev, libxgboost-dev, ocl-icd-opencl-dev, zlib1g-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS cmake)
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION
 "fast convolutional networks on CPUs (development files)
