@@ -46,6 +46,8 @@ quietly build/classify $networks/squeezenet1_1.json squeezenet.json image.npy
 quietly build/planned_convolution /usr/share/convopt/models/default.ubj n1_ic16_ih20_iw20_oc24_kh3_kw3_s1_p1
 quietly build/run_bundle squeezenet.convopt
 quietly build/run_bundle_c squeezenet.convopt
+quietly build/plan_bundle_c head.onnx head.convopt 1
+quietly build/run_bundle_c head.convopt
 
 step "removal"
 quietly apt-get purge -y convopt libconvopt-dev python3-convopt
