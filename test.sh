@@ -4,6 +4,7 @@
 #   ./test.sh            both
 #   ./test.sh release    one preset; further arguments go to ctest
 #   ./test.sh neon       own kernels for 64-bit Arm, cross-compiled, in an emulator (QEMU)
+#   ./test.sh debian     the Debian packages, installed and used in a new root; takes minutes and downloads
 #   ./test.sh tsan       own kernels on several threads under ThreadSanitizer, with clang
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
@@ -29,7 +30,13 @@ if [ "${presets[0]}" = tsan ]; then
   export OMP_TOOL_LIBRARIES TSAN_OPTIONS=ignore_noninstrumented_modules=1
   exec ctest --test-dir build/tsan --output-on-failure --no-tests=error -R '^kernels.threads' "$@"
 fi
-ensure_packages chromium libonnx-testdata munge python3-onnx slurm-wlm
+if [ "${presets[0]}" = debian ]; then
+  ensure_packages debootstrap dpkg-dev file lintian
+  build release debian
+  CONVOPT_TEST_DEBIAN=1 exec ctest --test-dir build/release --output-on-failure --no-tests=error \
+    -R '^install.(packages|debian)$' "$@"
+fi
+ensure_packages chromium dpkg-dev file libonnx-testdata munge python3-onnx slurm-wlm
 for preset in "${presets[@]}"; do
   echo "== $preset" >&2
   build "$preset" all

@@ -38,6 +38,12 @@ function(convopt_room name)
   target_link_libraries(convopt_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} convopt_flags)
 endfunction()
 
+# A shared library shows only convopt's own names, not those of the templates it uses.
+function(convopt_export_own_names target)
+  target_link_options(${target} PRIVATE
+    "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/symbols.map")
+endfunction()
+
 # Some rooms as one library that is installed, static or shared as BUILD_SHARED_LIBS says:
 #
 #   convopt_library(NAME rooms…)
@@ -55,8 +61,6 @@ function(convopt_library name)
     LINKER_LANGUAGE CXX EXPORT_NAME ${name}
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   if(BUILD_SHARED_LIBS)
-    # Only convopt's own names, not those of the templates it uses.
-    target_link_options(convopt_${name} PRIVATE
-      "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/symbols.map")
+    convopt_export_own_names(convopt_${name})
   endif()
 endfunction()

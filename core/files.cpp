@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "core/text.h"
 #include "core/try.h"
 
 namespace convopt {
@@ -185,7 +186,15 @@ fs::path shipped_data_dir() {
       if (fs::is_directory(folder / "share/convopt/models", error)) return folder / "share/convopt";
     }
   }
-  return CONVOPT_DATA_DIR;
+  // A program of the build tree, or one elsewhere that links an installed library.
+  std::vector<fs::path> folders = {CONVOPT_DATA_DIR};
+  const char* listed = std::getenv("XDG_DATA_DIRS");
+  if (listed == nullptr || *listed == '\0') listed = "/usr/local/share:/usr/share";
+  for (const std::string_view share : split(listed, ':'))
+    if (!share.empty()) folders.push_back(fs::path(share) / "convopt");
+  for (const fs::path& folder : folders)
+    if (fs::is_directory(folder / "models", error)) return folder;
+  return folders.back();
 }
 
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {

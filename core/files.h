@@ -39,7 +39,8 @@ std::filesystem::path local_data_dir();
 /// a mistyped one must not come into being.
 Result<void> make_local_folder(const std::filesystem::path& path);
 /// The shipped data folder: $CONVOPT_DATA_DIR, else share/convopt of the prefix that the program or
-/// the library is installed in, else that of the source tree.
+/// the library is installed in, else that of the source tree, else convopt in a folder of
+/// $XDG_DATA_DIRS (by default /usr/local/share and /usr/share).
 std::filesystem::path shipped_data_dir();
 
 /// 64-bit FNV-1a. Stable across machines and versions.

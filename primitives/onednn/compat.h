@@ -3,8 +3,8 @@
 // everything else that convopt uses is the same in both.
 //
 // Convolutions are shown to a visitor, all that the library has, until it returns true. The other
-// functions return what the library takes first, or an empty descriptor. All throw dnnl::error
-// where the request itself is malformed.
+// functions return what the library takes first, or an empty descriptor. Where the request itself
+// is malformed version 2 throws dnnl::error, version 3 has an empty answer for that, too.
 #pragma once
 
 #include <dnnl.hpp>
@@ -37,6 +37,9 @@ struct Window {
 inline constexpr auto kForward = dnnl::prop_kind::forward_inference;
 
 #if DNNL_VERSION_MAJOR >= 3
+
+/// No cap.
+inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_default;
 
 /// Scales are arguments of a run there, for which convopt asks no kernel.
 inline constexpr bool kHasScales = false;
@@ -110,6 +113,8 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
 }
 
 #else
+
+inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_all;
 
 inline constexpr bool kHasScales = true;
 /// Of what is computed before the epilogue, biases included: one for all, or one per channel where

@@ -34,7 +34,7 @@ dnnl_cpu_isa_t cap_of(Isa isa) {
     case Isa::avx2:
       return dnnl_cpu_isa_avx2;
     default:
-      return dnnl_cpu_isa_all;
+      return compat::kAllInstructions;
   }
 }
 

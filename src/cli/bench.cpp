@@ -41,7 +41,7 @@ struct BenchArguments {
   double time = 0.15;  ///< seconds
   int batch = 0;
   std::uint64_t seed = 1;
-  bool all = false, json = false, quiet = false;
+  bool all = false, json = false;
 };
 
 /// One distinct convolution of the networks, named after its first occurrence.
@@ -374,7 +374,7 @@ Result<void> bench_action(const BenchArguments& request) {
       failed = true;
       warn(layer.name + ", " + m.primitive + ": " + m.reason);
     }
-    if (!request.quiet && isatty(STDERR_FILENO) != 0) {
+    if (!is_quiet() && isatty(STDERR_FILENO) != 0) {
       std::fprintf(stderr, "%zu of %zu layers\r", results.size(), layers.size());
     }
   }
@@ -426,7 +426,6 @@ void add_bench(CLI::App& app, Action& action) {
                  "Shows every primitive, not only the fastest of each family.");
   add_text_output(*verb, "-o,--output", request->output, "Writes the result to this file.");
   verb->add_flag("--json", request->json, "Writes one JSON document.");
-  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return bench_action(*request); }; });
 }
 

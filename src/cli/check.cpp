@@ -22,7 +22,7 @@ struct CheckArguments {
   ContextOptions context;
   std::filesystem::path model, profile;
   std::size_t points = 10;
-  bool json = false, quiet = false;
+  bool json = false;
 };
 
 Json to_json(const Check& check) {
@@ -88,7 +88,7 @@ Result<void> check_action(const CheckArguments& request) {
     what.model = model.get();
     what.timing_mode = model->info().timing_mode;
   }
-  Progress progress(request.quiet);
+  Progress progress;
   what.progress = [&](const ProfileProgress& state) { progress.show(state); };
   const auto result = check(what);
   progress.finish();
@@ -134,7 +134,6 @@ void add_check(CLI::App& app, Action& action) {
   add_count(*verb, "--points", request->points, "Number of points. Default: 10.", 3, 1000);
   request->context.add_to(*verb);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
-  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return check_action(*request); }; });
 }
 

@@ -4,9 +4,15 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace convopt::cli {
+namespace {
+
+bool warns_only = false;
+
+}  // namespace
 
 void start_log() {
   // https://no-color.org: any value but an empty one.
@@ -18,6 +24,13 @@ void start_log() {
   spdlog::set_default_logger(std::move(logger));
   spdlog::cfg::load_env_levels();
 }
+
+void be_quiet() {
+  warns_only = true;
+  spdlog::set_level(std::max(spdlog::get_level(), spdlog::level::warn));
+}
+
+bool is_quiet() { return warns_only; }
 
 void note(const std::string& sentence) { spdlog::info("{}", sentence); }
 void warn(const std::string& sentence) { spdlog::warn("{}", sentence); }

@@ -98,6 +98,10 @@ int run(int argc, char** argv) {
         cli::add_bench, cli::add_bundle, cli::add_list, cli::add_manual}) {
     add(app, action);
   }
+  bool quiet = false;
+  for (CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    verb->add_flag("--quiet", quiet, "Shows nothing but warnings and errors on standard error.");
+  }
   if (argc > 1 && argv[1][0] != '-') {
     if (auto known = check_verb(app, argv[1]); !known) return fail(known.error());
     const CLI::App& verb = *app.get_subcommand(argv[1]);
@@ -115,6 +119,7 @@ int run(int argc, char** argv) {
     // The parser's own codes mean nothing to callers.
     return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }
+  if (quiet) cli::be_quiet();
   const CLI::App& verb = *app.get_subcommands().front();
   // The measuring process leaves signals to its parent.
   if (verb.get_name() != kWorkerVerb) cli::exit_on_signal("nothing was written");

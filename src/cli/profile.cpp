@@ -36,7 +36,7 @@ struct ProfileArguments {
   int batch = 0;
   std::vector<std::string> shapes, bindings;
   Precision precision = Precision::f32;
-  bool dry_run = false, quiet = false, again = false;
+  bool dry_run = false, again = false;
 };
 
 Error usage(std::string message) { return make_error(ErrorCode::usage, std::move(message)); }
@@ -110,16 +110,7 @@ void print_summary(const ProfileSummary& summary, const std::string& output) {
   also(summary.timeout, "without end");
   also(summary.crashed, "crashed");
   also(summary.already_done, "known before");
-  std::fprintf(stderr, "\n");
-  if (summary.disturbed > 0) {
-    warn(std::to_string(summary.disturbed) +
-         " times were taken while something else slowed the machine down (field \"sentinel\"); a "
-         "quiet machine gives better ones with --again");
-  }
-  if (summary.budget_exhausted) {
-    note("the budget is used up; the same command continues");
-  }
-  std::fprintf(stderr, "profile: %s\n", output.c_str());
+  std::fprintf(stderr, "\nprofile: %s\n", output.c_str());
 }
 
 Result<void> profile_action(const ProfileArguments& request) {
@@ -135,13 +126,19 @@ Result<void> profile_action(const ProfileArguments& request) {
     return {};
   }
 
-  Progress progress(request.quiet);
+  Progress progress;
   settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };
   const auto summary = profile_machine(settings);
   progress.finish();
   if (!summary) return summary.error();
   warn(summary->warnings);
-  if (!request.quiet) print_summary(*summary, profile_path(settings).string());
+  if (!is_quiet()) print_summary(*summary, profile_path(settings).string());
+  if (summary->disturbed > 0) {
+    warn(std::to_string(summary->disturbed) +
+         " times were taken while something else slowed the machine down (field \"sentinel\"); a "
+         "quiet machine gives better ones with --again");
+  }
+  if (summary->budget_exhausted) note("the budget is used up; the same command continues");
   return {};
 }
 
@@ -192,7 +189,6 @@ void add_profile(CLI::App& app, Action& action) {
   verb->add_flag(
       "--dry-run", request->dry_run,
       "Prints the number of measurements and an estimate of their time, and measures nothing.");
-  verb->add_flag("--quiet", request->quiet, "Shows no progress and no summary.");
   verb->callback([&action, request] { action = [request] { return profile_action(*request); }; });
 
   CLI::App* worker = app.add_subcommand(kWorkerVerb, "")->group("");

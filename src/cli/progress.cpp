@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "profiler/timer.h"
+#include "src/cli/log.h"
 
 namespace convopt::cli {
 namespace {
@@ -34,12 +35,12 @@ std::string format_duration(double seconds) {
   return text.data();
 }
 
-Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {
+Progress::Progress() : terminal_(isatty(STDERR_FILENO) == 1) {
   if (!terminal_) last_ = std::chrono::steady_clock::now();
 }
 
 bool Progress::is_due() const {
-  if (quiet_) return false;
+  if (is_quiet()) return false;
   // What tests see does not depend on how long it takes.
   if (times_are_simulated()) return true;
   const auto pause = terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10);

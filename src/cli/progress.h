@@ -15,7 +15,7 @@ std::string format_duration(double seconds);
 /// plain line from time to time.
 class Progress {
  public:
-  explicit Progress(bool quiet);
+  Progress();
   ~Progress() { finish(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -28,7 +28,7 @@ class Progress {
  private:
   bool is_due() const;
 
-  bool quiet_, terminal_;
+  bool terminal_;
   bool drawn_ = false;
   /// What ends within the first pause needs no line that stays.
   std::chrono::steady_clock::time_point last_{};

@@ -52,7 +52,7 @@ struct RunArguments {
   int repeats = 0;
   std::size_t max_memory = SIZE_MAX;
   std::uint64_t seed = 1;
-  bool verify = false, layers = false, json = false, unconfirmed = false, quiet = false;
+  bool verify = false, layers = false, json = false, unconfirmed = false;
 };
 
 /// A plan that is ready to run.
@@ -661,7 +661,7 @@ Result<void> run(const RunArguments& request) {
 
   std::optional<Verification> verification;
   if (request.verify) {
-    Progress progress(request.quiet);
+    Progress progress;
     CONVOPT_TRY(verification, verify(*executors.front(), network,
                                      WatchedWeights(weights, network, progress), inputs.inputs()));
   }
@@ -732,7 +732,6 @@ void add_run(CLI::App& app, Action& action) {
              "or NAME=FILE, once per output.");
   add_seed(*verb, request->seed, "Seed of random weights and inputs.");
   verb->add_flag("--json", request->json, "Prints one JSON document, schema convopt.run/1.");
-  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return run(*request); }; });
 }
 

@@ -25,7 +25,7 @@ struct TransferArguments {
   std::vector<std::filesystem::path> networks;
   double budget = 30;  ///< seconds
   std::uint64_t seed = 1;
-  bool json = false, quiet = false, forget = false;
+  bool json = false, forget = false;
 };
 
 /// One line per method, for --help.
@@ -122,7 +122,7 @@ Result<void> transfer_action(const TransferArguments& request) {
   settings.budget = request.budget;
   settings.seed = request.seed;
   settings.messages = messages();
-  Progress progress(request.quiet);
+  Progress progress;
   settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };
   const auto transferred =
       transfer_and_save(settings, profile_first, [&](const TrainedModel& model, const auto& path) {
@@ -163,7 +163,6 @@ void add_transfer(CLI::App& app, Action& action) {
   request->context.add_to(*verb);
   add_seed(*verb, request->seed, "Seed of samples, folds and trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
-  verb->add_flag("--quiet", request->quiet, "Shows no progress.");
   verb->callback([&action, request] { action = [request] { return transfer_action(*request); }; });
 }
 

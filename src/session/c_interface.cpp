@@ -12,7 +12,7 @@
 #include "convopt/session.hpp"
 #include "convopt/version.hpp"
 #include "core/text.h"
-#include "src/session/guard.h"
+#include "src/session/c_status.h"
 
 // The numbers of the header are those of the library.
 static_assert(static_cast<int>(convopt::DataType::u64) == CONVOPT_U64 &&
@@ -40,32 +40,13 @@ convopt_status status_of(ErrorCode code) {
     case ErrorCode::bad_input:
       return CONVOPT_BAD_INPUT;
     case ErrorCode::environment:
+    case ErrorCode::partial:
       return CONVOPT_ENVIRONMENT;
     case ErrorCode::interrupted:
       return CONVOPT_CANCELLED;
     default:
       return CONVOPT_INTERNAL;
   }
-}
-
-/// The result's status; remembers its sentence.
-convopt_status finished(const Result<void>& result) noexcept {
-  if (result) return CONVOPT_OK;
-  try {
-    last_error = result.error().message;
-  } catch (...) {
-    last_error.clear();
-  }
-  return status_of(result.error().code);
-}
-
-template <class Body>
-convopt_status answer(const Body& body) noexcept {
-  return finished(guarded([&]() -> Result<void> { return body(); }));
-}
-
-Error null_pointer(const char* what) {
-  return make_error(ErrorCode::usage, "the pointer to the " + std::string(what) + " is null");
 }
 
 Result<void> describe(std::span<const Tensor> tensors, std::size_t index, const char* what,
@@ -103,6 +84,21 @@ Result<std::vector<View>> views_of(const convopt_buffer* buffers, std::size_t co
 }
 
 }  // namespace
+
+convopt_status c_status(const Result<void>& result) noexcept {
+  if (result) return CONVOPT_OK;
+  try {
+    last_error = result.error().message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status_of(result.error().code);
+}
+
+Error null_pointer(const char* what) {
+  return make_error(ErrorCode::usage, "the pointer to the " + std::string(what) + " is null");
+}
+
 }  // namespace convopt
 
 using namespace convopt;
@@ -111,7 +107,7 @@ const char* convopt_version(void) { return version().data(); }
 const char* convopt_last_error(void) { return last_error.c_str(); }
 
 convopt_status convopt_open(const char* path, int threads, convopt_session** session) {
-  return answer([&]() -> Result<void> {
+  return c_answer([&]() -> Result<void> {
     if (session == nullptr) return null_pointer("session");
     *session = nullptr;
     if (path == nullptr) return null_pointer("path");
@@ -139,7 +135,7 @@ size_t convopt_output_count(const convopt_session* session) {
 }
 
 convopt_status convopt_input(const convopt_session* session, size_t index, convopt_tensor* tensor) {
-  return answer([&]() -> Result<void> {
+  return c_answer([&]() -> Result<void> {
     if (session == nullptr) return null_pointer("session");
     return describe(session->session.inputs(), index, "input", tensor);
   });
@@ -147,7 +143,7 @@ convopt_status convopt_input(const convopt_session* session, size_t index, convo
 
 convopt_status convopt_output(const convopt_session* session, size_t index,
                               convopt_tensor* tensor) {
-  return answer([&]() -> Result<void> {
+  return c_answer([&]() -> Result<void> {
     if (session == nullptr) return null_pointer("session");
     return describe(session->session.outputs(), index, "output", tensor);
   });
@@ -163,7 +159,7 @@ convopt_status convopt_run_with(const convopt_session* session, const convopt_bu
                                 size_t input_count, const convopt_buffer* outputs,
                                 size_t output_count, const convopt_cancellation* cancellation,
                                 convopt_layer_time* layer_times, size_t* layer_count) {
-  return answer([&]() -> Result<void> {
+  return c_answer([&]() -> Result<void> {
     if (session == nullptr) return null_pointer("session");
     if (layer_count != nullptr && *layer_count > 0 && layer_times == nullptr)
       return null_pointer("times of layers");

@@ -37,6 +37,9 @@ class BundleVerb : public testing::Test {
 TEST_F(BundleVerb, SaysWhatItWrote) {
   EXPECT_NE(summary_.find("tiny, 1 plan and a fall-back"), std::string::npos) << summary_;
   EXPECT_NE(said_.find("random ones are used"), std::string::npos) << said_;
+  ASSERT_EQ(call("bundle " + net() + " --plan " + plan() + " --quiet -o " + file("quiet.convopt")),
+            0);
+  EXPECT_EQ(err(), "");
 }
 
 TEST_F(BundleVerb, RunComputesTheSameFromTheBundle) {

@@ -47,6 +47,7 @@ TEST_F(Manual, EveryVerbHasAPageWithItsOptions) {
     if (!line.starts_with("  ") || line[2] == ' ') continue;
     const std::string verb = line.substr(2, line.find(' ', 2) - 2);
     EXPECT_TRUE(has(page("convopt-" + verb), ".SH SYNOPSIS")) << verb;
+    EXPECT_TRUE(has(page("convopt-" + verb), "\\-\\-quiet")) << verb;
     ++verbs;
   }
   EXPECT_GT(verbs, 10U);

@@ -25,7 +25,7 @@ class ModelVerbs : public testing::Test {
   static int run(const std::string& arguments) { return shell_->run(arguments); }
   /// Its exit code. The budget is simulated time.
   static int transfer(const std::string& arguments) {
-    return run("transfer --threads 1 --quiet --budget 4s --from " + model_ + " " + arguments);
+    return run("transfer --threads 1 --budget 4s --from " + model_ + " " + arguments);
   }
   /// Fails with this code and says this, in one line.
   static void expect_error(const std::string& arguments, int code, const std::string& said) {

@@ -166,6 +166,21 @@ TEST_F(Consumer, TheRuntimeRunsBundlesFromCppAndC) {
   ASSERT_TRUE(line >> name >> first) << output();
   EXPECT_NEAR(first, expected->values.front(), 1e-4 * std::abs(first));
 
+  // Planned in C; the program convopt, which measures, is found in PATH.
+  setenv("CONVOPT_TEST_CLOCK", "1", 1);
+  setenv("PATH", (file("prefix/bin:") + std::getenv("PATH")).c_str(), 1);
+  for (const char* seconds : {"", " 1"}) {
+    ASSERT_EQ(shell(file("build/plan_bundle_c ") + network + " " + file("c.convopt") + seconds), 0)
+        << output();
+    ASSERT_EQ(shell(file("light/run_bundle_c ") + file("c.convopt")), 0) << output();
+    std::istringstream planned(output());
+    ASSERT_TRUE(planned >> name >> first) << output();
+    EXPECT_NEAR(first, expected->values.front(), 1e-4 * std::abs(first));
+  }
+  unsetenv("CONVOPT_TEST_CLOCK");
+  EXPECT_EQ(shell(file("build/plan_bundle_c /no/such/file ") + file("d.convopt")), 1);
+  EXPECT_NE(output().find("/no/such/file"), std::string::npos) << output();
+
   EXPECT_EQ(shell(file("light/run_bundle ") + network), 1);
   EXPECT_NE(output().find("is no bundle of convopt"), std::string::npos) << output();
   EXPECT_EQ(shell(file("light/run_bundle_c /no/such/file")), 1);
