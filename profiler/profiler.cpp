@@ -4,15 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <ctime>
 #include <map>
 #include <random>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -34,15 +33,6 @@ constexpr double kTimeoutSeconds = 20;
 constexpr double kGraceShare = 0.03, kLeastGrace = 0.3;
 // For steps that belong to no primitive, such as loading libraries.
 constexpr double kIdleTimeoutSeconds = 120;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
-}
 
 std::string new_run_id() {
   std::random_device entropy;

@@ -1,11 +1,10 @@
-#include <array>
-#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "convopt/plan.hpp"
+#include "core/clock.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "profiler/affinity.h"
@@ -83,15 +82,6 @@ std::vector<std::string> commands(const CLI::App& verb, const ReportArguments& r
   lines.push_back("convopt explain" + options + " LAYER");
   lines.push_back("convopt report" + given_options(verb, {}));
   return lines;
-}
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &utc);
-  return text.data();
 }
 
 /// Times of the plan, step by step, and of its baselines, taken in turns.
@@ -222,7 +212,7 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
   report.plan_file = request.plan;
   report.profile = planning->profile().string();
   // Pages of tests are the same on every day.
-  if (!times_are_simulated()) report.made = today();
+  if (!times_are_simulated()) report.made = utc_now("%Y-%m-%d %H:%M UTC");
   report.commands = lines;
   if (report.other_machine) {
     report.notes.push_back("The plan was made for another machine, " + plan.platform.id() +

@@ -11,6 +11,7 @@
 #include <random>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/files.h"
 
 namespace convopt::fleet {

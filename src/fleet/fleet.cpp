@@ -3,12 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <random>
 #include <utility>
 
 #include "convopt/primitive.hpp"
+#include "core/clock.h"
 #include "core/files.h"
 #include "core/machine.h"
 #include "core/text.h"
@@ -113,15 +112,6 @@ Json to_json(const Settings& settings) {
     json["hosts"] = settings.hosts;
   }
   return json;
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
 }
 
 std::string text_in(const Json& json, const char* name) {

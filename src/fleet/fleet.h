@@ -96,8 +96,6 @@ Result<void> write_node(const Fleet& fleet, const Node& node);
 std::map<std::string, std::vector<Node>> nodes_by_kind(const Fleet& fleet,
                                                        std::vector<std::string>* warnings);
 
-/// "2026-01-31T12:00:00Z".
-std::string utc_now();
 /// Reads a JSON object; a file that is cut off or of another schema is an error.
 Result<Json> read_object(const std::filesystem::path& path, std::string_view schema);
 /// A member of an object; without it, or with one of another type, "" or 0.
