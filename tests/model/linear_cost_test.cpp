@@ -89,7 +89,7 @@ TEST(LawTest, TermsOfEveryShapeAreFiniteAndNotNegative) {
       const Workload conv = synthetic::conv(3, size, 64, 3, 1);
       const Workload w =
           primitive.op == Op::conv ? conv : Workload::pointwise(Op::convert, conv.input());
-      const CostTerms terms = cost_terms(estimate_work(w, primitive, machine.vector), machine,
+      const CostTerms terms = cost_terms(estimate_work(w, primitive, machine.vector), unaligned_results(w, primitive), machine,
                                          TimingMode::cold_weights);
       for (const double term : terms) {
         EXPECT_TRUE(std::isfinite(term));
