@@ -270,13 +270,13 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
 Result<Learnt> Adapter::learn(const Comparison& comparison, Rows rows) const {
   const TransferMethod method = comparison.candidates[comparison.chosen].method;
   if (method != TransferMethod::ensemble) return learn(method, rows);
-  std::vector<Ensemble> members;
+  Ensemble ensemble = Ensemble::nothing();
   for (const TransferCandidate& candidate : comparison.candidates) {
-    if (!candidate.in_ensemble) continue;
-    CONVOPT_TRY(Learnt learnt, learn(candidate.method, rows));
-    members.push_back(std::move(learnt.ensemble));
+    if (!(candidate.weight > 0)) continue;
+    CONVOPT_TRY(const Learnt learnt, learn(candidate.method, rows));
+    ensemble.add(learnt.ensemble, candidate.weight);
   }
-  return Learnt{.method = method, .ensemble = Ensemble::average(members)};
+  return Learnt{.method = method, .ensemble = std::move(ensemble)};
 }
 
 Result<std::vector<double>> Adapter::predict(const Learnt& learnt, Rows rows) const {

@@ -17,13 +17,6 @@ Ensemble& Ensemble::add(const Ensemble& other, double weight) {
   return *this;
 }
 
-Ensemble Ensemble::average(std::span<const Ensemble> ensembles) {
-  Ensemble result = nothing();
-  for (const Ensemble& ensemble : ensembles)
-    result.add(ensemble, 1 / static_cast<double>(ensembles.size()));
-  return result;
-}
-
 double EnsembleReader::log_ns(const EnsembleInput& input) {
   const auto [primitive, new_primitive] = primitives_.try_emplace(input.primitive);
   OfPrimitive& of = primitive->second;

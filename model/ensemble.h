@@ -38,7 +38,6 @@ struct Ensemble {
 
   static Ensemble nothing() { return {.slope = 0, .size = 0}; }
   Ensemble& add(const Ensemble& other, double weight);
-  static Ensemble average(std::span<const Ensemble> ensembles);
 };
 
 /// Predicts row by row and looks up each primitive and workload once, however often it is asked
