@@ -115,6 +115,17 @@ void Adapter::add_factors_per_primitive(Rows rows, Ensemble& ensemble) const {
   for (const auto& [name, s] : sums) {
     ensemble.own[name] += s.sum / (s.count + within / std::max(between, 1e-6));
   }
+  // One that was not timed goes with its kin, among which it would rank differently otherwise.
+  std::map<std::string, std::vector<double>> of_kind;
+  for (const PrimitiveInfo& primitive : data_->primitives) {
+    if (sums.contains(primitive.name)) {
+      of_kind[kind_of(primitive)].push_back(ensemble.own[primitive.name]);
+    }
+  }
+  for (const PrimitiveInfo& primitive : data_->primitives) {
+    if (sums.contains(primitive.name)) continue;
+    ensemble.own[primitive.name] += statistics::mean(of_kind[kind_of(primitive)]);
+  }
 }
 
 // Weighted ridge regression of what is left on the source's ratio and on the analytic time.

@@ -12,7 +12,7 @@ namespace {
 constexpr double kCommon = 0.1;
 // Weight of the prior: as much as a sum of so many squared errors. Between CPUs whose kernels rank
 // alike, ten shapes have that little; between others, three have far more (docs/lab/model.md).
-constexpr double kPrior = 1.5;
+constexpr double kPrior = 1.35;
 
 /// Symmetric, one row and column per predictor: w'Qw is the squared error of a mean with weights w.
 class Quadratic {

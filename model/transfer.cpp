@@ -90,6 +90,14 @@ void add_names(std::vector<std::string>& names, const std::vector<std::string>& 
 
 }  // namespace
 
+bool Transfer::better_choices() const {
+  const auto chosen = std::ranges::find(candidates, true, &TransferCandidate::chosen);
+  const auto source =
+      std::ranges::find(candidates, TransferMethod::zero_shot, &TransferCandidate::method);
+  if (chosen == candidates.end() || source == candidates.end() || !(source->loss > 0)) return true;
+  return chosen->scores.regret < source->scores.regret;
+}
+
 Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
                        const TransferOptions& options) {
   if (options.methods.empty()) {

@@ -18,6 +18,9 @@
 namespace convopt::cli {
 namespace {
 
+// With fewer, cross-validation itself says nothing, and a transferred model has always been better.
+constexpr std::size_t kFewShapes = 30;
+
 struct TrainArguments {
   std::vector<std::filesystem::path> profiles;
   std::filesystem::path output;
@@ -75,6 +78,10 @@ Result<void> train_action(const TrainArguments& request) {
   if (data.skipped > 0) {
     warn(std::to_string(data.skipped) +
          " records are left out: without a usable time or a described primitive");
+  }
+  if (data.groups.size() < kFewShapes) {
+    warn("learnt from " + counted(data.groups.size(), "shape") +
+         " only: too few to rank primitives on others; transfer adapts the shipped model to them");
   }
   CONVOPT_TRY(const auto model, train(data, options));
   CONVOPT_CHECK(save(*model, output));

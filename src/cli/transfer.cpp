@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text.h"
 #include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
@@ -53,6 +54,7 @@ Json to_json(const TransferOutcome& outcome, const std::string& source,
     Json entry = {{"method", to_string(candidate.method)}, {"chosen", candidate.chosen}};
     entry.update(cli::to_json(candidate.scores));
     entry["loss"] = candidate.loss;
+    entry["weight"] = candidate.weight;
     json["candidates"].push_back(std::move(entry));
   }
   json["model"] = cli::to_json(*outcome.transfer.model, output);
@@ -71,10 +73,16 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
     std::printf("on shapes held out:\n  %-22s %14s %14s %12s %10s\n", "", "weighted error",
                 "median error", "within 10 %", "regret");
     for (const TransferCandidate& candidate : transfer.candidates) {
+      const std::string weight =
+          candidate.weight > 0 ? "  " + fixed(100 * candidate.weight, 0) + " % of the ensemble"
+                               : "";
       std::printf("  %-22s %12.1f %% %12.1f %% %10.1f %% %10.4f%s\n",
                   std::string(to_string(candidate.method)).c_str(), 100 * candidate.loss,
                   100 * candidate.scores.mdrae, 100 * candidate.scores.within_10_percent,
-                  candidate.scores.regret, candidate.chosen ? "  <- kept" : "");
+                  candidate.scores.regret, candidate.chosen ? "  <- kept" : weight.c_str());
+    }
+    if (!transfer.better_choices()) {
+      std::printf("its choices on these shapes are no better than the source's; times are\n");
     }
   }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),

@@ -1,6 +1,8 @@
 // The verbs train, transfer, evaluate and check, from one small profile of this machine.
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "tests/cli/command_line.h"
 
@@ -16,6 +18,7 @@ class ModelVerbs : public testing::Test {
     ASSERT_EQ(run("profile --threads 1 --quiet --network " + network_ + " -o " + profile_), 0)
         << shell_->err();
     ASSERT_EQ(run("train " + profile_ + " -o " + model_), 0) << shell_->err();
+    EXPECT_NE(shell_->err().find("too few to rank primitives"), std::string::npos) << shell_->err();
   }
   static void TearDownTestSuite() { shell_.reset(); }
 

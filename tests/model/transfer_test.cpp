@@ -151,6 +151,51 @@ TEST_F(TransferTest, OtherCostsAreLearntFromTenShapes) {
   EXPECT_LT(error_of(*transfer.model, cost), 0.6 * error_of(*factors->model, cost));
 }
 
+TEST_F(TransferTest, AFewMisleadingSamplesDoNotChangeTheRanking) {
+  // On three shapes one primitive met a quiet moment and the fastest a busy one.
+  Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 3});
+  for (Measurement& m : few.measurements) {
+    if (m.primitive == "gemm") m.median_ns *= 0.88;
+    if (m.primitive == "secret") m.median_ns *= 1.12;
+  }
+  const auto transfer = adapt(*source_, few);
+  ASSERT_TRUE(transfer.ok()) << transfer.error().message;
+  const PrimitiveInfo gemm = synthetic::primitives()[1], secret = synthetic::primitives()[2];
+  const Workload workload = synthetic::conv(96, 28, 128, 3, 1);
+  const Query both[] = {{&workload, &gemm}, {&workload, &secret}};
+  const auto before = source_->predict(both, target());
+  const auto after = transfer->model->predict(both, target());
+  ASSERT_TRUE(before.ok() && after.ok());
+  // The samples speak of a ratio of 0.79 of what it is elsewhere; a third of that is believed.
+  EXPECT_GT((*before)[0].ns / (*before)[1].ns, 1.15);
+  EXPECT_GT((*after)[0].ns / (*after)[1].ns, 0.9 * (*before)[0].ns / (*before)[1].ns);
+}
+
+TEST_F(TransferTest, SaysWhetherItsChoicesAreBetter) {
+  EXPECT_FALSE(adapt_to(synthetic::time_function(0.5), 10).better_choices());
+  EXPECT_TRUE(
+      adapt_to(synthetic::time_function(1, {{"secret", 4.0}, {"gemm", 0.5}}), 10).better_choices());
+}
+
+TEST_F(TransferTest, APrimitiveThatWasNotTimedGoesWithItsKin) {
+  // Matrix products are slower here than everything else is; of two of them one was timed.
+  Profile few =
+      synthetic::profile(target(), synthetic::time_function(1, {{"gemm", 1.6}}), {.shapes = 12});
+  PrimitiveInfo kin = synthetic::primitives()[1];
+  kin.name = "gemm of another tile";
+  few.runs[0].primitives.push_back(kin);
+  const auto transfer = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
+  ASSERT_TRUE(transfer.ok()) << transfer.error().message;
+  const PrimitiveInfo timed = synthetic::primitives()[1];
+  const Workload workload = synthetic::conv(96, 28, 128, 3, 1);
+  const Query both[] = {{&workload, &timed}, {&workload, &kin}};
+  const auto before = source_->predict(both, target());
+  const auto after = transfer->model->predict(both, target());
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_GT((*after)[0].ns, 1.3 * (*before)[0].ns);
+  EXPECT_NEAR((*after)[1].ns / (*after)[0].ns, (*before)[1].ns / (*before)[0].ns, 0.01);
+}
+
 TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {
   const synthetic::TimeFunction cost = synthetic::time_function(1, {{"gemm", 2.5}});
   const Profile few = synthetic::profile(target(), cost, {.shapes = 20, .seed = 5});
