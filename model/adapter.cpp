@@ -116,16 +116,14 @@ void Adapter::add_factors_per_primitive(Rows rows, Ensemble& ensemble) const {
     ensemble.own[name] += s.sum / (s.count + within / std::max(between, 1e-6));
   }
   // One that was not timed goes with its kin, among which it would rank differently otherwise.
-  std::map<std::string, std::vector<double>> of_kind;
+  std::map<std::string, std::pair<double, double>> of_kind;  // sum and count
   for (const PrimitiveInfo& primitive : data_->primitives) {
-    if (sums.contains(primitive.name)) {
-      of_kind[kind_of(primitive)].push_back(ensemble.own[primitive.name]);
-    }
+    if (!sums.contains(primitive.name)) continue;
+    auto& [sum, count] = of_kind[kind_of(primitive)];
+    sum += ensemble.own[primitive.name];
+    count += 1;
   }
-  for (const PrimitiveInfo& primitive : data_->primitives) {
-    if (sums.contains(primitive.name)) continue;
-    ensemble.own[primitive.name] += statistics::mean(of_kind[kind_of(primitive)]);
-  }
+  for (const auto& [kind, sum] : of_kind) ensemble.own[kind] = sum.first / sum.second;
 }
 
 // Weighted ridge regression of what is left on the source's ratio and on the analytic time.

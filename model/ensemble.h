@@ -32,7 +32,8 @@ struct WeightedCosts {
 /// one.
 struct Ensemble {
   double offset = 0, slope = 1, size = 1;
-  std::map<std::string, double, std::less<>> own{};  ///< logarithm of a primitive's factor
+  /// Logarithm of a primitive's factor by its name, else by its kind.
+  std::map<std::string, double, std::less<>> own{};
   std::vector<WeightedCosts> costs{};
   std::vector<GaussianProcess> processes{};
 

@@ -79,12 +79,12 @@ Result<void> train_action(const TrainArguments& request) {
     warn(std::to_string(data.skipped) +
          " records are left out: without a usable time or a described primitive");
   }
+  CONVOPT_TRY(const auto model, train(data, options));
+  CONVOPT_CHECK(save(*model, output));
   if (data.groups.size() < kFewShapes) {
     warn("learnt from " + counted(data.groups.size(), "shape") +
          " only: too few to rank primitives on others; transfer adapts the shipped model to them");
   }
-  CONVOPT_TRY(const auto model, train(data, options));
-  CONVOPT_CHECK(save(*model, output));
   if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
   print(*model, output);
   return {};

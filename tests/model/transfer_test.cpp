@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/statistics.h"
@@ -151,13 +152,10 @@ TEST_F(TransferTest, OtherCostsAreLearntFromTenShapes) {
   EXPECT_LT(error_of(*transfer.model, cost), 0.6 * error_of(*factors->model, cost));
 }
 
-TEST_F(TransferTest, AFewMisleadingSamplesDoNotChangeTheRanking) {
-  // On three shapes one primitive met a quiet moment and the fastest a busy one.
-  Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 3});
-  for (Measurement& m : few.measurements) {
-    if (m.primitive == "gemm") m.median_ns *= 0.88;
-    if (m.primitive == "secret") m.median_ns *= 1.12;
-  }
+TEST_F(TransferTest, AMisleadingSampleDoesNotChangeTheRanking) {
+  // One of five shapes met a moment in which one primitive seemed twice as fast.
+  Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 5});
+  std::ranges::find(few.measurements, "gemm", &Measurement::primitive)->median_ns *= 0.5;
   const auto transfer = adapt(*source_, few);
   ASSERT_TRUE(transfer.ok()) << transfer.error().message;
   const PrimitiveInfo gemm = synthetic::primitives()[1], secret = synthetic::primitives()[2];
@@ -166,15 +164,20 @@ TEST_F(TransferTest, AFewMisleadingSamplesDoNotChangeTheRanking) {
   const auto before = source_->predict(both, target());
   const auto after = transfer->model->predict(both, target());
   ASSERT_TRUE(before.ok() && after.ok());
-  // The samples speak of a ratio of 0.79 of what it is elsewhere; a third of that is believed.
   EXPECT_GT((*before)[0].ns / (*before)[1].ns, 1.15);
-  EXPECT_GT((*after)[0].ns / (*after)[1].ns, 0.9 * (*before)[0].ns / (*before)[1].ns);
+  EXPECT_GT((*after)[0].ns / (*after)[1].ns, 1.05);
 }
 
-TEST_F(TransferTest, SaysWhetherItsChoicesAreBetter) {
-  EXPECT_FALSE(adapt_to(synthetic::time_function(0.5), 10).better_choices());
-  EXPECT_TRUE(
-      adapt_to(synthetic::time_function(1, {{"secret", 4.0}, {"gemm", 0.5}}), 10).better_choices());
+TEST(TransferOutcomeTest, SaysWhetherItsChoicesAreBetter) {
+  Transfer transfer;
+  EXPECT_TRUE(transfer.better_choices());  // nothing was compared
+  transfer.candidates = {{.method = TransferMethod::zero_shot, .loss = 0.2},
+                         {.method = TransferMethod::ensemble, .loss = 0.1, .chosen = true}};
+  transfer.candidates[0].scores.regret = 1.02;
+  transfer.candidates[1].scores.regret = 1.02;
+  EXPECT_FALSE(transfer.better_choices());
+  transfer.candidates[1].scores.regret = 1.01;
+  EXPECT_TRUE(transfer.better_choices());
 }
 
 TEST_F(TransferTest, APrimitiveThatWasNotTimedGoesWithItsKin) {
