@@ -7,8 +7,8 @@
 namespace convopt {
 namespace {
 
-// Weight of a workload's common error, relative to that of a difference. 0.03 changes nothing, 0.01
-// and 1 are no better.
+// Weight of a workload's common error, relative to that of a difference. Between 0.01 and 0.6
+// regrets are much the same.
 constexpr double kCommon = 0.1;
 // Weight of the prior: as much as a sum of so many squared errors. Between CPUs whose kernels rank
 // alike, ten shapes have that little; between others, three have far more (docs/lab/model.md).
