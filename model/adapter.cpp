@@ -115,6 +115,15 @@ void Adapter::add_factors_per_primitive(Rows rows, Ensemble& ensemble) const {
   for (const auto& [name, s] : sums) {
     ensemble.own[name] += s.sum / (s.count + within / std::max(between, 1e-6));
   }
+  // One that was not timed goes with its kin, among which it would rank differently otherwise.
+  std::map<std::string, std::pair<double, double>> of_kind;  // sum and count
+  for (const PrimitiveInfo& primitive : data_->primitives) {
+    if (!sums.contains(primitive.name)) continue;
+    auto& [sum, count] = of_kind[kind_of(primitive)];
+    sum += ensemble.own[primitive.name];
+    count += 1;
+  }
+  for (const auto& [kind, sum] : of_kind) ensemble.own[kind] = sum.first / sum.second;
 }
 
 // Weighted ridge regression of what is left on the source's ratio and on the analytic time.
@@ -270,13 +279,13 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
 Result<Learnt> Adapter::learn(const Comparison& comparison, Rows rows) const {
   const TransferMethod method = comparison.candidates[comparison.chosen].method;
   if (method != TransferMethod::ensemble) return learn(method, rows);
-  std::vector<Ensemble> members;
+  Ensemble ensemble = Ensemble::nothing();
   for (const TransferCandidate& candidate : comparison.candidates) {
-    if (!candidate.in_ensemble) continue;
-    CONVOPT_TRY(Learnt learnt, learn(candidate.method, rows));
-    members.push_back(std::move(learnt.ensemble));
+    if (!(candidate.weight > 0)) continue;
+    CONVOPT_TRY(const Learnt learnt, learn(candidate.method, rows));
+    ensemble.add(learnt.ensemble, candidate.weight);
   }
-  return Learnt{.method = method, .ensemble = Ensemble::average(members)};
+  return Learnt{.method = method, .ensemble = std::move(ensemble)};
 }
 
 Result<std::vector<double>> Adapter::predict(const Learnt& learnt, Rows rows) const {

@@ -27,7 +27,7 @@ struct TransferCandidate {
   /// logarithm of the regret. The choice is made by it.
   double loss = 0;
   bool chosen = false;
-  bool in_ensemble = false;
+  double weight = 0;  ///< in the ensemble
 };
 
 /// What one method learnt: an ensemble over the source's trees or others.

@@ -7,6 +7,7 @@
 #include "core/try.h"
 #include "model/adapter.h"
 #include "model/regret.h"
+#include "model/stacking.h"
 #include "model/statistics.h"
 
 namespace convopt {
@@ -17,25 +18,26 @@ using Rows = std::span<const std::size_t>;
 
 // Fewer shapes cannot be split into some to learn from and some to compare on.
 constexpr std::size_t kShapesToCompare = 3;
-// Errors on fewer do not tell whether cost models are better than the source: from the A53 to the
-// M1, which is nothing like it, they were left out by three shapes and the mean regret was 2.2
-// instead of 1.4.
-constexpr std::size_t kShapesToTell = 5;
 // Leaving out one of few shapes wastes least; with many, fewer folds say the same in less time.
 constexpr std::size_t kManyShapes = 20;
 constexpr int kFoldsOfFew = 10, kFoldsOfMany = 5;
 // Trees never won with fewer shapes, and they take nearly all of the time.
 constexpr std::size_t kShapesForTrees = 20;
-// Times the smallest error, from which on a method is no member of the ensemble however it ranks.
-constexpr double kFarOff = 2.5;
+// A member of less weight changes no choice, but would have to be learnt, stored and read.
+constexpr double kTrace = 0.01;
 
 bool has_trees(TransferMethod method) {
   return method == TransferMethod::residual_trees || method == TransferMethod::trees_scratch;
 }
 
-// Whether the source's prediction for a shape counts in full.
-bool keeps_source(TransferMethod method) {
-  return method <= TransferMethod::residual_gp || method == TransferMethod::residual_trees;
+std::vector<double> without_traces(std::vector<double> weights) {
+  double sum = 0;
+  for (double& weight : weights) {
+    if (weight < kTrace) weight = 0;
+    sum += weight;
+  }
+  for (double& weight : weights) weight /= sum;
+  return weights;
 }
 
 /// By group of shapes: the mean error, fast primitives weighing most, the logarithm of the regret
@@ -185,8 +187,7 @@ class MethodComparison {
           &Losses::sum, [this](std::size_t m) { return tried(m); }, none_);
     const auto ensemble = static_cast<std::size_t>(
         std::ranges::find(methods_, TransferMethod::ensemble) - methods_.begin());
-    const std::size_t chosen =
-        ensemble == none_ ? simplest_as_good_as(best) : elect(ensemble, best);
+    const std::size_t chosen = ensemble == none_ ? simplest_as_good_as(best) : stack(ensemble);
     const std::size_t trees = best_of(
         &Losses::sum, [this](std::size_t m) { return tried(m) && has_trees(methods_[m]); }, none_);
     const bool trees_win =
@@ -203,44 +204,44 @@ class MethodComparison {
     return best;
   }
 
-  // Error and regret disagree: cost models of few samples predict times well and rank worse than
-  // the source does. So both elect members, each those that are as good as its best within the
-  // noise; but a method that ranks well is no member if its times are far off.
-  std::size_t elect(std::size_t ensemble, std::size_t best) {
-    const auto plain = [this](std::size_t m) { return without_trees(m); };
-    const std::size_t nearest = best_of(&Losses::error, plain, best);
-    const std::size_t ranker = best_of(&Losses::regret, plain, best);
-    const double most_error = kFarOff * loss(nearest, &Losses::error);
-    const std::size_t of_source = best_of(
-        &Losses::error, [this](std::size_t m) { return tried(m) && keeps_source(methods_[m]); },
-        none_);
+  // The ensemble's members are weighted by stacking. What corrects the source little is in before
+  // there is any evidence, and all else as far as held-out shapes speak for it: so the source's
+  // ranking changes only where it is seen to be wrong.
+  std::size_t stack(std::size_t ensemble) {
     std::vector<std::size_t> members;
+    std::vector<std::span<const double>> errors;
     for (std::size_t m = 0; m < none_; ++m) {
-      if (!without_trees(m) || !may_join(m, of_source)) continue;
-      if (as_good(m, nearest, &Losses::error) ||
-          (as_good(m, ranker, &Losses::regret) && loss(m, &Losses::error) < most_error)) {
-        members.push_back(m);
-        result_.candidates[m].in_ensemble = true;
-      }
+      if (!without_trees(m)) continue;
+      members.push_back(m);
+      errors.push_back(errors_of_[m]);
     }
-    // All are worse than trees on the source, which are weighed against one of them afterwards.
-    if (members.empty()) return best;
+    const std::vector<double> weights =
+        without_traces(stacking_weights(data_, rows_, errors, prior_of(members)));
     errors_of_[ensemble].assign(rows_.size(), 0);
-    for (const std::size_t m : members) {
-      for (std::size_t i = 0; i < rows_.size(); ++i) {
-        errors_of_[ensemble][i] += errors_of_[m][i] / static_cast<double>(members.size());
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      result_.candidates[members[i]].weight = weights[i];
+      for (std::size_t row = 0; row < rows_.size(); ++row) {
+        errors_of_[ensemble][row] += weights[i] * errors[i][row];
       }
     }
     score_method(ensemble);
-    return members.size() == 1 ? members[0] : ensemble;
+    return ensemble;
   }
 
-  // Cost models forget what the source's trees know of single shapes, and a choice among ten layers
-  // does not show what that costs on networks: they have to be better than the source, not as good.
-  bool may_join(std::size_t m, std::size_t of_source) const {
-    if (of_source == none_ || keeps_source(methods_[m])) return true;
-    if (groups_.size() < kShapesToTell) return true;
-    return loss(m, &Losses::error) < loss(of_source, &Losses::error);
+  // In equal parts the methods that keep what the source knows of shapes and correct it by
+  // primitive; all, if none of these is asked for.
+  std::vector<double> prior_of(std::span<const std::size_t> members) const {
+    std::vector<double> prior;
+    double sum = 0;
+    for (const std::size_t m : members) {
+      const bool in = methods_[m] == TransferMethod::factor_per_primitive ||
+                      methods_[m] == TransferMethod::residual_gp;
+      prior.push_back(in ? 1 : 0);
+      sum += prior.back();
+    }
+    if (sum == 0) return std::vector<double>(members.size(), 1.0 / double(members.size()));
+    for (double& share : prior) share /= sum;
+    return prior;
   }
 
   const Adapter& adapter_;

@@ -17,20 +17,13 @@ Ensemble& Ensemble::add(const Ensemble& other, double weight) {
   return *this;
 }
 
-Ensemble Ensemble::average(std::span<const Ensemble> ensembles) {
-  Ensemble result = nothing();
-  for (const Ensemble& ensemble : ensembles)
-    result.add(ensemble, 1 / static_cast<double>(ensembles.size()));
-  return result;
-}
-
 double EnsembleReader::log_ns(const EnsembleInput& input) {
   const auto [primitive, new_primitive] = primitives_.try_emplace(input.primitive);
   OfPrimitive& of = primitive->second;
   if (new_primitive) {
-    if (const auto at = ensemble_.own.find(input.primitive->name); at != ensemble_.own.end()) {
-      of.own = at->second;
-    }
+    auto own = ensemble_.own.find(input.primitive->name);
+    if (own == ensemble_.own.end()) own = ensemble_.own.find(kind_of(*input.primitive));
+    if (own != ensemble_.own.end()) of.own = own->second;
     for (const auto& [weight, costs] : ensemble_.costs)
       of.costs.push_back(costs.of(*input.primitive));
     for (const GaussianProcess& process : ensemble_.processes)

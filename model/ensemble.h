@@ -32,13 +32,13 @@ struct WeightedCosts {
 /// one.
 struct Ensemble {
   double offset = 0, slope = 1, size = 1;
-  std::map<std::string, double, std::less<>> own{};  ///< logarithm of a primitive's factor
+  /// Logarithm of a primitive's factor by its name, else by its kind.
+  std::map<std::string, double, std::less<>> own{};
   std::vector<WeightedCosts> costs{};
   std::vector<GaussianProcess> processes{};
 
   static Ensemble nothing() { return {.slope = 0, .size = 0}; }
   Ensemble& add(const Ensemble& other, double weight);
-  static Ensemble average(std::span<const Ensemble> ensembles);
 };
 
 /// Predicts row by row and looks up each primitive and workload once, however often it is asked

@@ -132,7 +132,12 @@ static void from_json(const Json& json, T& value) {
   visit_fields(reader, value);
 }
 static void to_json(Json& json, const LinearCost& cost) { json = cost.coefficients; }
-static void from_json(const Json& json, LinearCost& cost) { json.get_to(cost.coefficients); }
+// Fewer in files of versions that knew fewer terms, whose cost was none of its own.
+static void from_json(const Json& json, LinearCost& cost) {
+  for (std::size_t j = 0; j < std::min<std::size_t>(json.size(), kCostTerms); ++j) {
+    json.at(j).get_to(cost.coefficients[j]);
+  }
+}
 static void to_json(Json& json, const Intervals::Range& range) {
   json = Json::array({range.low, range.high});
 }
@@ -267,7 +272,10 @@ ModelParts parts_of(const Json& json, const Trees& trees) {
   if (!is("features", trees.feature_names())) {
     throw Damage{"holds trees over other features than it says"};
   }
-  if (!is("law_terms", cost_term_names())) {
+  const auto terms = json.at("law_terms").get<std::vector<std::string>>();
+  const auto known_terms = cost_term_names();
+  if (terms.size() > known_terms.size() ||
+      !std::ranges::equal(terms, known_terms.first(terms.size()))) {
     throw Damage{"has cost models of other terms than this version computes; train it again"};
   }
   auto parts = json.get<ModelParts>();

@@ -1,7 +1,9 @@
 #include "model/transfer.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "core/try.h"
 #include "model/features.h"
@@ -89,6 +91,27 @@ void add_names(std::vector<std::string>& names, const std::vector<std::string>& 
 }
 
 }  // namespace
+
+/// Of the source as it is and of what was chosen, where these were compared.
+static std::optional<std::pair<TransferCandidate, TransferCandidate>> compared(
+    const std::vector<TransferCandidate>& candidates) {
+  const auto chosen = std::ranges::find(candidates, true, &TransferCandidate::chosen);
+  const auto source =
+      std::ranges::find(candidates, TransferMethod::zero_shot, &TransferCandidate::method);
+  if (chosen == candidates.end() || source == candidates.end() || !(source->loss > 0))
+    return std::nullopt;
+  return std::pair(*source, *chosen);
+}
+
+bool Transfer::better_choices() const {
+  const auto both = compared(candidates);
+  return !both || both->second.scores.regret < both->first.scores.regret;
+}
+
+bool Transfer::beats_source() const {
+  const auto both = compared(candidates);
+  return both && both->second.loss < both->first.loss;
+}
 
 Result<Transfer> adapt(const TrainedModel& source, const Profile& target,
                        const TransferOptions& options) {

@@ -42,7 +42,7 @@ Text text_of(TransferMethod method) {
       return {"trees-scratch", "scratch", "boosted trees of this machine's samples alone"};
     case TransferMethod::ensemble:
       return {"ensemble", "stack",
-              "the mean of all methods without new trees that are as good as the best"};
+              "a weighted mean of all methods without new trees, stacked on held-out shapes"};
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,19 @@
 
 namespace convopt::cli {
 namespace {
+
+/// Shipped profiles with this part in their names, in order.
+std::vector<std::filesystem::path> shipped_profiles(const std::string& part) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(shipped_data_dir() / "profiles", error)) {
+    if (entry.path().filename().string().find(part) != std::string::npos)
+      paths.push_back(entry.path());
+  }
+  std::ranges::sort(paths);
+  return paths;
+}
 
 struct EvaluateArguments {
   std::filesystem::path model;
@@ -130,25 +144,27 @@ Json to_json(const Curve& curve) {
   json["primitives"] = curve.primitives;
   json["networks"] = curve.networks;
   json["draws"] = curve.draws;
-  json["points"] = Json::array();
+  json["curve"] = Json::array();
+  // Of plans where the profile holds networks, else of the shapes left.
+  const bool plans = curve.networks > 0;
   for (const CurvePoint& p : curve.points) {
     Json point = {{"method", p.method},
                   {"shapes", p.shapes},
+                  {"draws", curve.draws},
                   {"mdrae", p.error},
                   {"worst_mdrae", p.worst_error},
                   {"spearman", p.spearman},
-                  {"regret", p.regret},
-                  {"worst_regret", p.worst_regret}};
-    if (curve.networks > 0) {
-      point["network_regret"] = p.network_regret;
-      point["worst_draw_network_regret"] = p.worst_draw_network_regret;
-      point["worst_network_regret"] = p.worst_network_regret;
-    }
+                  {"regret_mean", plans ? p.network_regret : p.regret},
+                  {"regret_max", plans ? p.worst_network_regret : p.worst_regret},
+                  {"shape_regret_mean", p.regret},
+                  {"shape_regret_max", p.worst_regret},
+                  {"profile_seconds", p.profile_seconds}};
+    if (plans) point["regret_worst_draw"] = p.worst_draw_network_regret;
     if (!p.kept.empty()) {
       point["kept"] = p.kept;
       point["seconds"] = p.seconds;
     }
-    json["points"].push_back(std::move(point));
+    json["curve"].push_back(std::move(point));
   }
   return json;
 }
@@ -204,12 +220,33 @@ Result<CurveOptions> curve_options(const EvaluateArguments& request) {
   return options;
 }
 
+/// Mean regret over networks of plans by one of the shipped measurements, judged by a repeat of it;
+/// none if the curve is of other profiles.
+Result<std::optional<double>> noise_floor(const EvaluateArguments& request) {
+  if (!request.model.empty()) return std::optional<double>();
+  double sum = 0, count = 0;
+  for (const std::filesystem::path& repeat : shipped_profiles(".repeat.")) {
+    EvaluationSettings settings;
+    settings.model =
+        std::string(repeat).replace(repeat.string().rfind(".repeat."), 8, ".networks.");
+    settings.profile = repeat;
+    CONVOPT_TRY(const Evaluation repeated, evaluate_model(settings));
+    for (const NetworkRegret& network : repeated.networks) {
+      sum += network.regret;
+      count += 1;
+    }
+  }
+  return count > 0 ? std::optional(sum / count) : std::nullopt;
+}
+
 Result<void> print_curves(const std::vector<Curve>& curves, const EvaluateArguments& request) {
   if (request.json) {
     Json json;
-    json["schema"] = "convopt.transfer-curve/1";
-    json["curves"] = Json::array();
-    for (const Curve& curve : curves) json["curves"].push_back(to_json(curve));
+    json["schema"] = "convopt.transfer_curve/1";
+    CONVOPT_TRY(const auto floor, noise_floor(request));
+    json["noise_floor_regret"] = floor ? Json(*floor) : Json();
+    json["platforms"] = Json::array();
+    for (const Curve& curve : curves) json["platforms"].push_back(to_json(curve));
     return write_output("", json.dump(2) + "\n");
   }
   for (const Curve& curve : curves) print(curve);
@@ -221,11 +258,19 @@ Result<void> curve_action(const EvaluateArguments& request) {
   CONVOPT_TRY(const std::vector<Network> networks, networks_of(request));
   options.networks = networks;
 
-  // A file that is neither was probably meant to be a model, so the model's error is shown.
-  const auto model = TrainedModel::load(request.model);
-  if (!model && !load_profile(request.model)) return model.error();
   std::vector<std::filesystem::path> paths = request.profiles;
-  if (!model) paths.insert(paths.begin(), request.model);
+  std::unique_ptr<TrainedModel> model;
+  if (request.model.empty()) {
+    for (const char* part : {".samples.", ".networks."}) {
+      for (auto& path : shipped_profiles(part)) paths.push_back(std::move(path));
+    }
+  } else if (auto loaded = TrainedModel::load(request.model)) {
+    model = std::move(*loaded);
+  } else {
+    // A file that is neither was probably meant to be a model, so the model's error is shown.
+    if (!load_profile(request.model)) return loaded.error();
+    paths.insert(paths.begin(), request.model);
+  }
   if (paths.empty()) {
     return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
   }
@@ -236,8 +281,7 @@ Result<void> curve_action(const EvaluateArguments& request) {
     profiles.push_back(std::move(loaded.profile));
   }
   CONVOPT_TRY(const std::vector<Curve> curves,
-              transfer_curves(model ? model->get() : nullptr, by_platform(profiles),
-                              request.platform, options));
+              transfer_curves(model.get(), by_platform(profiles), request.platform, options));
   if (curves.empty()) {
     return make_error(ErrorCode::usage,
                       "--platform " + request.platform + " is in none of the profiles");
@@ -249,6 +293,7 @@ Result<void> curve_action(const EvaluateArguments& request) {
 
 Result<void> evaluate_action(const EvaluateArguments& request) {
   if (request.curve) return curve_action(request);
+  if (request.model.empty()) return make_error(ErrorCode::usage, "which model, on which profile?");
   if (request.profiles.size() != 1) {
     return make_error(ErrorCode::usage, "a model is evaluated on one profile");
   }
@@ -278,8 +323,7 @@ void add_evaluate(CLI::App& app, Action& action) {
   verb->add_option("model", request->model,
                    "The model, or an earlier profile of the same platform, which shows the noise "
                    "floor. With --transfer-curve also a profile like the others: models are then "
-                   "trained on all platforms but one.")
-      ->required();
+                   "trained on all platforms but one. Default there: all shipped profiles.");
   verb->add_option("profile", request->profiles,
                    "The profile to evaluate on; several for the curve.");
   verb->add_option("--network", request->networks,

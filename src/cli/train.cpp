@@ -18,6 +18,9 @@
 namespace convopt::cli {
 namespace {
 
+// With fewer, cross-validation itself says nothing, and a transferred model has always been better.
+constexpr std::size_t kFewShapes = 30;
+
 struct TrainArguments {
   std::vector<std::filesystem::path> profiles;
   std::filesystem::path output;
@@ -78,6 +81,10 @@ Result<void> train_action(const TrainArguments& request) {
   }
   CONVOPT_TRY(const auto model, train(data, options));
   CONVOPT_CHECK(save(*model, output));
+  if (data.groups.size() < kFewShapes) {
+    warn("learnt from " + counted(data.groups.size(), "shape") +
+         " only: too few to rank primitives on others; transfer adapts the shipped model to them");
+  }
   if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
   print(*model, output);
   return {};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text.h"
 #include "core/try.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
@@ -52,6 +53,7 @@ Json to_json(const TransferOutcome& outcome, const std::string& source,
   for (const TransferCandidate& candidate : outcome.transfer.candidates) {
     Json entry = {{"method", to_string(candidate.method)}, {"chosen", candidate.chosen}};
     entry["compared"] = candidate.loss > 0;
+    entry["weight"] = candidate.weight;
     if (candidate.loss > 0) {
       entry.update(cli::to_json(candidate.scores));
       entry["loss"] = candidate.loss;
@@ -80,10 +82,14 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
                     "not compared");
         continue;
       }
+      const std::string weight =
+          candidate.weight > 0 ? "  " + fixed(100 * candidate.weight, 0) + " % of the ensemble"
+                               : "";
+>>>>>>> transfer
       std::printf("  %-22s %12.1f %% %12.1f %% %10.1f %% %10.4f%s\n",
                   std::string(to_string(candidate.method)).c_str(), 100 * candidate.loss,
                   100 * candidate.scores.mdrae, 100 * candidate.scores.within_10_percent,
-                  candidate.scores.regret, candidate.chosen ? "  <- kept" : "");
+                  candidate.scores.regret, candidate.chosen ? "  <- kept" : weight.c_str());
     }
   }
   if (output.empty()) {
@@ -93,6 +99,9 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
                  : "so few shapes do not tell whether one is better, and a larger --budget would",
         outcome.profile.string().c_str());
     return;
+  }
+  if (!transfer.better_choices()) {
+    std::printf("its choices on these shapes are no better than the source's; times are\n");
   }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
               transfer.model->base().parts().method.c_str(), output.string().c_str());

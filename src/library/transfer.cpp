@@ -4,7 +4,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -69,18 +68,6 @@ class OnlyTransfer {
   std::unique_ptr<int, Close> folder_;
 };
 
-/// Whether the model predicts shapes that were held out better than the source does.
-bool beats_source(const Transfer& transfer) {
-  const auto loss_of = [&](auto&& is_meant) {
-    const auto found = std::ranges::find_if(transfer.candidates, is_meant);
-    return found == transfer.candidates.end() ? 0 : found->loss;
-  };
-  const double source =
-      loss_of([](const TransferCandidate& c) { return c.method == TransferMethod::zero_shot; });
-  // Zero: too few shapes to compare anything.
-  return loss_of([](const TransferCandidate& c) { return c.chosen; }) < source;
-}
-
 }  // namespace
 
 Result<std::filesystem::path> forget_transfer(Isa isa, int threads) {
@@ -135,7 +122,7 @@ Result<SavedTransfer> transfer_and_save(
   result.source = source->info().id;
   const auto adapt_and_save = [&]() -> Result<void> {
     CONVOPT_TRY(result.outcome, transfer(*source, what));
-    if (settings.output.empty() && !beats_source(result.outcome.transfer)) return {};
+    if (settings.output.empty() && !result.outcome.transfer.beats_source()) return {};
     result.model =
         settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
     return save_outcome(result.outcome, result.model);

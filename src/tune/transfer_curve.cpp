@@ -11,6 +11,7 @@
 #include "core/timing_key.h"
 #include "core/try.h"
 #include "model/statistics.h"
+#include "src/tune/offline_replay.h"
 #include "src/tune/plan_regret.h"
 #include "src/tune/sample_selection.h"
 
@@ -137,7 +138,7 @@ Result<DrawScores> score_draw(const Adapter& adapter, const PlanRegrets& network
 
 /// Scores of all draws.
 struct Scores {
-  std::vector<double> errors, regrets, spearmans, seconds;
+  std::vector<double> errors, regrets, spearmans, seconds, profile_seconds;
   std::vector<double> network_regrets;  ///< a draw's mean over networks
   double worst_network = 0;
   std::map<std::string, int> kept;
@@ -168,6 +169,7 @@ CurvePoint point_of(const std::string& method, std::size_t shapes, const Scores&
   }
   point.kept = scores.kept;
   if (!scores.seconds.empty()) point.seconds = mean(scores.seconds);
+  point.profile_seconds = mean(scores.profile_seconds);
   return point;
 }
 
@@ -195,6 +197,7 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
 
   const PlanRegrets networks(target, data.platforms.front(), source.info().timing_mode,
                              options.networks);
+  const TimingEffort effort(target, data.platforms.front(), source.info().timing_mode);
   const std::vector<bool> left_out = marked(data, networks.shapes());
   const auto pool = static_cast<std::size_t>(std::ranges::count(left_out, false)) /
                     (options.select_samples ? 2 : 1);
@@ -217,12 +220,20 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
     for (int d = 0; d < (size == 0 ? 1 : options.draws); ++d) {
       const std::uint64_t seed = options.seed + 1000 * static_cast<std::uint64_t>(d) + size;
       const Draw rows = draw(data, left_out, size, seed, options.select_samples);
+      double profile_seconds = 0;
+      for (const std::size_t row : rows.training) {
+        const Sample& sample = data.samples[row];
+        profile_seconds += effort.seconds(
+            {data.workloads[sample.workload].text(), data.primitives[sample.primitive].name});
+      }
       for (const TransferMethod method : options.methods) {
         if (method == TransferMethod::ensemble) continue;
         if (size == 0 && method != TransferMethod::zero_shot) continue;
         CONVOPT_TRY(const auto learnt, adapter.learn(method, rows.training));
         CONVOPT_TRY(const DrawScores scored, score_draw(adapter, networks, learnt, rows));
-        scores[{std::string(to_string(method)), size}].add(scored);
+        Scores& of_method = scores[{std::string(to_string(method)), size}];
+        of_method.add(scored);
+        of_method.profile_seconds.push_back(profile_seconds);
       }
       if (size == 0) continue;
       const auto start = std::chrono::steady_clock::now();
@@ -237,6 +248,7 @@ Result<Curve> transfer_curve(const TrainedModel& source, const Profile& target,
       Scores& automatic = scores[{kAutomatic, size}];
       automatic.add(scored);
       automatic.seconds.push_back(took.count());
+      automatic.profile_seconds.push_back(profile_seconds);
       ++automatic.kept[std::string(to_string(learnt.method))];
     }
   }

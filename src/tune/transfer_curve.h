@@ -43,6 +43,7 @@ struct CurvePoint {
   double worst_draw_network_regret = 0;  ///< the draw with the worst mean over networks
   std::map<std::string, int> kept;       ///< automatic choice only: draws that kept each method
   double seconds = 0;                    ///< mean time of comparing and learning
+  double profile_seconds = 0;            ///< mean time that timing the shapes would take
 };
 
 struct Curve {
@@ -55,7 +56,7 @@ struct Curve {
 };
 
 /// Name of the automatic choice among the points.
-inline constexpr const char* kAutomatic = "automatic";
+inline constexpr const char* kAutomatic = "auto";
 
 /// The curve of one target platform, which `source` has not seen. Each shape comes with the times
 /// of all its primitives. Fails with `bad_input` if the profile is of several platforms.

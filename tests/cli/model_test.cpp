@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "tests/cli/command_line.h"
 
@@ -19,6 +21,7 @@ class ModelVerbs : public testing::Test {
     ASSERT_EQ(run("profile --threads 1 --quiet --network " + network_ + " -o " + profile_), 0)
         << shell_->err();
     ASSERT_EQ(run("train " + profile_ + " -o " + model_), 0) << shell_->err();
+    EXPECT_NE(shell_->err().find("too few to rank primitives"), std::string::npos) << shell_->err();
   }
   static void TearDownTestSuite() { shell_.reset(); }
 
@@ -195,7 +198,10 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   ASSERT_EQ(
       run("evaluate --transfer-curve --draws 2 --shapes 0,3 --json " + model_ + " " + profile_), 0)
       << shell_->err();
-  const auto curves = shell_->out_json()["curves"];
+  const auto document = shell_->out_json();
+  EXPECT_EQ(document["schema"], "convopt.transfer_curve/1");
+  EXPECT_TRUE(document["noise_floor_regret"].is_null());  // nothing was measured twice
+  const auto curves = document["platforms"];
   ASSERT_EQ(run("evaluate --transfer-curve --draws 1 --shapes 0,3 --svg " + shell_->file("c.svg") +
                 " " + model_ + " " + profile_),
             0)
@@ -208,11 +214,16 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
   EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
   ASSERT_EQ(curves.size(), 1U);
   EXPECT_EQ(curves[0]["draws"], 2);
-  for (const auto& point : curves[0]["points"]) {
-    EXPECT_GE(point["worst_regret"].get<double>(), point["regret"].get<double>()) << point;
-    EXPECT_GE(point["regret"].get<double>(), 1.0) << point;
-    EXPECT_FALSE(point.contains("network_regret")) << point;
+  std::set<std::string> methods;
+  for (const auto& point : curves[0]["curve"]) {
+    methods.insert(point["method"]);
+    EXPECT_EQ(point["draws"], 2);
+    EXPECT_GE(point["regret_max"].get<double>(), point["regret_mean"].get<double>()) << point;
+    EXPECT_GE(point["regret_mean"].get<double>(), 1.0) << point;
+    EXPECT_EQ(point["profile_seconds"].get<double>() > 0, point["shapes"] > 0) << point;
+    EXPECT_FALSE(point.contains("regret_worst_draw")) << point;
   }
+  EXPECT_TRUE(methods.contains("auto"));
 
   // Where profiles of one machine hold a network and more, the network is never learnt from.
   const std::string more = shell_->file("more.jsonl");
@@ -223,13 +234,13 @@ TEST_F(ModelVerbs, CurvesNeedSomethingToAdaptTo) {
                 model_ + " " + profile_ + " " + more + " --network " + network_),
             0)
       << shell_->err();
-  const auto judged = shell_->out_json()["curves"][0];
+  const auto judged = shell_->out_json()["platforms"][0];
   EXPECT_EQ(judged["networks"], 1);
   EXPECT_LE(judged["shapes"].get<int>(), 12);
-  ASSERT_GT(judged["points"].size(), 2U);
-  for (const auto& point : judged["points"]) {
-    EXPECT_GE(point["network_regret"].get<double>(), 1.0) << point;
-    EXPECT_GE(point["worst_network_regret"].get<double>(), point["network_regret"].get<double>());
+  ASSERT_GT(judged["curve"].size(), 2U);
+  for (const auto& point : judged["curve"]) {
+    EXPECT_GE(point["regret_worst_draw"].get<double>(), 1.0) << point;
+    EXPECT_GE(point["regret_max"].get<double>(), point["regret_mean"].get<double>());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "model/statistics.h"
@@ -147,8 +148,56 @@ TEST_F(TransferTest, OtherCostsAreLearntFromTenShapes) {
   const Profile few = synthetic::profile(target(), cost, {.shapes = 10, .seed = 5});
   const auto factors = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
   ASSERT_TRUE(factors.ok());
-  EXPECT_LT(error_of(*transfer.model, cost), 0.12);
+  // Weights are those that rank best, and the source keeps its part.
+  EXPECT_LT(error_of(*transfer.model, cost), 0.15);
   EXPECT_LT(error_of(*transfer.model, cost), 0.6 * error_of(*factors->model, cost));
+}
+
+TEST_F(TransferTest, AMisleadingSampleDoesNotChangeTheRanking) {
+  // One of five shapes met a moment in which one primitive seemed twice as fast.
+  Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 5});
+  std::ranges::find(few.measurements, "gemm", &Measurement::primitive)->median_ns *= 0.5;
+  const auto transfer = adapt(*source_, few);
+  ASSERT_TRUE(transfer.ok()) << transfer.error().message;
+  const PrimitiveInfo gemm = synthetic::primitives()[1], secret = synthetic::primitives()[2];
+  const Workload workload = synthetic::conv(96, 28, 128, 3, 1);
+  const Query both[] = {{&workload, &gemm}, {&workload, &secret}};
+  const auto before = source_->predict(both, target());
+  const auto after = transfer->model->predict(both, target());
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_GT((*before)[0].ns / (*before)[1].ns, 1.15);
+  EXPECT_GT((*after)[0].ns / (*after)[1].ns, 1.05);
+}
+
+TEST(TransferOutcomeTest, SaysWhetherItsChoicesAreBetter) {
+  Transfer transfer;
+  EXPECT_TRUE(transfer.better_choices());  // nothing was compared
+  transfer.candidates = {{.method = TransferMethod::zero_shot, .loss = 0.2},
+                         {.method = TransferMethod::ensemble, .loss = 0.1, .chosen = true}};
+  transfer.candidates[0].scores.regret = 1.02;
+  transfer.candidates[1].scores.regret = 1.02;
+  EXPECT_FALSE(transfer.better_choices());
+  transfer.candidates[1].scores.regret = 1.01;
+  EXPECT_TRUE(transfer.better_choices());
+}
+
+TEST_F(TransferTest, APrimitiveThatWasNotTimedGoesWithItsKin) {
+  // Matrix products are slower here than everything else is; of two of them one was timed.
+  Profile few =
+      synthetic::profile(target(), synthetic::time_function(1, {{"gemm", 1.6}}), {.shapes = 12});
+  PrimitiveInfo kin = synthetic::primitives()[1];
+  kin.name = "gemm of another tile";
+  few.runs[0].primitives.push_back(kin);
+  const auto transfer = adapt(*source_, few, {.methods = {TransferMethod::factor_per_primitive}});
+  ASSERT_TRUE(transfer.ok()) << transfer.error().message;
+  const PrimitiveInfo timed = synthetic::primitives()[1];
+  const Workload workload = synthetic::conv(96, 28, 128, 3, 1);
+  const Query both[] = {{&workload, &timed}, {&workload, &kin}};
+  const auto before = source_->predict(both, target());
+  const auto after = transfer->model->predict(both, target());
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_GT((*after)[0].ns, 1.3 * (*before)[0].ns);
+  EXPECT_NEAR((*after)[1].ns / (*after)[0].ns, (*before)[1].ns / (*before)[0].ns, 0.01);
 }
 
 TEST_F(TransferTest, TheAdaptedModelIsAFileLikeAnyOther) {

@@ -1,0 +1,20 @@
+// Stacking: the weighted mean of predictors whose errors on held-out shapes are smallest together
+// (Wolpert 1992; Breiman 1996).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "model/dataset.h"
+
+namespace convopt {
+
+/// Weights of the predictors: none negative, their sum is 1. `errors` of each predictor:
+/// log(measured / predicted) of row `rows[i]`, held out. What a choice hangs on is how predictions
+/// of one workload's primitives differ, so an error that they have in common counts little. The
+/// less the samples say, the nearer the weights are to `prior`, which sums to 1.
+std::vector<double> stacking_weights(const Dataset& data, std::span<const std::size_t> rows,
+                                     std::span<const std::span<const double>> errors,
+                                     std::span<const double> prior);
+
+}  // namespace convopt
