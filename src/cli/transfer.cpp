@@ -85,7 +85,6 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
       const std::string weight =
           candidate.weight > 0 ? "  " + fixed(100 * candidate.weight, 0) + " % of the ensemble"
                                : "";
->>>>>>> transfer
       std::printf("  %-22s %12.1f %% %12.1f %% %10.1f %% %10.4f%s\n",
                   std::string(to_string(candidate.method)).c_str(), 100 * candidate.loss,
                   100 * candidate.scores.mdrae, 100 * candidate.scores.within_10_percent,
