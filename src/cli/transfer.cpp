@@ -88,7 +88,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
       std::printf("  %-22s %12.1f %% %12.1f %% %10.1f %% %10.4f%s\n",
                   std::string(to_string(candidate.method)).c_str(), 100 * candidate.loss,
                   100 * candidate.scores.mdrae, 100 * candidate.scores.within_10_percent,
-                  candidate.scores.regret, candidate.chosen ? "  <- kept" : weight.c_str());
+                  candidate.scores.regret, candidate.chosen ? "  <- chosen" : weight.c_str());
     }
   }
   if (output.empty()) {
