@@ -8,8 +8,8 @@ namespace convopt {
 namespace {
 
 constexpr std::array<std::string_view, kCostTerms> kNames = {
-    "call",    "arithmetic",    "transforms",  "tiles",  "tensors",
-    "weights", "weights_again", "image_again", "border", "results", "unaligned"};
+    "call",          "arithmetic",  "transforms", "tiles",   "tensors",  "weights",
+    "weights_again", "image_again", "border",     "results", "unaligned"};
 
 // Share of an array that half of the L2 cache does not hold.
 double share_beyond_l2(double bytes, const Capabilities& machine) {

@@ -219,7 +219,8 @@ Result<Dataset> make_dataset(std::span<const Profile> profiles, std::optional<Ti
     input.codes = &data.codes;
     count_work(input, data.timing_mode);
     sample.log_expected = std::log(input.time.ns);
-    sample.terms = cost_terms(input.work, unaligned_results(*input.workload, *input.primitive), *input.machine, data.timing_mode);
+    sample.terms = cost_terms(input.work, unaligned_results(*input.workload, *input.primitive),
+                              *input.machine, data.timing_mode);
     write_features(input, data.features.row(i));
   }
   set_relevance(data);

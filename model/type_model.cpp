@@ -98,7 +98,8 @@ Result<std::vector<Estimate>> TypeModel::predict_part(std::span<const Query> que
     input.codes = &parts_.codes;
     count_work(input, parts_.info.timing_mode);
     log_expected[i] = expected.empty() ? std::log(input.time.ns) : expected[i];
-    terms[i] = cost_terms(input.work, unaligned_results(*input.workload, *input.primitive), machine, parts_.info.timing_mode);
+    terms[i] = cost_terms(input.work, unaligned_results(*input.workload, *input.primitive), machine,
+                          parts_.info.timing_mode);
 
     const auto [primitive, new_primitive] = primitives.try_emplace(input.primitive);
     if (new_primitive) {

@@ -82,7 +82,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
                   candidate.scores.regret, candidate.chosen ? "  <- kept" : weight.c_str());
     }
     if (!transfer.better_choices()) {
-      std::printf("its choices on these shapes are no better than the source's; times are\n");
+      std::printf("on these shapes its choices are no better than the source's\n");
     }
   }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
