@@ -100,7 +100,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
     return;
   }
   if (!transfer.better_choices()) {
-    std::printf("its choices on these shapes are no better than the source's; times are\n");
+    std::printf("on these shapes its choices are no better than the source's\n");
   }
   std::printf("model %s (%s)\nwritten to %s\n", transfer.model->info().id.c_str(),
               transfer.model->base().parts().method.c_str(), output.string().c_str());
