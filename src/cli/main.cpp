@@ -70,6 +70,11 @@ convopt::Result<void> check_options(const CLI::App& app) {
   return {};
 }
 
+/// Its verbs, or those of a verb, hidden ones too.
+std::vector<CLI::App*> parts_of(CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
 int fail(const convopt::Error& error) {
   std::fprintf(stderr, "convopt: %s\n", error.message.c_str());
   return convopt::cli::exit_code(error.code);
@@ -99,14 +104,17 @@ int run(int argc, char** argv) {
     add(app, action);
   }
   bool quiet = false;
-  for (CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
-    verb->add_flag("--quiet", quiet, "Shows nothing but warnings and errors on standard error.");
+  for (CLI::App* verb : parts_of(app)) {
+    const auto parts = parts_of(*verb);
+    for (CLI::App* with_options : parts.empty() ? std::vector{verb} : parts) {
+      with_options->add_flag("--quiet", quiet,
+                             "Shows nothing but warnings and errors on standard error.");
+    }
   }
   if (argc > 1 && argv[1][0] != '-') {
     if (auto known = check_verb(app, argv[1]); !known) return fail(known.error());
-    const CLI::App& verb = *app.get_subcommand(argv[1]);
-    const bool has_parts = !verb.get_subcommands([](const CLI::App*) { return true; }).empty();
-    if (has_parts && argc > 2 && argv[2][0] != '-') {
+    CLI::App& verb = *app.get_subcommand(argv[1]);
+    if (!parts_of(verb).empty() && argc > 2 && argv[2][0] != '-') {
       if (auto known = check_verb(verb, argv[2]); !known) return fail(known.error());
     }
   }
