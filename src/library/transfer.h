@@ -14,7 +14,7 @@ namespace convopt {
 struct SavedTransfer {
   TransferOutcome outcome;
   std::filesystem::path model;  ///< empty: none was written, see TransferReport
-  std::string source;  ///< id of the model that it started from
+  std::string source;           ///< id of the model that it started from
 };
 
 /// transfer_model() with its own way to measure and to write. `measure` need not heed the
