@@ -36,6 +36,8 @@ constexpr int kMostQuickRuns = 5;
 // Samples of a primitive that may be lost to other processes before it is given up. With three
 // endless loops beside two threads on two processors every sixth sample kept both.
 constexpr std::size_t kMostLost = 100;
+// And seconds that may go into it without enough samples.
+constexpr double kMostLostSeconds = 2;
 
 }  // namespace
 
@@ -52,6 +54,11 @@ struct Bench::Candidate {
   std::size_t lost = 0;              ///< samples
   std::vector<double> disturbances;  ///< one per segment
 
+  /// Other processes took a processor away too often.
+  bool is_given_up() const {
+    return lost >= kMostLost ||
+           (lost > 0 && samples().size() < kFewestSamples && timed_seconds > kMostLostSeconds);
+  }
   std::vector<double>& samples() { return measurement.samples_ns; }
   const std::vector<double>& samples() const { return measurement.samples_ns; }
 };
@@ -196,6 +203,9 @@ void Bench::run_quickly(Candidate& candidate, const Group& group, const Timer::E
   if (candidate.bound_ns >= hopeless_ns) return;
   candidate.stalled = true;
   for (int run = 1; run < kMostQuickRuns && candidate.stalled; ++run) {
+    // A long one is timed in rounds anyhow.
+    if (run > 1 && candidate.bound_ns >= kStallNs) break;
+    group.watch(candidate.primitive, Step::running);
     const Timer::Elapsed again = time(candidate, Step::running);
     candidate.quick_ns = std::min(candidate.quick_ns, again.ns);
     candidate.bound_ns = candidate.quick_ns / kBoundMargin;
@@ -311,7 +321,7 @@ class Bench::Rounds {
     std::erase_if(active_, [&](const Candidate* candidate) {
       const auto& samples = candidate->samples();
       const auto count = static_cast<int>(samples.size());
-      if (candidate->lost >= kMostLost) return true;
+      if (candidate->is_given_up()) return true;
       if (samples.size() < kFewestSamples) return false;
       if (median(samples) > options.race_factor * fastest_ns_) return true;
       return count >= options.max_samples || candidate->timed_seconds > options.max_seconds ||
@@ -337,7 +347,7 @@ void Bench::time_group(std::vector<Candidate>& candidates, Group& group) {
     Measurement& m = candidate.measurement;
     if (candidate.kernel == nullptr) continue;
     if (m.samples_ns.size() < kFewestSamples) {
-      if (candidate.lost >= kMostLost) ++group.quality.given_up;
+      if (candidate.is_given_up()) ++group.quality.given_up;
       continue;
     }
     m.status = MeasurementStatus::ok;

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <ctime>
@@ -33,32 +34,39 @@ Stopwatch::Stopwatch(Clock clock) : clock_(std::move(clock)) {
   overhead_ = median(std::move(costs));
 }
 
-RunQueue::RunQueue(int threads) : accounts_(static_cast<std::size_t>(threads), -1) {
+RunQueue::RunQueue(int threads) : accounts_(static_cast<std::size_t>(threads)) {
 #pragma omp parallel num_threads(threads)
   {
     const std::string path = "/proc/self/task/" + std::to_string(gettid()) + "/schedstat";
-    accounts_[static_cast<std::size_t>(omp_get_thread_num())] =
+    accounts_[static_cast<std::size_t>(omp_get_thread_num())].file =
         open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
 }
 
 RunQueue::~RunQueue() {
-  for (const int account : accounts_) {
-    if (account >= 0) close(account);
+  for (const Account& account : accounts_) {
+    if (account.file >= 0) close(account.file);
   }
 }
 
-double RunQueue::waited_ns() const {
-  double sum = 0;
-  for (const int account : accounts_) {
-    std::array<char, 96> text{};
-    const ssize_t length = account < 0 ? 0 : pread(account, text.data(), text.size(), 0);
-    if (length <= 0) continue;
-    // "time on a processor, time waiting for one, time slices"
-    const auto fields = split({text.data(), static_cast<std::size_t>(length)}, ' ');
-    if (fields.size() > 1) sum += parse_number<double>(fields[1]).value_or(0);
-  }
-  return sum;
+double RunQueue::Account::waited_ns() const {
+  std::array<char, 96> text{};
+  const ssize_t length = file < 0 ? 0 : pread(file, text.data(), text.size(), 0);
+  if (length <= 0) return 0;
+  // "time on a processor, time waiting for one, time slices"
+  const auto fields = split({text.data(), static_cast<std::size_t>(length)}, ' ');
+  return fields.size() > 1 ? parse_number<double>(fields[1]).value_or(0) : 0;
+}
+
+void RunQueue::start() {
+  for (Account& account : accounts_) account.started_ns = account.waited_ns();
+}
+
+double RunQueue::longest_wait_ns() const {
+  double longest = 0;
+  for (const Account& account : accounts_)
+    longest = std::max(longest, account.waited_ns() - account.started_ns);
+  return longest;
 }
 
 Sentinel::Sentinel(const Context& context, double level_ns)

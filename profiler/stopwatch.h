@@ -43,11 +43,19 @@ class RunQueue {
   RunQueue(const RunQueue&) = delete;
   RunQueue& operator=(const RunQueue&) = delete;
   ~RunQueue();
-  /// Of all threads together, since they began; 0 where the system keeps no account.
-  double waited_ns() const;
+  void start();
+  /// The longest that one of the threads has waited since start(); 0 where the system keeps no
+  /// account.
+  double longest_wait_ns() const;
 
  private:
-  std::vector<int> accounts_;  ///< open files, one per thread
+  struct Account {
+    int file = -1;
+    double started_ns = 0;
+
+    double waited_ns() const;  ///< since the thread began
+  };
+  std::vector<Account> accounts_;  ///< one per thread
 };
 
 /// A small fixed load, half arithmetic, half reading, timed again and again. When it slows down,

@@ -41,9 +41,9 @@ class MachineTimer final : public Timer {
   }
 
   Elapsed time(const Subject&, const std::function<void()>& body) override {
-    const double waited = run_queue_.waited_ns();
+    run_queue_.start();
     const double ns = stopwatch_.time(body);
-    return {ns, was_preempted(run_queue_.waited_ns() - waited, ns)};
+    return {ns, was_preempted(run_queue_.longest_wait_ns(), ns)};
   }
   double seconds() const override { return wall_seconds(); }
   double disturbance() override { return sentinel_.ratio(); }

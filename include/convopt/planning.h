@@ -35,7 +35,9 @@ convopt_status convopt_plan(const char* model, const convopt_plan_options* optio
                             const char* bundle);
 
 /* Measures this machine for so many seconds and adapts the shipped model to it, for all later plans
- * with that number of threads (0: as many as there are processors). Needs the program `convopt`. */
+ * with that number of threads (0: as many as there are processors). Where the adapted model
+ * predicts no better than the shipped one, all stays as it was, which is no error. Needs the
+ * program `convopt`. */
 convopt_status convopt_transfer(int threads, double seconds);
 
 #ifdef __cplusplus

@@ -272,7 +272,10 @@ Result<void> curve_action(const EvaluateArguments& request) {
     paths.insert(paths.begin(), request.model);
   }
   if (paths.empty()) {
-    return make_error(ErrorCode::usage, "a curve of a model needs a profile to adapt it to");
+    return make_error(ErrorCode::usage,
+                      request.model.empty()
+                          ? "no profiles are installed here to draw a curve of: name some"
+                          : "a curve of a model needs a profile to adapt it to");
   }
   std::vector<Profile> profiles;
   for (const auto& path : paths) {

@@ -9,10 +9,12 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "convopt/model.hpp"
 #include "core/text.h"
 #include "core/try.h"
 #include "src/cli/cli.h"
@@ -42,7 +44,9 @@ struct FleetPlanArguments {
   fleet::Slurm slurm;
   int batch = 0;
   std::vector<std::string> shapes, bindings;
-  const CLI::Option *partition_given = nullptr, *hosts_given = nullptr;
+  const CLI::App* verb = nullptr;
+
+  bool has(const char* option) const { return verb->get_option(option)->count() > 0; }
   bool dry_run = false, wait = false;
 };
 
@@ -76,6 +80,14 @@ Result<void> add_networks(const FleetPlanArguments& request, fleet::Settings& se
   return {};
 }
 
+/// The model is opened on other machines, after hours of measuring.
+Result<void> add_model(fleet::Settings& settings) {
+  if (settings.model.empty()) return {};
+  settings.model = std::filesystem::absolute(settings.model);
+  CONVOPT_CHECK(load_model(settings.model));
+  return {};
+}
+
 /// Where the tasks are to run; asked before anything is written.
 Result<void> add_machines(const FleetPlanArguments& request, fleet::Settings& settings) {
   settings.program = request.program.empty() ? fleet::own_program() : request.program;
@@ -91,6 +103,9 @@ Result<void> add_machines(const FleetPlanArguments& request, fleet::Settings& se
 }
 
 Result<void> dry_run(const FleetPlanArguments& request) {
+  if (request.networks.empty()) {
+    return make_error(ErrorCode::usage, "--dry-run estimates a new fleet: name its networks");
+  }
   fleet::Settings settings = request.settings;
   CONVOPT_CHECK(add_networks(request, settings));
   CONVOPT_CHECK(add_machines(request, settings));
@@ -119,8 +134,18 @@ Result<void> dry_run(const FleetPlanArguments& request) {
 /// Until the queue has nothing of the fleet any more.
 Result<void> wait_for_queue(const fleet::Fleet& fleet) {
   exit_on_signal("the jobs go on, and convopt fleet status shows them");
+  // A controller that is busy for a moment is no reason to give up.
+  constexpr int kMostFailures = 30;
+  int failures = 0;
   for (;;) {
-    CONVOPT_TRY(const auto queue, fleet::queue_of(fleet));
+    const auto asked = fleet::queue_of(fleet);
+    if (!asked && ++failures >= kMostFailures) return asked.error();
+    if (!asked) {
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+      continue;
+    }
+    failures = 0;
+    const fleet::Queue& queue = *asked;
     if (queue.tasks.empty() && queue.plans.empty() && queue.describes.empty() && !queue.submitting)
       break;
     std::this_thread::sleep_for(std::chrono::seconds(2));
@@ -159,6 +184,23 @@ Result<void> start_on_hosts(const fleet::Fleet& fleet, bool wait) {
   return {};
 }
 
+/// Options that a fleet keeps from when it was planned are refused, not ignored.
+Result<void> check_continued(const FleetPlanArguments& request) {
+  std::set<std::string> admitted = {"--help", "--quiet",     "--dir",
+                                    "--wait", "--partition", "--hosts"};
+  if (request.has("--partition") || request.has("--hosts"))
+    admitted.insert({"--program", "--sbatch", "--describe-wait"});
+  for (const CLI::Option* option : request.verb->get_options()) {
+    if (option->count() == 0 || admitted.contains(option->get_name())) continue;
+    return make_error(ErrorCode::usage,
+                      option->get_name() +
+                          " is settled when a fleet is planned, and cannot be changed when it is "
+                          "continued; without networks, " +
+                          request.folder.string() + " is continued");
+  }
+  return {};
+}
+
 Result<void> plan_fleet(const FleetPlanArguments& request) {
   if (request.dry_run) return dry_run(request);
   if (request.folder.empty()) return make_error(ErrorCode::usage, "--dir is needed: -d FOLDER");
@@ -167,13 +209,15 @@ Result<void> plan_fleet(const FleetPlanArguments& request) {
     CONVOPT_TRY(const auto known, fleet::load(request.folder));
     settings = known.settings;
     // Other machines may go on with it.
-    if (request.partition_given->count() > 0 || request.hosts_given->count() > 0) {
+    CONVOPT_CHECK(check_continued(request));
+    if (request.has("--partition") || request.has("--hosts")) {
       settings.slurm.reset();
       settings.hosts.clear();
       CONVOPT_CHECK(add_machines(request, settings));
     }
   } else {
     CONVOPT_CHECK(add_networks(request, settings));
+    CONVOPT_CHECK(add_model(settings));
     CONVOPT_CHECK(add_machines(request, settings));
   }
   CONVOPT_TRY(const auto fleet, fleet::create(request.folder, settings));
@@ -375,12 +419,14 @@ void add_plan(CLI::App& verb, Action& action) {
                    "The networks, ONNX models or JSON files. None: those of the folder.");
   plan->add_option("-d,--dir", request->folder,
                    "Folder of the fleet, which all machines see. Made where it is missing.");
-  request->partition_given = plan->add_option("--partition", request->partition,
-                                              "Slurm's partition. Default: Slurm's default one.");
-  request->hosts_given = plan->add_option(
-      "--hosts", request->hosts,
-      "Without Slurm: a file with one host per line, reached by ssh, or the word local for this "
-      "machine alone.");
+  request->verb = plan;
+  CLI::Option* partition = plan->add_option("--partition", request->partition,
+                                            "Slurm's partition. Default: Slurm's default one.");
+  plan->add_option("--hosts", request->hosts,
+                   "Without Slurm: a file with one host per line, reached by ssh, or the word "
+                   "local for this "
+                   "machine alone.")
+      ->excludes(partition);
   add_count(*plan, "--shards", request->settings.shards,
             "Tasks per kind of machine: as many machines of a kind can work at once.", 1, 10000)
       ->default_str("4");

@@ -18,7 +18,7 @@ void start_log() {
   // https://no-color.org: any value but an empty one.
   const char* const no_colour = std::getenv("NO_COLOR");
   const bool is_plain = no_colour != nullptr && *no_colour != '\0';
-  auto logger = spdlog::stderr_color_st(
+  auto logger = spdlog::stderr_color_mt(
       "convopt", is_plain ? spdlog::color_mode::never : spdlog::color_mode::automatic);
   logger->set_pattern("%^%l%$: %v");
   spdlog::set_default_logger(std::move(logger));

@@ -66,7 +66,7 @@ class Collector {
       // Why there are none is told where they are looked for.
       static_cast<void>(make_plans(fleet_, kind.name, messages_));
       kind.plans = planned(fleet_, kind.name);
-      kind.is_planned = kind.plans && kind.plans->shards == finished_shards(fleet_, kind.name);
+      kind.is_planned = kind.plans && kind.plans->covers(finished_shards(fleet_, kind.name));
     }
   }
 
@@ -99,7 +99,7 @@ class Collector {
       plans_[network.name].emplace_back(kind.name, *std::move(plan));
       ++result.plans;
     }
-    if (kind.plans && !kind.is_planned)
+    if (kind.plans && kind.plans->shards != finished_shards(fleet_, kind.name))
       miss("the plans for " + kind.name + " are older than its last measurements");
     collected_.kinds.push_back(std::move(result));
     return {};

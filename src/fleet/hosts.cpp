@@ -31,9 +31,19 @@ constexpr int kMostFailures = 3;
 struct Work {
   std::set<std::size_t> open, running;
   std::map<std::size_t, int> failures;
-  bool planned = false;   ///< or somebody is at it
-  std::size_t hosts = 0;  ///< that are at work
+  bool planned = false;  ///< or somebody is at it
 };
+
+Error at_work(const RunnerState& state) {
+  return make_error(ErrorCode::environment, "process " + std::to_string(state.pid) + " on " +
+                                                state.host + " is at work on this fleet already");
+}
+
+Result<void> check_no_runner(const Fleet& fleet) {
+  const auto state = runner_state(fleet);
+  if (state && state->running) return at_work(*state);
+  return {};
+}
 
 class Runner {
  public:
@@ -44,26 +54,25 @@ class Runner {
     state_.running = true;
     state_.host = node_name();
     state_.pid = getpid();
-    CONVOPT_CHECK(write_runner_state(fleet_, state_));
+    CONVOPT_CHECK(claim());
     std::vector<std::string> hosts = fleet_.settings.hosts;
     if (hosts.empty()) hosts.push_back("");
-    undescribed_ = hosts.size();
-    std::size_t at_work = hosts.size();
+    std::size_t serving = hosts.size();
     std::vector<std::thread> threads;
     for (const std::string& host : hosts) {
-      threads.emplace_back([this, host, &at_work] {
+      threads.emplace_back([this, host, &serving] {
         serve(host);
         const std::scoped_lock lock(mutex_);
-        --at_work;
+        --serving;
         changed_.notify_all();
       });
     }
     {
       std::unique_lock lock(mutex_);
-      while (at_work > 0) {
+      while (serving > 0) {
         // Says that somebody is at work.
         constexpr std::chrono::seconds kPause{5};
-        changed_.wait_for(lock, kPause, [&] { return at_work == 0; });
+        changed_.wait_for(lock, kPause, [&] { return serving == 0; });
         static_cast<void>(write_runner_state(fleet_, state_));
       }
     }
@@ -78,6 +87,18 @@ class Runner {
   }
 
  private:
+  /// Two at once would do the same tasks at the same time. Of two that begin in the same moment the
+  /// later one to write stays.
+  Result<void> claim() {
+    CONVOPT_CHECK(check_no_runner(fleet_));
+    CONVOPT_CHECK(write_runner_state(fleet_, state_));
+    constexpr std::chrono::milliseconds kSettled{200};
+    std::this_thread::sleep_for(kSettled);
+    const auto stays = runner_state(fleet_);
+    if (stays && (stays->pid != state_.pid || stays->host != state_.host)) return at_work(*stays);
+    return {};
+  }
+
   bool is_stopped() const { return stop_ != nullptr && stop_->load(); }
 
   /// What is left to do.
@@ -129,8 +150,6 @@ class Runner {
     }
     std::unique_lock lock(mutex_);
     Work& work = work_[kind];
-    --work.hosts;
-    changed_.notify_all();
     if (!reachable || is_stopped() || work.planned) return;
     work.planned = true;
     lock.unlock();
@@ -149,16 +168,14 @@ class Runner {
     }
     if (problem.empty() && kind.empty())
       problem = "it did not write into " + fleet_.folder.string() + ", which must be shared";
-    const std::scoped_lock lock(mutex_);
-    --undescribed_;
-    changed_.notify_all();
     if (is_stopped()) return "";
     if (!problem.empty()) {
+      tell(name + " is left out: " + problem);
+      const std::scoped_lock lock(mutex_);
       ++lost_hosts_;
-      state_.notes.push_back(name + " is left out: " + problem);
-      messages_.warn_of(state_.notes.back());
       return "";
     }
+    const std::scoped_lock lock(mutex_);
     const auto [place, is_new] = work_.try_emplace(kind);
     Work& work = place->second;
     if (is_new) {
@@ -166,9 +183,8 @@ class Runner {
       for (std::size_t shard = 1; shard <= fleet_.settings.shards; ++shard)
         if (!std::ranges::binary_search(finished, shard)) work.open.insert(shard);
       const auto made = fleet::planned(fleet_, kind);
-      work.planned = work.open.empty() && made && made->shards == finished;
+      work.planned = work.open.empty() && made && made->covers(finished);
     }
-    ++work.hosts;
     return kind;
   }
 
@@ -231,7 +247,7 @@ class Runner {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Work> work_;
-  std::size_t undescribed_ = 0, lost_hosts_ = 0;
+  std::size_t lost_hosts_ = 0;
   RunnerState state_;
 };
 
@@ -283,11 +299,7 @@ Result<void> run_on_hosts(const Fleet& fleet, const std::atomic<bool>* stop,
 }
 
 Result<void> start_runner(const Fleet& fleet) {
-  if (const auto state = runner_state(fleet); state && state->running) {
-    return make_error(ErrorCode::environment, "process " + std::to_string(state->pid) + " on " +
-                                                  state->host +
-                                                  " is at work on this fleet already");
-  }
+  CONVOPT_CHECK(check_no_runner(fleet));
   return start_detached({own_program().string(), "fleet", "task", fleet.folder.string(), "run"},
                         fleet.folder / "logs" / "runner.log");
 }

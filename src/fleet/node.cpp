@@ -196,6 +196,11 @@ std::optional<Planned> planned(const Fleet& fleet, const std::string& kind) {
   }
 }
 
+bool Planned::covers(const std::vector<std::size_t>& finished) const {
+  return shards == finished &&
+         std::ranges::all_of(networks, [](const auto& network) { return network.second.empty(); });
+}
+
 Result<void> make_plans(const Fleet& fleet, const std::string& kind, const Messages& messages) {
   return guarded([&]() -> Result<void> {
     keep_in(fleet, kind);

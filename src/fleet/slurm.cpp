@@ -143,7 +143,7 @@ Result<std::size_t> submit_kind(const Fleet& fleet, const std::string& kind,
     before.push_back(std::move(id));
   }
   const auto made = planned(fleet, kind);
-  const bool is_planned = made && before.empty() && made->shards == finished;
+  const bool is_planned = made && before.empty() && made->covers(finished);
   // A job that waits in the queue would plan too early, or not behind these tasks.
   if (is_planned || (queue.plans.contains(kind) && missing.empty())) return missing.size();
   Job job{working_name(fleet), "plan " + kind, "plan-" + kind, confined, {}};

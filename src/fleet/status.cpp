@@ -1,7 +1,10 @@
 #include "src/fleet/status.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include "core/text.h"
@@ -130,7 +133,10 @@ std::optional<RunnerState> runner_state(const Fleet& fleet) {
   RunnerState state;
   state.host = text_in(*json, "host");
   state.pid = static_cast<int>(number_in(*json, "pid"));
-  state.running = text_in(*json, "state") == "running" && age_of(runner_file(fleet)) < kSilence;
+  // One that was killed on this machine need not be waited for.
+  const bool is_dead = state.host == node_name() && kill(state.pid, 0) != 0 && errno == ESRCH;
+  state.running =
+      text_in(*json, "state") == "running" && !is_dead && age_of(runner_file(fleet)) < kSilence;
   for (const Json& note : json->value("notes", Json::array()))
     if (note.is_string()) state.notes.push_back(note.get<std::string>());
   return state;
@@ -170,7 +176,7 @@ FleetStatus status_of(const Fleet& fleet, bool ask_queue) {
     for (std::size_t shard = 1; shard <= fleet.settings.shards; ++shard)
       kind.tasks.push_back(task_status(fleet, name, shard, outside));
     kind.plans = planned(fleet, name);
-    kind.is_planned = kind.plans && kind.plans->shards == finished_shards(fleet, name);
+    kind.is_planned = kind.plans && kind.plans->covers(finished_shards(fleet, name));
     kind.left = time_left(kind);
     status.kinds.push_back(std::move(kind));
   }

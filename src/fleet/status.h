@@ -40,7 +40,7 @@ struct KindStatus {
   std::vector<Node> nodes;
   std::vector<TaskStatus> tasks;
   std::optional<Planned> plans;
-  bool is_planned = false;     ///< the plans are made of all that is finished
+  bool is_planned = false;     ///< all networks have plans, made of all that is finished
   std::optional<double> left;  ///< seconds until the last task ends
 
   std::size_t count(TaskState state) const;

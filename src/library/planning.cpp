@@ -200,7 +200,7 @@ Result<void> Planning::find_scales() {
 Result<Refinement> Planning::refine(double seconds) {
   const double start = budget_seconds();
   std::set<std::string> said;  // a warning of every round is said once
-  bool in_time = true;
+  bool all_timed = true;
   if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
   ProfileOptions profiling;
   profiling.context = registry_->context();
@@ -223,7 +223,7 @@ Result<Refinement> Planning::refine(double seconds) {
       return pairs.contains({workload.text(), info.name});
     };
     CONVOPT_TRY(const auto summary, request_.measure(workloads, profiling));
-    in_time = in_time && !summary.budget_exhausted;
+    all_timed = all_timed && !summary.budget_exhausted && summary.given_up == 0;
     for (const std::string& warning : summary.warnings) {
       if (said.insert(warning.substr(0, warning.find(':'))).second) warn(warning);
     }
@@ -234,7 +234,7 @@ Result<Refinement> Planning::refine(double seconds) {
               convopt::refine(network_, *registry_, times_->costs(), options_, measure));
   CONVOPT_CHECK(correct_costs());
   // What the last round was to time and did not may still make a better plan.
-  refined.settled = refined.settled && in_time;
+  refined.settled = refined.settled && all_timed;
   return refined;
 }
 

@@ -120,23 +120,37 @@ Result<SavedTransfer> transfer_and_save(
   }
   SavedTransfer result;
   result.source = source->info().id;
-  const auto adapt_and_save = [&]() -> Result<void> {
+  const auto adapt = [&]() -> Result<void> {
     CONVOPT_TRY(result.outcome, transfer(*source, what));
+    return {};
+  };
+  const auto save_if_better = [&]() -> Result<void> {
     if (settings.output.empty() && !result.outcome.transfer.beats_source()) return {};
     result.model =
         settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
     return save_outcome(result.outcome, result.model);
   };
-  CONVOPT_CHECK(adapt_and_save());
+  CONVOPT_CHECK(adapt());
   settings.messages.warn_of(result.outcome.warnings);
-  if (settings.networks.empty()) return result;
+  if (settings.networks.empty()) {
+    CONVOPT_CHECK(save_if_better());
+    return result;
+  }
   const double start = budget_seconds();
-  CONVOPT_CHECK(time_contested(settings, context, measure,
-                               result.model.empty() ? settings.from : result.model));
+  // What is contested is asked of the model so far, which may not be the one that stays.
+  std::filesystem::path so_far =
+      settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
+  so_far += ".first";
+  CONVOPT_CHECK(save_outcome(result.outcome, so_far));
+  const auto timed = time_contested(settings, context, measure, so_far);
+  std::error_code ignored;
+  std::filesystem::remove(so_far, ignored);
+  CONVOPT_CHECK(timed);
   const double seconds = result.outcome.profile_seconds + budget_seconds() - start;
   what.profile = result.outcome.profile;
-  CONVOPT_CHECK(adapt_and_save());
+  CONVOPT_CHECK(adapt());
   result.outcome.profile_seconds = seconds;
+  CONVOPT_CHECK(save_if_better());
   return result;
 }
 

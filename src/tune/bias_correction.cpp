@@ -39,7 +39,13 @@ Result<BiasCorrectedCosts> BiasCorrectedCosts::create(const CostSource& costs,
   }
   if (timed.empty()) return result;
   CONVOPT_TRY(const std::vector<Cost> first, predicted.costs(timed));
-  for (std::size_t i = 0; i < timed.size(); ++i) result.see(timed[i], now[i], first[i]);
+  for (std::size_t i = 0; i < timed.size(); ++i) {
+    // A bound below the prediction says nothing.
+    const bool is_bound = now[i].source == Cost::Source::bound;
+    if (is_bound && now[i].estimate.ns < first[i].estimate.ns) continue;
+    result.see(timed[i], now[i], first[i]);
+  }
+  if (result.seen_.samples.empty()) return result;
   result.fit();
   result.log_errors_ = result.errors_left_out();
   result.set_half_width();

@@ -89,6 +89,25 @@ TEST_F(Corrections, AnErrorOfAPrimitiveIsExpectedOnShapesNearby) {
   EXPECT_GT(predicted(winograd_, conv(2, 3000)), predicted(winograd_, conv(128, 20)));
 }
 
+TEST_F(Corrections, ABoundBelowThePredictionSaysNothing) {
+  std::vector<Workload> shapes;
+  for (int channels = 32; channels <= 512; channels += 32) shapes.push_back(conv(channels, 14));
+  std::vector<Query> queries;
+  for (const Workload& shape : shapes) queries.push_back({&shape, &direct_});
+  // 1000 ns are predicted, and all were cut short at 400.
+  class Bounds final : public CostSource {
+   public:
+    Result<std::vector<Cost>> costs(std::span<const Query> asked) const override {
+      return std::vector<Cost>(asked.size(), {Cost::Source::bound, {400, 400, 400}, {}});
+    }
+  };
+  const auto corrected = BiasCorrectedCosts::create(costs_, costs_, Bounds(), queries);
+  ASSERT_TRUE(corrected);
+  const Workload next = conv(200, 14);
+  const Query query{&next, &direct_};
+  EXPECT_EQ(corrected->costs({&query, 1})->front().estimate.ns, 1000);
+}
+
 TEST_F(Corrections, OneTimeOfABadMomentMovesLittle) {
   std::vector<Workload> shapes;
   for (int channels = 32; channels <= 512; channels += 32) shapes.push_back(conv(channels, 14));
