@@ -108,6 +108,7 @@ Result<void> dry_run(const FleetPlanArguments& request) {
   }
   fleet::Settings settings = request.settings;
   CONVOPT_CHECK(add_networks(request, settings));
+  CONVOPT_CHECK(add_model(settings));
   CONVOPT_CHECK(add_machines(request, settings));
   ProfileSettings profile;
   if (settings.threads > 0) profile.threads = settings.threads;
@@ -433,8 +434,10 @@ void add_plan(CLI::App& verb, Action& action) {
   add_count(*plan, "--configs", request->settings.configs,
             "Sampled workloads besides those of the networks, for the model of a kind.", 0, 1000000)
       ->default_str("30");
-  add_duration(*plan, "--budget", request->settings.budget,
-               "Time limit for an attempt at a task, e.g. 10m. Default: none.");
+  add_duration(
+      *plan, "--budget", request->settings.budget,
+      "Time limit for a task, e.g. 10m; what is not measured by then is predicted. Default: "
+      "none.");
   add_precision(
       *plan, [request](Precision named) { request->settings.precision = named; },
       "Types that plans may use, as for select.");

@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "convopt/bundle.hpp"
+#include "convopt/model.hpp"
 #include "convopt/plan.hpp"
 #include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "src/fleet/attempt.h"
 #include "src/fleet/node.h"
 #include "src/fleet/status.h"
 #include "src/library/planning.h"
@@ -66,7 +68,7 @@ class Collector {
       // Why there are none is told where they are looked for.
       static_cast<void>(make_plans(fleet_, kind.name, messages_));
       kind.plans = planned(fleet_, kind.name);
-      kind.is_planned = kind.plans && kind.plans->covers(finished_shards(fleet_, kind.name));
+      kind.is_planned = is_planned(fleet_, kind.name);
     }
   }
 
@@ -79,6 +81,14 @@ class Collector {
     if (const std::size_t open = kind.tasks.size() - kind.count(TaskState::done); open > 0)
       miss(std::to_string(open) + " of " + counted(kind.tasks.size(), "task") + " of " + kind.name +
            " not finished");
+    std::size_t finished = 0;
+    for (std::size_t shard = 1; shard <= fleet_.settings.shards; ++shard) {
+      if (const auto marker = done(fleet_.task(kind.name, shard))) finished += marker->times;
+    }
+    if (result.times < finished) {
+      miss(std::to_string(finished - result.times) + " of " + std::to_string(finished) +
+           " measurements of " + kind.name + " are gone from " + fleet_.folder.string());
+    }
     const auto cut = std::ranges::count_if(kind.tasks, &TaskStatus::budget_exhausted);
     if (cut > 0) {
       messages_.say(counted(static_cast<std::size_t>(cut), "task") + " of " + kind.name +
@@ -117,7 +127,9 @@ class Collector {
   Result<void> add_model(const KindStatus& kind, const fs::path& profile, Collected::Kind& result) {
     const fs::path path = output_ / (kind.name + ".model.ubj");
     if (kind.is_planned && kind.plans->model_reason.empty()) {
-      if (const auto model = read_file(kind_model(fleet_, kind.name))) {
+      // One that is damaged is made again.
+      const bool is_sound = load_model(kind_model(fleet_, kind.name)).ok();
+      if (const auto model = read_file(kind_model(fleet_, kind.name)); model && is_sound) {
         CONVOPT_CHECK(write_file_atomically(path, *model));
         result.has_model = true;
         return {};

@@ -117,7 +117,8 @@ class Runner {
     return make_error(ErrorCode::partial,
                       counted(open, "task") + " not finished, " + counted(unplanned, "kind") +
                           " without plans of all of them, " + counted(lost_hosts_, "host") +
-                          " given up; `convopt fleet plan` on the same folder continues");
+                          " given up; `convopt fleet status` says why, and `convopt fleet plan` on "
+                          "the same folder continues");
   }
 
   void tell(const std::string& sentence) {
@@ -182,8 +183,7 @@ class Runner {
       const std::vector<std::size_t> finished = finished_shards(fleet_, kind);
       for (std::size_t shard = 1; shard <= fleet_.settings.shards; ++shard)
         if (!std::ranges::binary_search(finished, shard)) work.open.insert(shard);
-      const auto made = fleet::planned(fleet_, kind);
-      work.planned = work.open.empty() && made && made->covers(finished);
+      work.planned = work.open.empty() && is_planned(fleet_, kind);
     }
     return kind;
   }

@@ -196,9 +196,13 @@ std::optional<Planned> planned(const Fleet& fleet, const std::string& kind) {
   }
 }
 
-bool Planned::covers(const std::vector<std::size_t>& finished) const {
-  return shards == finished &&
-         std::ranges::all_of(networks, [](const auto& network) { return network.second.empty(); });
+bool is_planned(const Fleet& fleet, const std::string& kind) {
+  const auto made = planned(fleet, kind);
+  return made && made->shards == finished_shards(fleet, kind) &&
+         std::ranges::all_of(made->networks, [&](const auto& network) {
+           const auto& [name, reason] = network;
+           return reason.empty() && load_plan(kind_plan(fleet, kind, name)).ok();
+         });
 }
 
 Result<void> make_plans(const Fleet& fleet, const std::string& kind, const Messages& messages) {

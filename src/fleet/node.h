@@ -43,11 +43,11 @@ struct Planned {
   std::vector<std::size_t> shards;  ///< that were finished when the plans were made
   std::vector<std::pair<std::string, std::string>> networks;  ///< and why one has no plan, or ""
   std::string model_reason;  ///< why the kind has no model of its own, or ""
-
-  /// Whether every network has a plan that is made of these finished parts.
-  bool covers(const std::vector<std::size_t>& finished) const;
 };
 std::optional<Planned> planned(const Fleet& fleet, const std::string& kind);
+/// Whether every network has a plan, in a file that can be read, made of all parts that are
+/// finished.
+bool is_planned(const Fleet& fleet, const std::string& kind);
 
 /// Profile, model and plans of the kind, on a machine of it: what a primitive applies to is asked
 /// of the processor and the libraries that are there.

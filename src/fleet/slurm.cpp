@@ -142,10 +142,9 @@ Result<std::size_t> submit_kind(const Fleet& fleet, const std::string& kind,
     CONVOPT_TRY(std::string id, submit(fleet, job));
     before.push_back(std::move(id));
   }
-  const auto made = planned(fleet, kind);
-  const bool is_planned = made && before.empty() && made->covers(finished);
+  const bool has_plans = before.empty() && is_planned(fleet, kind);
   // A job that waits in the queue would plan too early, or not behind these tasks.
-  if (is_planned || (queue.plans.contains(kind) && missing.empty())) return missing.size();
+  if (has_plans || (queue.plans.contains(kind) && missing.empty())) return missing.size();
   Job job{working_name(fleet), "plan " + kind, "plan-" + kind, confined, {}};
   job.words = {"plan", kind, "--round", std::to_string(round)};
   job.options.push_back("--output=logs/" + kind + "-plan.log");

@@ -176,7 +176,7 @@ FleetStatus status_of(const Fleet& fleet, bool ask_queue) {
     for (std::size_t shard = 1; shard <= fleet.settings.shards; ++shard)
       kind.tasks.push_back(task_status(fleet, name, shard, outside));
     kind.plans = planned(fleet, name);
-    kind.is_planned = kind.plans && kind.plans->covers(finished_shards(fleet, name));
+    kind.is_planned = is_planned(fleet, name);
     kind.left = time_left(kind);
     status.kinds.push_back(std::move(kind));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -47,7 +48,7 @@ Result<PlanningRequest> request_of(const PlanOptions& options) {
   PlanningRequest request;
   for (const auto& [option, seconds] :
        {std::pair{"--time-limit", options.time_limit}, std::pair{"--refine", options.refine}}) {
-    if (seconds >= 0) continue;
+    if (seconds >= 0 && std::isfinite(seconds)) continue;
     return make_error(ErrorCode::usage,
                       std::string(option) + " is not a time of 0 or more seconds");
   }

@@ -1,6 +1,8 @@
 #include "src/library/profiling.h"
 
 #include <algorithm>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "core/try.h"
@@ -52,6 +54,9 @@ Result<std::vector<Workload>> workloads_of(const ProfileSettings& settings) {
     for (Workload& typed : in_types(workload, types)) workloads.push_back(std::move(typed));
   }
   if (settings.shards == 1) return workloads;
+  // What two networks have in common belongs to one part.
+  std::unordered_set<std::string> seen;
+  std::erase_if(workloads, [&](const Workload& w) { return !seen.insert(w.text()).second; });
   std::vector<Workload> shard;
   for (std::size_t i = settings.shard - 1; i < workloads.size(); i += settings.shards)
     shard.push_back(workloads[i]);

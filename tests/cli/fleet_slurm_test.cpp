@@ -280,7 +280,11 @@ exec )" CONVOPT_BINARY " \"$@\"\n");
   }));
   // What ran there may go on, as on a node that only could not be reached for a while.
   kill(stranded.process, SIGCONT);
-  EXPECT_EQ(output_of("scontrol update nodename=" + node + " state=resume"), "");
+  // Refused while the job that ran there is being cleared away, or where the node came back itself.
+  ASSERT_TRUE(wait_until([&] {
+    output_of("scontrol update nodename=" + node + " state=resume");
+    return output_of("sinfo -h -n " + node + " -o %T").find("down") == std::string::npos;
+  }));
   std::printf("set down and back: %s with task 1 of %s\n", node.c_str(), old.c_str());
 
   // To collect meanwhile harms nothing.

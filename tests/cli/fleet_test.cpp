@@ -211,6 +211,33 @@ TEST_F(FleetVerb, TornFilesCostWhatTheyHold) {
   EXPECT_EQ(status()["kinds"][0]["done"], 2);
 }
 
+TEST_F(FleetVerb, WhatIsDamagedIsMadeAgainOrMissed) {
+  ASSERT_EQ(run(plan_arguments("--hosts local --shards 2 --wait")), 0) << err();
+  const std::string kind = status()["kinds"][0]["kind"];
+  const fs::path made = folder_.path() / "kinds" / kind;
+  const auto collect = [&] {
+    return run("fleet collect " + folder_word() + " -o " + shell_.file("results"));
+  };
+  // A plan that cannot be read is none, and is made again by whoever is of its kind.
+  ASSERT_EQ(FleetFolder::files(made, ".json").size(), 3U);  // planned.json, plan, machine
+  for (const fs::path& file : FleetFolder::files(made, ".json")) {
+    if (file.filename().string().find("plan.json") != std::string::npos) std::ofstream(file) << "{";
+  }
+  EXPECT_FALSE(status()["complete"]);
+  ASSERT_EQ(run("fleet plan --wait -d " + folder_word()), 0) << err();
+  EXPECT_TRUE(status()["complete"]);
+  fs::resize_file(made / "model.ubj", 1000);
+  ASSERT_EQ(collect(), 0) << err();
+  EXPECT_EQ(run("select " + shell_.file("tiny.json") + " --threads 1 --model " +
+                shell_.file("results/" + kind + ".model.ubj")),
+            0)
+      << err();
+  // What a finished task has measured is gone for good.
+  for (const fs::path& profile : folder_.attempts(kind, 1)) fs::remove(profile);
+  EXPECT_EQ(collect(), 5);
+  EXPECT_NE(err().find("are gone from"), std::string::npos) << err();
+}
+
 TEST_F(FleetVerb, RefusesWithASentence) {
   EXPECT_EQ(run("fleet"), 2);
   EXPECT_EQ(run("fleet pln"), 2);
@@ -231,6 +258,11 @@ TEST_F(FleetVerb, RefusesWithASentence) {
             3);
   EXPECT_NE(err().find("none.onnx"), std::string::npos) << err();
   EXPECT_EQ(run(plan_arguments("--hosts " + shell_.file("none"))), 3);
+  EXPECT_EQ(run(plan_arguments("--hosts local --partition p")), 2);
+  EXPECT_EQ(run("fleet plan --dry-run --hosts local -d " + folder_word()), 2);
+  EXPECT_NE(err().find("name its networks"), std::string::npos) << err();
+  EXPECT_EQ(run(plan_arguments("--hosts local --model " + shell_.file("none.ubj"))), 3);
+  EXPECT_NE(err().find("none.ubj"), std::string::npos) << err();
   EXPECT_EQ(run(plan_arguments("--hosts local --precision int8")), 2);
   EXPECT_NE(err().find("has no ranges"), std::string::npos) << err();
   fs::create_directories(shell_.file("other"));
@@ -245,6 +277,9 @@ TEST_F(FleetVerb, RefusesWithASentence) {
   EXPECT_EQ(run("fleet collect " + folder_word() + " -o " + shell_.file("results")), 5);
   EXPECT_NE(err().find("no machine"), std::string::npos) << err();
   EXPECT_FALSE(fs::exists(shell_.file("results")));
+  // What a fleet was planned with stays.
+  EXPECT_EQ(run("fleet plan --wait --hosts local --budget 5s -d " + folder_word()), 2);
+  EXPECT_NE(err().find("--budget is settled"), std::string::npos) << err();
   EXPECT_EQ(run(plan_arguments("--hosts local --shards 7")), 2);
   EXPECT_NE(err().find("other networks or settings"), std::string::npos) << err();
   // A network that changes is another one.
