@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "core/file_descriptor.h"
 #include "core/text.h"
 #include "core/try.h"
 
@@ -22,21 +23,6 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string reason() { return std::strerror(errno); }
-
-/// A file descriptor that closes itself.
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 bool write_all(int descriptor, std::string_view content) {
   while (!content.empty()) {
@@ -69,7 +55,7 @@ fs::path target_of(const fs::path& path) {
 }  // namespace
 
 Result<std::string> read_file(const fs::path& path) {
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) {
     return make_error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + reason());
   }
@@ -97,7 +83,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const fs::path& path)
   // Asked before it is opened: a pipe would wait for its writer.
   if (stat(path.c_str(), &status) != 0) return failed(reason());
   if (!S_ISREG(status.st_mode)) return failed("it is no file");
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0 || fstat(file.get(), &status) != 0) return failed(reason());
   const auto size = static_cast<std::size_t>(status.st_size);
   std::string_view bytes;
@@ -129,13 +115,13 @@ Result<void> write_file_atomically(const fs::path& path, std::string_view conten
   std::error_code error;
   // Devices and pipes cannot be replaced, only written to.
   if (fs::exists(path, error) && !fs::is_regular_file(path, error)) {
-    const File file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0 || !write_all(file.get(), content)) return cannot_write(path, reason());
     return {};
   }
   const fs::path target = target_of(path);
   std::string temporary = target.string() + ".XXXXXX";
-  const File file(::mkostemp(temporary.data(), O_CLOEXEC));
+  const FileDescriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) return cannot_write(path, reason());
   const auto discard = [&](const std::string& why) {
     ::unlink(temporary.c_str());

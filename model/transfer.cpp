@@ -1,7 +1,6 @@
 #include "model/transfer.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -90,27 +89,28 @@ void add_names(std::vector<std::string>& names, const std::vector<std::string>& 
   }
 }
 
-}  // namespace
-
-/// Of the source as it is and of what was chosen, where these were compared.
-static std::optional<std::pair<TransferCandidate, TransferCandidate>> compared(
-    const std::vector<TransferCandidate>& candidates) {
+struct Compared {
+  const TransferCandidate *source = nullptr, *chosen = nullptr;
+};
+/// The source as it is, and what was chosen; null if they were not compared.
+Compared compared(const std::vector<TransferCandidate>& candidates) {
   const auto chosen = std::ranges::find(candidates, true, &TransferCandidate::chosen);
   const auto source =
       std::ranges::find(candidates, TransferMethod::zero_shot, &TransferCandidate::method);
-  if (chosen == candidates.end() || source == candidates.end() || !(source->loss > 0))
-    return std::nullopt;
-  return std::pair(*source, *chosen);
+  if (chosen == candidates.end() || source == candidates.end() || !(source->loss > 0)) return {};
+  return {&*source, &*chosen};
 }
 
+}  // namespace
+
 bool Transfer::better_choices() const {
-  const auto both = compared(candidates);
-  return !both || both->second.scores.regret < both->first.scores.regret;
+  const auto [source, chosen] = compared(candidates);
+  return source == nullptr || chosen->scores.regret < source->scores.regret;
 }
 
 bool Transfer::beats_source() const {
-  const auto both = compared(candidates);
-  return both && both->second.loss < both->first.loss;
+  const auto [source, chosen] = compared(candidates);
+  return source != nullptr && chosen->loss < source->loss;
 }
 
 Result<Transfer> adapt(const TrainedModel& source, const Profile& target,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,10 @@ std::vector<Workload> take_turns(const std::vector<Workload>& workloads);
 /// error is returned.
 Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options);
+
+/// How many runs a busy machine spoilt, if they are more than on a quiet one. The callers of
+/// profile() say it, since several calls may be one measuring.
+std::optional<std::string> busy_warning(const ProfileSummary& summary);
 
 /// What profile() would do, without timing anything.
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,

@@ -39,19 +39,13 @@ RunQueue::RunQueue(int threads) : accounts_(static_cast<std::size_t>(threads)) {
   {
     const std::string path = "/proc/self/task/" + std::to_string(gettid()) + "/schedstat";
     accounts_[static_cast<std::size_t>(omp_get_thread_num())].file =
-        open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  }
-}
-
-RunQueue::~RunQueue() {
-  for (const Account& account : accounts_) {
-    if (account.file >= 0) close(account.file);
+        FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   }
 }
 
 double RunQueue::Account::waited_ns() const {
   std::array<char, 96> text{};
-  const ssize_t length = file < 0 ? 0 : pread(file, text.data(), text.size(), 0);
+  const ssize_t length = file.ok() ? pread(file.get(), text.data(), text.size(), 0) : 0;
   if (length <= 0) return 0;
   // "time on a processor, time waiting for one, time slices"
   const auto fields = split({text.data(), static_cast<std::size_t>(length)}, ' ');

@@ -6,6 +6,7 @@
 
 #include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
+#include "core/file_descriptor.h"
 #include "profiler/buffer.h"
 #include "profiler/microbench.h"
 
@@ -40,9 +41,6 @@ class RunQueue {
  public:
   /// Follows the calling thread and the team of OpenMP's threads, which it starts.
   explicit RunQueue(int threads);
-  RunQueue(const RunQueue&) = delete;
-  RunQueue& operator=(const RunQueue&) = delete;
-  ~RunQueue();
   void start();
   /// The longest that one of the threads has waited since start(); 0 where the system keeps no
   /// account.
@@ -50,7 +48,7 @@ class RunQueue {
 
  private:
   struct Account {
-    int file = -1;
+    FileDescriptor file{};
     double started_ns = 0;
 
     double waited_ns() const;  ///< since the thread began

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <new>
 
+#include "core/file_descriptor.h"
 #include "profiler/profiler.h"
 
 extern char** environ;
@@ -21,26 +22,8 @@ extern char** environ;
 namespace convopt {
 namespace {
 
-/// Closes itself. Made above the child's descriptors, so that dup2 onto them clobbers none.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) {
-    constexpr int kFirst = 16;
-    if (fd < 0) return;
-    fd_ = fcntl(fd, F_DUPFD_CLOEXEC, kFirst);
-    close(fd);
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
+// Above the numbers that the child's descriptors get.
+constexpr int kFirst = 16;
 
 Error cannot_start(int reason) {
   return make_error(ErrorCode::environment,
@@ -55,8 +38,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel.data()) != 0) {
     return cannot_start(errno);
   }
-  Descriptor own_end(channel[0]), child_end(channel[1]);
-  Descriptor page(memfd_create("convopt-heartbeat", MFD_CLOEXEC));
+  auto own_end = FileDescriptor::moved_above(channel[0], kFirst);
+  auto child_end = FileDescriptor::moved_above(channel[1], kFirst);
+  auto page = FileDescriptor::moved_above(memfd_create("convopt-heartbeat", MFD_CLOEXEC), kFirst);
   if (page.get() < 0 || ftruncate(page.get(), sizeof(Heartbeat)) != 0) return cannot_start(errno);
   void* const memory =
       mmap(nullptr, sizeof(Heartbeat), PROT_READ | PROT_WRITE, MAP_SHARED, page.get(), 0);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/file_descriptor.h"
 #include "core/text.h"
 #include "core/try.h"
 
@@ -20,38 +21,18 @@ extern char** environ;
 namespace convopt::fleet {
 namespace {
 
-/// Both ends close themselves, and no other child inherits them. They lie above the standard
-/// streams, so that dup2 onto these clobbers none.
-class Pipe {
- public:
+/// No other child inherits its ends. They lie above the standard streams.
+struct Pipe {
+  FileDescriptor reader, writer;
+
   Pipe() {
     std::array<int, 2> ends{-1, -1};
     if (pipe2(ends.data(), O_CLOEXEC) != 0) return;
     constexpr int kFirst = 3;
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      ends_[i] = fcntl(ends[i], F_DUPFD_CLOEXEC, kFirst);
-      close(ends[i]);
-    }
+    reader = FileDescriptor::moved_above(ends[0], kFirst);
+    writer = FileDescriptor::moved_above(ends[1], kFirst);
   }
-  ~Pipe() {
-    close_end(0);
-    close_end(1);
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-
-  bool ok() const { return ends_[0] >= 0 && ends_[1] >= 0; }
-  int reader() const { return ends_[0]; }
-  int writer() const { return ends_[1]; }
-  void close_reader() { close_end(0); }
-  void close_writer() { close_end(1); }
-
- private:
-  void close_end(std::size_t i) {
-    if (ends_[i] >= 0) close(std::exchange(ends_[i], -1));
-  }
-
-  std::array<int, 2> ends_{-1, -1};
+  bool ok() const { return reader.ok() && writer.ok(); }
 };
 
 Error cannot_start(const std::string& program, int reason) {
@@ -111,21 +92,22 @@ Result<ProcessResult> run_process(const std::vector<std::string>& arguments,
   Pipe in, out, err;
   if (!in.ok() || !out.ok() || !err.ok()) return cannot_start(arguments.front(), errno);
   SpawnSetup setup;
-  posix_spawn_file_actions_adddup2(&setup.actions, in.reader(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&setup.actions, out.writer(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&setup.actions, err.writer(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&setup.actions, in.reader.get(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&setup.actions, out.writer.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&setup.actions, err.writer.get(), STDERR_FILENO);
   // Ctrl-C is for this process, which hands it on by `stop`.
   posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETPGROUP);
   posix_spawnattr_setpgroup(&setup.attributes, 0);
   CONVOPT_TRY(const pid_t child, setup.start(arguments));
-  in.close_reader();
-  out.close_writer();
-  err.close_writer();
+  in.reader.close();
+  out.writer.close();
+  err.writer.close();
 
   ProcessResult result;
   int status = 0;
   bool told_to_stop = false;
-  std::array<pollfd, 2> streams{pollfd{out.reader(), POLLIN, 0}, pollfd{err.reader(), POLLIN, 0}};
+  std::array<pollfd, 2> streams{pollfd{out.reader.get(), POLLIN, 0},
+                                pollfd{err.reader.get(), POLLIN, 0}};
   const auto drain = [&](int milliseconds) {
     if (poll(streams.data(), streams.size(), milliseconds) <= 0) return false;
     for (std::size_t i = 0; i < streams.size(); ++i) {

@@ -199,8 +199,7 @@ Result<void> Planning::find_scales() {
 
 Result<Refinement> Planning::refine(double seconds) {
   const double start = budget_seconds();
-  std::set<std::string> said;  // a warning of every round is said once
-  bool all_timed = true;
+  ProfileSummary all;  // of all rounds, whose warnings are said once
   if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
   ProfileOptions profiling;
   profiling.context = registry_->context();
@@ -223,18 +222,21 @@ Result<Refinement> Planning::refine(double seconds) {
       return pairs.contains({workload.text(), info.name});
     };
     CONVOPT_TRY(const auto summary, request_.measure(workloads, profiling));
-    all_timed = all_timed && !summary.budget_exhausted && summary.given_up == 0;
-    for (const std::string& warning : summary.warnings) {
-      if (said.insert(warning.substr(0, warning.find(':'))).second) warn(warning);
-    }
+    if (all.warnings.empty()) request_.messages.warn_of(summary.warnings);
+    all.warnings = summary.warnings;
+    all.samples += summary.samples;
+    all.lost_samples += summary.lost_samples;
+    all.given_up += summary.given_up;
+    all.budget_exhausted = all.budget_exhausted || summary.budget_exhausted;
     CONVOPT_CHECK(load_times());
     return &times_->costs();
   };
   CONVOPT_TRY(Refinement refined,
               convopt::refine(network_, *registry_, times_->costs(), options_, measure));
   CONVOPT_CHECK(correct_costs());
-  // What the last round was to time and did not may still make a better plan.
-  refined.settled = refined.settled && all_timed;
+  if (const auto busy = busy_warning(all)) warn(*busy);
+  // What was to be timed and was not may still make a better plan.
+  refined.settled = refined.settled && !all.budget_exhausted && all.given_up == 0;
   return refined;
 }
 

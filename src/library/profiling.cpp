@@ -101,7 +101,9 @@ std::filesystem::path profile_path(const ProfileSettings& settings) {
 Result<ProfileSummary> profile_machine(const ProfileSettings& settings) {
   return guarded([&]() -> Result<ProfileSummary> {
     CONVOPT_TRY(const Work work, work_of(settings));
-    return profile(work.workloads, work.options);
+    CONVOPT_TRY(ProfileSummary summary, profile(work.workloads, work.options));
+    if (auto busy = busy_warning(summary)) summary.warnings.push_back(*std::move(busy));
+    return summary;
   });
 }
 

@@ -2,13 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <memory>
-#include <optional>
 #include <utility>
 
+#include "core/file_descriptor.h"
 #include "core/files.h"
 #include "core/try.h"
 #include "profiler/machine.h"
@@ -41,32 +39,18 @@ Result<void> time_contested(const TransferSettings& settings, const Context& con
   return {};
 }
 
-/// Held by one process of this user at a time.
-class OnlyTransfer {
- public:
-  static Result<OnlyTransfer> create() {
-    const std::filesystem::path folder = local_data_dir();
-    std::error_code ignored;
-    std::filesystem::create_directories(folder, ignored);
-    OnlyTransfer lock;
-    lock.folder_.reset(new int(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    // Where a file system knows no locks, nothing is locked.
-    if (*lock.folder_ < 0 || flock(*lock.folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-      return lock;
-    return make_error(ErrorCode::environment, "another transfer is measuring into '" +
-                                                  folder.string() +
-                                                  "'; start this one when it has ended");
-  }
-
- private:
-  struct Close {
-    void operator()(const int* file) const {
-      if (*file >= 0) close(*file);
-      delete file;
-    }
-  };
-  std::unique_ptr<int, Close> folder_;
-};
+/// A lock that one process of this user holds at a time. Where a file system knows no locks,
+/// nothing is locked.
+Result<FileDescriptor> lock_out_other_transfers() {
+  const std::filesystem::path folder = local_data_dir();
+  std::error_code ignored;
+  std::filesystem::create_directories(folder, ignored);
+  FileDescriptor lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.ok() || flock(lock.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return lock;
+  return make_error(ErrorCode::environment, "another transfer is measuring into '" +
+                                                folder.string() +
+                                                "'; start this one when it has ended");
+}
 
 }  // namespace
 
@@ -114,9 +98,9 @@ Result<SavedTransfer> transfer_and_save(
   what.progress = settings.watch.progress;
   what.measure = measure;
   // Two at once would disturb each other's times, and the last model would win.
-  std::optional<OnlyTransfer> only;
+  FileDescriptor lock;
   if (settings.profile.empty()) {
-    CONVOPT_TRY(only, OnlyTransfer::create());
+    CONVOPT_TRY(lock, lock_out_other_transfers());
   }
   SavedTransfer result;
   result.source = source->info().id;

@@ -59,6 +59,7 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
     CONVOPT_TRY(const ProfileSummary summary, request.measure(pool, options));
     outcome.profile_seconds = summary.seconds;
     outcome.warnings = summary.warnings;
+    if (auto busy = busy_warning(summary)) outcome.warnings.push_back(*std::move(busy));
   }
   auto loaded = load_profile(outcome.profile);
   if (request.profile.empty() &&

@@ -73,6 +73,18 @@ class FleetVerb : public testing::Test {
     EXPECT_EQ(shell_.out().substr(0, 12), "0 workloads,") << shell_.out();
   }
 
+  /// Waits until an attempt at the first task has measured a little; empty: it never did.
+  std::string kind_that_is_measured() const {
+    std::string kind;
+    const bool begun = wait_until([&] {
+      std::error_code error;
+      for (const auto& entry : fs::directory_iterator(folder_.path() / "tasks", error))
+        kind = entry.path().filename();
+      return !kind.empty() && folder_.has_begun(kind, 1);
+    });
+    return begun ? kind : "";
+  }
+
   const CommandLine shell_{"fleet"};
   const FleetFolder folder_{fs::path(shell_.file("a fleet's folder"))};
   const std::string path_ = std::getenv("PATH");
@@ -133,13 +145,8 @@ TEST_F(FleetVerb, HostsShareTheTasksOfTheirKind) {
 
 TEST_F(FleetVerb, AKilledTaskContinuesItsOwnProfile) {
   const pid_t runner = shell_.start(plan_arguments("--hosts local --shards 1 --wait"));
-  std::string kind;
-  ASSERT_TRUE(wait_until([&] {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder_.path() / "tasks", error))
-      kind = entry.path().filename();
-    return !kind.empty() && folder_.has_begun(kind, 1);
-  }));
+  const std::string kind = kind_that_is_measured();
+  ASSERT_NE(kind, "");
   const pid_t task = folder_.process_of(kind, 1);
   ASSERT_GT(task, 0);
   kill(task, SIGKILL);
@@ -160,13 +167,8 @@ TEST_F(FleetVerb, AKilledTaskContinuesItsOwnProfile) {
 
 TEST_F(FleetVerb, AnInterruptedFleetIsContinuedAndCollectedMeanwhile) {
   const pid_t runner = shell_.start(plan_arguments("--hosts local --shards 2 --wait"));
-  std::string kind;
-  ASSERT_TRUE(wait_until([&] {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(folder_.path() / "tasks", error))
-      kind = entry.path().filename();
-    return !kind.empty() && folder_.has_begun(kind, 1);
-  }));
+  const std::string kind = kind_that_is_measured();
+  ASSERT_NE(kind, "");
   kill(runner, SIGTERM);
   EXPECT_EQ(CommandLine::wait(runner), 130) << err();
   EXPECT_FALSE(folder_.is_done(kind, 2));

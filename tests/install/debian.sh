@@ -16,7 +16,7 @@ skip() {
 command -v debootstrap >/dev/null || skip "debootstrap is not installed"
 . /etc/os-release
 release=${VERSION_CODENAME:-}
-# Lines such as "http://deb.debian.org/debian/ bookworm main".
+# Lines of an address, a release and a component, such as "ADDRESS bookworm main".
 sources=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
   grep -E " $release(-updates|-security)? main$" | sort -u) || true
 mirror=$(sed -n "s/ $release main$//p" <<<"$sources" | head -n 1)
