@@ -7,7 +7,7 @@ function(host_headers target folder)
   target_include_directories(${target} SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/host)
 endfunction()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/host)
-host_headers(hwy::hwy hwy)
+host_headers(convopt::highway hwy)
 host_headers(nlohmann_json::nlohmann_json nlohmann)
 
 set(INSTALL_GTEST OFF)

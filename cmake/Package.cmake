@@ -39,7 +39,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libconvopt-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 # What convoptConfig.cmake looks for; the package file of oneDNN looks for OpenCL, which its package only
 # recommends. Timing is done by the program, and the model is in its package.
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${same}, libdnnl-dev, libhwy-dev, libonnx-dev, \
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${same}, libdnnl-dev, libonnx-dev, \
 libprotobuf-dev, libxgboost-dev, ocl-icd-opencl-dev, zlib1g-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS cmake)
 set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION

@@ -273,7 +273,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt {
 
-HWY_EXPORT(activate);
+CONVOPT_EXPORT(activate);
 ActivateFunction activate_function(Isa isa) { return CONVOPT_DISPATCH(activate, isa); }
 
 LastWrite last_write(const Activation& activation) {

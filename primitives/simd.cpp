@@ -17,7 +17,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt {
 
-HWY_EXPORT(lanes);
+CONVOPT_EXPORT(lanes);
 int simd_lanes(Isa isa) { return CONVOPT_DISPATCH(lanes, isa)(); }
 
 }  // namespace convopt

@@ -15,7 +15,7 @@
 //
 //   #if HWY_ONCE
 //   namespace convopt::FAMILY {
-//   HWY_EXPORT(scale);
+//   CONVOPT_EXPORT(scale);
 //   auto* scale_function = CONVOPT_DISPATCH(scale, context.isa);   // in a function
 //   }
 //   #endif
@@ -71,8 +71,8 @@ constexpr std::int64_t simd_targets(Isa isa) {
   return 0;  // the entry of the lowest compiled target
 }
 
-/// Index of the function for `isa` in the table of HWY_EXPORT. Force-inlined into the calling file,
-/// because the table's form depends on the targets compiled there.
+/// Index of the function for `isa` in the table of CONVOPT_EXPORT. Force-inlined into the calling
+/// file, because the table's form depends on the targets compiled there.
 HWY_INLINE std::size_t simd_index(Isa isa) {
   if constexpr ((HWY_TARGETS & (HWY_TARGETS - 1)) == 0) {
     static_cast<void>(isa);
@@ -86,7 +86,19 @@ HWY_INLINE std::size_t simd_index(Isa isa) {
 
 }  // namespace convopt
 
-/// Pointer to the function exported by HWY_EXPORT(FUNCTION) in this file, compiled for `isa`.
+/// Table of what FUNCTION was compiled to, as HWY_EXPORT makes it but for the first entry, which
+/// would find out the level at the first call. Nothing here needs that, and without it Highway is
+/// headers alone: its library reads the time for 2.4 ms when it is loaded, to learn the clock's
+/// resolution.
+#if (HWY_TARGETS & (HWY_TARGETS - 1)) == 0
+#define CONVOPT_EXPORT(FUNCTION) HWY_EXPORT(FUNCTION)
+#else
+#define CONVOPT_EXPORT(FUNCTION)                                                           \
+  static decltype(&HWY_STATIC_DISPATCH(FUNCTION)) const HWY_DISPATCH_TABLE(FUNCTION)[] = { \
+      nullptr, HWY_CHOOSE_TARGET_LIST(FUNCTION), HWY_CHOOSE_FALLBACK(FUNCTION)}
+#endif
+
+/// Pointer to the function exported by CONVOPT_EXPORT(FUNCTION) in this file, compiled for `isa`.
 #define CONVOPT_DISPATCH(FUNCTION, isa) (HWY_DISPATCH_TABLE(FUNCTION)[::convopt::simd_index(isa)])
 
 #endif  // CONVOPT_SIMD_DISPATCH_

@@ -56,9 +56,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt {
 
-HWY_EXPORT(multiply_add);
-HWY_EXPORT(read);
-HWY_EXPORT(flops_per_iteration);
+CONVOPT_EXPORT(multiply_add);
+CONVOPT_EXPORT(read);
+CONVOPT_EXPORT(flops_per_iteration);
 
 Microbench microbench(Isa isa) {
   return {CONVOPT_DISPATCH(multiply_add, isa), CONVOPT_DISPATCH(flops_per_iteration, isa)(),

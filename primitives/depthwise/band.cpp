@@ -384,16 +384,16 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::depthwise {
 
-HWY_EXPORT(band_3_1);
-HWY_EXPORT(band_3_2);
-HWY_EXPORT(band_5_1);
-HWY_EXPORT(band_5_2);
-HWY_EXPORT(band_7_1);
-HWY_EXPORT(band_7_2);
-HWY_EXPORT(band_any);
-HWY_EXPORT(grouped_3_1);
-HWY_EXPORT(grouped_3_2);
-HWY_EXPORT(grouped_any);
+CONVOPT_EXPORT(band_3_1);
+CONVOPT_EXPORT(band_3_2);
+CONVOPT_EXPORT(band_5_1);
+CONVOPT_EXPORT(band_5_2);
+CONVOPT_EXPORT(band_7_1);
+CONVOPT_EXPORT(band_7_2);
+CONVOPT_EXPORT(band_any);
+CONVOPT_EXPORT(grouped_3_1);
+CONVOPT_EXPORT(grouped_3_2);
+CONVOPT_EXPORT(grouped_any);
 
 BandFunction band_function(Isa isa, const ConvShape& shape) {
   const int kernel_columns = shape.kw;

@@ -145,7 +145,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::fft {
 
-HWY_EXPORT(list_functions);
+CONVOPT_EXPORT(list_functions);
 ProductFunctions product_functions(Isa isa) { return CONVOPT_DISPATCH(list_functions, isa)(); }
 
 void multiply(const ProductFunctions& functions, const Product& product) {

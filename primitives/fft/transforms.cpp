@@ -308,7 +308,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::fft {
 
-HWY_EXPORT(find_transforms);
+CONVOPT_EXPORT(find_transforms);
 Transforms transforms(Isa isa, int points, int channel_block) {
   return CONVOPT_DISPATCH(find_transforms, isa)(points, channel_block);
 }

@@ -101,7 +101,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::gemm {
 
-HWY_EXPORT(compute);
+CONVOPT_EXPORT(compute);
 DotsFunction dots_function(Isa isa) { return CONVOPT_DISPATCH(compute, isa); }
 
 }  // namespace convopt::gemm

@@ -229,7 +229,7 @@ HWY_AFTER_NAMESPACE();
 namespace convopt::gemm {
 namespace {
 
-HWY_EXPORT(list_kernels);
+CONVOPT_EXPORT(list_kernels);
 
 // Made at first use, by code of that instruction set.
 template <Isa kIsa>

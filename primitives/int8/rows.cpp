@@ -155,10 +155,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::int8 {
 
-HWY_EXPORT(rounded_sum);
-HWY_EXPORT(sum);
-HWY_EXPORT(scale);
-HWY_EXPORT(store);
+CONVOPT_EXPORT(rounded_sum);
+CONVOPT_EXPORT(sum);
+CONVOPT_EXPORT(scale);
+CONVOPT_EXPORT(store);
 
 namespace {
 

@@ -92,7 +92,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::layout {
 
-HWY_EXPORT(convert);
+CONVOPT_EXPORT(convert);
 
 namespace {
 

@@ -310,8 +310,8 @@ HWY_AFTER_NAMESPACE();
 namespace convopt::plain {
 namespace {
 
-HWY_EXPORT(list_fold);
-HWY_EXPORT(list_search);
+CONVOPT_EXPORT(list_fold);
+CONVOPT_EXPORT(list_search);
 
 /// Results of a block of so many elements each: it reads some of L1, enough work for a thread.
 constexpr std::int64_t block_results(std::int64_t length) {

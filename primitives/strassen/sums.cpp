@@ -74,7 +74,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::strassen {
 
-HWY_EXPORT(add_up);
+CONVOPT_EXPORT(add_up);
 SumFunction sum_function(Isa isa) { return CONVOPT_DISPATCH(add_up, isa); }
 
 }  // namespace convopt::strassen

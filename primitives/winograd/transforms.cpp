@@ -208,7 +208,7 @@ HWY_AFTER_NAMESPACE();
 namespace convopt::winograd {
 namespace {
 
-HWY_EXPORT(find_transforms);
+CONVOPT_EXPORT(find_transforms);
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>
 void transform_filter(const float* filter, double* products) {
