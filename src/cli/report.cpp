@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,12 +9,14 @@
 #include "core/text.h"
 #include "core/try.h"
 #include "profiler/affinity.h"
+#include "profiler/store.h"
 #include "profiler/timer.h"
 #include "src/cli/log.h"
 #include "src/cli/memory.h"
 #include "src/cli/outputs.h"
 #include "src/cli/planning.h"
 #include "src/cli/values.h"
+#include "src/report/curves.h"
 #include "src/report/gather.h"
 #include "src/report/page.h"
 #include "src/runtime/buffers.h"
@@ -29,6 +32,7 @@ namespace {
 struct ReportArguments {
   PlanningOptions planning;
   std::string plan, output;
+  std::filesystem::path transfer_curve;
   double time = 3;  ///< seconds
   bool measures = false;
   std::string command;  ///< as it was called
@@ -66,7 +70,8 @@ std::string given_options(const CLI::App& verb, const std::vector<std::string>& 
 
 std::vector<std::string> commands(const CLI::App& verb, const ReportArguments& request) {
   const std::string network = in_shell(request.planning.network.string());
-  const std::vector<std::string> own = {"--plan", "-o", "--output", "--measure", "--time"};
+  const std::vector<std::string> own = {"--plan",    "-o",     "--output",
+                                        "--measure", "--time", "--transfer-curve"};
   const std::string options = given_options(verb, own);
   const std::string plan = request.plan.empty() ? "plan.json" : in_shell(request.plan);
   std::vector<std::string> lines;
@@ -182,6 +187,10 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
   // Before the plan settles what was left open.
   const std::vector<std::string> lines = commands(verb, request);
   CONVOPT_TRY(const auto given, given_plan(request));
+  std::optional<ReportCurves> curves;
+  if (!request.transfer_curve.empty()) {
+    CONVOPT_TRY(curves, load_curves(request.transfer_curve));
+  }
   CONVOPT_TRY(const auto planning, load_planning(request.planning));
   if (given) {
     if (auto fits = check_network(*given, planning->network()); !fits)
@@ -196,6 +205,12 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
   }
   ReportSources sources{selection, plan, planning->platform(), planning->model()};
   if (measured) sources.steps_ns = measured->steps_ns;
+  LoadedProfile profile;
+  if (planning->model() != nullptr && !planning->profile().empty()) {
+    // Planning has read what it has of this network, and told of its warnings.
+    CONVOPT_TRY(profile, load_profile(planning->profile()));
+    sources.profile = &profile.profile;
+  }
   auto gathered = gather(sources);
   if (!gathered && given)
     return make_error(gathered.error().code, request.plan + ": " + gathered.error().message);
@@ -214,6 +229,7 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
   // Pages of tests are the same on every day.
   if (!times_are_simulated()) report.made = utc_now("%Y-%m-%d %H:%M UTC");
   report.commands = lines;
+  report.curves = std::move(curves);
   if (report.other_machine) {
     report.notes.push_back("The plan was made for another machine, " + plan.platform.id() +
                            ". Its times and the roofline are of that machine; other candidates "
@@ -241,6 +257,9 @@ void add_report(CLI::App& app, Action& action) {
   add_text_output(*verb, "-o,--output", request->output,
                   "Writes the page, one HTML file, here; - for standard output.")
       ->required();
+  verb->add_option("--transfer-curve", request->transfer_curve,
+                   "Shows the curves of this file, as `convopt evaluate --transfer-curve --json` "
+                   "prints them.");
   CLI::Option* measures =
       verb->add_flag("--measure", request->measures,
                      "Runs the plan and its baselines on this machine and shows their times.");

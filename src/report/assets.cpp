@@ -60,6 +60,14 @@ a:hover .marker, a:focus .marker { stroke: var(--ink); stroke-width: 2; }
 .hatch { fill: none; stroke: var(--paper); stroke-width: 1.3; opacity: 0.75; }
 .c0 { fill: var(--c0); } .c1 { fill: var(--c1); } .c2 { fill: var(--c2); } .c3 { fill: var(--c3); }
 .c4 { fill: var(--c4); } .c5 { fill: var(--c5); } .c6 { fill: var(--c6); } .c7 { fill: var(--c7); }
+.s0 { stroke: var(--c0); } .s1 { stroke: var(--c1); } .s2 { stroke: var(--c2); } .s3 { stroke: var(--c3); }
+.s4 { stroke: var(--c4); } .s5 { stroke: var(--c5); } .s6 { stroke: var(--c6); } .s7 { stroke: var(--c7); }
+.curve { fill: none; stroke-width: 1.5; }
+.curve.main { stroke-width: 3.5; }
+.curve.worst { stroke-width: 1.5; stroke-dasharray: 6 4; }
+.whisker { stroke: var(--ink); stroke-width: 1.2; }
+.middle { stroke: var(--ink); stroke-width: 3; }
+.everything { fill: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 0.15rem 1.1rem; margin: 0.3rem 0; padding: 0; list-style: none;
   font-size: 0.87rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }

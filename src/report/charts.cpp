@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <set>
 #include <span>
 
 #include "core/text.h"
@@ -464,6 +465,142 @@ std::string regions_svg(const ReportRegions& regions, const Families& families) 
   return image("square", width, height,
                "Fastest family for convolutions of " + std::to_string(regions.kernel) + " x " +
                    std::to_string(regions.kernel),
+               svg);
+}
+
+std::string errors_svg(const Report& report, const Families& families) {
+  if (report.errors.empty()) return "";
+  constexpr double kWidth = 560, kLeft = 112, kRight = 112, kTop = 26, kRow = 22, kBottom = 40;
+  constexpr double kBar = 12;
+  // Nothing beyond a factor of ten is told apart; nearer than a quarter, all is well.
+  double span = 1.25;
+  for (const ReportErrors& e : report.errors) span = std::max({span, e.high, 1 / e.low});
+  span = std::min(span * 1.05, 10.0);
+  const double height = kTop + kRow * static_cast<double>(report.errors.size()) + kBottom;
+  const LogAxis x{1 / span, span, kLeft, kWidth - kRight};
+  std::string svg;
+  const std::vector<double> ticks =
+      span < 1.7   ? std::vector{0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6}
+      : span < 4.5 ? std::vector{0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0}
+                   : std::vector{0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0};
+  for (const double tick : ticks) {
+    if (tick < x.low || tick > x.high) continue;
+    svg += line(x.at(tick), kTop, x.at(tick), height - kBottom, tick == 1 ? "diagonal" : "grid");
+    svg += text_at(x.at(tick), height - kBottom + 16, significant(tick, 3), "middle");
+  }
+  svg += text_at(kWidth - kRight + 52, kTop - 10, "median", "end");
+  svg += text_at(kWidth - 2, kTop - 10, "times", "end");
+  for (std::size_t i = 0; i < report.errors.size(); ++i) {
+    const ReportErrors& e = report.errors[i];
+    const double y = kTop + kRow * (static_cast<double>(i) + 0.5);
+    const std::string name = e.family.empty() ? "all" : e.family;
+    const std::string look = e.family.empty() ? "axis" : "";
+    std::string row =
+        title(name + ", " + counted(e.times, "time") + ": half take " + fixed(e.lower, 2) + " to " +
+              fixed(e.upper, 2) + " of the prediction, nine of ten " + fixed(e.low, 2) + " to " +
+              fixed(e.high, 2));
+    row += text_at(kLeft - 8, y + 4, name, "end", look);
+    row += line(x.at(e.low), y, x.at(e.high), y, "whisker");
+    row += empty_element("rect",
+                         {{"class", e.family.empty() ? "everything" : "bar"},
+                          {"x", pixels(x.at(e.lower))},
+                          {"y", pixels(y - kBar / 2)},
+                          {"width", pixels(std::max(1.0, x.at(e.upper) - x.at(e.lower)))},
+                          {"height", pixels(kBar)},
+                          {"fill", e.family.empty() ? "currentColor" : families.fill(e.family)}});
+    row += line(x.at(e.median), y - kBar / 2 - 2, x.at(e.median), y + kBar / 2 + 2, "middle");
+    row += text_at(kWidth - kRight + 52, y + 4, fixed(e.median, 2), "end", look);
+    row += text_at(kWidth - 2, y + 4, std::to_string(e.times), "end", look);
+    svg += element("g", {}, row) + "\n";
+  }
+  svg += text_at((kLeft + kWidth - kRight) / 2, height - 6, "measured over predicted time",
+                 "middle", "axis");
+  return image("square", kWidth, height, "Error of the model by family", svg);
+}
+
+std::string curve_svg(const ReportCurve& curve, CurveValue value, std::optional<double> noise_floor,
+                      const Families& methods) {
+  constexpr double kWidth = 520, kHeight = 320, kLeft = 62, kBottom = 46, kTop = 14, kRight = 18;
+  // Regrets are near 1, so what is above it is drawn, by logarithms.
+  constexpr double kLeast = 1e-3;
+  const bool is_regret = value == CurveValue::regret;
+  const auto of = [&](const ReportCurve::Point& point) {
+    return std::max(is_regret ? point.regret - 1 : point.error, kLeast);
+  };
+  const auto worst_of = [&](const ReportCurve::Point& point) {
+    return std::max(point.worst - 1, kLeast);
+  };
+  const auto label = [&](double at) {
+    return is_regret ? fixed(1 + at, at < 0.01 ? 3 : 2) : significant(100 * at, 3) + " %";
+  };
+  double low = 1e300, high = 0;
+  std::set<std::size_t> counts;
+  const auto take = [&](double at) {
+    low = std::min(low, at);
+    high = std::max(high, at);
+  };
+  for (const auto& [method, points] : curve.methods) {
+    for (const ReportCurve::Point& point : points) {
+      counts.insert(point.shapes);
+      take(of(point));
+      if (is_regret && method == kAutomaticMethod) take(worst_of(point));
+    }
+  }
+  // 0: there is none.
+  const double floor = is_regret ? noise_floor.value_or(0) : 0;
+  if (floor > 0) take(std::max(floor - 1, kLeast));
+  const LogAxis y{low / 1.15, high * 1.15, kHeight - kBottom, kTop};
+  const auto x = [&](std::size_t shapes) {
+    const auto place = static_cast<double>(std::distance(counts.begin(), counts.find(shapes)));
+    const double steps = std::max(1.0, static_cast<double>(counts.size()) - 1);
+    return kLeft + 14 + (kWidth - kRight - kLeft - 28) * place / steps;
+  };
+  std::string svg;
+  for (const double at : y.ticks()) {
+    svg += line(kLeft, y.at(at), kWidth - kRight, y.at(at), "grid");
+    svg += text_at(kLeft - 6, y.at(at) + 4, label(at), "end");
+  }
+  for (const std::size_t shapes : counts)
+    svg += text_at(x(shapes), kHeight - kBottom + 18, std::to_string(shapes), "middle");
+  if (floor > 0) {
+    const double at = y.at(std::max(floor - 1, kLeast));
+    svg += line(kLeft, at, kWidth - kRight, at, "dashed");
+    svg += text_at(kWidth - kRight - 4, at - 5, "noise floor", "end", "label");
+  }
+  const auto path = [&](const std::vector<ReportCurve::Point>& points, const auto& height) {
+    std::string corners;
+    for (const ReportCurve::Point& point : points) {
+      corners += (corners.empty() ? "" : " ") + pixels(x(point.shapes)) + "," +
+                 pixels(y.at(height(point)));
+    }
+    return corners;
+  };
+  // The automatic choice lies above the others.
+  for (const bool is_main : {false, true}) {
+    for (const auto& [method, points] : curve.methods) {
+      if ((method == kAutomaticMethod) != is_main) continue;
+      const std::string look = methods.stroke(method) + " curve";
+      if (is_main && is_regret) {
+        svg += empty_element("polyline",
+                             {{"class", look + " worst"}, {"points", path(points, worst_of)}});
+      }
+      svg += empty_element(
+          "polyline", {{"class", look + (is_main ? " main" : "")}, {"points", path(points, of)}});
+      for (const ReportCurve::Point& point : points) {
+        std::string words = method + ", " + counted(point.shapes, "shape") + ": " +
+                            (is_regret ? "regret " + fixed(point.regret, 3) + ", worst draw " +
+                                             fixed(point.worst, 3)
+                                       : "median error " + fixed(100 * point.error, 1) + " %");
+        svg += element("g", {},
+                       title(words) + methods.marker(method, x(point.shapes), y.at(of(point)), 4)) +
+               "\n";
+      }
+    }
+  }
+  svg += text_at((kLeft + kWidth) / 2, kHeight - 8, "shapes timed", "middle", "axis");
+  return image("square", kWidth, kHeight,
+               std::string(is_regret ? "Regret" : "Median error of predictions") +
+                   " by the number of shapes timed",
                svg);
 }
 

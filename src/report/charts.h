@@ -1,6 +1,7 @@
 // The drawings of the page, each one SVG image.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "src/report/families.h"
@@ -16,6 +17,14 @@ std::string scatter_svg(const Report& report, const Families& families);
 /// Empty where the machine's peak is not known.
 std::string roofline_svg(const Report& report, const Families& families);
 std::string regions_svg(const ReportRegions& regions, const Families& families);
+/// A bar of ratios for each family; empty without any.
+std::string errors_svg(const Report& report, const Families& families);
+
+/// What of a transfer curve a drawing shows.
+enum class CurveValue { regret, error };
+/// `methods` says how each method looks. The noise floor is drawn beside regrets.
+std::string curve_svg(const ReportCurve& curve, CurveValue value, std::optional<double> noise_floor,
+                      const Families& methods);
 
 /// Where a step's row of the table is.
 std::string step_id(std::size_t step);

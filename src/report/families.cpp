@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <utility>
 
 #include "src/report/markup.h"
 
@@ -51,10 +52,17 @@ Families::Families(const Report& report) {
     for (const ReportCandidate& candidate : workload.candidates)
       us.try_emplace(candidate.family, 0);
   }
+  for (const ReportErrors& errors : report.errors) us.try_emplace(errors.family, 0);
   us.erase("");
   for (const auto& [family, time] : us) names_.push_back(family);
   std::ranges::stable_sort(
       names_, [&](const std::string& a, const std::string& b) { return us[a] > us[b]; });
+  find_codes();
+}
+
+Families::Families(std::vector<std::string> names) : names_(std::move(names)) { find_codes(); }
+
+void Families::find_codes() {
   for (const std::string& name : names_) {
     std::string code = name.substr(0, 2);
     for (std::size_t i = 2; i < name.size() && std::ranges::count(codes_, code) > 0; ++i) {
@@ -75,6 +83,10 @@ std::string Families::code(std::string_view family) const {
 
 std::string Families::fill(std::string_view family) const {
   return "url(#" + pattern_id(place(family)) + ")";
+}
+
+std::string Families::stroke(std::string_view family) const {
+  return "s" + std::to_string(colour(place(family)));
 }
 
 std::string Families::swatch(std::string_view family) const {

@@ -17,12 +17,16 @@ class Families {
  public:
   /// Those of the report, the one that takes most time first.
   explicit Families(const Report& report);
+  /// Other names that have to be told apart, in this order.
+  explicit Families(std::vector<std::string> names);
 
   const std::vector<std::string>& names() const { return names_; }
   /// Two letters, different for each family as long as there are enough.
   std::string code(std::string_view family) const;
   /// Value of `fill`.
   std::string fill(std::string_view family) const;
+  /// Class of a line in the family's colour.
+  std::string stroke(std::string_view family) const;
   /// A square in the family's colour and pattern.
   std::string swatch(std::string_view family) const;
   /// A shape around a point, `radius` pixels large.
@@ -35,6 +39,7 @@ class Families {
 
  private:
   std::size_t place(std::string_view family) const;
+  void find_codes();
 
   std::vector<std::string> names_, codes_;
 };

@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "core/statistics.h"
 #include "core/try.h"
 #include "core/work.h"
 #include "src/runtime/schedule.h"
@@ -256,6 +257,44 @@ ReportModel model_facts(const ModelInfo& info, const Platform& platform) {
   return facts;
 }
 
+ReportErrors errors_of(const std::string& family, const std::vector<double>& ratios) {
+  const auto at = [&](double fraction) { return quantile(ratios, fraction); };
+  return {family, ratios.size(), at(0.05), at(0.25), median(ratios), at(0.75), at(0.95)};
+}
+
+/// Of all times that the profile has of the platform in the model's timing mode.
+Result<std::vector<ReportErrors>> errors_on(const Profile& profile, const PerformanceModel& model,
+                                            const Platform& platform) {
+  std::map<std::pair<std::string_view, std::string_view>, const PrimitiveInfo*> primitives;
+  for (const RunHeader& run : profile.runs) {
+    if (run.platform.id() != platform.id() || run.timing_mode != model.info().timing_mode) continue;
+    for (const PrimitiveInfo& info : run.primitives) primitives[{run.run, info.name}] = &info;
+  }
+  std::vector<Query> queries;
+  std::vector<double> measured_ns;
+  for (const Measurement& m : profile.measurements) {
+    if (m.status != MeasurementStatus::ok || !(m.median_ns > 0)) continue;
+    const auto primitive = primitives.find({m.run, m.primitive});
+    if (primitive == primitives.end()) continue;
+    queries.push_back({&m.workload, primitive->second});
+    measured_ns.push_back(m.median_ns);
+  }
+  std::vector<ReportErrors> errors;
+  if (queries.empty()) return errors;
+  CONVOPT_TRY(const auto estimates, model.predict(queries, platform));
+  std::vector<double> all;
+  std::map<std::string, std::vector<double>> of_family;
+  for (std::size_t i = 0; i < estimates.size(); ++i) {
+    const double ratio = measured_ns[i] / estimates[i].ns;
+    all.push_back(ratio);
+    of_family[queries[i].primitive->family].push_back(ratio);
+  }
+  for (const auto& [family, ratios] : of_family) errors.push_back(errors_of(family, ratios));
+  std::ranges::stable_sort(errors, std::ranges::greater(), &ReportErrors::times);
+  errors.insert(errors.begin(), errors_of("", all));
+  return errors;
+}
+
 std::vector<ReportTotal> totals_of(const Plan& plan) {
   const PlanBaselines& b = plan.baselines;
   std::vector<ReportTotal> totals = {{"this plan", plan.predicted_ms, {}}};
@@ -288,6 +327,9 @@ Result<Report> gather(const ReportSources& sources) {
   if (sources.model == nullptr) return report;
   report.model = model_facts(sources.model->info(), sources.platform);
   CONVOPT_TRY(report.known, candidates.known(*sources.model, sources.platform));
+  if (sources.profile != nullptr) {
+    CONVOPT_TRY(report.errors, errors_on(*sources.profile, *sources.model, sources.platform));
+  }
   for (const int kernel : {3, 1}) {
     CONVOPT_TRY(auto regions,
                 regions_of(*problem.registry, *sources.model, sources.platform, kernel));

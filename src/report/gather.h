@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
 #include "src/report/report.h"
 #include "src/runtime/timing.h"
@@ -17,6 +18,7 @@ struct ReportSources {
   const Platform& platform;               ///< of the selection
   const PerformanceModel* model;          ///< null: there is none
   std::span<const double> steps_ns = {};  ///< measured in the running network; empty: not measured
+  const Profile* profile = nullptr;       ///< to hold the model against; null: none
 };
 
 /// Steps, candidates, totals by prediction, what the model knows and where which family is fastest.

@@ -465,6 +465,82 @@ std::string regions(const Report& report, const Families& families) {
          "\n";
 }
 
+std::string errors(const Report& report, const Families& families) {
+  const std::string drawing = errors_svg(report, families);
+  if (drawing.empty()) return "";
+  std::string caption =
+      "Of all times that the profile has of this platform, of any workload: thick bars hold half "
+      "of a family's, thin lines nine of ten, and the mark is their median. Right of 1 are "
+      "primitives that take longer than the model says.";
+  if (report.model && report.model->knows_machine) {
+    caption +=
+        " The model has learnt from this platform, perhaps from these very times; for workloads "
+        "that it had not seen see its table below.";
+  }
+  return heading("Error of the model") + figure(drawing, "", caption);
+}
+
+/// The platform's own curve where there is one, else all.
+std::string curves(const Report& report) {
+  if (!report.curves) return "";
+  std::vector<const ReportCurve*> shown;
+  for (const ReportCurve& curve : report.curves->platforms) {
+    if (curve.platform == report.platform.id()) shown.push_back(&curve);
+  }
+  const bool is_own = !shown.empty();
+  if (!is_own) {
+    for (const ReportCurve& curve : report.curves->platforms) shown.push_back(&curve);
+  }
+  std::vector<std::string> names;
+  for (const ReportCurve* curve : shown) {
+    for (const auto& [method, points] : curve->methods) {
+      if (std::ranges::find(names, method) == names.end()) names.push_back(method);
+    }
+  }
+  // The first look is the plainest.
+  std::ranges::stable_partition(names,
+                                [](const std::string& name) { return name == kAutomaticMethod; });
+  const Families methods(names);
+  std::string html =
+      heading("Transfer curve") +
+      paragraph("How good a model of other platforms gets on " +
+                std::string(is_own ? "this one" : "one that it has not seen") +
+                " by timing some shapes there. Regret is the measured time of what is chosen over "
+                "that of the best choice" +
+                (report.curves->noise_floor
+                     ? ", 1 at best and at the noise floor where choosing by measurements is. "
+                     : ". ") +
+                "The thick line, " + kAutomaticMethod +
+                ", is what convopt transfer does; dashed: its worst draw. From " +
+                report.curves->file +
+                (is_own ? "." : ", which has no curve of this page's platform.")) +
+      methods.legend(names, true);
+  for (const ReportCurve* curve : shown) {
+    std::string sources;
+    for (const std::string& source : curve->sources)
+      sources += (sources.empty() ? "" : ", ") + source;
+    html +=
+        element("h3", {}, escaped(curve->platform)) + "\n" +
+        element(
+            "p", {{"class", "soft"}},
+            escaped("learnt from " + sources +
+                    (curve->networks > 0
+                         ? "; regret of the plans of " + with_count(curve->networks, "network")
+                         : "; regret of single operations") +
+                    (curve->draws > 0
+                         ? ", mean of " + with_count(static_cast<std::size_t>(curve->draws), "draw")
+                         : ""))) +
+        "\n";
+    std::string pair;
+    for (const auto& [value, name] :
+         {std::pair(CurveValue::regret, "Regret"), std::pair(CurveValue::error, "Median error")}) {
+      pair += figure(curve_svg(*curve, value, report.curves->noise_floor, methods), "", name);
+    }
+    html += element("div", {{"class", "pair"}}, pair) + "\n";
+  }
+  return html;
+}
+
 std::string commands(const Report& report) {
   std::string lines;
   for (const std::string& command : report.commands) lines += (lines.empty() ? "" : "\n") + command;
@@ -528,7 +604,7 @@ std::string to_html(const Report& report) {
   std::string body =
       families.pattern_definitions() + summary(report) + charts(report, families) +
       layers(report, families) + candidates(report, families) + regions(report, families) +
-      heading("Machine and model") +
+      errors(report, families) + curves(report) + heading("Machine and model") +
       element("div", {{"class", "pair"}},
               machine_table(report.plan.platform, report.plan.libraries) + model_table(report)) +
       "\n" + commands(report);

@@ -76,6 +76,38 @@ struct ReportRegions {
   std::vector<std::pair<double, double>> layers;  ///< channels and size of those of the network
 };
 
+/// How measured times compare with the model's predictions of them.
+struct ReportErrors {
+  std::string family;     ///< of the primitives; empty: all of them
+  std::size_t times = 0;  ///< at least 1
+  /// Quantiles of measured over predicted times.
+  double low = 1, lower = 1, median = 1, upper = 1, high = 1;  ///< 5, 25, 50, 75 and 95 %
+};
+
+/// How good a model gets on a platform that it has not seen, by the number of shapes timed there.
+struct ReportCurve {
+  struct Point {
+    std::size_t shapes = 0;
+    double error = 0;              ///< median relative error of predictions, mean of the draws
+    double regret = 1, worst = 1;  ///< of plans or choices: mean, and that of the worst draw
+  };
+  std::string platform;
+  std::vector<std::string> sources;  ///< platforms that it had learnt from
+  int draws = 0;
+  std::size_t networks = 0;  ///< whose plans the regret is of; 0: of single operations
+  /// By methods of adapting the model, each by rising numbers of shapes.
+  std::vector<std::pair<std::string, std::vector<Point>>> methods;
+};
+
+/// Name of the choice that `transfer` itself makes among the methods of a curve.
+inline constexpr const char* kAutomaticMethod = "auto";
+
+struct ReportCurves {
+  std::string file;
+  std::optional<double> noise_floor;  ///< regret of planning by measurements
+  std::vector<ReportCurve> platforms;
+};
+
 struct ReportModel {
   std::string id;
   std::vector<std::string> platforms;
@@ -98,7 +130,9 @@ struct Report {
   std::optional<ReportModel> model;
   /// Predicted and measured times, in microseconds, of any primitives of the network's workloads.
   std::vector<std::pair<double, double>> known;
+  std::vector<ReportErrors> errors;  ///< all, then families; empty: nothing to compare with
   std::vector<ReportRegions> regions;
+  std::optional<ReportCurves> curves;
   std::vector<std::string> commands, notes;
 };
 

@@ -1,5 +1,6 @@
 // The verb report: its page, its errors, and the page in a browser.
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -66,6 +67,45 @@ TEST_F(ReportVerb, ShowsMeasuredTimesOfAProfileAndOfTheRunningNetwork) {
   ASSERT_EQ(report(by_model("tiny.json") + "--measure --time 50ms"), 0) << err();
   EXPECT_TRUE(has(page(), "Predicted against measured"));
   EXPECT_TRUE(has(page(), "as fast, measured"));
+}
+
+TEST_F(ReportVerb, ShowsTheErrorOfTheModelOnAllTimesOfTheProfile) {
+  // One layer's page, and the times of all.
+  shell_->write("one.json", R"({"schema":"convopt.network/1","name":"one","source":"a test",
+    "input":{"shape":[1,3,12,12]},"operators":[{"name":"c","op":"conv","oc":16,"kernel":3}]})");
+  ASSERT_EQ(report(by_model("one.json") + "--profile " + file("profile.jsonl")), 0) << err();
+  std::size_t times = 0;
+  std::ifstream lines(file("profile.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    times += has(line, "\"status\":\"ok\"") ? 1 : 0;
+  ASSERT_GT(times, 10U);
+  EXPECT_TRUE(has(page(), "Error of the model"));
+  EXPECT_TRUE(has(page(), "all, " + std::to_string(times) + " times: half take")) << times;
+  EXPECT_TRUE(has(page(), "direct, ")) << page();
+  // Without times there is nothing to say.
+  ASSERT_EQ(report(by_model("one.json")), 0) << err();
+  EXPECT_FALSE(has(page(), "Error of the model"));
+}
+
+TEST_F(ReportVerb, ShowsTheTransferCurveThatEvaluatePrints) {
+  ASSERT_EQ(run("evaluate --transfer-curve --draws 2 --shapes 0,1 --json " + file("model.ubj") +
+                " " + file("profile.jsonl")),
+            0)
+      << err();
+  shell_->write("curve.json", shell_->out());
+  const std::string curve = " --transfer-curve " + file("curve.json");
+  ASSERT_EQ(report(by_model("tiny.json") + curve), 0) << err();
+  EXPECT_TRUE(has(page(), "Transfer curve"));
+  EXPECT_TRUE(has(page(), "auto, 1 shape: regret 1."));
+  EXPECT_TRUE(has(page(), "auto, 0 shapes: median error "));
+  EXPECT_TRUE(has(page(), "; regret of single operations, mean of 2 draws"));
+  EXPECT_FALSE(has(page(), "has no curve of this page"));
+  // The commands say how to get the page again, not how to plan with a curve.
+  EXPECT_TRUE(has(page(), curve));
+  EXPECT_FALSE(has(page(), "convopt select" + curve));
+  EXPECT_EQ(report(by_model("tiny.json") + " --transfer-curve " + file("tiny.json")), 3) << err();
+  EXPECT_TRUE(has(err(), "not convopt.transfer_curve/1")) << err();
+  EXPECT_EQ(report(by_model("tiny.json") + " --transfer-curve " + file("none.json")), 3) << err();
 }
 
 TEST_F(ReportVerb, TakesAPlan) {
@@ -161,11 +201,19 @@ class Browser : public ReportVerb {
 };
 
 TEST_F(Browser, DrawsThePageWithoutAComplaint) {
-  ASSERT_EQ(report(by_model("tiny.json") + "--profile " + file("profile.jsonl")), 0) << err();
+  ASSERT_EQ(run("evaluate --transfer-curve --draws 2 --shapes 0,1 --json " + file("model.ubj") +
+                " " + file("profile.jsonl")),
+            0)
+      << err();
+  shell_->write("curve.json", shell_->out());
+  ASSERT_EQ(report(by_model("tiny.json") + "--profile " + file("profile.jsonl") +
+                   " --transfer-curve " + file("curve.json")),
+            0)
+      << err();
   add_probe();
   const std::string seen = dom("probed.html");
-  // The timeline, the roofline, the scatter and two maps.
-  EXPECT_TRUE(has(seen, "data-probe=\"5 drawn, filter true true, opened true, fits true\""))
+  // The timeline, the roofline, the scatter, two maps, the errors and two curves.
+  EXPECT_TRUE(has(seen, "data-probe=\"8 drawn, filter true true, opened true, fits true\""))
       << seen.substr(0, seen.find('>', seen.find("<body")));
   EXPECT_FALSE(has(err(), "CONSOLE")) << err();
 }

@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "src/report/curves.h"
 #include "src/report/families.h"
 #include "src/report/markup.h"
 #include "src/report/page.h"
@@ -27,6 +30,11 @@ ReportStep step(const std::string& name, const std::string& family, double us) {
   result.flops = 1e6 * us;
   result.bytes = 1e4;
   return result;
+}
+
+ReportCurve curve_of(const std::string& platform) {
+  const std::vector<ReportCurve::Point> points = {{0, 0.3, 1.2, 1.2}, {10, 0.1, 1.05, 1.1}};
+  return {platform, {"e/f/t1"}, 5, 2, {{"zero_shot", points}, {kAutomaticMethod, points}}};
 }
 
 /// Of so many layers, with everything that a page can show.
@@ -68,6 +76,8 @@ Report report_of(std::size_t layers) {
   regions.cells[1][1].next_us = 2;
   regions.layers = {{8, 7}, {1e6, 1e6}};
   report.regions.push_back(regions);
+  report.errors = {{"", 12, 0.5, 0.9, 1.02, 1.2, 3}, {"direct", 12, 0.5, 0.9, 1.02, 1.2, 3}};
+  report.curves = ReportCurves{"curve.json", 1.01, {curve_of("a/b/t1"), curve_of("c/d/t2")}};
   report.commands = {"convopt select net"};
   report.notes = {"a note"};
   return report;
@@ -104,11 +114,27 @@ TEST(WellFormed, FindsWhatIsNot) {
 TEST(Page, IsWellFormedAndHasEveryPart) {
   const std::string html = to_html(report_of(5));
   EXPECT_EQ(fault_of(html), "");
-  for (const char* part :
-       {"Time along the network", "Roofline", "Predicted against measured", "Layers",
-        "Other ways to compute each layer", "needs a kernel of 3 x 3", "Fastest family by shape",
-        "Machine and model", "convopt select net", "a note", "A processor", "conversion of data",
-        "Content-Security-Policy", "prefers-color-scheme: dark", "@media print"}) {
+  for (const char* part : {"Time along the network",
+                           "Roofline",
+                           "Predicted against measured",
+                           "Layers",
+                           "Other ways to compute each layer",
+                           "needs a kernel of 3 x 3",
+                           "Fastest family by shape",
+                           "Error of the model",
+                           "direct, 12 times: half take 0.90 to 1.20",
+                           "Transfer curve",
+                           "auto, 10 shapes: regret 1.050, worst draw 1.100",
+                           "zero_shot, 0 shapes",
+                           "noise floor",
+                           "Machine and model",
+                           "convopt select net",
+                           "a note",
+                           "A processor",
+                           "conversion of data",
+                           "Content-Security-Policy",
+                           "prefers-color-scheme: dark",
+                           "@media print"}) {
     EXPECT_NE(html.find(part), std::string::npos) << part;
   }
   for (int i = 0; i < 5; ++i) {
@@ -134,6 +160,90 @@ TEST(Page, SaysHowManyTimesAreMeasured) {
   EXPECT_NE(to_html(report).find("1 of 4 steps measured alone"), std::string::npos);
 }
 
+TEST(Page, ShowsTheCurveOfItsPlatformAlone) {
+  Report report = report_of(2);
+  EXPECT_EQ(count(to_html(report), "<polyline"), 2U * 5U);  // two values and a worst draw each
+  report.curves->platforms[1].platform = report.platform.id();
+  const std::string html = to_html(report);
+  EXPECT_EQ(count(html, "<polyline"), 5U);
+  EXPECT_EQ(html.find(">a/b/t1<"), std::string::npos);
+  EXPECT_NE(html.find(">" + report.platform.id() + "<"), std::string::npos);
+  report.curves.reset();
+  report.errors.clear();
+  const std::string without = to_html(report);
+  EXPECT_EQ(without.find("Transfer curve"), std::string::npos);
+  EXPECT_EQ(without.find("Error of the model"), std::string::npos);
+}
+
+/// A file of its own for each test.
+class CurveFile : public testing::Test {
+ protected:
+  ~CurveFile() override { std::filesystem::remove(path_); }
+  Result<ReportCurves> load(const std::string& text) const {
+    std::ofstream(path_) << text;
+    return load_curves(path_);
+  }
+  static std::string document(const std::string& points) {
+    return R"({"schema": "convopt.transfer_curve/1", "noise_floor_regret": null, "platforms":
+      [{"platform": "p", "sources": ["a", "b"], "networks": 3, "draws": 7, "curve": [)" +
+           points + "]}]}";
+  }
+
+  const std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() /
+      ("convopt-curve-" + std::to_string(testing::UnitTest::GetInstance()->random_seed()) +
+       testing::UnitTest::GetInstance()->current_test_info()->name());
+};
+
+TEST_F(CurveFile, GroupsPointsByMethodAndNumberOfShapes) {
+  const auto curves = load(document(
+      R"({"method": "m", "shapes": 3, "mdrae": 0.2, "regret_mean": 1.1, "regret_max": 1.5},
+         {"method": "auto", "shapes": 0, "mdrae": 0.1, "regret_mean": 1, "regret_max": 2,
+          "regret_worst_draw": 1.25},
+         {"method": "m", "shapes": 0, "mdrae": 0.4, "regret_mean": 1.3, "regret_max": 1.6})"));
+  ASSERT_TRUE(curves) << curves.error().message;
+  EXPECT_FALSE(curves->noise_floor);
+  ASSERT_EQ(curves->platforms.size(), 1U);
+  const ReportCurve& curve = curves->platforms[0];
+  EXPECT_EQ(curve.platform, "p");
+  EXPECT_EQ(curve.sources, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(curve.networks, 3U);
+  EXPECT_EQ(curve.draws, 7);
+  ASSERT_EQ(curve.methods.size(), 2U);
+  EXPECT_EQ(curve.methods[0].first, "m");
+  ASSERT_EQ(curve.methods[0].second.size(), 2U);
+  EXPECT_EQ(curve.methods[0].second[0].shapes, 0U);
+  EXPECT_EQ(curve.methods[0].second[0].worst, 1.6);
+  EXPECT_EQ(curve.methods[0].second[1].error, 0.2);
+  EXPECT_EQ(curve.methods[1].second[0].worst, 1.25);
+}
+
+TEST_F(CurveFile, RefusesWhatIsNoCurve) {
+  const auto refused = [&](const std::string& text, const std::string& why) {
+    const auto curves = load(text);
+    ASSERT_FALSE(curves) << text;
+    EXPECT_EQ(curves.error().code, ErrorCode::bad_input);
+    EXPECT_NE(curves.error().message.find(why), std::string::npos) << curves.error().message;
+    EXPECT_NE(curves.error().message.find(path_.string()), std::string::npos);
+  };
+  refused("", "");
+  refused("[]", "is not an object");
+  refused(R"({"schema": "convopt.plan/3"})", "not convopt.transfer_curve/1");
+  refused(R"({"schema": "convopt.transfer_curve/1"})", "'platforms' is missing");
+  refused(R"({"schema": "convopt.transfer_curve/1", "platforms": []})", "has no curve");
+  refused(document(""), "without points");
+  const std::string begin = R"({"method": "m", "shapes": )";
+  refused(document(begin + "1}"), "'mdrae' is missing");
+  refused(document(begin + R"(-1, "mdrae": 0, "regret_mean": 1, "regret_max": 1})"),
+          "out of range");
+  refused(document(begin + R"(1.5, "mdrae": 0, "regret_mean": 1, "regret_max": 1})"), "whole");
+  refused(document(begin + R"(1, "mdrae": -1, "regret_mean": 1, "regret_max": 1})"), "error below");
+  refused(document(begin + R"(1, "mdrae": 0, "regret_mean": 0.5, "regret_max": 1})"),
+          "regret below");
+  refused(document(begin + R"(1, "mdrae": 0, "regret_mean": 1e999, "regret_max": 1})"), "");
+  EXPECT_FALSE(load_curves("no/such/file"));
+}
+
 TEST(Page, LoadsNothing) {
   const std::string html = to_html(report_of(3));
   for (const char* part : {"http://", "https://", "src=", "@import", "url(\"", "<link"}) {
@@ -156,6 +266,10 @@ TEST(Page, NamesStayText) {
   report.plan.libraries = {{evil, evil}};
   report.commands = report.notes = {evil};
   report.model->platforms = {evil};
+  report.errors.back().family = evil;
+  report.curves->file = report.curves->platforms[0].platform = evil;
+  report.curves->platforms[0].sources = {evil};
+  report.curves->platforms[0].methods[0].first = evil;
   const std::string html = to_html(report);
   EXPECT_EQ(fault_of(html), "");
   EXPECT_EQ(count(html, "<script"), 1U);
@@ -179,6 +293,8 @@ TEST(Page, NumbersAreNumbersWhateverTheTimes) {
   report.steps[0].measured_us = 0;
   report.steps[1].us = 1e12;
   report.steps[2].bytes = 0;
+  report.errors = {{"", 1, 0, 0, 0, 1e9, 1e9}};
+  report.curves->platforms = {{"p", {}, 0, 0, {{"only", {{0, 0, 1, 1}}}}}};
   const std::string html = to_html(report);
   EXPECT_EQ(fault_of(html), "");
   for (const char* part : {"\"nan", "\"inf", "nan,", "inf,", "-nan"}) {
