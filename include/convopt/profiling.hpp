@@ -104,6 +104,63 @@ Result<ProfileSummary> profile_machine(const ProfileSettings& settings);
 /// What that would do, without timing anything.
 Result<ProfileEstimate> estimate_profile(const ProfileSettings& settings);
 
+struct MergeSettings {
+  std::vector<std::filesystem::path> profiles;
+  /// Replaced as a whole; compressed if its name ends in .gz. May be one of the profiles.
+  std::filesystem::path output;
+  /// Of several times of a primitive the lowest counts, since disturbances make times longer; else
+  /// the one that comes last.
+  bool fastest = false;
+  Messages messages;  ///< warned of what was left out
+};
+
+/// Joins profiles without duplicates and damaged lines. Fails if one of them is no profile.
+Result<void> merge_profiles(const MergeSettings& settings);
+
+/// A time of a profile, taken again.
+struct CheckPoint {
+  std::string workload, primitive;
+  double before_ns = 0, now_ns = 0;
+  double predicted_ns = 0;  ///< 0 without a model
+
+  double ratio() const { return now_ns / before_ns; }
+};
+
+enum class Verdict : std::uint8_t {
+  holds,    ///< times are as before
+  shifted,  ///< all times changed by about one factor: choices hold, predicted times do not
+  changed,  ///< times changed by different factors: profile and transfer again
+  unknown,  ///< fewer than kPointsToTell points could be compared
+};
+std::string_view to_string(Verdict verdict);
+
+/// Of fewer points the median is too easily one that met a bad moment.
+inline constexpr std::size_t kPointsToTell = 3;
+
+struct Check {
+  std::vector<CheckPoint> points;
+  std::string missing;                         ///< why there are fewer points than asked for
+  double median_ratio = 1;                     ///< now over before
+  double spread = 0;                           ///< median relative distance from that ratio
+  double model_mdrae = 0;                      ///< the model's error on these points; 0 without one
+  std::vector<std::string> updated_libraries;  ///< "onednn 2.6.3+a -> 2.7.0+b"
+  Verdict verdict = Verdict::holds;
+};
+
+struct CheckSettings {
+  Isa isa = default_isa();
+  int threads = default_threads();
+  std::filesystem::path profile;  ///< empty: this machine's own
+  std::filesystem::path model;    ///< empty: this machine's own, if there is one
+  std::size_t points = 10;        ///< at least kPointsToTell
+  Watch watch;
+};
+
+/// Measures a few points of a profile again, a few seconds altogether, and says whether its times
+/// still hold. Keeps nothing of what it measures, but stores the machine's peak and bandwidths
+/// where they are not known. Fails with `bad_input` if the profile has no times of this machine.
+Result<Check> check_profile(const CheckSettings& settings);
+
 /// The child's side of measuring: serves its parent until that is gone. Nothing else may have used
 /// convopt in this process.
 Result<void> run_profile_worker();

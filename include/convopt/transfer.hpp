@@ -1,4 +1,4 @@
-// Adapts a performance model to this machine, and judges models.
+// Trains performance models, adapts them to this machine, and judges them.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "convopt/error.hpp"
+#include "convopt/measurement.hpp"
 #include "convopt/platform.hpp"
 #include "convopt/profiling.hpp"
+#include "convopt/tensor.hpp"
 
 namespace convopt {
 
@@ -21,6 +23,38 @@ struct ModelScores {
   double spearman = 0;
   double regret = 0;  ///< time of the predicted best over time of the best, summed
 };
+
+struct TrainingSettings {
+  std::vector<std::filesystem::path> profiles;  ///< of one or several platforms
+  /// The model to write; empty: the own model of the profiles' platform, of which there is one
+  /// then.
+  std::filesystem::path output;
+  /// Only times in this mode are learnt from; nothing: the profiles' own, which have one then.
+  std::optional<TimingMode> timing_mode;
+  std::uint64_t seed = 1;  ///< of folds and trees
+  Messages messages;
+};
+
+struct TrainingReport {
+  /// Of the times of primitives that multiply in one type.
+  struct OfType {
+    DataType type = DataType::f32;
+    std::size_t samples = 0;
+    ModelScores scores;
+  };
+  std::string model_id;
+  std::filesystem::path model;  ///< the file
+  std::vector<std::string> platforms;
+  std::size_t samples = 0, workloads = 0, primitives = 0;
+  ModelScores scores;
+  double interval_coverage = 0;  ///< share of the 90 % intervals that hold the time
+  std::vector<OfType> types;     ///< f32 first
+};
+
+/// Trains a model on all times of some profiles, on all processors that this process may use. Takes
+/// from seconds to minutes, by the number of times. Measures nothing. Fails with `bad_input` for
+/// profiles without times to learn from.
+Result<TrainingReport> train_model(const TrainingSettings& settings);
 
 struct TransferSettings {
   Isa isa = default_isa();

@@ -1,27 +1,22 @@
-#include "src/tune/check.h"
-
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 
+#include "convopt/profiling.hpp"
 #include "core/json.h"
 #include "core/text.h"
 #include "core/try.h"
-#include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
 #include "src/cli/progress.h"
 #include "src/cli/values.h"
-#include "src/tune/model_paths.h"
 
 namespace convopt::cli {
 namespace {
 
 struct CheckArguments {
   ContextOptions context;
-  std::filesystem::path model, profile;
-  std::size_t points = 10;
+  CheckSettings check;
   bool json = false;
 };
 
@@ -69,28 +64,13 @@ void print(const Check& check) {
 
 Result<void> check_action(const CheckArguments& request) {
   CONVOPT_TRY(const auto context, request.context.context());
-  CheckRequest what;
-  what.context = context;
-  what.profile = request.profile;
-  what.points = request.points;
-  what.stop = &stop_on_signal();
-
-  std::unique_ptr<PerformanceModel> model;
-  std::filesystem::path path = request.model;
-  if (path.empty()) {
-    const auto own = local_model_path({machine_facts(), context.isa, context.threads});
-    std::error_code ignored;
-    if (std::filesystem::exists(own, ignored)) path = own;
-  }
-  if (!path.empty()) {
-    CONVOPT_TRY(auto loaded, load_model(path));
-    model = std::move(loaded);
-    what.model = model.get();
-    what.timing_mode = model->info().timing_mode;
-  }
+  CheckSettings settings = request.check;
+  settings.isa = context.isa;
+  settings.threads = context.threads;
+  settings.watch.stop = &stop_on_signal();
   Progress progress;
-  what.progress = [&](const ProfileProgress& state) { progress.show(state); };
-  const auto result = check(what);
+  settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };
+  const auto result = check_profile(settings);
   progress.finish();
   // What it measured was for the moment.
   if (!result && result.error().code == ErrorCode::interrupted)
@@ -127,11 +107,12 @@ void add_check(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand(
       "check",
       "Measures a few points of the local profile again, and says whether its times still hold.");
-  verb->add_option("--model", request->model,
+  verb->add_option("--model", request->check.model,
                    "Model to evaluate as well. Default: this machine's own, if there is one.");
-  verb->add_option("--profile", request->profile,
+  verb->add_option("--profile", request->check.profile,
                    "Profile to compare with. Default: this machine's own.");
-  add_count(*verb, "--points", request->points, "Number of points. Default: 10.", 3, 1000);
+  add_count(*verb, "--points", request->check.points, "Number of points. Default: 10.",
+            kPointsToTell, 1000);
   request->context.add_to(*verb);
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->callback([&action, request] { action = [request] { return check_action(*request); }; });

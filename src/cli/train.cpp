@@ -1,31 +1,20 @@
-#include "model/train.h"
-
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "core/try.h"
-#include "profiler/store.h"
 #include "src/cli/cli.h"
 #include "src/cli/log.h"
 #include "src/cli/models.h"
 #include "src/cli/outputs.h"
 #include "src/cli/values.h"
-#include "src/tune/model_paths.h"
+#include "src/library/training.h"
 
 namespace convopt::cli {
 namespace {
 
-// With fewer, cross-validation itself says nothing, and a transferred model has always been better.
-constexpr std::size_t kFewShapes = 30;
-
 struct TrainArguments {
-  std::vector<std::filesystem::path> profiles;
-  std::filesystem::path output;
-  std::optional<TimingMode> timing_mode;
-  std::uint64_t seed = 1;
+  TrainingSettings training;
   bool json = false;
 };
 
@@ -53,40 +42,11 @@ void print(const TrainedModel& model, const std::filesystem::path& output) {
   std::printf("written to %s\n", output.string().c_str());
 }
 
-Result<void> train_action(const TrainArguments& request) {
-  std::vector<Profile> profiles;
-  for (const auto& path : request.profiles) {
-    CONVOPT_TRY(auto loaded, load_profile(path));
-    warn(loaded.warnings);
-    profiles.push_back(std::move(loaded.profile));
-  }
-  TrainOptions options;
-  options.seed = request.seed;
-  options.threads = default_threads();
-  options.timing_mode = request.timing_mode;
-  CONVOPT_TRY(const auto data, make_dataset(profiles, options.timing_mode));
-  std::filesystem::path output = request.output;
-  if (output.empty()) {
-    const auto info = describe(data, request.seed);
-    for (const std::string& platform : info.platforms) {
-      if (platform == info.platforms.front()) continue;
-      return make_error(ErrorCode::usage,
-                        "the profiles are of several platforms; name the model with -o");
-    }
-    output = local_model_path(data.platforms.front());
-  }
-  if (data.skipped > 0) {
-    warn(std::to_string(data.skipped) +
-         " records are left out: without a usable time or a described primitive");
-  }
-  CONVOPT_TRY(const auto model, train(data, options));
-  CONVOPT_CHECK(save(*model, output));
-  if (data.groups.size() < kFewShapes) {
-    warn("learnt from " + counted(data.groups.size(), "shape") +
-         " only: too few to rank primitives on others; transfer adapts the shipped model to them");
-  }
-  if (request.json) return write_output("", to_json(*model, output).dump(2) + "\n");
-  print(*model, output);
+Result<void> train_action(TrainingSettings& settings, bool json) {
+  settings.messages = messages();
+  CONVOPT_TRY(const SavedModel saved, train_and_save(settings, save));
+  if (json) return write_output("", to_json(*saved.model, saved.path).dump(2) + "\n");
+  print(*saved.model, saved.path);
   return {};
 }
 
@@ -95,15 +55,17 @@ Result<void> train_action(const TrainArguments& request) {
 void add_train(CLI::App& app, Action& action) {
   auto request = std::make_shared<TrainArguments>();
   CLI::App* verb = app.add_subcommand("train", "Trains a performance model from profiles.");
-  verb->add_option("profiles", request->profiles, "Profiles of one or several platforms.")
+  verb->add_option("profiles", request->training.profiles, "Profiles of one or several platforms.")
       ->required();
-  add_output(*verb, "-o,--output", request->output,
+  add_output(*verb, "-o,--output", request->training.output,
              "The model to write (.ubj). Default: the profiled platform's own model.");
-  add_timing_mode(*verb, request->timing_mode,
+  add_timing_mode(*verb, request->training.timing_mode,
                   "Uses only times in this mode; needed if the profiles hold both.");
-  add_seed(*verb, request->seed, "Seed of the folds and of the trees.");
+  add_seed(*verb, request->training.seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
-  verb->callback([&action, request] { action = [request] { return train_action(*request); }; });
+  verb->callback([&action, request] {
+    action = [request] { return train_action(request->training, request->json); };
+  });
 }
 
 }  // namespace convopt::cli

@@ -114,4 +114,15 @@ Result<ProfileEstimate> estimate_profile(const ProfileSettings& settings) {
   });
 }
 
+Result<void> merge_profiles(const MergeSettings& settings) {
+  return guarded([&]() -> Result<void> {
+    if (settings.profiles.empty())
+      return make_error(ErrorCode::usage, "no profile is named that could be merged");
+    CONVOPT_TRY(const auto warnings,
+                merge_profiles(settings.profiles, settings.output, settings.fastest));
+    settings.messages.warn_of(warnings);
+    return {};
+  });
+}
+
 }  // namespace convopt

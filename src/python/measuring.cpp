@@ -1,4 +1,4 @@
-// Profiling, transfer and evaluation for Python.
+// Profiling, training, transfer and evaluation for Python.
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
@@ -86,6 +86,50 @@ py::dict dict_of(const TransferReport& report) {
   return dict;
 }
 
+py::dict dict_of(const TrainingReport& report) {
+  py::dict dict;
+  dict["model"] = report.model.string();
+  dict["model_id"] = report.model_id;
+  dict["platforms"] = report.platforms;
+  dict["samples"] = report.samples;
+  dict["workloads"] = report.workloads;
+  dict["primitives"] = report.primitives;
+  dict["holdout"] = dict_of(report.scores);
+  dict["interval_coverage"] = report.interval_coverage;
+  py::list types;
+  for (const TrainingReport::OfType& own : report.types) {
+    py::dict entry = dict_of(own.scores);
+    entry["type"] = numpy_name(own.type);
+    entry["samples"] = own.samples;
+    types.append(entry);
+  }
+  dict["types"] = types;
+  return dict;
+}
+
+py::dict dict_of(const Check& check) {
+  py::dict dict;
+  dict["verdict"] = std::string(to_string(check.verdict));
+  dict["median_ratio"] = check.median_ratio;
+  dict["spread"] = check.spread;
+  dict["model_mdrae"] = check.model_mdrae;
+  dict["updated_libraries"] = check.updated_libraries;
+  dict["missing"] = check.missing;
+  py::list points;
+  for (const CheckPoint& point : check.points) {
+    py::dict entry;
+    entry["workload"] = point.workload;
+    entry["primitive"] = point.primitive;
+    entry["before_ms"] = point.before_ns / 1e6;
+    entry["now_ms"] = point.now_ns / 1e6;
+    entry["predicted_ms"] =
+        point.predicted_ns > 0 ? py::cast(point.predicted_ns / 1e6) : py::none();
+    points.append(entry);
+  }
+  dict["points"] = points;
+  return dict;
+}
+
 py::dict dict_of(const NetworkRegret& network) {
   py::dict dict;
   dict["name"] = network.name;
@@ -131,6 +175,15 @@ py::dict dict_of(const Evaluation& evaluation) {
   return dict;
 }
 
+std::optional<TimingMode> timing_mode_from(const py::object& name) {
+  const auto text = py::cast<std::string>(name);
+  for (const TimingMode mode : {TimingMode::warm, TimingMode::cold_weights}) {
+    if (to_string(mode) == text) return mode;
+  }
+  raise(make_error(ErrorCode::usage,
+                   "'" + text.substr(0, 80) + "' is no timing mode: warm or cold_weights"));
+}
+
 ProfileSettings profile_settings(const std::vector<Network>& networks, const py::dict& given) {
   ProfileSettings settings;
   settings.networks = networks;
@@ -167,6 +220,37 @@ void add_measuring(py::module_& module) {
     ProfileSettings settings = profile_settings(networks, given);
     settings.watch.worker_command = worker_command;
     return dict_of(without_lock([&] { return estimate_profile(settings); }));
+  });
+  module.def("merge_profiles", [](const py::dict& given) {
+    MergeSettings settings;
+    set(given, "profiles", settings.profiles);
+    set(given, "output", settings.output);
+    set(given, "fastest", settings.fastest);
+    settings.messages = messages_to(given["logger"]);
+    const auto merged = [&] {
+      const py::gil_scoped_release release;
+      return merge_profiles(settings);
+    }();
+    check(merged);
+  });
+  module.def("check_profile", [](const py::dict& given, const py::object& progress,
+                                 const std::vector<std::string>& worker_command) {
+    CheckSettings settings;
+    set(given, "isa", settings.isa, isa_from);
+    set(given, "threads", settings.threads);
+    set(given, "profile", settings.profile);
+    set(given, "model", settings.model);
+    set(given, "points", settings.points);
+    return dict_of(watched(settings, progress, worker_command, check_profile));
+  });
+  module.def("train_model", [](const py::dict& given) {
+    TrainingSettings settings;
+    set(given, "profiles", settings.profiles);
+    set(given, "output", settings.output);
+    set(given, "timing_mode", settings.timing_mode, timing_mode_from);
+    set(given, "seed", settings.seed);
+    settings.messages = messages_to(given["logger"]);
+    return dict_of(without_lock([&] { return train_model(settings); }));
   });
   module.def("transfer_model", [](const py::dict& given, const py::object& progress,
                                   const std::vector<std::string>& worker_command) {

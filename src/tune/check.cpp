@@ -173,6 +173,7 @@ Result<Check> check(const CheckRequest& request) {
   };
   options.progress = request.progress;
   options.stop = request.stop;
+  options.worker_command = request.worker_command;
   CONVOPT_CHECK(profile(workloads, options));
   CONVOPT_TRY(const LoadedProfile now, load_profile(file.path()));
 

@@ -11,38 +11,10 @@
 
 #include "convopt/measurement.hpp"
 #include "convopt/model.hpp"
+#include "convopt/profiling.hpp"
 #include "profiler/profiler.h"
 
 namespace convopt {
-
-struct CheckPoint {
-  std::string workload, primitive;
-  double before_ns = 0, now_ns = 0;
-  double predicted_ns = 0;  ///< 0 without a model
-
-  double ratio() const { return now_ns / before_ns; }
-};
-
-enum class Verdict : std::uint8_t {
-  holds,    ///< times are as before
-  shifted,  ///< all times changed by about one factor: choices hold, predicted times do not
-  changed,  ///< times changed by different factors: profile and transfer again
-  unknown,  ///< fewer than kPointsToTell points could be compared
-};
-std::string_view to_string(Verdict verdict);
-
-/// Of fewer points the median is too easily one that met a bad moment.
-inline constexpr std::size_t kPointsToTell = 3;
-
-struct Check {
-  std::vector<CheckPoint> points;
-  std::string missing;                         ///< why there are fewer points than asked for
-  double median_ratio = 1;                     ///< now over before
-  double spread = 0;                           ///< median relative distance from that ratio
-  double model_mdrae = 0;                      ///< the model's error on these points; 0 without one
-  std::vector<std::string> updated_libraries;  ///< "onednn 2.6.3+a -> 2.7.0+b"
-  Verdict verdict = Verdict::holds;
-};
 
 /// Points to measure again: the fastest primitives of `count` convolutions spread over the range of
 /// times. Deterministic.
@@ -60,6 +32,7 @@ struct CheckRequest {
   std::size_t points = 10;
   std::function<void(const ProfileProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;
+  std::vector<std::string> worker_command;  ///< as in Watch
 };
 
 /// Writes nothing but a temporary file.

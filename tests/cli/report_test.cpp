@@ -93,11 +93,18 @@ TEST_F(ReportVerb, ShowsTheTransferCurveThatEvaluatePrints) {
             0)
       << err();
   shell_->write("curve.json", shell_->out());
+  const auto points = shell_->out_json()["platforms"][0]["curve"];
+  ASSERT_GT(points.size(), 2U);
   const std::string curve = " --transfer-curve " + file("curve.json");
   ASSERT_EQ(report(by_model("tiny.json") + curve), 0) << err();
   EXPECT_TRUE(has(page(), "Transfer curve"));
+  for (const auto& point : points) {
+    const std::string words = point["method"].get<std::string>() +
+                              (point["shapes"] == 1 ? ", 1 shape: " : ", 0 shapes: ");
+    EXPECT_TRUE(has(page(), words + "regret 1.")) << words;
+    EXPECT_TRUE(has(page(), words + "median error ")) << words;
+  }
   EXPECT_TRUE(has(page(), "auto, 1 shape: regret 1."));
-  EXPECT_TRUE(has(page(), "auto, 0 shapes: median error "));
   EXPECT_TRUE(has(page(), "; regret of single operations, mean of 2 draws"));
   EXPECT_FALSE(has(page(), "has no curve of this page"));
   // The commands say how to get the page again, not how to plan with a curve.

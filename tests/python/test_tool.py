@@ -186,6 +186,65 @@ class Tool(unittest.TestCase):
         with self.assertRaises(convopt.InputError):
             convopt.evaluate(self.file("own.ubj"), self.file("missing.jsonl"))
 
+    def test_profiles_are_merged_learnt_from_and_checked(self):
+        first, second = self.file("first.jsonl"), self.file("second.jsonl")
+        for profile, configs in ((first, 3), (second, 6)):
+            convopt.profile(threads=1, configs=configs, ops=["conv"], allow=["im2col"], output=profile)
+        both = self.file("both.jsonl.gz")
+        self.assertIsNone(convopt.merge([first, second], both))
+        merged = self.file("merged.jsonl")
+        convopt.merge([both], merged, fastest=True)
+        with open(merged) as lines, open(second) as second_lines:
+            records = [json.loads(line) for line in lines]
+            times = [record for record in records if "workload" in record]
+            # The first shapes of the second profile are those of the first one.
+            self.assertEqual(len(times), sum("workload" in json.loads(line) for line in second_lines))
+        with self.assertLogs("convopt", "WARNING") as logged:
+            report = convopt.train(merged, output=self.file("trained.ubj"), seed=3)
+        self.assertIn("shapes only", logged.output[-1])
+        self.assertEqual(report["model"], self.file("trained.ubj"))
+        usable = [record for record in times if record["status"] in ("ok", "censored")]
+        self.assertEqual(report["samples"], len(usable))
+        self.assertEqual(report["workloads"], len({record["workload"] for record in usable}))
+        self.assertEqual([record["type"] for record in report["types"]], ["float32"])
+        self.assertGreaterEqual(report["holdout"]["regret"], 1)
+        with support.new_data_folder() as written:
+            own = convopt.train(merged, seed=3)
+            self.assertEqual(written(), [os.path.basename(own["model"])])
+            self.assertTrue(own["model"].startswith(os.environ["XDG_DATA_HOME"]))
+            self.assertEqual(own["holdout"], report["holdout"])
+        seen = []
+        checked = convopt.check(profile=merged, cost_model=self.file("trained.ubj"), points=3, threads=1,
+                                progress=seen.append)
+        self.assertEqual(checked["verdict"], "holds")  # times are invented, and the same each time
+        self.assertEqual(len(checked["points"]), 3)
+        self.assertEqual(set(checked["points"][0]), {"workload", "primitive", "before_ms", "now_ms", "predicted_ms"})
+        self.assertAlmostEqual(checked["median_ratio"], 1, places=6)
+        self.assertGreater(checked["model_mdrae"], 0)
+        self.assertTrue(seen)
+
+    def test_what_cannot_be_merged_learnt_from_or_checked(self):
+        with open(self.file("no_profile.jsonl"), "w") as file:
+            file.write("{}\n")
+        for call in (lambda: convopt.merge([self.file("no_profile.jsonl")], self.file("out.jsonl")),
+                     lambda: convopt.train(self.file("no_profile.jsonl")),
+                     lambda: convopt.train(self.file("none.jsonl")),
+                     lambda: convopt.check(profile=self.file("none.jsonl"), threads=1)):
+            with self.assertRaises(convopt.InputError):
+                call()
+        self.assertFalse(os.path.exists(self.file("out.jsonl")))
+        with self.assertRaisesRegex(convopt.UsageError, "no profile is named"):
+            convopt.merge([], self.file("out.jsonl"))
+        with self.assertRaisesRegex(convopt.UsageError, "needs a profile"):
+            convopt.train([])
+        with self.assertRaisesRegex(convopt.UsageError, "no timing mode"):
+            convopt.train(self.file("none.jsonl"), timing_mode="hot")
+        with self.assertRaisesRegex(convopt.UsageError, "fewer than 3"):
+            convopt.check(points=2)
+        convopt.profile(threads=1, configs=2, ops=["conv"], allow=["im2col"], output=self.file("two.jsonl"))
+        with self.assertRaisesRegex(convopt.MachineError, "missing"):
+            convopt.train(self.file("two.jsonl"), output=self.file("missing/own.ubj"))
+
     def test_an_exception_of_progress_ends_the_work(self):
         class Enough(Exception):
             pass

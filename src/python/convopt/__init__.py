@@ -24,7 +24,8 @@ call finds:
     InferenceSession, SessionOptions     run a model, with onnxruntime's interface
     select -> Plan                       choose a primitive for every layer
     calibrate -> Calibration             ranges of tensors, which int8 needs
-    profile, transfer, evaluate          measure this machine; adapt and judge the cost model
+    profile, merge, check                measure this machine; join profiles; do they still hold?
+    transfer, train, evaluate            adapt the cost model, make one, judge one
     measure_machine                      this machine's peak and bandwidths
 
 Times are in the unit that their names end in. Errors are exceptions below `convopt.Error`, with one
@@ -52,7 +53,17 @@ from ._session import (
     RunOptions,
     SessionOptions,
 )
-from ._tool import calibrate, evaluate, measure_machine, profile, select, transfer
+from ._tool import (
+    calibrate,
+    check,
+    evaluate,
+    measure_machine,
+    merge,
+    profile,
+    select,
+    train,
+    transfer,
+)
 
 __version__: str = _core.version
 
@@ -85,11 +96,14 @@ __all__ = [
     "UsageError",
     "VerificationError",
     "calibrate",
+    "check",
     "evaluate",
     "get_available_providers",
     "get_device",
     "measure_machine",
+    "merge",
     "profile",
     "select",
+    "train",
     "transfer",
 ]

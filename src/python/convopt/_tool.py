@@ -213,6 +213,110 @@ def profile(
     return _core.profile_machine(loaded, options, progress, worker_command())
 
 
+def merge(profiles: Sequence[Path], output: Path, *, fastest: bool = False) -> None:
+    """Joins profiles without duplicates and damaged lines.
+
+    >>> convopt.merge(["monday.jsonl", "tuesday.jsonl"], "all.jsonl.gz")
+
+    Parameters
+    ----------
+    profiles : paths; of several times of the same, those of later profiles count
+    output : the profile to write, replaced as a whole; compressed if its name ends in .gz
+    fastest : the lowest of several times counts instead, since disturbances make times longer
+
+    What is left out is told to the logger 'convopt'. Raises InputError for a file that is no profile.
+    """
+    options = {
+        "profiles": [os.fspath(profile) for profile in several(profiles)],
+        "output": os.fspath(output),
+        "fastest": fastest,
+        "logger": logger,
+    }
+    _core.merge_profiles(options)
+
+
+def check(
+    *,
+    profile: Optional[Path] = None,
+    cost_model: Optional[Path] = None,
+    points: int = 10,
+    threads: Optional[int] = None,
+    isa: Optional[str] = None,
+    progress: Optional[Progress] = None,
+) -> Dict[str, Any]:
+    """Measures a few convolutions of a profile again, and says whether its times still hold: an update
+    of the kernel, of a library or of the firmware can change them.
+
+    >>> if convopt.check(threads=1)["verdict"] == "changed":
+    ...     convopt.profile(threads=1, again=True)
+
+    Parameters
+    ----------
+    profile : the profile; default: this machine's own
+    cost_model : a model to evaluate as well; default: this machine's own, if there is one
+    points : how many times to take again, at least 3
+    threads, isa, progress : as in `select`
+
+    Returns a dictionary: verdict ('holds'; 'shifted': all times changed by about one factor, so choices
+    hold and predicted times do not; 'changed': by different factors, so profile and transfer again;
+    'unknown': fewer than three points could be compared), median_ratio (now over before), spread
+    (median relative distance from that ratio), model_mdrae (the model's median relative error on the
+    points; 0 without one), updated_libraries, missing (why there are fewer points than asked for), and
+    points, a record each: workload, primitive, before_ms, now_ms, predicted_ms (None without a model).
+
+    Keeps nothing of what it measures, but stores this machine's peak and bandwidths where they are not
+    known. Raises InputError if there is no profile of this machine.
+    """
+    options = {
+        "profile": None if profile is None else os.fspath(profile),
+        "model": None if cost_model is None else os.fspath(cost_model),
+        "points": points,
+        "threads": threads,
+        "isa": isa,
+    }
+    return _core.check_profile(options, progress, worker_command())
+
+
+def train(
+    profiles: Sequence[Path],
+    *,
+    output: Optional[Path] = None,
+    timing_mode: Optional[str] = None,
+    seed: int = 1,
+) -> Dict[str, Any]:
+    """Trains a cost model on profiles, of this machine or of several. Measures nothing; takes seconds
+    to minutes. To make a model for this CPU out of a minute of measuring, `transfer` is better.
+
+    >>> report = convopt.train(["one.jsonl", "other.jsonl.gz"], output="own.ubj")
+    >>> plan = convopt.select("model.onnx", cost_model="own.ubj")
+
+    Parameters
+    ----------
+    profiles : paths
+    output : the model to write (.ubj); default: the own model of the platform that the profiles are of,
+        which sessions and `select` find
+    timing_mode : 'warm' or 'cold_weights': uses only times in this mode; needed if the profiles hold
+        both
+    seed : of the folds and of the trees
+
+    Returns a dictionary: model (the file), model_id, platforms, samples, workloads, primitives (how
+    many), holdout (errors on workloads held out: mdrae, within_10_percent, spearman, regret),
+    interval_coverage (of the 90 % intervals), and types: a record of the errors for each type that
+    primitives multiply in.
+
+    Raises InputError for profiles without times to learn from, UsageError if they are of several
+    platforms and no `output` is named.
+    """
+    options = {
+        "profiles": [os.fspath(profile) for profile in several(profiles)],
+        "output": None if output is None else os.fspath(output),
+        "timing_mode": timing_mode,
+        "seed": seed,
+        "logger": logger,
+    }
+    return _core.train_model(options)
+
+
 def transfer(
     *,
     budget: float = 30,
