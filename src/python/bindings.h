@@ -52,6 +52,12 @@ std::string shape_text(const std::vector<std::int64_t>& shape);
 /// Row-major, native numbers. Only what is not so already is copied. `type`: of what is no array.
 py::array dense_array(const py::handle& object, const std::string& what,
                       std::optional<DataType> type);
+/// Elements that lie as one block, slowest dimension first, as C has them.
+bool is_dense(const py::array& array);
+/// An image (n, c, h, w) whose elements lie as one block in the order n, h, w, c: what
+/// `transpose(0, 3, 1, 2)` makes of an array of images with their channels last. False for what is
+/// dense, too.
+bool is_channels_last(const py::handle& object);
 std::vector<std::int64_t> shape_of(const py::array& array);
 /// The numbers as floats.
 NpyArray floats_of(const py::array& array, const std::string& what);

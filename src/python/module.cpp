@@ -42,12 +42,23 @@ const char* code_name(ErrorCode code) {
   return "internal";
 }
 
-/// Elements that lie as one block, slowest dimension first, as C has them.
+}  // namespace
+
 bool is_dense(const py::array& array) {
   return (array.flags() & py::array::c_style) != 0 && array.dtype().attr("isnative").cast<bool>();
 }
 
-}  // namespace
+bool is_channels_last(const py::handle& object) {
+  if (!py::isinstance<py::array>(object)) return false;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  if (array.ndim() != 4 || array.size() == 0 || is_dense(array)) return false;
+  py::ssize_t stride = array.itemsize();
+  for (const int dimension : {1, 3, 2, 0}) {
+    if (array.shape(dimension) > 1 && array.strides(dimension) != stride) return false;
+    stride *= array.shape(dimension);
+  }
+  return array.dtype().attr("isnative").cast<bool>();
+}
 
 void raise(const Error& error) {
   const py::object exception = py::module_::import("convopt._errors")

@@ -129,13 +129,24 @@ class InferenceSession {
 
   py::list run(const py::object& wanted, const py::dict& feed) {
     const std::vector<std::size_t> order = outputs_wanted(wanted);
-    const std::vector<py::array> arrays = arrays_of(feed);
+    std::vector<py::array> arrays = arrays_of(feed);
     const std::shared_ptr<Prepared> prepared = is_fixed_ ? only_ : prepared_for(arrays);
     std::vector<const void*> sources;
-    for (const int input : prepared->sources)
-      sources.push_back(arrays[static_cast<std::size_t>(input)].data());
+    std::vector<Layout> layouts;  // empty where all are row-major
+    for (std::size_t i = 0; i < prepared->sources.size(); ++i) {
+      py::array& array = arrays[static_cast<std::size_t>(prepared->sources[i])];
+      if ((array.flags() & py::array::c_style) == 0) {  // channels last
+        if (prepared->has_rest || !prepared->session->inputs()[i].shape.is_image()) {
+          array = dense_array(array, "", std::nullopt);
+        } else {
+          layouts.resize(prepared->sources.size(), Layout::nchw);
+          layouts[i] = Layout::nhwc;
+        }
+      }
+      sources.push_back(array.data());
+    }
     return prepared->has_rest ? run_rest(*prepared, sources, order)
-                              : run_fixed(*prepared, sources, order);
+                              : run_fixed(*prepared, sources, layouts, order);
   }
 
  private:
@@ -166,7 +177,7 @@ class InferenceSession {
     return order;
   }
 
-  /// One array per input, row-major, of its type and admissible shape.
+  /// One array per input, row-major or channels last, of its type and admissible shape.
   std::vector<py::array> arrays_of(const py::dict& feed) const {
     std::vector<py::array> arrays;
     arrays.reserve(names_.size());
@@ -193,7 +204,9 @@ class InferenceSession {
   }
 
   static py::array array_for(const DeclaredTensor& input, const py::handle& given) {
-    py::array array = dense_array(given, "the array for '" + input.name + "'", input.type);
+    py::array array = !input.decides && is_channels_last(given)
+                          ? py::reinterpret_borrow<py::array>(given)
+                          : dense_array(given, "the array for '" + input.name + "'", input.type);
     const auto type = type_of(array.dtype());
     if (input.type && type != input.type) {
       raise(make_error(ErrorCode::bad_input, "the input '" + input.name + "' takes " +
@@ -354,7 +367,9 @@ class InferenceSession {
     }
   }
 
+  /// `layouts`: of the sources, where not all are row-major; else empty.
   static py::list run_fixed(const Prepared& prepared, const std::vector<const void*>& sources,
+                            const std::vector<Layout>& layouts,
                             const std::vector<std::size_t>& order) {
     std::vector<py::array> results;
     std::vector<void*> destinations;
@@ -367,11 +382,31 @@ class InferenceSession {
     }
     check([&] {
       const py::gil_scoped_release release;
-      return prepared.session->run(std::span(sources), std::span(destinations));
+      return layouts.empty() ? prepared.session->run(std::span(sources), std::span(destinations))
+                             : run_views(*prepared.session, sources, layouts, destinations);
     }());
     py::list list(order.size());
     for (std::size_t i = 0; i < order.size(); ++i) list[i] = results[order[i]];
     return list;
+  }
+
+  static Result<void> run_views(const Session& session, const std::vector<const void*>& sources,
+                                const std::vector<Layout>& layouts,
+                                const std::vector<void*>& destinations) {
+    const auto bytes = [](const Tensor& tensor) {
+      return static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
+    };
+    std::vector<InputView> inputs;
+    std::vector<OutputView> outputs;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      const Tensor& tensor = session.inputs()[i];
+      inputs.push_back({tensor.name, sources[i], bytes(tensor), layouts[i]});
+    }
+    for (std::size_t i = 0; i < destinations.size(); ++i) {
+      const Tensor& tensor = session.outputs()[i];
+      outputs.push_back({tensor.name, destinations[i], bytes(tensor), Layout::nchw});
+    }
+    return session.run(std::span<const InputView>(inputs), std::span<const OutputView>(outputs));
   }
 
   static py::list run_rest(const Prepared& prepared, const std::vector<const void*>& sources,

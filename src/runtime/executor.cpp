@@ -120,6 +120,7 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
   executor->memory_.tensors = executor->layout_.bytes;
   for (const Value& value : executor->schedule_.values)
     executor->shapes_.push_back(network.tensors[value.tensor].shape);
+  executor->find_bridges();
   auto frame = executor->make_frame();
   if (!frame) return frame.error();
   executor->frame_ = std::move(*frame);
@@ -163,6 +164,52 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
     memory_.workspace = std::max(memory_.workspace, kernels_[s]->workspace_bytes());
   }
   return {};
+}
+
+void Executor::find_bridges() {
+  input_bridges_.resize(inputs_.size());
+  output_bridges_.resize(outputs_.size());
+  std::vector<int> reads(schedule_.storages.size()), values(reads.size());
+  const auto storage_of = [&](int value) {
+    return static_cast<std::size_t>(schedule_.values[value].storage);
+  };
+  for (std::size_t v = 0; v < schedule_.values.size(); ++v)
+    ++values[storage_of(static_cast<int>(v))];
+  for (const ScheduleStep& step : schedule_.steps) {
+    for (const int source : step.sources) ++reads[storage_of(source)];
+    if (step.residual != kNone) ++reads[storage_of(step.residual)];
+  }
+  for (const OutputCopy& copy : schedule_.output_copies) ++reads[copy.storage];
+  for (std::size_t s = 0; s < schedule_.steps.size(); ++s) {
+    const ScheduleStep& step = schedule_.steps[s];
+    if (!step.is_conversion()) continue;
+    const Value& from = schedule_.values[step.sources.front()];
+    const Value& to = schedule_.values[step.destination];
+    if (from.format.type != to.format.type) continue;
+    const Storage& source = schedule_.storages[from.storage];
+    const Storage& destination = schedule_.storages[to.storage];
+    const auto turns = [&](Layout a, Layout b) {
+      return from.format.layout == a && to.format.layout == b;
+    };
+    // What the caller gives is only read, so nothing may take its place in memory.
+    if (source.input != kNone && turns(Layout::nchw, Layout::nhwc) && reads[from.storage] == 1 &&
+        values[to.storage] == 1 && destination.output == kNone && reads[to.storage] > 0) {
+      input_bridges_[source.input] = {static_cast<int>(s), to.storage};
+    }
+    // What was in its place before is as large, so the caller's memory holds that, too.
+    const bool is_own = source.input == kNone && source.output == kNone && source.constant == kNone;
+    if (destination.output != kNone && turns(Layout::nhwc, Layout::nchw) && is_own &&
+        reads[to.storage] == 0 && values[to.storage] == 1 &&
+        source.life.bytes == destination.life.bytes) {
+      output_bridges_[destination.output] = {static_cast<int>(s), from.storage};
+    }
+  }
+}
+
+bool Executor::is_bridged(int storage) const {
+  const auto leads_there = [&](const Bridge& bridge) { return bridge.storage == storage; };
+  return std::ranges::any_of(input_bridges_, leads_there) ||
+         std::ranges::any_of(output_bridges_, leads_there);
 }
 
 Result<std::unique_ptr<Executor::Frame>> Executor::make_frame() const try {
@@ -233,11 +280,12 @@ void Executor::make_views(Frame& frame) const {
     const int number = schedule_.values[index].storage;
     const Storage& storage = schedule_.storages[number];
     view = view_of(frame, index);
-    if (storage.input != kNone || storage.output != kNone) {
+    if (storage.input != kNone || storage.output != kNone || is_bridged(number)) {
       frame.bindings.push_back({&view, number, view.as<std::byte>() - frame.storage_data[number]});
     }
   };
   frame.calls.resize(schedule_.steps.size());
+  frame.skipped.resize(schedule_.steps.size());
   for (std::size_t s = 0; s < schedule_.steps.size(); ++s) {
     const ScheduleStep& step = schedule_.steps[s];
     Frame::Call& call = frame.calls[s];
@@ -257,7 +305,21 @@ void Executor::make_views(Frame& frame) const {
   }
 }
 
-Result<void> Executor::bind(Frame& frame, Inputs inputs, Outputs outputs) const {
+Result<void> Executor::cross(Frame& frame, const Bridge& bridge, Layout layout,
+                             std::byte* data) const {
+  if (bridge.step == kNone) {
+    if (layout == Layout::nchw) return {};
+    return make_error(ErrorCode::usage, "the plan wants tensors in nchw");
+  }
+  const bool is_given = layout == Layout::nhwc;
+  frame.skipped[bridge.step] = is_given ? 1 : 0;
+  frame.storage_data[bridge.storage] =
+      is_given ? data : frame.arena.get() + layout_.offsets[bridge.storage];
+  return {};
+}
+
+Result<void> Executor::bind(Frame& frame, Inputs inputs, Outputs outputs,
+                            const Layouts& layouts) const {
   if (inputs.size() != inputs_.size() || outputs.size() != outputs_.size()) {
     return make_error(ErrorCode::usage, "the network has " + counted(inputs_.size(), "input") +
                                             " and " + counted(outputs_.size(), "output"));
@@ -276,14 +338,26 @@ Result<void> Executor::bind(Frame& frame, Inputs inputs, Outputs outputs) const 
     }
     if (storage.output != kNone) frame.storage_data[s] = outputs[storage.output].data();
   }
+  const auto layout_of = [](std::span<const Layout> given, std::size_t index) {
+    return given.empty() ? Layout::nchw : given[index];
+  };
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    CONVOPT_CHECK(cross(frame, input_bridges_[i], layout_of(layouts.inputs, i),
+                        const_cast<std::byte*>(inputs[i].data())));
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    CONVOPT_CHECK(
+        cross(frame, output_bridges_[i], layout_of(layouts.outputs, i), outputs[i].data()));
+  }
   for (const Frame::Binding& binding : frame.bindings) {
     binding.view->data = frame.storage_data[binding.storage] + binding.offset;
   }
   return {};
 }
 
-Result<void> Executor::run(Frame& frame, Inputs inputs, Outputs outputs, Observer* observer) const {
-  if (auto bound = bind(frame, inputs, outputs); !bound) return bound;
+Result<void> Executor::run(Frame& frame, Inputs inputs, Outputs outputs, Observer* observer,
+                           const Layouts& layouts) const {
+  if (auto bound = bind(frame, inputs, outputs, layouts); !bound) return bound;
   const FlushDenormals flush(threads_);
   if (observer != nullptr) observer->before_run();
   for (std::size_t s = 0; s < kernels_.size(); ++s) {
@@ -291,6 +365,7 @@ Result<void> Executor::run(Frame& frame, Inputs inputs, Outputs outputs, Observe
       return make_error(ErrorCode::interrupted, "the run was cancelled before the layer " +
                                                     in_quotes(schedule_.steps[s].name));
     }
+    if (frame.skipped[s] != 0) continue;
     const Frame::Call& call = frame.calls[s];
     if (schedule_.steps[s].copies_residual) {
       const TensorView& residual = call.copied_residual;

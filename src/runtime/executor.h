@@ -53,7 +53,8 @@ class Executor {
       std::ptrdiff_t offset = 0;  ///< of the view's first element, in bytes
     };
 
-    std::vector<Call> calls;  ///< one per step
+    std::vector<Call> calls;    ///< one per step
+    std::vector<char> skipped;  ///< whether the run leaves the step out, one per step
     std::vector<Binding> bindings;
     std::vector<std::byte*> storage_data;
     AlignedBytes arena, workspace;
@@ -68,6 +69,16 @@ class Executor {
 
   using Inputs = std::span<const std::span<const std::byte>>;
   using Outputs = std::span<const std::span<std::byte>>;
+  /// In which order the caller has the tensors of a run, nchw or nhwc; empty: all are nchw.
+  struct Layouts {
+    std::span<const Layout> inputs, outputs;
+  };
+  /// Whether a run can take that input, or give that output, in nhwc: the plan begins, or ends,
+  /// with a conversion between the two orders, which such a run leaves out, and nothing else reads
+  /// what that would have read or written.
+  bool takes_nhwc(std::size_t input) const { return input_bridges_[input].step != kNone; }
+  bool gives_nhwc(std::size_t output) const { return output_bridges_[output].step != kNone; }
+
   /// Row-major tensors of the network's types, in the order of Network::inputs and
   /// Network::outputs. Allocates nothing and fails only if their number or sizes are wrong.
   /// Denormal numbers count as zero (primitives/flush_denormals.h).
@@ -81,8 +92,9 @@ class Executor {
   /// Another frame of memory().tensors and memory().workspace bytes. Frames and runs in them may be
   /// made in several threads at once; the executor outlives its frames.
   Result<std::unique_ptr<Frame>> make_frame() const;
-  Result<void> run(Frame& frame, Inputs inputs, Outputs outputs,
-                   Observer* observer = nullptr) const;
+  /// Observers do not see steps that are left out.
+  Result<void> run(Frame& frame, Inputs inputs, Outputs outputs, Observer* observer = nullptr,
+                   const Layouts& layouts = {}) const;
 
   /// Puts a kernel in the place of a step's and returns that one. It is of the same primitive and
   /// workload.
@@ -96,21 +108,32 @@ class Executor {
   const MemoryUse& memory() const { return memory_; }
 
  private:
+  /// The conversion between the network's own order of an input or output and nhwc, and the memory
+  /// on its other side.
+  struct Bridge {
+    int step = kNone;
+    int storage = kNone;
+  };
+
   Executor() = default;
+  void find_bridges();
+  bool is_bridged(int storage) const;
   Result<void> prepare(const Network& network, const Registry& registry,
                        const WeightSource& weights);
   Result<void> fill_constants(const Network& network, const WeightSource& weights);
   Result<void> allocate(Frame& frame) const;
   void make_views(Frame& frame) const;
   TensorView view_of(const Frame& frame, int value) const;
-  Result<void> bind(Frame& frame, Inputs inputs, Outputs outputs) const;
+  Result<void> bind(Frame& frame, Inputs inputs, Outputs outputs, const Layouts& layouts) const;
+  Result<void> cross(Frame& frame, const Bridge& bridge, Layout layout, std::byte* data) const;
 
   Schedule schedule_;
   ArenaLayout layout_;
   int threads_ = 1;
   std::vector<Tensor> inputs_, outputs_;
-  std::vector<TensorShape> shapes_;               ///< one per value
-  std::vector<std::unique_ptr<Kernel>> kernels_;  ///< one per step
+  std::vector<Bridge> input_bridges_, output_bridges_;  ///< one per input and output
+  std::vector<TensorShape> shapes_;                     ///< one per value
+  std::vector<std::unique_ptr<Kernel>> kernels_;        ///< one per step
   MemoryUse memory_;
   std::unique_ptr<Frame> frame_;  ///< of runs without one; has the constants that others copy
 };

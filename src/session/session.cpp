@@ -178,6 +178,8 @@ struct Session::State {
     std::vector<std::span<const std::byte>> sources;
     std::vector<std::span<std::byte>> destinations;
     std::vector<int> view_of_input, view_of_output;
+    /// In which the executor takes them from the caller, or gives them.
+    std::vector<Layout> input_layouts, output_layouts;
     /// Tensors in the network's own order that the caller has in another, or does not want.
     std::vector<std::vector<std::byte>> own_inputs, own_outputs;
   };
@@ -220,6 +222,8 @@ struct Session::State {
     lane->destinations.resize(outputs.size());
     lane->view_of_input.resize(inputs.size());
     lane->view_of_output.resize(outputs.size());
+    lane->input_layouts.resize(inputs.size(), Layout::nchw);
+    lane->output_layouts.resize(outputs.size(), Layout::nchw);
     lane->own_inputs.resize(inputs.size());
     lane->own_outputs.resize(outputs.size());
     return lane;
@@ -267,11 +271,12 @@ struct Session::State {
                       "returns arrays");
   }
 
-  Result<void> execute(Lane& lane, const RunOptions& options) const {
+  Result<void> execute(Lane& lane, const RunOptions& options,
+                       const Executor::Layouts& layouts = {}) const {
     if (options.layer_times == nullptr && options.cancellation == nullptr)
-      return executor->run(*lane.frame, lane.sources, lane.destinations);
+      return executor->run(*lane.frame, lane.sources, lane.destinations, nullptr, layouts);
     RunObserver observer(options, executor->steps());
-    return executor->run(*lane.frame, lane.sources, lane.destinations, &observer);
+    return executor->run(*lane.frame, lane.sources, lane.destinations, &observer, layouts);
   }
 
   template <class Source, class Destination>
@@ -300,25 +305,31 @@ struct Session::State {
         }
         const InputView& view = inputs_given[static_cast<std::size_t>(lane->view_of_input[i])];
         lane->sources[i] = {static_cast<const std::byte*>(view.data), view.bytes};
-        if (view.layout == Layout::nchw) continue;
+        const bool is_taken = view.layout == Layout::nchw || executor->takes_nhwc(i);
+        lane->input_layouts[i] = is_taken ? view.layout : Layout::nchw;
+        if (is_taken) continue;
         lane->own_inputs[i].resize(view.bytes);
         from_nhwc(view.data, lane->own_inputs[i].data(), inputs[i]);
         lane->sources[i] = lane->own_inputs[i];
       }
       for (std::size_t i = 0; i < outputs.size(); ++i) {
         const int v = lane->view_of_output[i];
-        if (v != kNone && outputs_given[static_cast<std::size_t>(v)].layout == Layout::nchw) {
+        lane->output_layouts[i] = Layout::nchw;
+        if (v != kNone) {
           const OutputView& view = outputs_given[static_cast<std::size_t>(v)];
-          lane->destinations[i] = {static_cast<std::byte*>(view.data), view.bytes};
-          continue;
+          if (view.layout == Layout::nchw || executor->gives_nhwc(i)) {
+            lane->output_layouts[i] = view.layout;
+            lane->destinations[i] = {static_cast<std::byte*>(view.data), view.bytes};
+            continue;
+          }
         }
         lane->own_outputs[i].resize(bytes_of(outputs[i]));
         lane->destinations[i] = lane->own_outputs[i];
       }
-      CONVOPT_CHECK(execute(*lane, options));
+      CONVOPT_CHECK(execute(*lane, options, {lane->input_layouts, lane->output_layouts}));
       for (std::size_t i = 0; i < outputs.size(); ++i) {
         const int v = lane->view_of_output[i];
-        if (v == kNone) continue;
+        if (v == kNone || lane->output_layouts[i] == Layout::nhwc) continue;
         const OutputView& view = outputs_given[static_cast<std::size_t>(v)];
         if (view.layout == Layout::nhwc)
           to_nhwc(lane->own_outputs[i].data(), view.data, outputs[i]);

@@ -63,12 +63,23 @@ class Session(unittest.TestCase):
     def test_arrays_that_do_not_lie_row_by_row(self):
         x = image(1, 3, 16, 20, seed=3)
         (expected,) = self.session.run(["scores"], {"image": x})
-        for other in (numpy.asfortranarray(x), image(1, 3, 32, 20, seed=3), x.astype(">f4")):
+        last = numpy.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        before = last.copy()
+        for other in (numpy.asfortranarray(x), image(1, 3, 32, 20, seed=3), x.astype(">f4"), last, last[:, :, :, :]):
             if other.shape != x.shape:
                 other[:, :, ::2] = x
                 other = other[:, :, ::2]
             (result,) = self.session.run(["scores"], {"image": other})
             numpy.testing.assert_array_equal(result, expected)
+        numpy.testing.assert_array_equal(last, before)
+        open_sizes = convopt.InferenceSession(models.classifier("open", ("batch", 3, "rows", "columns")), threads=1)
+        for array in (numpy.concatenate([last, last]), last):
+            many = numpy.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+            numpy.testing.assert_array_equal(
+                open_sizes.run(["scores"], {"image": many})[0],
+                open_sizes.run(["scores"], {"image": numpy.ascontiguousarray(many)})[0])
+        with self.assertRaisesRegex(convopt.InputError, "has the shape"):
+            self.session.run(["scores"], {"image": last.transpose(0, 2, 3, 1)[:, :, :, ::-1].transpose(0, 2, 1, 3)})
         self.assert_close(self.session.run(["scores"], {"image": x.tolist()})[0], expected)
         frozen = x.copy()
         frozen.flags.writeable = False
@@ -212,7 +223,8 @@ class Session(unittest.TestCase):
     def test_arrays_are_read_where_they_are(self):
         session = convopt.InferenceSession(models.classifier("large", (1, 3, 300, 400)), threads=1)
         x = image(1, 3, 300, 400)
-        for array, copies in ((x, False), (numpy.asfortranarray(x), True)):
+        last = numpy.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        for array, copies in ((x, False), (last, False), (numpy.asfortranarray(x), True)):
             tracemalloc.start()  # knows NumPy's arrays
             session.run(["scores"], {"image": array})
             most = tracemalloc.get_traced_memory()[1]

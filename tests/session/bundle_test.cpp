@@ -14,6 +14,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "core/checksum.h"
@@ -359,6 +360,60 @@ TEST_F(BundleTest, TakesAndGivesNhwc) {
   ASSERT_TRUE(ran.ok()) << ran.error().message;
   for (int c = 0; c < 4; ++c)
     for (int p = 0; p < 30; ++p) EXPECT_EQ(image[p * 4 + c], y[0][c * 30 + p]);
+}
+
+TEST_F(BundleTest, ComputesInNhwcWithoutAConversion) {
+  const auto network = parse_network(R"({"schema": "convopt.network/1", "name": "turned",
+      "source": "a test", "input": {"name": "x", "shape": [1, 3, 6, 5]},
+      "operators": [{"name": "c", "op": "conv", "oc": 4, "kernel": 3, "padding": 1}]})",
+                                     "turned.json");
+  ASSERT_TRUE(network.ok()) << network.error().message;
+  Plan plan = plain_plan(*network, plan_.platform);
+  const auto registry = Registry::create({plan.platform.isa, plan.platform.threads});
+  ASSERT_TRUE(registry.ok());
+  const auto named = [&](const Workload& workload, Layout from, Layout to) {
+    for (const Primitive* primitive : (*registry)->primitives()) {
+      const PrimitiveInfo& info = primitive->info();
+      if (info.computes(workload) && info.input_layout == from && info.output_layout == to &&
+          primitive->applicability(workload, (*registry)->context())) {
+        return info.name;
+      }
+    }
+    return std::string();
+  };
+  PlanLayer& layer = plan.layers[0];
+  layer.input_layout = layer.output_layout = Layout::nhwc;
+  layer.primitive = named(network->operators[0].workload, Layout::nhwc, Layout::nhwc);
+  for (const auto& [tensor, from, to] :
+       {std::tuple("x", Layout::nchw, Layout::nhwc), std::tuple("c", Layout::nhwc, Layout::nchw)}) {
+    const auto of = std::ranges::find(network->tensors, tensor, &Tensor::name);
+    const Workload turning = Workload::pointwise(Op::convert, of->shape);
+    plan.conversions.push_back({tensor, from, to, named(turning, from, to)});
+  }
+  const auto session = Session::create(*network, plan, *random_weights(*network, 7));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+
+  const std::vector<float> x = input();
+  std::vector<float> x_nhwc(x.size()), y(120), y_nhwc(120);
+  for (int c = 0; c < 3; ++c)
+    for (int p = 0; p < 30; ++p) x_nhwc[p * 3 + c] = x[c * 30 + p];
+  std::vector<LayerTime> times;
+  RunOptions options;
+  options.layer_times = &times;
+  const auto run = [&](const std::vector<float>& from, std::vector<float>& to, Layout layout) {
+    const InputView source{"x", from.data(), 360, layout};
+    const OutputView destination{"c", to.data(), 480, layout};
+    const auto ran = session->run({&source, 1}, {&destination, 1}, options);
+    ASSERT_TRUE(ran.ok()) << ran.error().message;
+    ASSERT_EQ(times.size(), 3U);
+    EXPECT_GT(times[1].ns, 0);
+    for (const std::size_t conversion : {0U, 2U})
+      EXPECT_EQ(times[conversion].ns > 0, layout == Layout::nchw) << times[conversion].name;
+  };
+  run(x, y, Layout::nchw);
+  run(x_nhwc, y_nhwc, Layout::nhwc);
+  for (int c = 0; c < 4; ++c)
+    for (int p = 0; p < 30; ++p) EXPECT_EQ(y_nhwc[p * 4 + c], y[c * 30 + p]);
 }
 
 TEST_F(BundleTest, RefusesViewsWithASentence) {
