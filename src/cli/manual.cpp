@@ -1,11 +1,13 @@
 // Man pages and completions of shells, made from the parser itself, so that they never lag behind.
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/files.h"
+#include "core/text.h"
 #include "core/try.h"
 #include "src/cli/cli.h"
 
@@ -24,6 +26,30 @@ std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
 }
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
+
+/// The words that a value may be, of which the type tells: `f32|bf16` or `TEXT:{max,mse}`.
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  std::string type = option.get_type_name();
+  char separator = '|';
+  if (const auto brace = type.find('{'); brace != std::string::npos) {
+    separator = ',';
+    type = type.substr(brace + 1, type.find('}', brace) - brace - 1);
+  }
+  std::vector<std::string> words;
+  for (const auto word : split(type, separator)) {
+    const bool is_word = std::ranges::none_of(word, [](unsigned char letter) {
+      return std::isspace(letter) || std::isupper(letter) || letter == '-';
+    });
+    if (is_word && !word.empty()) words.emplace_back(word);
+  }
+  return words;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
 
 /// Values of these types, and those that are one of a few words, are no files.
 bool takes_file(const CLI::Option& option) {
@@ -177,15 +203,21 @@ std::string names_of(const std::vector<const CLI::App*>& verbs) {
 }
 
 std::string bash_completion(const CLI::App& app) {
-  std::string verbs, cases;
+  std::string verbs, cases, choices;
   for (const CLI::App* verb : shown_verbs(app)) {
     verbs += verb->get_name() + " ";
     cases += "    " + verb->get_name() + ") words='" + words_of(*verb, true) + "' parts='" +
              names_of(shown_verbs(*verb)) + "' ;;\n";
+    for (const CLI::Option* option : all_options(*verb, true)) {
+      const std::string words = joined(choices_of(*option));
+      if (words.empty()) continue;
+      for (const std::string& name : option->get_lnames())
+        choices += "    '" + verb->get_name() + " --" + name + "') choices='" + words + "' ;;\n";
+    }
   }
   return "# bash completion of convopt, made by convopt itself\n"
          "_convopt() {\n"
-         "  local cur=${COMP_WORDS[COMP_CWORD]} words= parts=\n"
+         "  local cur=${COMP_WORDS[COMP_CWORD]} words= parts= choices=\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          verbs + words_of(app, false) +
@@ -195,7 +227,12 @@ std::string bash_completion(const CLI::App& app) {
          "  case ${COMP_WORDS[1]} in\n" +
          cases +
          "  esac\n"
-         "  if [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$parts\" ]; then\n"
+         "  case \"${COMP_WORDS[1]} ${COMP_WORDS[COMP_CWORD-1]}\" in\n" +
+         choices +
+         "  esac\n"
+         "  if [ -n \"$choices\" ]; then\n"
+         "    COMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
+         "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$parts\" ]; then\n"
          "    COMPREPLY=($(compgen -W \"$parts\" -- \"$cur\"))\n"
          "  elif [[ $cur == -* ]]; then\n"
          "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
@@ -232,9 +269,10 @@ std::string zsh_completion(const CLI::App& app) {
       const std::string help = quoted_for_shell(first_sentence(option->get_description()));
       for (const std::string& name : option->get_lnames()) {
         cases += " \\\n      '--" + name + "[" + help.substr(1, help.size() - 2) + "]" +
-                 (!takes_value(*option) ? ""
-                  : takes_file(*option) ? ":file:_files"
-                                        : ":value: ") +
+                 (!takes_value(*option)         ? ""
+                  : takes_file(*option)         ? ":file:_files"
+                  : choices_of(*option).empty() ? ":value: "
+                                                : ":value:(" + joined(choices_of(*option)) + ")") +
                  "'";
       }
     }
@@ -261,9 +299,10 @@ std::string fish_completion(const CLI::App& app) {
       for (const std::string& name : option->get_lnames()) {
         text += "complete -c convopt -n '__fish_seen_subcommand_from " + verb->get_name() +
                 "' -l " + name +
-                (!takes_value(*option) ? ""
-                 : takes_file(*option) ? " -r"
-                                       : " -x") +
+                (!takes_value(*option)         ? ""
+                 : takes_file(*option)         ? " -r"
+                 : choices_of(*option).empty() ? " -x"
+                                               : " -x -a '" + joined(choices_of(*option)) + "'") +
                 " -d " + quoted_for_shell(first_sentence(option->get_description())) + "\n";
       }
     }

@@ -72,9 +72,15 @@ TEST_F(Manual, ShellsComplete) {
   EXPECT_EQ(completed("convopt sel", 1), "select\n");
   EXPECT_EQ(completed("convopt select --max-m", 2), "--max-memory\n");
   EXPECT_EQ(completed("convopt report --mea", 2), "--measure\n");
+  EXPECT_EQ(completed("convopt select --precision ''", 3), "f32 bf16 int8 auto\n");
+  EXPECT_EQ(completed("convopt select --range p", 3), "percentile\n");
+  EXPECT_EQ(completed("convopt profile --timing-mode c", 3), "cold_weights\n");
+  EXPECT_TRUE(
+      has(shell_->read("share/zsh/vendor-completions/_convopt"), ":value:(f32 bf16 int8 auto)'"));
   const std::string fish = shell_->read("share/fish/vendor_completions.d/convopt.fish");
   EXPECT_TRUE(has(fish, "from report' -l measure -d "));
   EXPECT_TRUE(has(fish, "from report' -l plan -r -d "));
+  EXPECT_TRUE(has(fish, "from report' -l precision -x -a 'f32 bf16 int8 auto' -d "));
   EXPECT_TRUE(has(shell_->read("share/zsh/vendor-completions/_convopt"), "'--measure["));
 }
 
