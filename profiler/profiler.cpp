@@ -93,11 +93,16 @@ class ProfilingRun {
     summary_.workloads_total = workloads_.size();
   }
 
-  Result<void> open() {
+  /// `keeps_facts`: peak and bandwidths that are not known yet are stored, not only measured.
+  Result<void> open(bool keeps_facts) {
     if (options_.context.threads < 1) {
       return make_error(ErrorCode::usage, "the number of threads must be at least 1");
     }
-    CONVOPT_TRY(header_.platform, cached_platform(options_.context.isa, options_.context.threads));
+    const auto [isa, threads] = std::pair(options_.context.isa, options_.context.threads);
+    const auto stored = stored_platform(isa, threads);
+    CONVOPT_TRY(header_.platform, keeps_facts ? cached_platform(isa, threads)
+                                  : stored    ? Result<Platform>(*stored)
+                                              : describe_machine(isa, threads));
     header_.timing_mode = options_.timing_mode;
     header_.seed = options_.seed;
     if (times_are_simulated()) {
@@ -509,14 +514,14 @@ Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
   // An output that cannot be written to is better known before anything is measured.
   CONVOPT_CHECK(ProfileWriter::open(options.output));
   ProfilingRun run(workloads, options);
-  CONVOPT_CHECK(run.open());
+  CONVOPT_CHECK(run.open(true));
   return run.run();
 }
 
 Result<ProfileEstimate> estimate_profile(const std::vector<Workload>& workloads,
                                          const ProfileOptions& options) {
   ProfilingRun run(workloads, options);
-  CONVOPT_CHECK(run.open());
+  CONVOPT_CHECK(run.open(false));
   return run.estimate();
 }
 

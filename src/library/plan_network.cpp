@@ -47,7 +47,8 @@ MakeSamples samples_of(const InputSamples& given) {
 Result<PlanningRequest> request_of(const PlanOptions& options) {
   PlanningRequest request;
   for (const auto& [option, seconds] :
-       {std::pair{"--time-limit", options.time_limit}, std::pair{"--refine", options.refine}}) {
+       {std::pair{"--time-limit", options.time_limit}, std::pair{"--refine", options.refine},
+        std::pair{"--confirm", options.confirm}}) {
     if (seconds >= 0 && std::isfinite(seconds)) continue;
     return make_error(ErrorCode::usage,
                       std::string(option) + " is not a time of 0 or more seconds");

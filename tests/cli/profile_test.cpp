@@ -157,6 +157,22 @@ TEST_F(ProfileVerb, ShardsAreDisjointAndMerge) {
   EXPECT_EQ(text("out").substr(0, 12), "0 workloads,");
 }
 
+TEST_F(ProfileVerb, DryRunsWriteNothing) {
+  shell_.write("tiny.json", kTinyNetwork);
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : fs::recursive_directory_iterator(shell_.file("")))
+      names.insert(entry.path().filename());
+    return names;
+  };
+  std::set<std::string> before = files();
+  before.insert({"out", "err"});
+  ASSERT_EQ(run("profile --dry-run --threads 1 --network " + shell_.file("tiny.json")), 0)
+      << text("err");
+  EXPECT_NE(text("out").find(" measurements, about "), std::string::npos) << text("out");
+  EXPECT_EQ(files(), before);
+}
+
 TEST_F(ProfileVerb, BadRequestsHaveTheirExitCodes) {
   EXPECT_EQ(run(profile_arguments("--budget soon")), 2);
   EXPECT_EQ(run(profile_arguments("--shard 3/2")), 2);

@@ -36,6 +36,14 @@ TEST(CPlanning, RefusesWithASentence) {
   EXPECT_TRUE(
       is_refused(convopt_plan(model, &options, bundle), CONVOPT_BAD_INPUT, options.calibration));
 
+  const char* const real = CONVOPT_SOURCE_DIR "/data/networks/squeezenet1_1.json";
+  for (double convopt_plan_options::*seconds :
+       {&convopt_plan_options::refine, &convopt_plan_options::confirm}) {
+    options = {};
+    options.*seconds = -1;
+    EXPECT_TRUE(is_refused(convopt_plan(real, &options, bundle), CONVOPT_USAGE, "0 or more"));
+  }
+
   EXPECT_TRUE(is_refused(convopt_transfer(-1, 5), CONVOPT_USAGE, "negative"));
   EXPECT_TRUE(is_refused(convopt_transfer(1, 0), CONVOPT_USAGE, "above 0"));
 }
