@@ -122,6 +122,17 @@ TEST_F(Consumer, UsesOnePlannedConvolution) {
   EXPECT_EQ(shell(program + " n1_ic0"), 1) << output();
 }
 
+TEST_F(Consumer, AProjectInCIsToldThatStaticLibrariesAreLinkedAsCpp) {
+  fs::create_directories(folder_ / "only_c");
+  std::ofstream(file("only_c/CMakeLists.txt"))
+      << "cmake_minimum_required(VERSION 3.22)\nproject(only_c LANGUAGES C)\n"
+         "find_package(convopt 0.1 REQUIRED COMPONENTS runtime)\n";
+  EXPECT_NE(shell(CONVOPT_CMAKE " -S " + file("only_c") + " -B " + file("only_c/build") +
+                  " -G Ninja -DCMAKE_PREFIX_PATH=" + file("prefix")),
+            0);
+  EXPECT_NE(output().find("LANGUAGES C CXX"), std::string::npos) << output();
+}
+
 TEST_F(Consumer, TheRuntimeRunsBundlesFromCppAndC) {
   // Built by itself, with nothing but the runtime found.
   ASSERT_EQ(shell(CONVOPT_CMAKE " -S " CONVOPT_SOURCE_DIR "/examples -B " + file("light") +
@@ -180,6 +191,16 @@ TEST_F(Consumer, TheRuntimeRunsBundlesFromCppAndC) {
   unsetenv("CONVOPT_TEST_CLOCK");
   EXPECT_EQ(shell(file("build/plan_bundle_c /no/such/file ") + file("d.convopt")), 1);
   EXPECT_NE(output().find("/no/such/file"), std::string::npos) << output();
+
+  // Without CMake, as docs/guide/install.md says.
+  ASSERT_EQ(
+      shell("cc -std=c99 -I " + file("prefix/include") +
+            " -c " CONVOPT_SOURCE_DIR "/examples/run_bundle.c -o " + file("run_bundle.o") +
+            " && " CONVOPT_CXX " " CONVOPT_CXX_FLAGS " " + file("run_bundle.o") + " -L " +
+            file("prefix/lib") + " -lconvopt_runtime -ldnnl -lhwy -fopenmp -o " + file("by_hand")),
+      0)
+      << output();
+  EXPECT_EQ(shell(file("by_hand ") + file("c.convopt")), 0) << output();
 
   EXPECT_EQ(shell(file("light/run_bundle ") + network), 1);
   EXPECT_NE(output().find("is no bundle of convopt"), std::string::npos) << output();

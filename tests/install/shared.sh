@@ -19,6 +19,12 @@ quietly "$build/convopt" bundle "$network" --plan "$folder/plan.json" -o "$folde
 quietly "$build/tests/shared_run_bundle" "$folder/a.convopt"
 expect '^input input: 1 3 224 224$'
 
+# A program in C needs no compiler of C++.
+quietly cc -std=c99 -I "$data/../include" "$data/../examples/run_bundle.c" "$build/tests/libshared_runtime.so" \
+  -Wl,-rpath,"$build/tests" -o "$folder/run_bundle_c"
+quietly "$folder/run_bundle_c" "$folder/a.convopt"
+expect '^[^ ]+ -?[0-9][-+.e0-9]*$'
+
 # Names of other libraries, whose templates are compiled into these, are their own business.
 for library in runtime convopt; do
   nm -DC --defined-only "$build/tests/libshared_$library.so" | cut -d' ' -f3- >"$folder/log"
