@@ -9,6 +9,7 @@
 
 #include "core/text.h"
 #include "src/report/markup.h"
+#include "src/tune/transfer_curve.h"
 
 namespace convopt {
 namespace {
@@ -543,7 +544,7 @@ std::string curve_svg(const ReportCurve& curve, CurveValue value, std::optional<
     for (const ReportCurve::Point& point : points) {
       counts.insert(point.shapes);
       take(of(point));
-      if (is_regret && method == kAutomaticMethod) take(worst_of(point));
+      if (is_regret && method == kAutomatic) take(worst_of(point));
     }
   }
   // 0: there is none.
@@ -578,7 +579,7 @@ std::string curve_svg(const ReportCurve& curve, CurveValue value, std::optional<
   // The automatic choice lies above the others.
   for (const bool is_main : {false, true}) {
     for (const auto& [method, points] : curve.methods) {
-      if ((method == kAutomaticMethod) != is_main) continue;
+      if ((method == kAutomatic) != is_main) continue;
       const std::string look = methods.stroke(method) + " curve";
       if (is_main && is_regret) {
         svg += empty_element("polyline",

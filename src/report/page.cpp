@@ -12,6 +12,7 @@
 #include "src/report/charts.h"
 #include "src/report/families.h"
 #include "src/report/markup.h"
+#include "src/tune/transfer_curve.h"
 
 namespace convopt {
 namespace {
@@ -498,8 +499,8 @@ std::string curves(const Report& report) {
     }
   }
   // The first look is the plainest.
-  std::ranges::stable_partition(names,
-                                [](const std::string& name) { return name == kAutomaticMethod; });
+  std::stable_partition(names.begin(), names.end(),
+                        [](const std::string& name) { return name == kAutomatic; });
   const Families methods(names);
   std::string html =
       heading("Transfer curve") +
@@ -510,7 +511,7 @@ std::string curves(const Report& report) {
                 (report.curves->noise_floor
                      ? ", 1 at best and at the noise floor where choosing by measurements is. "
                      : ". ") +
-                "The thick line, " + kAutomaticMethod +
+                "The thick line, " + kAutomatic +
                 ", is what convopt transfer does; dashed: its worst draw. From " +
                 report.curves->file +
                 (is_own ? "." : ", which has no curve of this page's platform.")) +

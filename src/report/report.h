@@ -99,9 +99,6 @@ struct ReportCurve {
   std::vector<std::pair<std::string, std::vector<Point>>> methods;
 };
 
-/// Name of the choice that `transfer` itself makes among the methods of a curve.
-inline constexpr const char* kAutomaticMethod = "auto";
-
 struct ReportCurves {
   std::string file;
   std::optional<double> noise_floor;  ///< regret of planning by measurements

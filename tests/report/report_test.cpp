@@ -14,6 +14,7 @@
 #include "src/report/families.h"
 #include "src/report/markup.h"
 #include "src/report/page.h"
+#include "src/tune/transfer_curve.h"
 #include "tests/report/well_formed.h"
 
 namespace convopt {
@@ -34,7 +35,7 @@ ReportStep step(const std::string& name, const std::string& family, double us) {
 
 ReportCurve curve_of(const std::string& platform) {
   const std::vector<ReportCurve::Point> points = {{0, 0.3, 1.2, 1.2}, {10, 0.1, 1.05, 1.1}};
-  return {platform, {"e/f/t1"}, 5, 2, {{"zero_shot", points}, {kAutomaticMethod, points}}};
+  return {platform, {"e/f/t1"}, 5, 2, {{"zero_shot", points}, {kAutomatic, points}}};
 }
 
 /// Of so many layers, with everything that a page can show.
