@@ -47,7 +47,7 @@ std::unique_ptr<Primitive> make_cast(PrimitiveInfo info, const Context&,
   info.input_type = static_cast<DataType>(types.begin()[0]);
   info.output_type = static_cast<DataType>(types.begin()[1]);
   info.description = "numbers of another type";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::copy;
   return std::make_unique<WeightlessPrimitive<CastKernel>>(std::move(info));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/conversion.h"
+#include "primitives/flush_denormals.h"
 #include "primitives/own.h"
 #include "tests/kernels/special_values.h"
 
@@ -49,6 +50,30 @@ TEST(Conversion, RoundsHalvesToTheNearestAndToEven) {
       DataType::f16);
   EXPECT_EQ(bits,
             (std::vector<std::uint16_t>{0x3C00, 0x3C02, 0x3C01, 0x7BFF, 0x7C00, 0, 1, 0x8001}));
+}
+
+TEST(Conversion, RoundsFloatsOfEverySizeToTheNearestHalf) {
+  // Halves above 2^-14 have 10 places behind the leading one, smaller ones end at 2^-24. Quarters
+  // of a place are on, between and beside ties.
+  for (int exponent = -28; exponent < 18; ++exponent) {
+    const int place = std::max(exponent, -14) - 10;
+    for (int quarters = 0; quarters < 1 << 12; ++quarters) {
+      const double value = std::ldexp((1 << 12) + quarters, exponent - 12);
+      const double nearest = std::ldexp(std::nearbyint(std::ldexp(value, -place)), place);
+      const double expected = nearest > 65504 ? kInfinity : nearest;
+      ASSERT_EQ(rounded(static_cast<float>(value), DataType::f16), expected) << value;
+      ASSERT_EQ(rounded(static_cast<float>(-value), DataType::f16), -expected) << -value;
+    }
+  }
+}
+
+TEST(Conversion, KeepsDenormalHalvesWhereDenormalFloatsAreZero) {
+  const FlushDenormals flush(1);
+  std::vector<float> values;
+  for (int i = -1023; i < 1024; ++i) values.push_back(static_cast<float>(i) * 0x1p-24F);
+  const auto halves = converted<std::uint16_t>(values, DataType::f16);
+  EXPECT_EQ(halves.back(), 1023);
+  EXPECT_EQ(floats(halves, DataType::f16), values);
 }
 
 TEST(Conversion, RoundsBfloatsToTheNearestAndToEven) {
