@@ -65,6 +65,18 @@ struct Blocking {
   // Output channels of a group are split evenly over tiles, chunks evenly over parts.
   int first_vector(int tile) const { return static_cast<int>(part_begin(vectors, tile, oc_tiles)); }
   int tile_vectors(int tile) const { return first_vector(tile + 1) - first_vector(tile); }
+  int first_channel(int tile) const { return first_vector(tile) * tiles.lanes; }
+  /// Output channels of a tile that are written.
+  int tile_channels(int tile) const {
+    return std::min(tile_vectors(tile) * tiles.lanes, written_channels - first_channel(tile));
+  }
+  /// Vector `v` of a tile starts so many channels behind the tile's first one. Where neighbours in
+  /// memory are no whole number of vectors, the last vector begins earlier and computes some of
+  /// the channels of the one before again: both write the same to them, and none writes beyond.
+  int vector_channel(int tile, int v) const {
+    const int last = tile_channels(tile) - tiles.lanes;
+    return last >= 0 && output_block == oc ? std::min(v * tiles.lanes, last) : v * tiles.lanes;
+  }
   int first_chunk(int part) const { return static_cast<int>(part_begin(chunks, part, parts)); }
 
   int most_pixels(int tile_vectors) const {
@@ -163,28 +175,39 @@ class DirectKernel final : public Kernel {
   void pack(const Parameters& parameters) {
     const int lanes = blocking_.tiles.lanes;
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
-    if (const float* const bias = parameters.bias.as<float>(); bias != nullptr) {
-      for (int oc = 0; oc < shape_.oc; ++oc) {
-        bias_.data()[oc / blocking_.oc * blocking_.vectors * lanes + oc % blocking_.oc] = bias[oc];
-      }
-    }
     float* to = weights_.data();
     for (int group = 0; group < shape_.groups; ++group) {
       for (int tile = 0; tile < blocking_.oc_tiles; ++tile) {
-        to = pack_tile(parameters.weights.as<float>(), group, tile, to);
+        const std::vector<int> channels = channels_of(tile);
+        const float* const bias = parameters.bias.as<float>();
+        float* const packed =
+            bias_.data() + (group * blocking_.vectors + blocking_.first_vector(tile)) * lanes;
+        for (std::size_t i = 0; bias != nullptr && i < channels.size(); ++i) {
+          if (channels[i] < blocking_.oc) packed[i] = bias[group * blocking_.oc + channels[i]];
+        }
+        to = pack_tile(parameters.weights.as<float>(), group, channels, to);
       }
     }
   }
 
+  /// The output channels that a tile computes, in the order of its vectors.
+  std::vector<int> channels_of(int tile) const {
+    std::vector<int> channels;
+    for (int v = 0; v < blocking_.tile_vectors(tile); ++v) {
+      const int first = blocking_.first_channel(tile) + blocking_.vector_channel(tile, v);
+      for (int lane = 0; lane < blocking_.tiles.lanes; ++lane) channels.push_back(first + lane);
+    }
+    return channels;
+  }
+
   /// Packs the weights of one tile of output channels; returns the place after them.
-  float* pack_tile(const float* weights, int group, int tile, float* to) const {
+  float* pack_tile(const float* weights, int group, const std::vector<int>& channels,
+                   float* to) const {
     const int taps = shape_.kh * shape_.kw, chunk = blocking_.chunk;
-    const int first = blocking_.first_vector(tile) * blocking_.tiles.lanes;
-    const int last = first + blocking_.tile_vectors(tile) * blocking_.tiles.lanes;
     for (int from = 0; from < blocking_.chunks * chunk; from += chunk) {
       for (int tap = 0; tap < taps; ++tap) {
         for (int ic = from; ic < from + chunk; ++ic) {
-          for (int oc = first; oc < last; ++oc) {
+          for (const int oc : channels) {
             const Index row = Index{group} * blocking_.oc + oc;
             const bool exists = oc < blocking_.oc && ic < blocking_.ic;
             *to++ = exists ? weights[(row * blocking_.ic + ic) * taps + tap] : 0.0F;
@@ -288,12 +311,12 @@ class DirectKernel::SegmentLoop {
         row_(kernel.rows_[static_cast<std::size_t>(vectors_)]),
         bias_(kernel.bias(segment.group, segment.tile)),
         weights_(kernel.weights(segment.group, segment.tile)) {
-    const int first = blocking_.first_vector(segment.tile) * lanes_;
-    first_channel_ = segment.group * blocking_.oc + first;
+    first_channel_ = segment.group * blocking_.oc + blocking_.first_channel(segment.tile);
     in_block_ = first_channel_ % blocking_.output_block;
-    channels_ = std::min(width_, blocking_.written_channels - first);
-    in_place_ = channels_ == width_ &&
-                (out_.layout == Layout::nhwc || blocking_.output_block % lanes_ == 0);
+    channels_ = blocking_.tile_channels(segment.tile);
+    in_place_ = out_.layout == Layout::nhwc
+                    ? channels_ >= lanes_
+                    : channels_ == width_ && blocking_.output_block % lanes_ == 0;
     set_steps();
   }
 
@@ -330,13 +353,14 @@ class DirectKernel::SegmentLoop {
     steps_.prefetch = shape_.kh * shape_.kw == 1 && channel_block(in_.layout) > 1;
     steps_.output_pixel_step = in_place_ ? out_.column_stride() : width_;
     for (int v = 0; v < vectors_; ++v) {
-      steps_.output_vector[v] = in_place_ ? channel_offset(out_, v * lanes_) : v * lanes_;
+      steps_.output_vector[v] = in_place_ ? vector_offset(out_, v) : v * lanes_;
     }
   }
 
-  /// Distance of channel `c` of the tile from its first channel, in the same pixel.
-  Index channel_offset(const TensorView& view, int c) const {
-    const int block = blocking_.output_block, in_block = in_block_ + c;
+  /// Distance of the first channel of vector `v` from that of the tile, in the same pixel.
+  Index vector_offset(const TensorView& view, int v) const {
+    const int block = blocking_.output_block;
+    const int in_block = in_block_ + blocking_.vector_channel(segment_.tile, v);
     return in_block / block * view.channel_stride() + in_block % block - in_block_;
   }
 
@@ -364,7 +388,7 @@ class DirectKernel::SegmentLoop {
     }
     if (in_place_) {
       for (int v = 0; added != nullptr && v < vectors_; ++v) {
-        tile.addend_vector[v] = channel_offset(*added, v * lanes_);
+        tile.addend_vector[v] = vector_offset(*added, v);
       }
       blocking_.tiles.function[vectors_][step.pixels](tile);
     } else {
@@ -555,7 +579,7 @@ class DirectKernel::SegmentLoop {
   const RowTiles& row_;
   const float *bias_, *weights_;
   int first_channel_, in_block_, channels_;  ///< in_block_: of the first one, in its layout block
-  bool in_place_;  ///< whole vectors of neighbouring channels are written straight to the tensor
+  bool in_place_;  ///< vectors of neighbouring channels are written straight to the tensor
   Tile steps_;     ///< what all tiles of the segment share
 };
 
@@ -610,7 +634,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
   info.description = "register tile over pixels and output channels, reduction in registers";
-  info.revision = "4";
+  info.revision = "5";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];
