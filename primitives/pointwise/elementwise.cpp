@@ -20,17 +20,41 @@ void finish_row(ActivateFunction activate, const Activation& activation, const T
   clear_tail(view, i, rows, row);
 }
 
-/// result[j] = x[j] and y[j], or y[0] for all j if `kRepeat`.
-template <bool kRepeat>
-void combine(Op op, const float* x, const float* y, float* result, std::int64_t count) {
+/// Pixels one after the other, of `width` neighbouring values each.
+struct Pixels {
+  int count;
+  std::int64_t width;
+  std::int64_t step_x, step_y, step_result;
+};
+
+/// result[j] = x[j] and y[j], or y[0] for all j if `kRepeat`, for every pixel. kWidth: theirs where
+/// it is known, so that a pixel is a few vectors and no loop.
+template <bool kRepeat, int kWidth>
+void combine(Op op, const float* x, const float* y, float* __restrict result,
+             const Pixels& pixels) {
   with_function(op, [&](auto function) {
-    if constexpr (kRepeat) {
-      const float value = y[0];
-      for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], value);
-    } else {
-      for (std::int64_t j = 0; j < count; ++j) result[j] = function(x[j], y[j]);
+    const std::int64_t width = kWidth > 0 ? kWidth : pixels.width;
+    for (int i = 0; i < pixels.count; ++i) {
+      const float repeated = y[0];
+      for (std::int64_t j = 0; j < width; ++j)
+        result[j] = function(x[j], kRepeat ? repeated : y[j]);
+      x += pixels.step_x;
+      y += pixels.step_y;
+      result += pixels.step_result;
     }
   });
+}
+
+template <bool kRepeat>
+void combine(Op op, const float* x, const float* y, float* result, const Pixels& pixels) {
+  switch (pixels.width) {
+    case 8:
+      return combine<kRepeat, 8>(op, x, y, result, pixels);
+    case 16:
+      return combine<kRepeat, 16>(op, x, y, result, pixels);
+    default:
+      return combine<kRepeat, 0>(op, x, y, result, pixels);
+  }
 }
 
 /// Copies or combines two tensors, of which the second may be repeated along dimensions in which
@@ -71,23 +95,20 @@ class ElementwiseKernel final : public WeightlessKernel {
         one_value_per_row || (gapless && b.column_stride() == block && !repeats_columns &&
                               (block == 1 || !repeats_channels));
     const bool one_value = one_value_per_row || (repeats_channels && block > 1);
-    const std::int64_t width = whole_rows ? row_width : block;
-    const std::int64_t step_b = repeats_columns ? 0 : b.column_stride();
+    const Pixels pixels =
+        whole_rows ? Pixels{1, row_width, 0, 0, 0}
+                   : Pixels{out.shape.w(), block, a.column_stride(),
+                            repeats_columns ? 0 : b.column_stride(), out.column_stride()};
     for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
       const float* const from_a = rows.row(a, i);
       const float* const from_b =
           b.as<float>() + b.offset(b.shape.n() == 1 ? 0 : i.n,
                                    repeats_channels ? 0 : i.block * rows.block,
                                    b.shape.h() == 1 ? 0 : i.row, 0);
-      for (int w = 0; w < (whole_rows ? 1 : out.shape.w()); ++w) {
-        float* const result = to + w * out.column_stride();
-        const float* const x = from_a + w * a.column_stride();
-        const float* const y = from_b + w * step_b;
-        if (one_value) {
-          combine<true>(op_, x, y, result, width);
-        } else {
-          combine<false>(op_, x, y, result, width);
-        }
+      if (one_value) {
+        combine<true>(op_, from_a, from_b, to, pixels);
+      } else {
+        combine<false>(op_, from_a, from_b, to, pixels);
       }
       if (clears_tail_) clear_tail(out, i, rows, to);
       finish_row(activate_, activation_, out, i, rows, to);
@@ -106,7 +127,7 @@ class ElementwiseKernel final : public WeightlessKernel {
 
 std::unique_ptr<Primitive> make_elementwise(PrimitiveInfo info, const Context&,
                                             std::initializer_list<int>) {
-  return make<ElementwiseKernel>(std::move(info), "element by element, activation included");
+  return make<ElementwiseKernel>(std::move(info), "element by element, activation included", 2);
 }
 
 }  // namespace convopt::pointwise

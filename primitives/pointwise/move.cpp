@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "primitives/pointwise/rows.h"
@@ -68,6 +69,29 @@ class ConcatKernel final : public WeightlessKernel {
   int threads_;
 };
 
+/// to[i * groups + g] = from[g * columns + i]: the channels of one pixel of a shuffle in nhwc.
+template <class Number>
+void interleave(const Number* __restrict from, Number* __restrict to, int groups, int columns) {
+  const auto with = [&](auto constant) {
+    for (int i = 0; i < columns; ++i) {
+      for (int g = 0; g < constant; ++g) to[i * constant + g] = from[g * columns + i];
+    }
+  };
+  // The compiler makes vectors of the numbers of groups that networks have.
+  switch (groups) {
+    case 2:
+      return with(std::integral_constant<int, 2>());
+    case 4:
+      return with(std::integral_constant<int, 4>());
+    case 8:
+      return with(std::integral_constant<int, 8>());
+    default:
+      for (int g = 0; g < groups; ++g) {
+        for (int i = 0; i < columns; ++i) to[i * groups + g] = from[g * columns + i];
+      }
+  }
+}
+
 /// Channels taken from other channels: slices and shuffles.
 template <class Number>
 class ChannelKernel final : public WeightlessKernel {
@@ -75,36 +99,40 @@ class ChannelKernel final : public WeightlessKernel {
   ChannelKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
       : threads_(context.threads) {
     const int count = workload.output().c();
+    std::vector<int> from;  // per channel of the result
     for (int c = 0; c < count; ++c) {
       if (info.op == Op::slice) {
-        from_.push_back(workload.begin + c * workload.step);
+        from.push_back(workload.begin + c * workload.step);
       } else {
         const int groups = workload.groups;
-        from_.push_back(c % groups * (count / groups) + c / groups);
+        from.push_back(c % groups * (count / groups) + c / groups);
       }
     }
     // Pieces are channels that lie next to each other on both sides; nhwc is one block.
     const int block = info.input_layout == Layout::nhwc ? std::numeric_limits<int>::max()
                                                         : channel_block(info.input_layout);
     for (int c = 0; c < count; ++c) {
-      const bool continues =
-          c % block != 0 && from_[c] % block != 0 && from_[c] == from_[c - 1] + 1;
+      const bool continues = c % block != 0 && from[c] % block != 0 && from[c] == from[c - 1] + 1;
       if (continues) {
         ++pieces_.back().count;
       } else {
-        pieces_.push_back({from_[c], c, 1});
+        pieces_.push_back({from[c], c, 1});
       }
     }
     // Copying calls pays from about four channels; below that they are gathered one by one.
     constexpr std::size_t kShortest = 4;
-    gathers_ = block > 1 && pieces_.size() * kShortest > from_.size();
+    gathers_ = block > 1 && pieces_.size() * kShortest > from.size();
+    if (info.op == Op::shuffle && info.input_layout == Layout::nhwc) groups_ = workload.groups;
+    for (const int c : from) places_.push_back({c / block, c % block});
   }
 
   void run(const RunArgs& args) const noexcept override {
-    if (gathers_) {
-      gather(args);
-    } else {
+    if (!gathers_) {
       copy(args);
+    } else if (groups_ > 1) {
+      shuffle(args);
+    } else {
+      gather(args);
     }
   }
 
@@ -137,7 +165,6 @@ class ChannelKernel final : public WeightlessKernel {
   void gather(const RunArgs& args) const {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
-    const int block = channel_block(in.layout);
     for_each_row<Number>(threads_, out, [&](const Rows& rows, const Rows::Index& i, Number* to) {
       const int first = i.block * rows.block;
       const int count = std::min(rows.block, out.shape.c() - first);
@@ -145,10 +172,22 @@ class ChannelKernel final : public WeightlessKernel {
       for (int w = 0; w < out.shape.w();
            ++w, to += out.column_stride(), from += in.column_stride()) {
         for (int c = 0; c < count; ++c) {
-          const int source = from_[static_cast<std::size_t>(first + c)];
-          to[c] = from[source / block * in.channel_stride() + source % block];
+          const Place& place = places_[static_cast<std::size_t>(first + c)];
+          to[c] = from[place.block * in.channel_stride() + place.lane];
         }
         std::fill(to + count, to + rows.block, Number{0});
+      }
+    });
+  }
+
+  void shuffle(const RunArgs& args) const {
+    const TensorView& in = args.sources[0];
+    const TensorView& out = args.destination;
+    const int columns = out.shape.c() / groups_;
+    for_each_row<Number>(threads_, out, [&](const Rows&, const Rows::Index& i, Number* to) {
+      const Number* from = in.as<Number>() + in.offset(i.n, 0, i.row, 0);
+      for (int w = 0; w < out.shape.w(); ++w) {
+        interleave(from + w * in.column_stride(), to + w * out.column_stride(), groups_, columns);
       }
     });
   }
@@ -156,9 +195,14 @@ class ChannelKernel final : public WeightlessKernel {
   struct Piece {
     int from, to, count;
   };
-  std::vector<int> from_;  ///< per channel of the result
+  /// Where a channel lies in its layout.
+  struct Place {
+    int block, lane;
+  };
+  std::vector<Place> places_;  ///< where each channel of the result comes from
   std::vector<Piece> pieces_;
   bool gathers_ = false;
+  int groups_ = 1;  ///< of a shuffle in nhwc
   int threads_;
 };
 
@@ -226,10 +270,10 @@ class DepthToSpaceKernel final : public WeightlessKernel {
 /// Of the types that are given, or f32. Numbers of u8 and s8 are bytes like any other.
 template <template <class> class KernelType>
 std::unique_ptr<Primitive> make_of_type(PrimitiveInfo info, std::initializer_list<int> types,
-                                        const char* description) {
-  if (types.size() == 0) return make<KernelType<float>>(std::move(info), description);
+                                        const char* description, int revision = 1) {
+  if (types.size() == 0) return make<KernelType<float>>(std::move(info), description, revision);
   info.input_type = info.output_type = static_cast<DataType>(types.begin()[0]);
-  return make<KernelType<std::uint8_t>>(std::move(info), description);
+  return make<KernelType<std::uint8_t>>(std::move(info), description, revision);
 }
 
 }  // namespace
@@ -241,7 +285,8 @@ std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
 
 std::unique_ptr<Primitive> make_channels(PrimitiveInfo info, const Context&,
                                          std::initializer_list<int> types) {
-  return make_of_type<ChannelKernel>(std::move(info), types, "takes channels from other channels");
+  return make_of_type<ChannelKernel>(std::move(info), types, "takes channels from other channels",
+                                     2);
 }
 
 std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,

@@ -72,8 +72,8 @@ std::unique_ptr<Primitive> make_primitive(PrimitiveInfo info, const char* descri
 }
 
 template <class KernelType>
-std::unique_ptr<Primitive> make(PrimitiveInfo info, const char* description) {
-  return make_primitive<WeightlessPrimitive<KernelType>>(std::move(info), description);
+std::unique_ptr<Primitive> make(PrimitiveInfo info, const char* description, int revision = 1) {
+  return make_primitive<WeightlessPrimitive<KernelType>>(std::move(info), description, revision);
 }
 
 }  // namespace convopt::pointwise

@@ -619,7 +619,7 @@ void add_moves(List& list, const TensorShape& shape) {
   add("slice, blocks", Workload::slice(shape, 0, std::min(shape.c(), 16), 1));
   add("slice, inside", Workload::slice(shape, 1, shape.c() - 2, 1));
   add("slice, every second", Workload::slice(shape, 1, shape.c() / 2, 2));
-  for (const int groups : {2, 3, 4}) {
+  for (const int groups : {2, 3, 4, 8}) {
     if (shape.c() % groups == 0) add("shuffle", Workload::shuffle(shape, groups));
   }
   add("pad", Workload::pad(shape, 1, 2, 0, 3));

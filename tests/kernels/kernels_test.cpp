@@ -4,6 +4,8 @@
 // another run, which failures name.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -150,6 +152,25 @@ class Levels : public testing::TestWithParam<Isa> {};
 
 TEST_P(Levels, AreDispatchedToAsAsked) {
   EXPECT_EQ(simd_lanes(GetParam()), vector_floats(GetParam()));
+}
+
+TEST_P(Levels, SigmoidsAreGoodToAFewRoundings) {
+  const ActivateFunction activate = activate_function(GetParam());
+  const auto sigmoid = [&](float x) {
+    activate({ActivationKind::sigmoid}, &x, 1);
+    return x;
+  };
+  for (int i = -87000; i <= 87000; ++i) {
+    const float x = static_cast<float>(i) / 1000;
+    const double expected = 1 / (1 + std::exp(-double{x}));
+    ASSERT_NEAR(sigmoid(x), expected, expected * 0x1p-22) << x;
+  }
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float beyond : {87.5F, 100.0F, 1e30F, kInfinity}) {
+    EXPECT_EQ(sigmoid(beyond), 1) << beyond;
+    EXPECT_NEAR(sigmoid(-beyond), 0, 0x1p-120) << beyond;
+  }
+  EXPECT_TRUE(std::isnan(sigmoid(std::numeric_limits<float>::quiet_NaN())));
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Levels, testing::ValuesIn(supported_isas()),
