@@ -43,9 +43,10 @@ HWY_INLINE V exponential_of_bounded(V x) {
   p = hn::MulAdd(p, r, constant(1.0F / 6));
   p = hn::MulAdd(p, r, constant(0.5F));
   p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, constant(1)));
-  // 2^n by adding to the exponent.
+  // 2^n by adding to the exponent, which NaN has none of.
   const auto bits = hn::BitCast(hn::RebindToSigned<D>(), p);
-  return hn::BitCast(d, hn::Add(bits, hn::ShiftLeft<23>(n)));
+  const V result = hn::BitCast(d, hn::Add(bits, hn::ShiftLeft<23>(n)));
+  return hn::IfThenElse(hn::Eq(x, x), result, x);
 }
 
 HWY_INLINE V sigmoid(V x) {

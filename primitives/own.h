@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -63,6 +64,15 @@ void parallel_for(int threads, std::int64_t count, const Body& body) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (std::int64_t i = 0; i < count; ++i) body(i);
 }
+
+/// As many of `threads` as get `least` units of work each; one if it is too little for two.
+constexpr int threads_for(int threads, std::int64_t work, std::int64_t least) {
+  return static_cast<int>(std::clamp<std::int64_t>(work / least, 1, threads));
+}
+/// Work of a thread that is worth a parallel region, which costs 0.45 to 1.1 us
+/// (docs/lab/kernels.md) and on two threads gains half of what one takes. A thread moves this many
+/// values in half a microsecond, and multiplies and adds this many in one.
+inline constexpr std::int64_t kLeastValues = 2048, kLeastProducts = 1 << 15;
 
 /// Single-precision values in the vectors that a kernel dispatched at `isa` really uses.
 int simd_lanes(Isa isa);

@@ -124,7 +124,7 @@ class DirectKernel final : public Kernel {
       : shape_(workload.shape),
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
-        threads_(context.threads),
+        threads_(threads_for(context.threads, products(shape_), kLeastProducts)),
         blocking_(shape_, info, context),
         last_write_(last_write(activation_)),
         activate_(activate_function(context.isa)),
@@ -143,6 +143,10 @@ class DirectKernel final : public Kernel {
     return (static_cast<std::size_t>(shape.groups * blocking.vectors * blocking.vector_weights) +
             bias_floats(shape, blocking)) *
            sizeof(float);
+  }
+
+  static Index products(const ConvShape& s) {
+    return Index{s.n} * s.oc * s.oh() * s.ow() * (s.ic / s.groups) * s.kh * s.kw;
   }
 
   std::size_t workspace_bytes() const override { return 0; }

@@ -115,7 +115,8 @@ class ConvertKernel final : public WeightlessKernel {
     const TensorShape& shape = destination.shape;
     const std::int64_t padded = padded_channels(shape.c(), destination.layout);
     const std::int64_t chunks = ceil_div(padded, chunk_);
-    parallel_for(threads_, shape.n() * chunks * shape.h(), [&](std::int64_t index) {
+    const int threads = threads_for(threads_, shape.elements(), kLeastValues);
+    parallel_for(threads, shape.n() * chunks * shape.h(), [&](std::int64_t index) {
       const int h = static_cast<int>(index % shape.h());
       const int first = static_cast<int>(index / shape.h() % chunks) * chunk_;
       const int n = static_cast<int>(index / shape.h() / chunks);
@@ -146,7 +147,7 @@ std::unique_ptr<Primitive> make_convert(PrimitiveInfo info, const Context&,
                                         std::initializer_list<int>) {
   info.description = "conversion from " + std::string(to_string(info.input_layout)) + " to " +
                      std::string(to_string(info.output_layout)) + " row by row";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;

@@ -36,7 +36,8 @@ class ConcatKernel final : public WeightlessKernel {
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
     const auto pieces = static_cast<std::int64_t>(pieces_.size());
-    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+    const int threads = threads_for(threads_, out.shape.elements(), kLeastValues);
+    parallel_for(threads, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
       const int h = static_cast<int>(number % out.shape.h());
       const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
       const Piece& piece =
@@ -141,7 +142,8 @@ class ChannelKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& in = args.sources[0];
     const auto pieces = static_cast<std::int64_t>(pieces_.size());
-    parallel_for(threads_, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
+    const int threads = threads_for(threads_, out.shape.elements(), kLeastValues);
+    parallel_for(threads, pieces * out.shape.n() * out.shape.h(), [&](std::int64_t number) {
       const int h = static_cast<int>(number % out.shape.h());
       const int n = static_cast<int>(number / out.shape.h() % out.shape.n());
       const Piece& piece =
@@ -280,7 +282,7 @@ std::unique_ptr<Primitive> make_of_type(PrimitiveInfo info, std::initializer_lis
 
 std::unique_ptr<Primitive> make_concat(PrimitiveInfo info, const Context&,
                                        std::initializer_list<int>) {
-  return make<ConcatKernel>(std::move(info), "copies channel ranges, at any offset in a block");
+  return make<ConcatKernel>(std::move(info), "copies channel ranges, at any offset in a block", 2);
 }
 
 std::unique_ptr<Primitive> make_channels(PrimitiveInfo info, const Context&,

@@ -40,10 +40,12 @@ struct Rows {
   std::int64_t count;
 };
 
-/// Calls `body(rows, i, row i of the view)` for all rows.
+/// Calls `body(rows, i, row i of the view)` for all rows, on this thread alone where they are
+/// small.
 template <class Number = float, class Body>
 void for_each_row(int threads, const TensorView& view, const Body& body) {
   const Rows rows(view);
+  threads = threads_for(threads, view.shape.elements(), kLeastValues);
   parallel_for(threads, rows.count, [&](std::int64_t number) {
     const Rows::Index i = rows.index(number);
     body(rows, i, rows.row<Number>(view, i));

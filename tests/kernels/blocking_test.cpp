@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
 #include "primitives/direct/tile.h"
+#include "primitives/pointwise/rows.h"
 
 namespace convopt {
 namespace {
@@ -29,6 +35,25 @@ TEST(BlockingTest, ALargerL2IsUsedWhereThatGains) {
   EXPECT_EQ(fft_block_bytes(kLarge), 4 << 20);
   EXPECT_EQ(copied_block_bytes(kLarge), 768 << 10);
   EXPECT_EQ(panel_rows(kLarge), 1024);
+}
+
+/// Threads that work on the rows of an image.
+std::size_t threads_of_rows(const TensorShape& shape, int threads) {
+  std::vector<float> values(static_cast<std::size_t>(shape.elements()));
+  const auto view = TensorView::dense(values.data(), DataType::f32, shape, Layout::nchw);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  pointwise::for_each_row(threads, view, [&](const auto&, const auto&, float*) {
+    const std::scoped_lock lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  return seen.size();
+}
+
+TEST(BlockingTest, SmallRowsAreWorthNoSecondThread) {
+  EXPECT_EQ(threads_of_rows({1, 8, 16, 16}, 4), 1U);
+  EXPECT_EQ(threads_of_rows({1, 8, 32, 16}, 4), 2U);
+  EXPECT_EQ(threads_of_rows({1, 8, 64, 64}, 4), 4U);
 }
 
 TEST(BlockingTest, WeightPartsOfDirectConvolution) {
