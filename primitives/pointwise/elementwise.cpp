@@ -29,20 +29,23 @@ struct Pixels {
 
 /// result[j] = x[j] and y[j], or y[0] for all j if `kRepeat`, for every pixel. kWidth: theirs where
 /// it is known, so that a pixel is a few vectors and no loop.
+template <bool kRepeat, int kWidth, class Function>
+void combine_pixels(Function function, const float* x, const float* y, float* __restrict result,
+                    const Pixels& pixels) {
+  const std::int64_t width = kWidth > 0 ? kWidth : pixels.width;
+  for (int i = 0; i < pixels.count; ++i) {
+    const float repeated = y[0];
+    for (std::int64_t j = 0; j < width; ++j) result[j] = function(x[j], kRepeat ? repeated : y[j]);
+    x += pixels.step_x;
+    y += pixels.step_y;
+    result += pixels.step_result;
+  }
+}
+
 template <bool kRepeat, int kWidth>
-void combine(Op op, const float* x, const float* y, float* __restrict result,
-             const Pixels& pixels) {
-  with_function(op, [&](auto function) {
-    const std::int64_t width = kWidth > 0 ? kWidth : pixels.width;
-    for (int i = 0; i < pixels.count; ++i) {
-      const float repeated = y[0];
-      for (std::int64_t j = 0; j < width; ++j)
-        result[j] = function(x[j], kRepeat ? repeated : y[j]);
-      x += pixels.step_x;
-      y += pixels.step_y;
-      result += pixels.step_result;
-    }
-  });
+void combine(Op op, const float* x, const float* y, float* result, const Pixels& pixels) {
+  with_function(
+      op, [&](auto function) { combine_pixels<kRepeat, kWidth>(function, x, y, result, pixels); });
 }
 
 template <bool kRepeat>
