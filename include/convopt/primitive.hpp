@@ -148,7 +148,7 @@ struct RunArgs {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  /// Computes with the thread count of the context it was prepared for. Allocates nothing, throws
+  /// Uses at most the threads of the context it was prepared for. Allocates nothing, throws
   /// nothing, cannot fail.
   virtual void run(const RunArgs& args) const noexcept = 0;
   virtual std::size_t workspace_bytes() const = 0;
