@@ -173,6 +173,8 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
                {"elsewhere", Align::right},
                {"whole plan", Align::right},
                {"", Align::right}});
+  const double plan_ns = expected_ns(problem, selection.solution.assignment);
+  bool unsure_is_faster = false;
   for (const Explanation::Alternative& a : explanation.alternatives) {
     const bool own = a.primitive != nullptr;
     table.add_row(
@@ -181,13 +183,19 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
          own ? format_time(a.cost.estimate.low_ns) + " - " + format_time(a.cost.estimate.high_ns)
              : "",
          own ? a.cost.source_text() : "", difference(a.elsewhere_ns), format_time(a.plan_ns),
-         difference(a.plan_ns - selection.solution.ns)});
+         difference(a.plan_ns - plan_ns)});
+    unsure_is_faster = unsure_is_faster || a.plan_ns < plan_ns;
   }
   text += table.text();
   text +=
       "\nelsewhere: what the best plan with that primitive costs more on other layers and on "
       "conversions\n";
-  text += types_text(type_choices(explanation, errors), selection.solution.ns);
+  if (unsure_is_faster) {
+    text +=
+        "Plans that are expected to take less hang on times that were only predicted, and are not "
+        "preferred to surer ones.\n";
+  }
+  text += types_text(type_choices(explanation, errors), plan_ns);
   const std::string folded = list_text(network.operators[op].folded);
   if (!folded.empty()) text += "\npart of it in the file: " + folded + "\n";
   for (const std::string& sentence : network.clean_up) text += "reading: " + sentence + "\n";
@@ -245,7 +253,7 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
           {"workload", problem.workloads[problem.ways[op][0].workload].text()},
           {"folded", network.operators[op].folded},
           {"clean_up", network.clean_up},
-          {"plan_ms", selection.solution.ns / 1e6},
+          {"plan_ms", selection.plan.predicted_ms},
           {"types", std::move(types)},
           {"candidates", std::move(candidates)},
           {"absent", std::move(absent)}};

@@ -26,8 +26,12 @@ struct Cost {
   Source source = Source::unknown;
   Estimate estimate;   ///< for bound, predicted and measured
   std::string reason;  ///< for unknown and excluded: one sentence
+  /// How many times the expected time a choice counts: more than once where it is unsure.
+  double caution = 1;
 
   bool usable() const { return source >= Source::bound; }
+  /// What choices compare; what people are told is the estimate.
+  double choice_ns() const { return caution * estimate.ns; }
   /// For people: where a usable time comes from.
   std::string source_text() const;
 };

@@ -23,6 +23,10 @@ Explanation explain(const Problem& problem, const Solution& best, int op,
 
   Explanation result;
   const Option& chosen = options[best.assignment.operators[op]];
+  const double best_ns = expected_ns(problem, best.assignment);
+  const auto expected_of = [&](const Option& option) {
+    return option.candidate < 0 ? 0.0 : problem.candidates[option.candidate].cost.estimate.ns;
+  };
   for (const Primitive* primitive : primitives) {
     const Result<Solution> forced =
         solve(problem, time_limit, [&](int other, const Option& option) {
@@ -39,14 +43,15 @@ Explanation explain(const Problem& problem, const Solution& best, int op,
         if (way.workload == candidate.workload) alternative.absorbed = way.absorbed;
       }
     }
-    alternative.plan_ns = forced->ns;
-    alternative.elsewhere_ns = (forced->ns - problem.option_ns(alternative.option)) -
-                               (best.ns - problem.option_ns(chosen));
+    alternative.choice_ns = forced->ns;
+    alternative.plan_ns = expected_ns(problem, forced->assignment);
+    alternative.elsewhere_ns =
+        (alternative.plan_ns - expected_of(alternative.option)) - (best_ns - expected_of(chosen));
     alternative.chosen = primitive == primitive_of(chosen);
     result.alternatives.push_back(std::move(alternative));
   }
   std::ranges::stable_sort(result.alternatives, [](const auto& a, const auto& b) {
-    return a.plan_ns != b.plan_ns ? a.plan_ns < b.plan_ns : a.chosen && !b.chosen;
+    return a.choice_ns != b.choice_ns ? a.choice_ns < b.choice_ns : a.chosen && !b.chosen;
   });
 
   // Absent is what has no way at all; the reason is that of the operator by itself.

@@ -15,7 +15,8 @@ struct Explanation {
     Option option;                         ///< as the best plan with this primitive uses it
     Cost cost;                             ///< of the operator with what it absorbs
     std::vector<int> absorbed;             ///< operators
-    double plan_ns = 0;                    ///< of the best plan with this primitive
+    double plan_ns = 0;                    ///< expected of the best plan with this primitive
+    double choice_ns = 0;                  ///< what choices count that plan for
     double elsewhere_ns = 0;  ///< what that plan costs more than the best one on other operators
                               ///< and conversions: the price of its layouts
     bool chosen = false;

@@ -567,8 +567,8 @@ class Builder {
               problem_.number({primitive->info().output_layout, target_type});
           int& best = fastest[source * problem_.formats() + target];
           if (best >= 0) {
-            const double ns = problem_.candidates[best].cost.estimate.ns;
-            if (ns < c.cost.estimate.ns || (ns == c.cost.estimate.ns && best < id)) continue;
+            const double ns = problem_.candidates[best].cost.choice_ns();
+            if (ns < c.cost.choice_ns() || (ns == c.cost.choice_ns() && best < id)) continue;
           }
           best = id;
         }
@@ -685,7 +685,7 @@ std::string over_workspace(const Limits& limits, const Workload& workload,
 double Problem::state_ns(std::size_t tensor, const TensorState& state) const {
   double sum = 0;
   for_each_conversion(tensor, state,
-                      [&](int id, TensorFormat) { sum += candidates[id].cost.estimate.ns; });
+                      [&](int id, TensorFormat) { sum += candidates[id].cost.choice_ns(); });
   return sum;
 }
 
@@ -822,12 +822,37 @@ Result<Solution> solve(const Problem& problem, std::chrono::duration<double> tim
   return result;
 }
 
+namespace {
+
+/// One for each operator that takes time and for each conversion.
+std::vector<int> used_candidates(const Problem& problem, const Assignment& assignment) {
+  std::vector<int> used;
+  for (std::size_t op = 0; op < problem.operators.size(); ++op) {
+    const Option& option = problem.operators[op][assignment.operators[op]];
+    if (option.candidate >= 0) used.push_back(option.candidate);
+  }
+  for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
+    problem.for_each_conversion(t, problem.tensors[t][assignment.tensors[t]],
+                                [&](int id, TensorFormat) { used.push_back(id); });
+  }
+  return used;
+}
+
+}  // namespace
+
 double time_ns(const Problem& problem, const Assignment& assignment) {
   double sum = 0;
   for (std::size_t op = 0; op < problem.operators.size(); ++op)
     sum += problem.option_ns(problem.operators[op][assignment.operators[op]]);
   for (std::size_t t = 0; t < problem.tensors.size(); ++t)
     sum += problem.state_ns(t, problem.tensors[t][assignment.tensors[t]]);
+  return sum;
+}
+
+double expected_ns(const Problem& problem, const Assignment& assignment) {
+  double sum = 0;
+  for (const int id : used_candidates(problem, assignment))
+    sum += problem.candidates[id].cost.estimate.ns;
   return sum;
 }
 
@@ -841,17 +866,8 @@ Result<Solution> solve_in_own_types(const Problem& problem,
 
 Result<double> price_ns(const Problem& problem, const Assignment& assignment,
                         const CostSource& costs) {
-  std::vector<int> used;
-  for (std::size_t op = 0; op < problem.operators.size(); ++op) {
-    const Option& option = problem.operators[op][assignment.operators[op]];
-    if (option.candidate >= 0) used.push_back(option.candidate);
-  }
-  for (std::size_t t = 0; t < problem.tensors.size(); ++t) {
-    problem.for_each_conversion(t, problem.tensors[t][assignment.tensors[t]],
-                                [&](int id, TensorFormat) { used.push_back(id); });
-  }
   std::vector<Query> queries;
-  for (const int id : used) {
+  for (const int id : used_candidates(problem, assignment)) {
     const Candidate& c = problem.candidates[id];
     queries.push_back({&problem.workloads[c.workload], &c.primitive->info()});
   }

@@ -141,8 +141,9 @@ struct Problem {
   std::vector<std::vector<TensorState>> tensors;
   double predict_seconds = 0;  ///< spent asking for costs
 
+  /// As choices count it (Cost::choice_ns), as is state_ns().
   double option_ns(const Option& option) const {
-    return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.estimate.ns;
+    return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.choice_ns();
   }
   /// Whether the option reads, multiplies and writes in the network's own types.
   bool in_own_types(const Option& option) const {
@@ -189,7 +190,7 @@ struct Assignment {
 
 struct Solution {
   Assignment assignment;
-  double ns = 0;
+  double ns = 0;  ///< as choices count it
   double lower_bound_ns = 0;
   bool optimal = false;
   double gap = 0;  ///< relative distance to the lower bound
@@ -211,8 +212,10 @@ struct Surcharge {
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter = {}, const Surcharge& surcharge = {});
 
-/// The assignment's time by the problem's own costs.
+/// The assignment's time by the problem's own costs, as choices count it.
 double time_ns(const Problem& problem, const Assignment& assignment);
+/// The time that is expected of it.
+double expected_ns(const Problem& problem, const Assignment& assignment);
 
 /// solve() with the options in the network's own types alone.
 Result<Solution> solve_in_own_types(const Problem& problem,

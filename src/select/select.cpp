@@ -69,7 +69,7 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
   plan.network_hash = network.hash();
   plan.libraries = problem.registry->libraries();
   plan.platform = platform;
-  plan.predicted_ms = solution.ns / 1e6;
+  plan.predicted_ms = expected_ns(problem, solution.assignment) / 1e6;
   plan.optimal = solution.optimal;
   plan.gap = solution.gap;
 
@@ -165,8 +165,8 @@ Result<Selection> select(const Network& network, const Registry& registry, const
   });
   if (!solved) return solved.error();
   selection.plan = make_plan(selection.problem, selection.solution, platform);
-  const auto ms = [](const std::optional<Solution>& baseline) {
-    return baseline ? baseline->ns / 1e6 : 0.0;
+  const auto ms = [&](const std::optional<Solution>& baseline) {
+    return baseline ? expected_ns(selection.problem, baseline->assignment) / 1e6 : 0.0;
   };
   PlanBaselines& baselines = selection.plan.baselines;
   baselines.library_default_ms = ms(selection.baselines.library_default);

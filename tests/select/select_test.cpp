@@ -892,6 +892,42 @@ TEST(Select, PlanAddsUp) {
   EXPECT_NEAR(selection->solution.ns, sum * 1e3, 1e-6);
 }
 
+// Of two that are expected to take about as long, the surer one; what is told is what is expected.
+TEST(Select, UnsureTimesCountForMoreInChoicesAlone) {
+  class Unsure final : public CostSource {
+   public:
+    explicit Unsure(double caution) : caution_(caution) {}
+    Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+      auto result = times_.costs(queries);
+      for (std::size_t i = 0; i < queries.size(); ++i) {
+        if (queries[i].primitive->name == "own_nhwc") result.value()[i].caution = caution_;
+      }
+      return result;
+    }
+
+   private:
+    FakeCosts times_{[](const Workload& w, const PrimitiveInfo& p) {
+      return w.op != Op::conv ? 1.0 : p.name == "own_nhwc" ? 900.0 : 1000.0;
+    }};
+    double caution_;
+  };
+  const FakeRegistry registry = two_layouts();
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("a", builder.input(), 3)});
+  const auto bold = select(network, registry, Unsure(1.05), platform());
+  const auto careful = select(network, registry, Unsure(1.5), platform());
+  ASSERT_TRUE(bold && careful);
+  EXPECT_EQ(bold->plan.layers.front().primitive, "own_nhwc");
+  EXPECT_NEAR(bold->plan.predicted_ms, 902e-6, 1e-12);
+  EXPECT_NE(careful->plan.layers.front().primitive, "own_nhwc");
+  EXPECT_NEAR(careful->plan.baselines.best_single_primitive_ms, 1000e-6, 2e-6);
+
+  // Forced to it, the plan is told to take what is expected, and comes last all the same.
+  const Explanation why = explain(careful->problem, careful->solution, 0, std::chrono::seconds(5));
+  EXPECT_EQ(why.alternatives.back().primitive->name(), "own_nhwc");
+  EXPECT_NEAR(why.alternatives.back().plan_ns, 902, 1e-6);
+}
+
 TEST(Select, PriceByOtherCosts) {
   const FakeRegistry registry = two_layouts();
   const Network network = random_network(9, 20);
