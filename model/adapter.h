@@ -66,6 +66,8 @@ class Adapter {
   Result<Learnt> learn(const Comparison& comparison, std::span<const std::size_t> rows) const;
 
   const Dataset& data() const { return *data_; }
+  /// How many platforms the source has learnt from.
+  std::size_t source_platforms() const { return source_->parts().platforms.size(); }
 
  private:
   Adapter(const TypeModel& source, const Dataset& data, std::uint64_t seed)

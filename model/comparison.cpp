@@ -229,13 +229,16 @@ class MethodComparison {
   }
 
   // In equal parts the methods that keep what the source knows of shapes and correct it by
-  // primitive; all, if none of these is asked for.
+  // primitive; all, if none of these is asked for. A source of several platforms has learnt what
+  // rankings have in common, so its own is as likely as one corrected by few samples.
   std::vector<double> prior_of(std::span<const std::size_t> members) const {
     std::vector<double> prior;
     double sum = 0;
     for (const std::size_t m : members) {
-      const bool in = methods_[m] == TransferMethod::factor_per_primitive ||
-                      methods_[m] == TransferMethod::residual_gp;
+      const bool in =
+          methods_[m] == TransferMethod::factor_per_primitive ||
+          methods_[m] == TransferMethod::residual_gp ||
+          (methods_[m] == TransferMethod::one_factor && adapter_.source_platforms() > 1);
       prior.push_back(in ? 1 : 0);
       sum += prior.back();
     }

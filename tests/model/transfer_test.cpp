@@ -169,6 +169,28 @@ TEST_F(TransferTest, AMisleadingSampleDoesNotChangeTheRanking) {
   EXPECT_GT((*after)[0].ns / (*after)[1].ns, 1.05);
 }
 
+TEST_F(TransferTest, TheRankingOfSeveralPlatformsIsTrustedAsItIs) {
+  const Profile two[] = {
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 60}),
+      synthetic::profile(synthetic::platform("CentaurHauls"), synthetic::time_function(0.7),
+                         {.shapes = 60})};
+  TrainOptions options;
+  options.booster.rounds = 60;
+  options.folds = 0;
+  const auto several = train(two, options);
+  ASSERT_TRUE(several.ok()) << several.error().message;
+  const Profile few = synthetic::profile(target(), synthetic::time_function(0.5), {.shapes = 3});
+  const auto weight = [&](const TrainedModel& source) {
+    const auto transfer = adapt(source, few);
+    EXPECT_TRUE(transfer.ok());
+    return std::ranges::find(transfer->candidates, TransferMethod::one_factor,
+                             &TransferCandidate::method)
+        ->weight;
+  };
+  EXPECT_GT(weight(**several), 0.2);
+  EXPECT_LT(weight(*source_), 0.15);
+}
+
 TEST(TransferOutcomeTest, SaysWhetherItsChoicesAreBetter) {
   Transfer transfer;
   EXPECT_TRUE(transfer.better_choices());  // nothing was compared

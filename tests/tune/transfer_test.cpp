@@ -109,6 +109,9 @@ TEST(Check, ToldApartByHowTimesChange) {
   EXPECT_EQ(compare_times(points({1.01, 0.98, 1.03, 0.99, 1.0}), {}).verdict, Verdict::holds);
   // One disturbed point is no news.
   EXPECT_EQ(compare_times(points({1.01, 0.98, 3.0, 0.99, 1.0}), {}).verdict, Verdict::holds);
+  // Of three, one that differs is a third of what is known.
+  EXPECT_EQ(compare_times(points({1.0, 1.0, 2.0}), {}).verdict, Verdict::changed);
+  EXPECT_EQ(compare_times(points({1.0, 1.02, 0.97}), {}).verdict, Verdict::holds);
   const Check slower = compare_times(points({1.52, 1.5, 1.47, 1.5, 1.49}), {});
   EXPECT_EQ(slower.verdict, Verdict::shifted);
   EXPECT_NEAR(slower.median_ratio, 1.5, 1e-9);
