@@ -11,6 +11,7 @@
 #include "primitives/simd.h"
 // clang-format off: after simd.h
 #include "hwy/contrib/math/math-inl.h"
+#include "primitives/clamp-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -51,8 +52,8 @@ HWY_INLINE V exponential_of_bounded(V x) {
 
 HWY_INLINE V sigmoid(V x) {
   // Beyond 87 the exponential leaves the range of normal numbers; the result is 0 or 1 to single
-  // precision long before. The argument comes second, which on x86 passes where it is NaN.
-  const V bounded = hn::Max(constant(-87.0F), hn::Min(constant(87.0F), hn::Neg(x)));
+  // precision long before.
+  const V bounded = clamp(constant(-87.0F), constant(87.0F), hn::Neg(x));
   const V divisor = hn::Add(constant(1), exponential_of_bounded(bounded));
 #if HWY_TARGET == HWY_AVX3
   // A quotient of 16 numbers takes as long as all the rest. The reciprocal is good to 2^-14, one
@@ -66,7 +67,7 @@ HWY_INLINE V sigmoid(V x) {
 
 HWY_INLINE V hard_sigmoid(V x) {
   const V line = hn::MulAdd(x, constant(1.0F / 6), constant(0.5F));
-  return hn::Min(constant(1), hn::Max(constant(0), line));
+  return clamp(constant(0), constant(1), line);
 }
 
 /// Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7.
@@ -98,9 +99,9 @@ HWY_INLINE V erf_near_zero(V x) {
 template <ActivationKind kKind>
 HWY_INLINE V apply(V x, V alpha, V beta) {
   if constexpr (kKind == ActivationKind::relu) {
-    return hn::Max(constant(0), x);
+    return at_least(constant(0), x);
   } else if constexpr (kKind == ActivationKind::clip) {
-    return hn::Min(beta, hn::Max(alpha, x));
+    return clamp(alpha, beta, x);
   } else if constexpr (kKind == ActivationKind::leaky_relu) {
     return hn::IfThenElse(hn::Lt(x, constant(0)), hn::Mul(alpha, x), x);
   } else if constexpr (kKind == ActivationKind::elu) {
@@ -138,7 +139,7 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
     return hn::Trunc(x);
   } else if constexpr (kKind == ActivationKind::quantise) {
     const V number = hn::Round(hn::Div(x, alpha));
-    return hn::Mul(alpha, hn::Min(hn::Add(beta, constant(255)), hn::Max(beta, number)));
+    return hn::Mul(alpha, clamp(beta, hn::Add(beta, constant(255)), number));
   } else if constexpr (kKind == ActivationKind::softsign) {
     return hn::Div(x, hn::Add(constant(1), hn::Abs(x)));
   } else if constexpr (kKind == ActivationKind::selu) {

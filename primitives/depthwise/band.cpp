@@ -8,10 +8,13 @@
 #define HWY_TARGET_INCLUDE "primitives/depthwise/band.cpp"
 #include "primitives/simd.h"
 
+#include "primitives/clamp-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace convopt::depthwise::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::clamp;
 
 // Never wider than a block of nChw8c asks for where `channels` says so; see compute().
 template <int kLanes>
@@ -72,8 +75,7 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
   }
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
-    // The sum comes second, which on x86 passes where one operand is NaN.
-    hn::StoreU(hn::Min(high, hn::Max(low, sum[p])), d, output);
+    hn::StoreU(clamp(low, high, sum[p]), d, output);
     output += output_step;
   }
 }

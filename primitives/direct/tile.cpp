@@ -8,10 +8,13 @@
 
 #include <utility>
 
+#include "primitives/clamp-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace convopt::direct::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::clamp;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
@@ -211,8 +214,7 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      // The sum comes second, which on x86 passes where one operand is NaN.
-      hn::StoreU(hn::Min(high, hn::Max(low, sum[p][v])), d, pixel + output_vector[v]);
+      hn::StoreU(clamp(low, high, sum[p][v]), d, pixel + output_vector[v]);
     }
     pixel += output_step;
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "primitives/clamp-inl.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/gemm/partial-inl.h"
 #include "primitives/layout/transpose-inl.h"
@@ -14,6 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace convopt::gemm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::clamp;
 using convopt::HWY_NAMESPACE::load_partial;
 using convopt::HWY_NAMESPACE::store_partial;
 using D = hn::ScalableTag<float>;
@@ -162,12 +164,11 @@ HWY_INLINE void store_sums(const Tile& tile, bool whole, V (&sum)[kR][kV]) {
     }
   }
   if (tile.clamp) {
-    // The sum comes second, which on x86 passes where one operand is NaN.
     const V low = hn::Set(d, tile.low), high = hn::Set(d, tile.high);
 #pragma GCC unroll 16
     for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kV; ++v) sum[r][v] = hn::Min(high, hn::Max(low, sum[r][v]));
+      for (int v = 0; v < kV; ++v) sum[r][v] = clamp(low, high, sum[r][v]);
     }
   }
 #pragma GCC unroll 16

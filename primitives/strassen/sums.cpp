@@ -2,12 +2,14 @@
 #define HWY_TARGET_INCLUDE "primitives/strassen/sums.cpp"
 #include "primitives/simd.h"
 
+#include "primitives/clamp-inl.h"
 #include "primitives/gemm/partial-inl.h"
 #include "primitives/strassen/sums.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::strassen::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::clamp;
 using convopt::HWY_NAMESPACE::load_partial;
 using convopt::HWY_NAMESPACE::store_partial;
 
@@ -28,7 +30,7 @@ void add_rows(const Sum& sum) {
       for (int i = 1; i < kPlus; ++i) value = hn::Add(value, load(plus[i] + at));
 #pragma GCC unroll 2
       for (int i = 0; i < kMinus; ++i) value = hn::Sub(value, load(minus[i] + at));
-      return sum.clamp ? hn::Min(high, hn::Max(low, value)) : value;
+      return sum.clamp ? clamp(low, high, value) : value;
     };
     int at = 0;
     for (; at + kLanes <= sum.columns; at += kLanes) {

@@ -9,12 +9,14 @@
 
 #include <algorithm>
 
+#include "primitives/clamp-inl.h"
 #include "primitives/gemm/partial-inl.h"
 #include "primitives/tiles/tiles.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::tiles::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using convopt::HWY_NAMESPACE::clamp;
 using convopt::HWY_NAMESPACE::load_partial;
 using convopt::HWY_NAMESPACE::store_partial;
 
@@ -73,7 +75,7 @@ HWY_INLINE void store_column(D d, const OutputTile& tile, const Place& place, in
       value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
     }
     if (tile.clamp) {
-      value = hn::Min(hn::Set(d, tile.high), hn::Max(hn::Set(d, tile.low), value));
+      value = clamp(hn::Set(d, tile.low), hn::Set(d, tile.high), value);
     }
     float* const at = to + i * tile.row_stride;
     if constexpr (kFetchNext) __builtin_prefetch(at + tile.next_distance);
