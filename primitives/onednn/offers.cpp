@@ -278,7 +278,7 @@ bool is_defective(const Offer& offer, const Workload& workload) {
   // of u8 and s8 makes something of groups of one.
   const auto is_full = [&](int channels) { return channels / shape.groups % 16 == 0; };
   const bool has_room = offer.implementation.starts_with("jit_bf16") ? is_full(shape.oc)
-                        : offer.implementation.starts_with("jit_int8_avx512")
+                        : offer.implementation.starts_with("jit_int8")
                             ? shape.is_depthwise() || (is_full(shape.ic) && is_full(shape.oc))
                             : true;
   if (workload.op == Op::conv && shape.groups > 1 && !has_room &&

@@ -191,6 +191,7 @@ TEST(TypedRegistry, FaultsOfTheLibraryAreKnown) {
                            "conv:n1_ic32_ih11_iw23_oc32_kh7_kw7_s1_p3_g4_bf16_f32:sigmoid",
                            "conv:n1_ic32_ih26_iw37_oc32_kh5_kw5_s1_pt4_pb4_pl2_pr2_g4_u8:gelu",
                            "conv:n1_ic16_ih10_iw24_oc64_kh3_kw3_s1_pt1_pb0_pl1_pr1_g4_u8:sigmoid",
+                           "conv:n3_ic48_ih13_iw11_oc24_kh1_kw1_s1_p0_g3_u8:gelu",
                            "conv:n1_ic64_ih21_iw25_oc70_kh1_kw1_s1_p0_s8_u8:add_s8+relu",
                            "conv:n1_ic64_ih18_iw10_oc83_kh1_kw1_s2_p0_s8",
                            "conv:n1_ic99_ih30_iw25_oc40_kh1_kw1_s1_p0_bf16",
