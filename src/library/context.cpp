@@ -1,6 +1,7 @@
 #include "src/library/context.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "core/text.h"
@@ -29,6 +30,11 @@ Result<Context> checked_context(Isa isa, int threads) {
                                                   listed(names));
   }
   return context;
+}
+
+Result<void> check_seconds(const std::string& option, double seconds) {
+  if (seconds >= 0 && std::isfinite(seconds)) return {};
+  return make_error(ErrorCode::usage, option + " is not a time of 0 or more seconds");
 }
 
 }  // namespace convopt

@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/try.h"
 #include "profiler/store.h"
+#include "src/library/context.h"
 #include "src/session/guard.h"
 #include "src/tune/evaluate.h"
 #include "src/tune/recorded_model.h"
@@ -79,6 +80,7 @@ Result<std::vector<Network>> evaluation_networks(const std::vector<std::filesyst
 
 Result<Evaluation> evaluate_model(const EvaluationSettings& settings) {
   return guarded([&]() -> Result<Evaluation> {
+    CONVOPT_CHECK(check_seconds("--refine", settings.refine));
     CONVOPT_TRY(LoadedProfile loaded, load_profile(settings.profile));
     settings.messages.warn_of(loaded.warnings);
     CONVOPT_TRY(const auto model,

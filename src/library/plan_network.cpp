@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -46,13 +45,9 @@ MakeSamples samples_of(const InputSamples& given) {
 
 Result<PlanningRequest> request_of(const PlanOptions& options) {
   PlanningRequest request;
-  for (const auto& [option, seconds] :
-       {std::pair{"--time-limit", options.time_limit}, std::pair{"--refine", options.refine},
-        std::pair{"--confirm", options.confirm}}) {
-    if (seconds >= 0 && std::isfinite(seconds)) continue;
-    return make_error(ErrorCode::usage,
-                      std::string(option) + " is not a time of 0 or more seconds");
-  }
+  CONVOPT_CHECK(check_seconds("--time-limit", options.time_limit));
+  CONVOPT_CHECK(check_seconds("--refine", options.refine));
+  CONVOPT_CHECK(check_seconds("--confirm", options.confirm));
   CONVOPT_TRY(request.context, checked_context(options.isa, options.threads));
   request.model = options.model;
   request.profile = options.profile;

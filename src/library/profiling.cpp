@@ -71,6 +71,8 @@ struct Work {
 Result<Work> work_of(const ProfileSettings& settings) {
   Work work;
   ProfileOptions& options = work.options;
+  CONVOPT_CHECK(check_seconds("--budget", settings.budget));
+  CONVOPT_CHECK(check_seconds("--timeout", settings.timeout));
   CONVOPT_TRY(options.context, checked_context(settings.isa, settings.threads));
   CONVOPT_TRY(work.workloads, workloads_of(settings));
   const PrimitiveFilter filter{settings.allow, settings.exclude};

@@ -148,11 +148,25 @@ TEST_F(PlanningTest, RefusesWhatCannotBeMeasured) {
   settings.ops.clear();
   settings.allow = {"nothing"};
   EXPECT_EQ(profile_machine(settings).error().code, ErrorCode::usage);
+  for (const double seconds : {-3.0, std::nan(""), HUGE_VAL}) {
+    settings.budget = seconds;
+    EXPECT_EQ(profile_machine(settings).error().message,
+              "--budget is not a time of 0 or more seconds");
+    EXPECT_EQ(estimate_profile(settings).error().code, ErrorCode::usage);
+    settings.budget = 0;
+    settings.timeout = seconds;
+    EXPECT_EQ(profile_machine(settings).error().message,
+              "--timeout is not a time of 0 or more seconds");
+    settings.timeout = 0;
+  }
 
   EvaluationSettings evaluation;
   evaluation.model = CONVOPT_SOURCE_DIR "/data/models/default.ubj";
   evaluation.profile = folder_ / "missing.jsonl";
   EXPECT_EQ(evaluate_model(evaluation).error().code, ErrorCode::bad_input);
+  evaluation.refine = -1;
+  EXPECT_EQ(evaluate_model(evaluation).error().message,
+            "--refine is not a time of 0 or more seconds");
   TransferSettings transfer;
   transfer.threads = 1;
   transfer.from = folder_ / "missing.ubj";

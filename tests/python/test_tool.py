@@ -111,8 +111,13 @@ class Tool(unittest.TestCase):
         for name in ("refine", "confirm"):
             with self.assertRaisesRegex(convopt.UsageError, "--" + name + " is not a time"):
                 convopt.select(self.path, **{name: -1})
-        with self.assertRaisesRegex(convopt.UsageError, "--budget"):
-            convopt.transfer(budget=0)
+        for budget in (0, -1, float("nan")):
+            with self.assertRaisesRegex(convopt.UsageError, "--budget"):
+                convopt.transfer(budget=budget)
+        for name in ("budget", "timeout"):
+            for seconds in (-3, float("nan"), float("inf")):
+                with self.assertRaisesRegex(convopt.UsageError, "--" + name + " is not a time"):
+                    convopt.profile([self.path], threads=1, output=self.file("none.jsonl"), **{name: seconds})
         with self.assertRaisesRegex(convopt.UsageError, "winograt"):
             convopt.select(self.path, allow="winograt")
 
