@@ -58,7 +58,8 @@ struct PlanOptions {
   std::size_t max_memory = SIZE_MAX;        ///< bytes that executing the plan holds
   double max_error = 0;  ///< of a convolution, relative to its largest result; 0: no limit
   /// What outputs may differ from single precision, held in measurement: their largest difference
-  /// as a part of the output's range, and their cosine.
+  /// as a part of the output's range, above 0, and their cosine, from 0 and below 1. Infinity and
+  /// -1: no limit.
   double max_output_error = std::numeric_limits<double>::infinity(), min_cosine = -1;
 
   /// Seconds of measuring the primitives that could change the plan; 0: none. The times are added

@@ -1,6 +1,7 @@
 // Tells the formats of networks apart by what is in the file, whatever its name ends in.
 #include <fstream>
 #include <memory>
+#include <string>
 
 #include "convopt/bundle.hpp"
 #include "convopt/network.hpp"
@@ -41,6 +42,10 @@ Result<Network> network_of_bundle(const std::filesystem::path& path, int batch,
 
 Result<Network> load_network(const std::filesystem::path& path, int batch,
                              const InputShapes& shapes, const InputValues& values) {
+  if (batch < 0) {
+    return make_error(ErrorCode::usage,
+                      "--batch " + std::to_string(batch) + " is not a whole number from 1");
+  }
   if (Bundle::is_bundle(path)) return network_of_bundle(path, batch, shapes, values);
   if (!begins_like_json(path)) {
     plug_in_rest_execution([](const Registry& registry, const Platform& platform) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -48,6 +49,10 @@ Result<PlanningRequest> request_of(const PlanOptions& options) {
   CONVOPT_CHECK(check_seconds("--time-limit", options.time_limit));
   CONVOPT_CHECK(check_seconds("--refine", options.refine));
   CONVOPT_CHECK(check_seconds("--confirm", options.confirm));
+  if (!(options.max_error >= 0 && std::isfinite(options.max_error))) {
+    return make_error(ErrorCode::usage, "--max-error " + significant(options.max_error, 6) +
+                                            " is not a number above zero");
+  }
   CONVOPT_TRY(request.context, checked_context(options.isa, options.threads));
   request.model = options.model;
   request.profile = options.profile;

@@ -24,6 +24,30 @@
 namespace convopt {
 namespace {
 
+/// Why a budget without any error is none.
+Error no_error(const std::string& given, const std::string& example) {
+  return make_error(ErrorCode::usage,
+                    given +
+                        " admits no difference at all, which bf16 and int8 always make: give a "
+                        "number like " +
+                        example + ", or --precision f32 without it");
+}
+
+Result<void> check_budget(const ErrorBudget& budget) {
+  /// Nothing but the same numbers has a larger one, within double precision.
+  constexpr double kMostCosine = 1 - 1e-9, kNoCosine = ErrorBudget().min_cosine;
+  const std::string error = "--max-output-error " + significant(budget.max_error, 6);
+  if (budget.max_error == 0) return no_error(error, "0.01");
+  if (!(budget.max_error > 0))
+    return make_error(ErrorCode::usage, error + " is not a number above zero");
+  if (budget.min_cosine == kNoCosine) return {};
+  const std::string cosine = "--min-cosine " + significant(budget.min_cosine, 6);
+  if (!(budget.min_cosine >= 0 && budget.min_cosine <= 1))
+    return make_error(ErrorCode::usage, cosine + " is not a number from 0 to 1, as a cosine is");
+  if (budget.min_cosine > kMostCosine) return no_error(cosine, "0.999");
+  return {};
+}
+
 /// Whether int8 may be used, with what is given for it; a model that has scales of its own needs
 /// nothing.
 Result<void> check_calibration(const PlanningRequest& request, bool has_scales,
@@ -293,6 +317,7 @@ Result<void> Planning::confirm(Selection& selection, double seconds, std::size_t
 }
 
 Result<void> PlanSteps::check(const std::set<DataType>& types) const {
+  CONVOPT_CHECK(check_budget(error_budget));
   if (!measures_error && !error_budget.is_limited()) return {};
   const auto refuse = [](const std::string& sentence) {
     return make_error(ErrorCode::usage,

@@ -57,7 +57,7 @@ struct PlanSteps {
   ErrorBudget error_budget;
   bool measures_error = false;  ///< also without a budget
 
-  /// Refuses steps that exclude each other.
+  /// Refuses limits that no error can keep, and steps that exclude each other.
   Result<void> check(const std::set<DataType>& types) const;
 };
 

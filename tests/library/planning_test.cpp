@@ -105,6 +105,39 @@ TEST_F(PlanningTest, KeepsLimits) {
   EXPECT_NE(plan_network(network_, options_).error().message.find("no effect"), std::string::npos);
 }
 
+TEST_F(PlanningTest, RefusesLimitsThatAreNone) {
+  const auto refusal = [&] {
+    const auto plan = plan_network(network_, options_);
+    if (plan) return std::string("a plan");
+    EXPECT_EQ(plan.error().code, ErrorCode::usage);
+    return plan.error().message;
+  };
+  options_.precision = Precision::bf16;
+  options_.max_error = -1;
+  EXPECT_EQ(refusal(), "--max-error -1 is not a number above zero");
+  options_.max_error = std::nan("");
+  EXPECT_EQ(refusal(), "--max-error nan is not a number above zero");
+  options_.max_error = 0;
+  for (const double value : {-1.0, std::nan("")}) {
+    options_.max_output_error = value;
+    EXPECT_NE(refusal().find("is not a number above zero"), std::string::npos);
+  }
+  options_.max_output_error = 0;
+  EXPECT_NE(refusal().find("--max-output-error 0 admits no difference"), std::string::npos);
+  options_.max_output_error = 0.1;
+  for (const double value : {2.0, -0.5, std::nan("")}) {
+    options_.min_cosine = value;
+    EXPECT_NE(refusal().find("is not a number from 0 to 1, as a cosine is"), std::string::npos);
+  }
+  options_.min_cosine = 1;
+  EXPECT_NE(refusal().find("--min-cosine 1 admits no difference"), std::string::npos);
+
+  const auto batch = load_network(CONVOPT_SOURCE_DIR "/data/networks/squeezenet1_1.json", -1);
+  ASSERT_FALSE(batch.ok());
+  EXPECT_EQ(batch.error().message, "--batch -1 is not a whole number from 1");
+  EXPECT_EQ(batch.error().code, ErrorCode::usage);
+}
+
 TEST_F(PlanningTest, CalibratesForInt8) {
   options_.precision = Precision::int8;
   EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::usage);

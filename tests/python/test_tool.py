@@ -133,6 +133,14 @@ class Tool(unittest.TestCase):
         with self.assertRaisesRegex(convopt.UsageError, "no effect with --precision f32"):
             convopt.select(self.path, threads=1, max_output_error=0.1)
 
+    def test_limits_that_are_none(self):
+        nan = float("nan")
+        for name, values in {"max_error": (-1, nan), "max_output_error": (-1, 0, nan), "min_cosine": (2, -0.5, 1, nan),
+                             "batch": (-1,)}.items():
+            for value in values:
+                with self.assertRaisesRegex(convopt.UsageError, "--" + name.replace("_", "-")):
+                    convopt.select(self.path, threads=1, precision="bf16", **{name: value})
+
     def test_shapes(self):
         path = models.classifier("open", ("batch", 3, "rows", "columns"))
         plan = convopt.select(path, threads=1, shapes={"image": (2, 3, 8, 8)})
