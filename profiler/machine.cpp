@@ -228,7 +228,7 @@ bool is_complete(const Platform& stored) {
                               [&](const TypedPeak& of) { return is_missing(stored, of); });
 }
 
-Result<Platform> cached_platform(Isa isa, int threads) {
+Result<Platform> cached_platform(Isa isa, int threads, const Messages& messages) {
   auto known = stored_platform(isa, threads);
   if (known && is_complete(*known)) return std::move(*known);
   auto platform = known ? Result<Platform>(*known) : describe_machine(isa, threads);
@@ -239,8 +239,13 @@ Result<Platform> cached_platform(Isa isa, int threads) {
   }
   if (platform) {
     // A failed write costs a second next time, nothing else.
-    static_cast<void>(
-        write_file_atomically(stored_platform_path(*platform), to_json(*platform).dump(2) + "\n"));
+    const auto stored =
+        write_file_atomically(stored_platform_path(*platform), to_json(*platform).dump(2) + "\n");
+    if (!stored) {
+      messages.warn_of("this machine's peak and bandwidths are not stored, so they are measured "
+                       "again next time: " +
+                       stored.error().message);
+    }
   }
   return platform;
 }

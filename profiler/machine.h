@@ -8,6 +8,7 @@
 
 #include "convopt/error.hpp"
 #include "convopt/platform.hpp"
+#include "convopt/profiling.hpp"
 #include "convopt/tensor.hpp"
 #include "core/machine.h"
 
@@ -33,9 +34,9 @@ std::filesystem::path stored_platform_path(const Platform& platform);
 /// peaks of shorter types.
 bool is_complete(const Platform& stored);
 
-/// The stored description, else a measured one, which is stored for the next time. A place that
-/// cannot be written to is no error.
-Result<Platform> cached_platform(Isa isa, int threads);
+/// The stored description, else a measured one, which is stored for the next time. Of a place that
+/// cannot be written to, which is no error, a warning tells.
+Result<Platform> cached_platform(Isa isa, int threads, const Messages& messages = {});
 
 /// First eight digits of the build-id of a shared library of this process whose file name starts
 /// with `prefix`, e.g. "libxgboost.so"; empty if it is not loaded or carries none.

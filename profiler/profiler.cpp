@@ -100,7 +100,9 @@ class ProfilingRun {
     }
     const auto [isa, threads] = std::pair(options_.context.isa, options_.context.threads);
     const auto stored = stored_platform(isa, threads);
-    CONVOPT_TRY(header_.platform, keeps_facts ? cached_platform(isa, threads)
+    Messages messages;
+    messages.warn = [this](const std::string& sentence) { summary_.warnings.push_back(sentence); };
+    CONVOPT_TRY(header_.platform, keeps_facts ? cached_platform(isa, threads, messages)
                                   : stored    ? Result<Platform>(*stored)
                                               : describe_machine(isa, threads));
     header_.timing_mode = options_.timing_mode;

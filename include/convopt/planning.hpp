@@ -31,7 +31,8 @@ namespace convopt {
 enum class MachineRates : std::uint8_t {
   stored,    ///< from there alone: an error if they are not there
   measured,  ///< where they are not there, measured for a second, once per process, nothing written
-  kept,      ///< where they are not there, measured for a second and stored
+  kept,      ///< where they are not there, measured for a second and stored; where they cannot be
+             ///< stored, a warning says so
 };
 
 /// Samples for inputs of a network, by name: of the input's shape, or several such along the first

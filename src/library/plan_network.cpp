@@ -120,8 +120,9 @@ Result<Platform> measured_platform(Isa isa, int threads, MachineRates rates,
     const auto known = measured.find({isa, threads});
     if (known != measured.end() && rates == MachineRates::measured) return known->second;
     messages.say("measuring this machine's peak and bandwidths, once, for about a second");
-    CONVOPT_TRY(Platform platform, rates == MachineRates::kept ? cached_platform(isa, threads)
-                                                               : describe_machine(isa, threads));
+    CONVOPT_TRY(Platform platform, rates == MachineRates::kept
+                                       ? cached_platform(isa, threads, messages)
+                                       : describe_machine(isa, threads));
     measured.insert_or_assign({isa, threads}, platform);
     return platform;
   });

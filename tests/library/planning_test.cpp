@@ -83,6 +83,17 @@ TEST_F(PlanningTest, WritesNothing) {
   for (const std::string& note : notes_) EXPECT_FALSE(note.starts_with("measuring")) << note;
 }
 
+TEST_F(PlanningTest, WarnsOfRatesThatCannotBeStored) {
+  setenv("XDG_DATA_HOME", "/dev/null/data", 1);
+  const auto platform = measured_platform(options_.isa, 1, MachineRates::kept, options_.messages);
+  setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+  ASSERT_TRUE(platform.ok()) << platform.error().message;
+  EXPECT_GT(platform->machine.peak_gflops, 0);
+  ASSERT_EQ(notes_.size(), 2U);
+  EXPECT_NE(notes_[1].find("are not stored"), std::string::npos);
+  EXPECT_NE(notes_[1].find("/dev/null/data"), std::string::npos);
+}
+
 TEST_F(PlanningTest, KeepsLimits) {
   options_.allow = {"im2col"};
   const auto plan = plan_network(network_, options_);

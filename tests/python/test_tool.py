@@ -289,6 +289,17 @@ class Tool(unittest.TestCase):
             self.assertEqual(convopt.measure_machine(threads=1)["platform"], facts["platform"])
             self.assertEqual(len(written()), 1)
 
+    def test_a_machine_that_cannot_be_stored(self):
+        with support.new_data_folder():
+            folder = os.environ["XDG_DATA_HOME"]
+            os.environ["XDG_DATA_HOME"] = "/dev/null/data"
+            try:
+                with self.assertLogs("convopt", "WARNING") as logged:
+                    self.assertGreater(convopt.measure_machine(threads=1)["peak_gflops"], 0)
+            finally:
+                os.environ["XDG_DATA_HOME"] = folder
+        self.assertRegex(logged.output[0], "are not stored.*/dev/null/data")
+
     def test_help_teaches(self):
         text = io.StringIO()
         with contextlib.redirect_stdout(text):

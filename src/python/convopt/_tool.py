@@ -141,7 +141,8 @@ def measure_machine(
     about a second.
 
     They are stored in $XDG_DATA_HOME/convopt (by default ~/.local/share/convopt) unless `store` is
-    false, so that later processes need not measure them. A dictionary: platform, cpu, isa, threads,
+    false, so that later processes need not measure them; where that fails, the logger 'convopt' is
+    warned. A dictionary: platform, cpu, isa, threads,
     peak_gflops, peak_bf16_gflops, peak_int8_gops (10^9 operations per second) and l1_gbps, l2_gbps,
     l3_gbps, memory_gbps (10^9 bytes per second). 0: not known, or not there.
     """
