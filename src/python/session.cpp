@@ -83,6 +83,7 @@ class InferenceSession {
   InferenceSession(std::filesystem::path path, const py::dict& options, std::optional<Plan> plan)
       : path_(std::move(path)), options_(plan_options(options)), plan_(std::move(plan)) {
     options_.rates = MachineRates::measured;
+    set(options, "name", name_);
     const bool is_bundle = Bundle::is_bundle(path_);
     if (is_bundle) {
       // It was planned when it was made.
@@ -290,6 +291,7 @@ class InferenceSession {
       const py::gil_scoped_release release;
       auto network = load_network(path_, 0, shapes, values);
       if (!network) return network.error();
+      if (!name_.empty()) network->name = name_;
       auto plan = plan_ ? Result<Plan>(*plan_) : plan_network(*network, options_);
       if (!plan) return plan.error();
       auto session = Session::create(*network, *plan, *network_weights(*network, kSeed));
@@ -430,6 +432,7 @@ class InferenceSession {
   }
 
   std::filesystem::path path_;
+  std::string name_;  ///< of the network; empty: as its file has it
   PlanOptions options_;
   std::optional<Plan> plan_;
   NetworkBorder border_;

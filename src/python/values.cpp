@@ -11,7 +11,7 @@ namespace convopt::python {
 
 void add_values(py::module_& module) {
   py::class_<Network>(module, "Network")
-      .def_readonly("name", &Network::name)
+      .def_readwrite("name", &Network::name)
       .def_readonly("warnings", &Network::warnings)
       .def("inputs", [](const Network& network) {
         std::vector<std::string> names;

@@ -133,6 +133,8 @@ class Session(unittest.TestCase):
         for threads in (0, -1):
             with self.assertRaisesRegex(convopt.UsageError, "at least 1"):
                 convopt.InferenceSession(self.path, threads=threads)
+        with self.assertRaisesRegex(TypeError, "threads is no whole number: 'two'"):
+            convopt.InferenceSession(self.path, threads="two")
         # One of onnxruntime's own.
         convopt.InferenceSession(self.path, threads=1, enable_fallback=False)
 
@@ -145,8 +147,17 @@ class Session(unittest.TestCase):
             # Open sizes are planned now, from what the session keeps.
             os.remove(path)
             self.assert_close(session.run(["scores"], {"image": x})[0], models.classified(x)[0])
-        with self.assertRaises(convopt.InputError):
-            convopt.InferenceSession(b"no model", threads=1)
+        for call in (lambda: convopt.InferenceSession(b"no model", threads=1), lambda: convopt.select(b"no model")):
+            with self.assertRaises(convopt.InputError) as caught:
+                call()
+            self.assertTrue(str(caught.exception).startswith("the given bytes: it is neither"), caught.exception)
+        # Also what is found when sizes are known.
+        with open(models.classifier("by_bytes", (1, 3, "rows", "columns")), "rb") as file:
+            content = file.read()
+        session = convopt.InferenceSession(content, threads=1)
+        with self.assertRaises(convopt.Error) as caught:
+            session.run(None, {"image": image(1, 3, 0, 9)})
+        self.assertNotIn("/proc", str(caught.exception))
 
     def test_what_a_model_says_of_itself(self):
         path = models.classifier("described")

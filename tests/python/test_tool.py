@@ -133,6 +133,38 @@ class Tool(unittest.TestCase):
         with self.assertRaisesRegex(convopt.UsageError, "no effect with --precision f32"):
             convopt.select(self.path, threads=1, max_output_error=0.1)
 
+    def test_models_by_their_bytes(self):
+        with open(self.path, "rb") as file:
+            content = file.read()
+        plan = convopt.select(content, threads=1)
+        self.assertEqual(plan.layers, self.plan.layers)
+        self.assertEqual(plan.network, "model")
+        self.assertEqual(convopt.InferenceSession(content, threads=1).plan.network, "model")
+        x = models.numbers((1, 3, 16, 20), 5)
+        (scores,) = convopt.InferenceSession(content, plan=plan).run(["scores"], {"image": x})
+        self.assertLess(abs(scores - models.classified(x)[0]).max(), 1e-4)
+        self.assertTrue(convopt.calibrate(content, x, threads=1).tensors)
+        self.assertGreater(convopt.profile(content, threads=1, dry_run=True)["measurements"], 10)
+
+    def test_arguments_of_wrong_types(self):
+        path = models.classifier("open", ("batch", 3, "rows", "columns"))
+        for given, sentence in (({"shapes": [1, 3, 8, 8]}, "shapes: not a dictionary by the names of inputs"),
+                                ({"shapes": {1: (1, 3, 8, 8)}}, "shapes: not a dictionary by the names of inputs"),
+                                ({"shapes": {"image": "1x3x8x8"}}, r"shapes\['image'\] is text, not a tuple of sizes"),
+                                ({"shapes": {"image": 8}}, r"shapes\['image'\] is no tuple of sizes"),
+                                ({"shapes": {"image": (1, 3, 8, 8.5)}}, "is no whole number of 32 bits: 8.5"),
+                                ({"shapes": {"image": (1, 3, 8, 2**40)}}, "is no whole number of 32 bits"),
+                                ({"values": 5}, "values: not a dictionary by the names of inputs"),
+                                ({"values": {"image": "five"}}, r"values\['image'\] is no number"),
+                                ({"batch": "two"}, "batch is no whole number of 32 bits: 'two'"),
+                                ({"calibrate": {1: 2}}, "arrays: not a dictionary by the names")):
+            with self.assertRaisesRegex(TypeError, sentence) as caught:
+                convopt.select(path, threads=1, **{"shapes": {"image": (1, 3, 8, 8)}, **given})
+            self.assertNotIn("\n", str(caught.exception))
+        for size in (-8, 0):
+            with self.assertRaises(convopt.Error):
+                convopt.select(path, threads=1, shapes={"image": (1, 3, 8, size)})
+
     def test_limits_that_are_none(self):
         nan = float("nan")
         for name, values in {"max_error": (-1, nan), "max_output_error": (-1, 0, nan), "min_cosine": (2, -0.5, 1, nan),

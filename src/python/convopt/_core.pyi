@@ -5,8 +5,7 @@ import numpy
 version: str
 
 class Network:
-    @property
-    def name(self) -> str: ...
+    name: str
     @property
     def warnings(self) -> List[str]: ...
     def inputs(self) -> List[str]: ...

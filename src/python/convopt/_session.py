@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -9,7 +10,7 @@ import numpy
 
 from . import _core
 from ._errors import UsageError
-from ._options import logger, planning_options
+from ._options import Model, ModelFile, logger, planning_options
 from ._plan import Calibration, Plan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -103,16 +104,6 @@ class ExecutionMode:
 _IGNORED = {"disabled_optimizers", "enable_fallback", "read_config_from_model"}
 
 
-def _file_of(model: Union[Path, bytes, bytearray, memoryview]) -> "tuple[str, Optional[int]]":
-    """A path of the model and, of one that is given by its bytes, the file in memory behind it."""
-    if not isinstance(model, (bytes, bytearray, memoryview)):
-        return os.fspath(model), None
-    memory = os.memfd_create("model.onnx", os.MFD_CLOEXEC)
-    with os.fdopen(memory, "wb", closefd=False) as file:
-        file.write(model)
-    return f"/proc/self/fd/{memory}", memory
-
-
 class _Notes:
     """What a plan's maker is warned of, a program that runs a model need not see."""
 
@@ -162,7 +153,7 @@ class InferenceSession:
 
     def __init__(
         self,
-        path_or_model: Union[Path, bytes],
+        path_or_model: Model,
         sess_options: Optional[Any] = None,
         providers: Optional[Sequence[Any]] = None,
         provider_options: Optional[Sequence[Any]] = None,
@@ -175,10 +166,11 @@ class InferenceSession:
         profile: Optional[Path] = None,
         **ignored: Any,
     ) -> None:
-        self._memory: Optional[int] = None
         for name in ignored:
             if name not in _IGNORED:
                 raise TypeError(f"InferenceSession has no argument '{name}'")
+        if threads is not None and not isinstance(threads, numbers.Integral):
+            raise TypeError(f"threads is no whole number: {threads!r:.80}")
         if threads is not None and threads < 1:
             raise UsageError(f"threads is {threads}, but a layer needs at least 1")
         if threads is None:
@@ -195,17 +187,18 @@ class InferenceSession:
             profile=profile,
         )
         options["logger"] = _Notes
-        path, self._memory = _file_of(path_or_model)
+        # Kept, since a model with open sizes is read again for every new set of them.
+        self._file = ModelFile(path_or_model)
         self._options = sess_options if sess_options is not None else SessionOptions()
-        self._session = _core.InferenceSession(
-            path, options, plan._plan if plan is not None else None
-        )
+        if self._file.in_memory:
+            options["name"] = self._file.NAME
+        with self._file.named():
+            self._session = _core.InferenceSession(
+                self._file.path, options, plan._plan if plan is not None else None
+            )
         self._run = self._session.run
-
-    def __del__(self) -> None:
-        # A model with open sizes is read again for every new set of them.
-        if getattr(self, "_memory", None) is not None:
-            os.close(self._memory)  # type: ignore[arg-type]
+        if self._file.in_memory:
+            self._run = self._file.named()(self._run)
 
     def get_inputs(self) -> List[NodeArg]:
         """The model's inputs, in its order."""

@@ -6,7 +6,15 @@ import os
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
 
 from . import _core
-from ._options import arrays_by_name, load_network, logger, planning_options, several, worker_command
+from ._options import (
+    Model,
+    arrays_by_name,
+    load_network,
+    logger,
+    planning_options,
+    several,
+    worker_command,
+)
 from ._plan import Calibration, Plan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -14,7 +22,7 @@ Progress = Callable[[Dict[str, Any]], None]
 
 
 def select(
-    model: Path,
+    model: Model,
     *,
     threads: Optional[int] = None,
     isa: Optional[str] = None,
@@ -48,7 +56,7 @@ def select(
 
     Parameters
     ----------
-    model : path of an ONNX model or of a JSON network
+    model : path of an ONNX model or of a JSON network, or its bytes
     threads : threads per layer; default: the cores that this process may use
     isa : instruction-set level, 'sse4', 'avx2' or 'avx512'; default: the best of this CPU
     precision : 'f32', 'bf16', 'int8' or 'auto': types in which tensors may be stored and products
@@ -110,7 +118,7 @@ def select(
 
 
 def calibrate(
-    model: Path,
+    model: Model,
     inputs: Any,
     *,
     threads: Optional[int] = None,
