@@ -1,6 +1,7 @@
 """InferenceSession against NumPy, and against what programs for onnxruntime do."""
 import support  # before convopt
 
+import copy
 import os
 import threading
 import time
@@ -135,8 +136,41 @@ class Session(unittest.TestCase):
                 convopt.InferenceSession(self.path, threads=threads)
         with self.assertRaisesRegex(TypeError, "threads is no whole number: 'two'"):
             convopt.InferenceSession(self.path, threads="two")
+        with self.assertRaisesRegex(TypeError, "did you mean 'threads'"):
+            convopt.InferenceSession(self.path, thread=1)
+        plan = self.session.plan
+        for name, value in {"precision": "bf16", "calibration": "c.json", "cost_model": "m.ubj",
+                            "profile": "p.jsonl"}.items():
+            with self.assertRaisesRegex(convopt.UsageError, name + " has no effect with a plan"):
+                convopt.InferenceSession(self.path, plan=plan, **{name: value})
         # One of onnxruntime's own.
         convopt.InferenceSession(self.path, threads=1, enable_fallback=False)
+
+    def test_session_options(self):
+        options = convopt.SessionOptions()
+        self.assertEqual(repr(options), "SessionOptions()")
+        with self.assertRaisesRegex(AttributeError, "no attribute 'intra_op_threads'; did you mean 'intra_op_num_"):
+            options.intra_op_threads = 1
+        with self.assertRaisesRegex(AttributeError, "did you mean 'add_session_config_entry'"):
+            options.add_session_config("key", "value")
+        options.log_severity_level = 3
+        self.assertEqual(options.log_severity_level, 3)
+        # More than there are count as all of them.
+        options.intra_op_num_threads = 4000
+        self.assertEqual(repr(options), "SessionOptions(intra_op_num_threads=4000, log_severity_level=3)")
+        self.assertEqual(repr(copy.deepcopy(options)), repr(options))
+        platform = convopt.InferenceSession(self.path, options).plan.platform
+        self.assertTrue(platform.endswith("/t" + str(len(os.sched_getaffinity(0)))), platform)
+        options.intra_op_num_threads = -1
+        with self.assertRaisesRegex(convopt.UsageError, "intra_op_num_threads is -1"):
+            convopt.InferenceSession(self.path, options)
+        options.intra_op_num_threads = "two"
+        with self.assertRaisesRegex(TypeError, "intra_op_num_threads is no whole number: 'two'"):
+            convopt.InferenceSession(self.path, options)
+        runs = convopt.RunOptions()
+        runs.terminate = False
+        with self.assertRaises(AttributeError):
+            runs.intra_op_num_threads = 1
 
     def test_models_by_their_bytes(self):
         x = image(1, 3, 8, 9)
@@ -172,6 +206,8 @@ class Session(unittest.TestCase):
         self.assertEqual(meta.custom_metadata_map, {"names": "{0: 'cat'}", "stride": "32"})
         self.assertEqual((meta.producer_name, meta.version, meta.graph_name), ("a test", 3, "described"))
         self.assertIs(session.get_session_options(), options)
+        self.assertIn("graph_name='described'", repr(meta))
+        self.assertIn("producer_name='a test'", repr(meta))
 
     def test_one_output_by_its_name(self):
         session = convopt.InferenceSession(models.classifier(), threads=1)

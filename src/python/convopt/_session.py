@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import numbers
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import (
+    Any,
+    Dict,
+    FrozenSet,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Union,
+)
 
 import numpy
 
@@ -65,23 +77,100 @@ class ModelMetadata:
         self.version = version
         self.custom_metadata_map = custom_metadata_map
 
+    def __repr__(self) -> str:
+        said = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"ModelMetadata({', '.join(said)})"
 
-class SessionOptions:
-    """Options of onnxruntime's name. `intra_op_num_threads` counts, 0 for all cores; others may be
-    set and change nothing."""
+
+def _unknown(owner: str, kind: str, name: str, known: Iterable[str]) -> str:
+    """The sentence, with the known name that was probably meant."""
+    close = difflib.get_close_matches(name, sorted(known), 1)
+    return f"{owner} has no {kind} '{name}'" + (f"; did you mean '{close[0]}'?" if close else "")
+
+
+class _Accepted:
+    """Attributes and functions of onnxruntime's class of that name. Others are refused, as there."""
+
+    _DEFAULTS: Dict[str, Any] = {}
+    _FUNCTIONS: FrozenSet[str] = frozenset()
 
     def __init__(self) -> None:
-        self.intra_op_num_threads = 0
+        self.__dict__.update(self._DEFAULTS)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._DEFAULTS:
+            raise AttributeError(_unknown(type(self).__name__, "attribute", name, self._DEFAULTS))
+        self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        # Such as add_session_config_entry(key, value).
-        return lambda *arguments, **named: None
+        if name in self._FUNCTIONS:
+            return lambda *arguments, **named: None
+        known = {*self._DEFAULTS, *self._FUNCTIONS}
+        raise AttributeError(_unknown(type(self).__name__, "attribute", name, known))
+
+    def __repr__(self) -> str:
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.__dict__.items()
+            if value != self._DEFAULTS[name]
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
 
 
-class RunOptions(SessionOptions):
+class SessionOptions(_Accepted):
+    """Options of onnxruntime's name. `intra_op_num_threads` counts: 0 for all cores, and more than
+    there are for all of them; others may be set and change nothing."""
+
+    _DEFAULTS = {
+        "enable_cpu_mem_arena": True,
+        "enable_mem_pattern": True,
+        "enable_mem_reuse": True,
+        "enable_profiling": False,
+        "execution_mode": 0,
+        "execution_order": 0,
+        "graph_optimization_level": 99,
+        "inter_op_num_threads": 0,
+        "intra_op_num_threads": 0,
+        "log_severity_level": -1,
+        "log_verbosity_level": 0,
+        "logid": "",
+        "optimized_model_filepath": "",
+        "profile_file_prefix": "onnxruntime_profile_",
+        "use_deterministic_compute": False,
+        "use_per_session_threads": True,
+    }
+    _FUNCTIONS = frozenset(
+        {
+            "add_external_initializers",
+            "add_external_initializers_from_files_in_memory",
+            "add_free_dimension_override_by_denotation",
+            "add_free_dimension_override_by_name",
+            "add_initializer",
+            "add_provider",
+            "add_provider_for_devices",
+            "add_session_config_entry",
+            "get_session_config_entry",
+            "has_providers",
+            "register_custom_ops_library",
+            "set_load_cancellation_flag",
+            "set_provider_selection_policy",
+            "set_provider_selection_policy_delegate",
+        }
+    )
+
+
+class RunOptions(_Accepted):
     """Of onnxruntime's name; changes nothing."""
+
+    _DEFAULTS = {
+        "log_severity_level": -1,
+        "log_verbosity_level": 0,
+        "logid": "",
+        "only_execute_path_to_fetches": False,
+        "terminate": False,
+        "training_mode": False,
+    }
+    _FUNCTIONS = frozenset({"add_active_adapter", "add_run_config_entry", "get_run_config_entry"})
 
 
 class GraphOptimizationLevel:
@@ -102,6 +191,21 @@ class ExecutionMode:
 
 # Arguments of onnxruntime's sessions that mean nothing here.
 _IGNORED = {"disabled_optimizers", "enable_fallback", "read_config_from_model"}
+
+
+def _whole_threads(name: str, given: Any) -> int:
+    if not isinstance(given, numbers.Integral):
+        raise TypeError(f"{name} is no whole number: {given!r:.80}")
+    return int(given)
+
+
+def _threads_of(options: Any) -> int:
+    """0: all."""
+    name = "intra_op_num_threads"
+    threads = _whole_threads(name, getattr(options, name, 0) or 0)
+    if threads < 0:
+        raise UsageError(f"{name} is {threads}, but may be 0, for all cores, or more")
+    return threads
 
 
 class _Notes:
@@ -133,7 +237,8 @@ class InferenceSession:
     ----------
     path_or_model : path of an ONNX model, a JSON network, or a bundle (`convopt bundle`), whose best
         plan for this processor is taken; or the bytes of an ONNX model
-    sess_options : a SessionOptions, of which `intra_op_num_threads` counts
+    sess_options : a SessionOptions, of which `intra_op_num_threads` counts, up to the cores that
+        this process may use
     providers, provider_options : ignored
     threads : threads per layer; default: the cores that this process may use
     precision : 'f32', or 'bf16', 'int8', 'auto': types that tensors may be stored in where that is
@@ -146,8 +251,8 @@ class InferenceSession:
     Raises
     ------
     InputError : the file cannot be read or holds what convopt cannot compute
-    UsageError : more threads than processors; int8 without ranges; a precision for a bundle, whose
-        plans settle the types
+    UsageError : more `threads` than processors; int8 without ranges; a precision for a bundle or
+        with a plan, which settle the types
     TypeError : an unknown argument
     """
 
@@ -168,15 +273,23 @@ class InferenceSession:
     ) -> None:
         for name in ignored:
             if name not in _IGNORED:
-                raise TypeError(f"InferenceSession has no argument '{name}'")
-        if threads is not None and not isinstance(threads, numbers.Integral):
-            raise TypeError(f"threads is no whole number: {threads!r:.80}")
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}, but a layer needs at least 1")
+                known = set(inspect.signature(InferenceSession).parameters) - {"ignored"}
+                raise TypeError(_unknown("InferenceSession", "argument", name, known))
         if threads is None:
-            # More threads than processors would wait for each other.
-            wanted = getattr(sess_options, "intra_op_num_threads", 0) or 0
-            threads = min(int(wanted), len(os.sched_getaffinity(0))) or None
+            # Programs for onnxruntime ask for more than there are, which would wait for each other.
+            wanted = _threads_of(sess_options)
+            threads = min(wanted, len(os.sched_getaffinity(0))) or None
+        elif _whole_threads("threads", threads) < 1:
+            raise UsageError(f"threads is {threads}, but a layer needs at least 1")
+        if plan is not None:
+            for name, value in {
+                "precision": precision,
+                "calibration": calibration,
+                "cost_model": cost_model,
+                "profile": profile,
+            }.items():
+                if value is not None:
+                    raise UsageError(f"{name} has no effect with a plan, which settles it")
         if plan is not None and not isinstance(plan, Plan):
             plan = Plan.load(plan)
         options = planning_options(
