@@ -8,14 +8,15 @@ class Error(Exception):
 
     `code` says which kind it is: usage, bad_input, environment, partial, verification_failed,
     interrupted or internal. Options in a sentence are those of the command line: `--max-memory` is
-    `max_memory` here.
+    `max_memory` here, `--shape` is `shapes`, `--bind` is `values`, `--model` is `cost_model`.
     """
 
     code = "internal"
 
 
 class UsageError(Error, ValueError):
-    """The request makes no sense: an unknown name, options that exclude each other."""
+    """The request makes no sense: an unknown name, a value out of range, options that exclude each
+    other. Arguments that a function does not have are a TypeError, as everywhere."""
 
     code = "usage"
 

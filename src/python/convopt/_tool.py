@@ -75,7 +75,8 @@ def select(
     allow, exclude : names of primitives or families for convolutions
     time_limit : seconds for proving that no plan is better
     batch, shapes, values : images per batch, shapes of inputs by name for sizes that the file leaves
-        open, and values of inputs on which a size or a condition depends
+        open, such as {'image': (1, 3, 224, 224)}, and values of inputs on which a size or a condition
+        depends, such as {'rate': 16000}
     cost_model, profile : paths of a cost model and of times measured on this machine, which count
         before predictions; default: this machine's own, else the shipped model
     progress : called now and then while primitives are timed, with a dictionary: done, total
