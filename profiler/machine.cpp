@@ -242,9 +242,10 @@ Result<Platform> cached_platform(Isa isa, int threads, const Messages& messages)
     const auto stored =
         write_file_atomically(stored_platform_path(*platform), to_json(*platform).dump(2) + "\n");
     if (!stored) {
-      messages.warn_of("this machine's peak and bandwidths are not stored, so they are measured "
-                       "again next time: " +
-                       stored.error().message);
+      messages.warn_of(
+          "this machine's peak and bandwidths are not stored, so they are measured "
+          "again next time: " +
+          stored.error().message);
     }
   }
   return platform;

@@ -118,8 +118,8 @@ using InputValues = std::vector<std::pair<std::string, std::vector<double>>>;
 
 /// Reads a network file, JSON (docs/reference/network-format.md), ONNX or a bundle, which its
 /// content tells apart. Inputs and outputs have the rank and type that the file says. `batch`
-/// overrides the batch of the file if > 0, and is refused if < 0. load_network and network_border are part of
-/// convopt::convopt, not of convopt::runtime.
+/// overrides the batch of the file if > 0, and is refused if < 0. load_network and network_border
+/// are part of convopt::convopt, not of convopt::runtime.
 Result<Network> load_network(const std::filesystem::path& path, int batch = 0,
                              const InputShapes& shapes = {}, const InputValues& values = {});
 Result<Network> parse_network(std::string_view json, std::string_view file_name, int batch = 0,
