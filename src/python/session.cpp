@@ -291,7 +291,7 @@ class InferenceSession {
       const py::gil_scoped_release release;
       auto network = load_network(path_, 0, shapes, values);
       if (!network) return network.error();
-      if (!name_.empty()) network->name = name_;
+      if (!name_.empty() && network->name == path_.filename()) network->name = name_;
       auto plan = plan_ ? Result<Plan>(*plan_) : plan_network(*network, options_);
       if (!plan) return plan.error();
       auto session = Session::create(*network, *plan, *network_weights(*network, kSeed));
@@ -432,7 +432,7 @@ class InferenceSession {
   }
 
   std::filesystem::path path_;
-  std::string name_;  ///< of the network; empty: as its file has it
+  std::string name_;  ///< instead of the file's, where the network is named after that; or empty
   PlanOptions options_;
   std::optional<Plan> plan_;
   NetworkBorder border_;

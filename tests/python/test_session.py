@@ -336,6 +336,10 @@ class Session(unittest.TestCase):
         session = convopt.InferenceSession(path, threads=1)
         (scores,) = session.run(None, {session.get_inputs()[0].name: image(1, 3, 224, 224)})
         self.assertEqual(scores.size, 1000)
+        with open(path, "rb") as file:
+            content = file.read()
+        for plan in (convopt.select(content, threads=1), convopt.InferenceSession(content, threads=1).plan):
+            self.assertEqual(plan.network, "squeezenet1_1")
 
 
 if __name__ == "__main__":

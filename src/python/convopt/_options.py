@@ -25,7 +25,7 @@ def several(value: Any) -> List[Any]:
 class ModelFile:
     """The file of a model; of one that is given by its bytes, one in memory."""
 
-    NAME = "model"  # of the network of a model without a file
+    NAME = "model"  # of an ONNX model without a file to be named after
 
     def __init__(self, model: Model) -> None:
         self._memory: Optional[int] = None
@@ -124,7 +124,7 @@ def load_network(
             [(name, _sizes(sizes, name)) for name, sizes in shapes.items()],
             [(name, _numbers(value, name)) for name, value in values.items()],
         )
-    if file.in_memory:
+    if file.in_memory and network.name == os.path.basename(file.path):
         network.name = file.NAME
     return network
 
