@@ -93,11 +93,15 @@ file(GLOB python_examples ${PROJECT_SOURCE_DIR}/examples/python/*.py)
 convopt_document(program convopt)
 convopt_document(development libconvopt-dev ${examples} ${PROJECT_SOURCE_DIR}/examples/CMakeLists.txt)
 convopt_document(python python3-convopt ${python_examples})
-install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION share/doc/convopt COMPONENT program
+# All that the documents link to.
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/HACKING.md
+        DESTINATION share/doc/convopt COMPONENT program EXCLUDE_FROM_ALL)
+install(FILES ${PROJECT_SOURCE_DIR}/data/README.md
+        DESTINATION share/doc/convopt/data COMPONENT program EXCLUDE_FROM_ALL)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION share/doc/convopt COMPONENT program
         EXCLUDE_FROM_ALL)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/guide ${PROJECT_SOURCE_DIR}/docs/reference
-        DESTINATION share/doc/convopt/docs COMPONENT program EXCLUDE_FROM_ALL)
-set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/compress.cmake)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/compress.cmake
+                            ${PROJECT_SOURCE_DIR}/cmake/debian/links.cmake)
 
 include(CPack)
 # CPack's own target `package` builds everything first, tests included.

@@ -55,6 +55,20 @@ lacks python3-convopt.files '__pycache__'
 grep -hv '/$' "$folder"/*.files | awk '{print $3}' | sort | uniq -d >"$folder/doubled"
 [ ! -s "$folder/doubled" ] || fail "in two packages: $(cat "$folder/doubled")"
 
+# The documents link to files that are installed.
+for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
+documents=$(find "$folder/root/usr/share/doc" -name '*.md')
+[ "$(wc -l <<<"$documents")" -gt 10 ] || fail "documents: $documents"
+for document in $documents; do
+  while read -r link; do
+    [ -e "$(dirname "$document")/$link" ] || fail "${document#"$folder/root"} links to $link, which is not installed"
+  done < <(grep -oE '\]\([^):#]+[)#]' "$document" | sed -E 's/^\]\(//; s/[)#]$//')
+done
+# Nothing but links differs from the repository.
+for document in README.md docs/guide/onnx.md docs/reference/plan-format.md; do
+  cmp -s "$(dirname "$0")/../../$document" "$folder/root/usr/share/doc/convopt/$document" || fail "$document differs"
+done
+
 if command -v lintian >/dev/null; then
   lintian --allow-root --fail-on error,warning "$folder"/*.deb || fail "lintian found something"
 fi
