@@ -350,6 +350,21 @@ Result<std::vector<std::pair<std::string, std::string_view>>> json_members(std::
   }
 }
 
+namespace {
+
+bool is_binary(std::string_view text) {
+  return !is_utf8(text) || std::ranges::any_of(text, [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r';
+  });
+}
+
+Error not_text(std::string_view what) {
+  return make_error(ErrorCode::bad_input,
+                    std::string(what) + ": not valid JSON: it holds binary data, not text");
+}
+
+}  // namespace
+
 Result<Json> parse_json(std::string_view text, std::string_view what) {
   // The parser itself recurses, so depth is bounded before it runs.
   constexpr int kDeepest = 64;
@@ -365,6 +380,7 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
       quoted = true;
     } else if (c == '[' || c == '{') {
       if (++depth > kDeepest) {
+        if (is_binary(text)) return not_text(what);
         return make_error(ErrorCode::bad_input, std::string(what) + ": nested deeper than " +
                                                     std::to_string(kDeepest) + " levels");
       }
@@ -375,13 +391,7 @@ Result<Json> parse_json(std::string_view text, std::string_view what) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    const bool binary = !is_utf8(text) || std::ranges::any_of(text, [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r';
-    });
-    if (binary) {
-      return make_error(ErrorCode::bad_input,
-                        std::string(what) + ": not valid JSON: it holds binary data, not text");
-    }
+    if (is_binary(text)) return not_text(what);
     // "[json.exception.parse_error.101] parse error at line 3, column 7: ...": the part behind the
     // tag.
     std::string message = error.what();

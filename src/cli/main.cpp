@@ -21,6 +21,12 @@ std::string called(const CLI::App& app) {
   return app.get_parent() == nullptr ? "convopt" : called(*app.get_parent()) + " " + app.get_name();
 }
 
+/// The verb that was given, or its part; convopt itself where none was.
+const CLI::App& parsed_part(const CLI::App& app) {
+  const auto given = app.get_subcommands();
+  return given.empty() ? app : parsed_part(*given.front());
+}
+
 /// Refuses a word that is no verb, or no part of one that has parts, and suggests the nearest one.
 convopt::Result<void> check_verb(const CLI::App& app, const std::string& word) {
   const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
@@ -124,6 +130,10 @@ int run(int argc, char** argv) {
     // Help and version are no errors.
     const bool is_error = error.get_exit_code() != 0;
     if (auto known = check_options(app); is_error && !known) return fail(known.error());
+    if (error.get_name() == "RequiredError") {
+      return fail(make_error(ErrorCode::usage, std::string(error.what()) + "; see " +
+                                                   called(parsed_part(app)) + " --help"));
+    }
     // The parser's own codes mean nothing to callers.
     return app.exit(error) == 0 ? 0 : cli::exit_code(ErrorCode::usage);
   }

@@ -76,10 +76,11 @@ struct GivenInput {
   NpyArray array;
 };
 
-/// The plans to run, with their network, registry and given inputs.
+/// The plans to run, with their network, registry, given inputs and files of outputs.
 struct Setup {
-  std::vector<GivenInput> inputs;      ///< none: random ones
-  std::unique_ptr<Planning> planning;  ///< only where plans are made here
+  std::vector<GivenInput> inputs;         ///< none: random ones
+  std::vector<std::string> output_files;  ///< by the network's order; none: nothing is written
+  std::unique_ptr<Planning> planning;     ///< only where plans are made here
   Network loaded_network;
   std::unique_ptr<Registry> created_registry;
   std::vector<std::pair<std::string, Plan>> plans;  ///< the first is the one that counts
@@ -237,28 +238,41 @@ void learn_from_inputs(const std::vector<GivenInput>& inputs, PlanningOptions& o
   }
 }
 
-/// Inputs whose values were needed to read the model are none of the network's.
-Result<Buffers> make_inputs(const std::vector<GivenInput>& given, std::uint64_t seed,
-                            const Network& network) {
+const GivenInput* input_of(const std::vector<GivenInput>& given, const Tensor& tensor) {
+  const auto found = std::ranges::find(given, tensor.name,
+                                       [](const GivenInput& input) { return input.declared.name; });
+  return found == given.end() ? nullptr : &*found;
+}
+
+/// Given arrays have the shapes of the network's inputs.
+Result<void> check_inputs(const std::vector<GivenInput>& given, const Network& network) {
+  if (given.empty()) return {};
+  for (const TensorId id : network.inputs) {
+    const Tensor& tensor = network.tensors[id];
+    const GivenInput* const input = input_of(given, tensor);
+    if (input == nullptr) {
+      return make_error(ErrorCode::internal, "no array is given for " + in_quotes(tensor.name));
+    }
+    const auto& shape = input->array.shape;
+    if (shape == npy_shape(tensor.shape)) continue;
+    return make_error(ErrorCode::bad_input, input->file + " has the shape " + shape_text(shape) +
+                                                ", the input " + in_quotes(tensor.name) + " has " +
+                                                shape_text(npy_shape(tensor.shape)));
+  }
+  return {};
+}
+
+/// Random ones where none are given. Inputs whose values were needed to read the model are none of
+/// the network's.
+Buffers make_inputs(const std::vector<GivenInput>& given, std::uint64_t seed,
+                    const Network& network) {
   Buffers inputs(network, network.inputs);
   if (given.empty()) {
     inputs.fill_random(seed);
     return inputs;
   }
   for (std::size_t i = 0; i < network.inputs.size(); ++i) {
-    const Tensor& tensor = network.tensors[network.inputs[i]];
-    const auto found = std::ranges::find(
-        given, tensor.name, [](const GivenInput& input) { return input.declared.name; });
-    if (found == given.end()) {
-      return make_error(ErrorCode::internal, "no array is given for " + in_quotes(tensor.name));
-    }
-    const NpyArray& array = found->array;
-    if (array.shape != npy_shape(tensor.shape)) {
-      return make_error(ErrorCode::bad_input,
-                        found->file + " has the shape " + shape_text(array.shape) + ", the input " +
-                            in_quotes(tensor.name) + " has " + shape_text(npy_shape(tensor.shape)));
-    }
-    inputs.set(i, array.values);
+    inputs.set(i, input_of(given, network.tensors[network.inputs[i]])->array.values);
   }
   return inputs;
 }
@@ -320,7 +334,33 @@ Result<Plan> plan_of_bundle(const PlanningOptions& options) {
   return std::move(choices.front().plan);
 }
 
+/// A name of a plan has neither a folder nor an ending.
+Result<void> check_compare(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (is_baseline(name) || name.find_first_of("./") != std::string::npos ||
+        std::filesystem::exists(name)) {
+      continue;
+    }
+    return make_error(ErrorCode::usage,
+                      "--compare " + name +
+                          " is no plan file, nor one of library_default, best_single_primitive "
+                          "and greedy");
+  }
+  return {};
+}
+
+/// Refuses files that do not fit the network, before anything is timed.
+Result<void> check_files(const RunArguments& request, Setup& setup) {
+  const Network& network = setup.network();
+  CONVOPT_CHECK(check_inputs(setup.inputs, network));
+  if (request.outputs.empty()) return {};
+  CONVOPT_TRY(setup.output_files,
+              files_of("--output", "output", request.outputs, output_names(network)));
+  return {};
+}
+
 Result<Setup> set_up(const RunArguments& request) {
+  CONVOPT_CHECK(check_compare(request.compare));
   Setup setup;
   PlanningOptions options = request.planning;
   CONVOPT_TRY(setup.inputs, load_inputs(request));
@@ -340,10 +380,12 @@ Result<Setup> set_up(const RunArguments& request) {
   std::optional<Selection> selection;
   if (!given || std::ranges::any_of(request.compare, is_baseline)) {
     CONVOPT_TRY(setup.planning, load_planning(options));
+    CONVOPT_CHECK(check_files(request, setup));
     CONVOPT_TRY(selection, setup.planning->select(given ? SIZE_MAX : request.max_memory));
   } else {
     CONVOPT_CHECK(check_unused(options));
     CONVOPT_TRY(setup.loaded_network, named_network(options));
+    CONVOPT_CHECK(check_files(request, setup));
     CONVOPT_TRY(const Context context, options.context.context());
     CONVOPT_TRY(setup.created_registry, Registry::create(context));
   }
@@ -365,13 +407,6 @@ Result<Setup> set_up(const RunArguments& request) {
     setup.plans.emplace_back("plan", selection->plan);
   }
   for (const std::string& name : request.compare) {
-    // A path would have a folder or an ending.
-    const bool is_word = name.find_first_of("./") == std::string::npos;
-    if (is_word && !is_baseline(name) && !std::filesystem::exists(name))
-      return make_error(ErrorCode::usage,
-                        "--compare " + name +
-                            " is no plan file, nor one of library_default, best_single_primitive "
-                            "and greedy");
     CONVOPT_TRY(Plan plan, is_baseline(name)
                                ? baseline_plan(*selection, setup.planning->platform(), name)
                                : load_plan(name));
@@ -640,13 +675,8 @@ Result<void> run(const RunArguments& request) {
   CONVOPT_TRY(Setup setup, set_up(request));
   const Network& network = setup.network();
   const Context& context = setup.registry().context();
-  std::vector<std::string> output_files;
-  if (!request.outputs.empty()) {
-    CONVOPT_TRY(output_files,
-                files_of("--output", "output", request.outputs, output_names(network)));
-  }
   CONVOPT_CHECK(check_memory(setup, request.max_memory));
-  CONVOPT_TRY(const Buffers inputs, make_inputs(setup.inputs, request.seed, network));
+  const Buffers inputs = make_inputs(setup.inputs, request.seed, network);
 
   bind_threads(context.threads);
   const NetworkWeights weights(network, request.seed);
@@ -680,7 +710,7 @@ Result<void> run(const RunArguments& request) {
       CONVOPT_TRY(rest, run_rest(network, setup.registry(), contestants.front().plan, arrays));
       arrays = rest->outputs;
     }
-    written = write_outputs(output_files, arrays);
+    written = write_outputs(setup.output_files, arrays);
   }
   if (request.json) {
     const Json json = report_json(network, request, context, contestants, verification, rest);

@@ -56,7 +56,8 @@ Result<void> check_names(const Registry& registry, const std::vector<std::string
     }
     const std::string_view nearest = closest_name(name, {known.begin(), known.end()});
     std::string sentence = "there is no primitive or family '" + name + "'";
-    if (!nearest.empty()) sentence += "; did you mean '" + std::string(nearest) + "'?";
+    sentence += nearest.empty() ? "; `convopt list` shows them"
+                                : "; did you mean '" + std::string(nearest) + "'?";
     return make_error(ErrorCode::usage, sentence);
   }
   return {};

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/cli/command_line.h"
@@ -225,6 +226,19 @@ TEST_F(RunVerb, SameSeedSameOutputAndTheOutputCanBeAnInput) {
   EXPECT_NE(err().find("no input 'nobody', only 'input'"), std::string::npos) << err();
 }
 
+TEST_F(RunVerb, RefusesFilesThatDoNotFitBeforeItTimesPlans) {
+  ASSERT_EQ(run_plan("--output " + file("out.npy")), 0) << err();
+  const std::string chosen = "--threads 1 --profile " + file("p.jsonl") + " ";
+  ASSERT_EQ(run(chosen), 0) << err();
+  ASSERT_NE(err().find("measured: "), std::string::npos) << err();
+  const std::pair<std::string, int> cases[] = {
+      {"--input " + file("out.npy"), 3}, {"--output nobody=y.npy", 2}, {"--compare nothing", 2}};
+  for (const auto& [arguments, code] : cases) {
+    EXPECT_EQ(run(chosen + arguments), code) << err();
+    EXPECT_EQ(err().find("measured: "), std::string::npos) << err();
+  }
+}
+
 TEST_F(RunVerb, InputsAndOutputsAreKnownByTheirNames) {
   ASSERT_EQ(run_plan("--json --output " + file("a.npy")), 0) << err();
   const json report = shell_->out_json();
@@ -391,6 +405,8 @@ TEST_F(RunVerb, RefusesWithTheCauseAndItsExitCode) {
   EXPECT_NE(err().find("'magic', which does not exist here"), std::string::npos) << err();
 
   EXPECT_EQ(run("--plan " + net()), 3);
+  EXPECT_EQ(call("run " + file("plan.json")), 3);
+  EXPECT_NE(err().find("this is a plan; the network comes first"), std::string::npos) << err();
   EXPECT_EQ(run("--plan " + file("missing.json")), 3);
   EXPECT_EQ(run_plan("--time soon"), 2);
   EXPECT_EQ(run_plan("--output x.npy --output y.npy"), 2);

@@ -247,13 +247,18 @@ TEST_F(SelectVerb, Limits) {
 }
 
 TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
+  // Binary data is told from text that is nested too deep.
+  shell_->write("brackets.bin", std::string(100, '[') + std::string(3, '\1'));
   const struct {
     std::string arguments;
     int code;
     std::string sentence;
   } cases[] = {
       {"slect", 2, "did you mean 'select'"},
-      {"select", 2, "network"},
+      {"select", 2, "network is required; see convopt select --help"},
+      {"", 2, "required; see convopt --help"},
+      {"fleet", 2, "required; see convopt fleet --help"},
+      {"select " + by_model() + "--exclude direct,zzz", 2, "'zzz'; `convopt list` shows them"},
       {"select " + by_model() + "--allow winogard", 2, "'winograd'"},
       {"select " + by_model() + "--allow depthwise", 2, "'c1'"},
       {"select " + by_model() + "--max-error 1e-30", 2, "too inexact"},
@@ -286,6 +291,7 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
       {"select " + by_model() + "--profile /bin/sh", 3, "/bin/sh"},
       {"select /bin/sh --threads 1", 3, "neither an ONNX model nor a network"},
       {"run " + net() + " --plan /bin/sh", 3, "binary data"},
+      {"run " + net() + " --plan " + file("brackets.bin"), 3, "binary data"},
       {"select " + by_model() + "-o /dev/null/plan.json", 4, "/dev/null"},
       {"explain " + by_model() + "c3", 2, "'c1'"},
       {"list --op nothing", 2, "nothing"},
