@@ -90,7 +90,7 @@ summary { cursor: pointer; overflow-wrap: anywhere; }
 details details { border: 0; margin-left: 1rem; }
 .tools { margin: 0.5rem 0; display: flex; flex-wrap: wrap; gap: 0.6rem; }
 .tools[hidden] { display: none; }
-.tools input { font: inherit; padding: 0.25rem 0.5rem; min-width: 14rem; max-width: 100%; }
+.tools input { font: inherit; padding: 0.25rem 0.5rem; width: 20rem; max-width: 100%; }
 .tools button { font: inherit; padding: 0.25rem 0.7rem; }
 .note { border-left: 4px solid var(--mark); padding-left: 0.7rem; }
 @media (max-width: 46rem) {

@@ -498,7 +498,7 @@ std::string errors_svg(const Report& report, const Families& families) {
     const std::string look = e.family.empty() ? "axis" : "";
     std::string row =
         title(name + ", " + counted(e.times, "time") + ": half take " + fixed(e.lower, 2) + " to " +
-              fixed(e.upper, 2) + " of the prediction, nine of ten " + fixed(e.low, 2) + " to " +
+              fixed(e.upper, 2) + " times the prediction, nine of ten " + fixed(e.low, 2) + " to " +
               fixed(e.high, 2));
     row += text_at(kLeft - 8, y + 4, name, "end", look);
     row += line(x.at(e.low), y, x.at(e.high), y, "whisker");

@@ -84,7 +84,7 @@ std::string tiles(const Report& report) {
   std::string content = tile("predicted", ms_text(mine.predicted_ms), rests_on);
   if (mine.measured_ms) {
     content += tile("measured", ms_text(*mine.measured_ms),
-                    fixed(*mine.measured_ms / mine.predicted_ms, 2) + " of the prediction");
+                    fixed(*mine.measured_ms / mine.predicted_ms, 2) + " times the prediction");
   }
   for (std::size_t i = 1; i < std::min<std::size_t>(3, report.totals.size()); ++i) {
     const ReportTotal& other = report.totals[i];

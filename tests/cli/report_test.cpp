@@ -67,6 +67,7 @@ TEST_F(ReportVerb, ShowsMeasuredTimesOfAProfileAndOfTheRunningNetwork) {
   ASSERT_EQ(report(by_model("tiny.json") + "--measure --time 50ms"), 0) << err();
   EXPECT_TRUE(has(page(), "Predicted against measured"));
   EXPECT_TRUE(has(page(), "as fast, measured"));
+  EXPECT_TRUE(has(page(), " times the prediction"));
 }
 
 TEST_F(ReportVerb, ShowsTheErrorOfTheModelOnAllTimesOfTheProfile) {
