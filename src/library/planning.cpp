@@ -34,7 +34,7 @@ Error no_error(const std::string& given, const std::string& example) {
 }
 
 Result<void> check_budget(const ErrorBudget& budget) {
-  /// Nothing but the same numbers has a larger one, within double precision.
+  // Nothing but the same numbers has a larger one, within double precision.
   constexpr double kMostCosine = 1 - 1e-9, kNoCosine = ErrorBudget().min_cosine;
   const std::string error = "--max-output-error " + significant(budget.max_error, 6);
   if (budget.max_error == 0) return no_error(error, "0.01");
