@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -119,8 +120,10 @@ Result<void> profile_action(const ProfileArguments& request) {
 
   if (request.dry_run) {
     CONVOPT_TRY(const auto estimate, estimate_profile(settings));
-    std::printf("%zu workloads, %zu measurements, about %s", estimate.workloads,
-                estimate.measurements, format_duration(estimate.seconds).c_str());
+    constexpr double kHour = 3600;
+    std::printf("%zu workloads, %zu measurements, about %s %s", estimate.workloads,
+                estimate.measurements, format_duration(estimate.seconds).c_str(),
+                std::lround(estimate.seconds) < kHour ? "min" : "h");
     if (estimate.already_done > 0) std::printf(" (%zu known before)", estimate.already_done);
     std::printf("\n");
     return {};
@@ -137,6 +140,11 @@ Result<void> profile_action(const ProfileArguments& request) {
     warn(std::to_string(summary->disturbed) +
          " times were taken while something else slowed the machine down (field \"sentinel\"); a "
          "quiet machine gives better ones with --again");
+  }
+  if (summary->budget_exhausted && summary->ok + summary->censored == 0) {
+    return make_error(ErrorCode::partial,
+                      "the budget was used up before anything was timed; the same command with "
+                      "a larger --budget continues");
   }
   if (summary->budget_exhausted) note("the budget is used up; the same command continues");
   return {};
