@@ -113,7 +113,9 @@ Result<Network> NetworkFile::read(const Json& root) {
   // The schema comes first: nothing sensible can be said about a file of another kind.
   const auto schema = root.find("schema");
   if (schema != root.end() && *schema == "convopt.plan/1")
-    return bad("this is a plan; the network comes first, as in `convopt run NETWORK --plan PLAN`");
+    return bad(
+        "'schema' says that this is a plan; the network comes first, as in `convopt run NETWORK "
+        "--plan PLAN`");
   if (schema == root.end() || *schema != kSchema)
     return bad("'schema' must be \"" + std::string(kSchema) + "\"");
   if (auto ok = check_keys(

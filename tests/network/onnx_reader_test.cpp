@@ -53,6 +53,24 @@ TEST(OnnxInputs, OpenDimensionsAreBound) {
   EXPECT_EQ(shape_of(*several, several->outputs[0]).n(), 5);
 }
 
+TEST(OnnxInputs, ASizeThatIsGivenOnceIsSuggestedForOtherInputs) {
+  OnnxModel model(13);
+  model.input("x", {-1, 8}, "batch").input("state", {2, -1, 16}, "batch");
+  model.node("Relu", {"x"}, {"y"}).node("Relu", {"state"}, {"z"}).output("y").output("z");
+  expect_refused(model, {"'batch'", "--shape state=2x3x16"}, {{"x", {3, 8}}});
+}
+
+TEST(OnnxInputs, AFixedBatchIsNamedWhereAnotherDoesNotFit) {
+  OnnxModel model(13);
+  model.input("x", {1, 4, 6}).integers("to", {4, 2, 3}).node("Reshape", {"x", "to"}, {"y"});
+  ASSERT_TRUE(model.output("y").read().ok());
+  const auto refused = model.read({}, {}, 4);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("4 times as much; a model that fixes its batch"),
+            std::string::npos)
+      << refused.error().message;
+}
+
 TEST(OnnxInputs, OutputsHaveTheModelsNames) {
   OnnxModel model(13);
   model.input("x", {2, 3}).node("Relu", {"x"}, {"r"}).node("Identity", {"r"}, {"y"});

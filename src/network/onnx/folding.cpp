@@ -679,9 +679,14 @@ Result<Dims> reshaped(const Node& node, const Dims& from, const std::vector<std:
       return node.error("its shape cannot be completed for " + dims_text(from));
     *open = *total / *known;
   }
-  if (!total || element_count(dims) != total)
-    return node.error("it cannot make " + dims_text(dims) + " out of " + dims_text(from));
-  return dims;
+  const auto count = element_count(dims);
+  if (total && count == total) return dims;
+  std::string sentence = "it cannot make " + dims_text(dims) + " out of " + dims_text(from);
+  if (total && count && *count > 0 && *total > *count && *total % *count == 0) {
+    sentence += ", " + std::to_string(*total / *count) +
+                " times as much; a model that fixes its batch takes no other";
+  }
+  return node.error(sentence);
 }
 
 Result<Dims> flattened(const Node& node, const Dims& from) {

@@ -94,6 +94,10 @@ class ModelReader {
   Result<void> add_input(const std::string& name, Value value);
   Result<void> read_input(const ::onnx::ValueInfoProto& info);
   Result<Dims> input_dims(const ::onnx::ValueInfoProto& info) const;
+  /// The size of an open dimension of that name in an input whose shape is given; 0: none has it.
+  std::int64_t size_of(const std::string& symbol) const;
+  /// "x=1x3x48x224": the sizes that the model says, and usual ones where it leaves them open.
+  std::string shape_example(const ::onnx::ValueInfoProto& info) const;
   Result<void> check_names() const;
   Result<void> read_operators(const ::onnx::GraphProto& graph, const std::vector<int>& order);
   bool is_known(const std::string& name) const {
@@ -296,19 +300,34 @@ Result<void> ModelReader::add_input(const std::string& name, Value value) {
   return import_.define(name, import_.keep(std::move(value)));
 }
 
-/// "x=1x3x48x224": the sizes that the model says, and usual ones where it leaves them open.
-std::string shape_example(const ::onnx::ValueInfoProto& info) {
+std::int64_t ModelReader::size_of(const std::string& symbol) const {
+  if (symbol.empty()) return 0;
+  for (const auto& info : model_.graph().input()) {
+    const auto given =
+        std::ranges::find(options_.shapes, info.name(), &InputShapes::value_type::first);
+    if (given == options_.shapes.end()) continue;
+    const auto& declared = info.type().tensor_type().shape().dim();
+    for (int i = 0; i < declared.size() && i < std::ssize(given->second); ++i)
+      if (declared[i].dim_param() == symbol) return given->second[static_cast<std::size_t>(i)];
+  }
+  return 0;
+}
+
+std::string ModelReader::shape_example(const ::onnx::ValueInfoProto& info) const {
   const auto& type = info.type().tensor_type();
   if (!type.has_shape()) return info.name() + "=1x3x224x224";
   const auto& declared = type.shape().dim();
   constexpr std::int64_t kSide = 224, kLength = 64;
   Dims dims;
-  for (int i = 0; i < declared.size(); ++i)
+  for (int i = 0; i < declared.size(); ++i) {
+    const std::int64_t same = size_of(declared[i].dim_param());
     dims.push_back(declared[i].has_dim_value() && declared[i].dim_value() > 0
                        ? declared[i].dim_value()
+                   : same > 0             ? same
                    : i == 0               ? 1
                    : declared.size() == 4 ? (i == 1 ? 3 : kSide)
                                           : kLength);
+  }
   return info.name() + "=" + dims_text(dims);
 }
 
