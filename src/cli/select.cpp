@@ -15,21 +15,12 @@
 namespace convopt::cli {
 namespace {
 
-/// Nothing but the same numbers has a larger one, within double precision.
-constexpr double kMostCosine = 1 - 1e-9;
-
-/// Why a budget without any error is none.
-std::string no_error(const std::string& text, const std::string& example) {
-  return text +
-         " admits no difference at all, which bf16 and int8 always make: give a number like " +
-         example + ", or --precision f32 without it";
-}
+// Budgets that admit no difference at all are refused by PlanSteps::check.
 
 CLI::Validator output_error() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
-        if (parse_number<double>(text) == 0) return no_error(text, "0.01");
-        return positive_number()(text);
+        return parse_number<double>(text) == 0 ? "" : positive_number()(text);
       },
       "");
 }
@@ -41,7 +32,7 @@ CLI::Validator cosine() {
         if (!value || !(*value >= 0 && *value <= 1)) {
           return in_quotes(text) + " is not a number from 0 to 1, as a cosine is";
         }
-        return *value > kMostCosine ? no_error(text, "0.999") : "";
+        return {};
       },
       "");
 }
