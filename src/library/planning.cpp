@@ -82,10 +82,12 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   std::unique_ptr<Planning> planning(new Planning);
   planning->request_ = request;
   planning->options_ = request.select;
-  const Context context = request.context;
-  // It takes as long as reading the network and finding its workloads.
-  auto registry = std::async(std::launch::async | std::launch::deferred,
-                             [context] { return Registry::create(context); });
+  const Context& context = request.context;
+  CONVOPT_TRY(planning->registry_, Registry::create(context));
+  // Asking the libraries what they offer takes as long as reading the network and the model.
+  const auto discovery =
+      std::async(std::launch::async | std::launch::deferred,
+                 [registry = planning->registry_.get()] { registry->primitives(); });
   CONVOPT_TRY(planning->network_, network());
   std::vector<TensorScale> scales = model_scales(planning->network_);
   const bool has_scales = std::ranges::any_of(
@@ -98,14 +100,11 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
     planning->note("--precision int8 or auto computes in int8 what it can");
   const auto stored = stored_platform(context.isa, context.threads);
   if (!stored || !is_complete(*stored)) {
-    CONVOPT_TRY(planning->registry_, registry.get());  // measuring wants the machine for itself
+    discovery.wait();  // measuring wants the machine for itself
   }
   CONVOPT_TRY(planning->platform_,
               measured_platform(context.isa, context.threads, request.rates, request.messages));
   planning->find_model_and_profile();
-  if (registry.valid()) {
-    CONVOPT_TRY(planning->registry_, registry.get());
-  }
   CONVOPT_CHECK(planning->load_sound_times());
   CONVOPT_CHECK(planning->correct_costs());
   planning->advise_transfer();
