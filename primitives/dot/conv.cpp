@@ -223,7 +223,9 @@ class DotKernel final : public Kernel {
         bias_(padded_channels(plan_)),
         starts_(start_count(plan_, workload, unit)) {
     pack_weights(workload, parameters, unit);
-    set_finish(workload, parameters);
+    const double most = 255.0 * 128 * static_cast<double>(plan_.steps * plan_.step_bytes);
+    finish_ = make_finish(workload, parameters.scales, activation_, most,
+                          {scales_.data(), scales_.size()}, {bias_.data(), bias_.size()});
     list_tiles();
     list_steps();
   }
@@ -279,58 +281,14 @@ class DotKernel final : public Kernel {
     }
   }
 
-  /// What makes up for sources that are larger by 128.
   void set_starts(const QuantisedWeights& quantised) {
     if (starts_.size() == 0) return;
     std::memset(starts_.data(), 0, starts_.bytes());
-    const auto reduction = quantised.numbers.size() / static_cast<std::size_t>(plan_.shape.oc);
-    for (std::size_t i = 0; i < quantised.numbers.size(); ++i) {
-      starts()[i / reduction] -= 128 * quantised.numbers[i];
-    }
+    std::ranges::copy(starts_of_shifted(quantised), starts());
   }
   std::int32_t* starts() { return reinterpret_cast<std::int32_t*>(starts_.data()); }
   const std::int32_t* starts() const {
     return reinterpret_cast<const std::int32_t*>(starts_.data());
-  }
-
-  void set_finish(const Workload& workload, const Parameters& parameters) {
-    const LastWrite last = last_write(activation_);
-    const bool in_steps = is_quantised(workload.output_type);
-    // Clamps may happen in steps of the result, other activations are those of real numbers.
-    const float unit = in_steps && !last.needs_pass ? parameters.scales.output : 1;
-    const float source = parameters.scales.input;
-    finish_.residual_type = workload.residual_type();
-    finish_.residual_scale = parameters.scales.residual / unit;
-    const auto zero = static_cast<float>(parameters.scales.output_zero);
-    finish_.low = last.low / unit + zero;
-    finish_.high = last.high / unit + zero;
-    float largest = 0;
-    for (std::size_t i = 0; i < bias_.size(); ++i) {
-      bias_.data()[i] /= unit;
-      if (scales_.size() == 0) continue;
-      scales_.data()[i] *= source / unit;
-      const float most = 255.0F * 128 * static_cast<float>(plan_.steps * plan_.step_bytes);
-      largest = std::max(largest, scales_.data()[i] * most + std::abs(bias_.data()[i]));
-    }
-    if (last.needs_pass) {
-      finish_.activate = activate_function(Isa::avx512);
-      finish_.activation = &activation_;
-      finish_.steps = in_steps ? 1 / parameters.scales.output : 1;
-      finish_.zero_point = zero;
-    }
-    float smallest = LastWrite{}.low, most = LastWrite{}.high;
-    if (in_steps) {
-      // Whole numbers of 32 bits are kept within the type's limits anyway.
-      constexpr float kWholeLimit = 0x1p30F;
-      if (!last.needs_pass && largest + finish_.residual_scale * 256 < kWholeLimit) {
-        smallest = smallest_number(workload.output_type);
-        most = largest_number(workload.output_type);
-      }
-      finish_.low = std::max(finish_.low, smallest_number(workload.output_type));
-      finish_.high = std::min(finish_.high, largest_number(workload.output_type));
-    }
-    finish_.clamps_low = finish_.low > smallest;
-    finish_.clamps_high = finish_.high < most;
   }
 
   void list_tiles() {

@@ -21,9 +21,9 @@
 namespace convopt::dot {
 namespace {
 
-#define CONVOPT_DOT                                                           \
-  __attribute__((                                                             \
-      target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq," \
+#define CONVOPT_DOT                                                               \
+  __attribute__((                                                                 \
+      target("fma,amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq," \
              "avx512vnni,avx512bf16")))
 #define CONVOPT_DOT_INLINE CONVOPT_DOT __attribute__((always_inline)) inline
 

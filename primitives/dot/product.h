@@ -6,10 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
 #include "convopt/tensor.hpp"
+#include "core/quantisation.h"
 #include "primitives/own.h"
 
 namespace convopt::dot {
@@ -39,6 +42,17 @@ struct Finish {
   const Activation* activation = nullptr;
   float steps = 1, zero_point = 0;
 };
+
+/// The finish of a workload's results, all but the pointers to scales and biases. Scales of sums,
+/// those of the weights alone, and biases are turned into what a finish multiplies and adds; there
+/// are no scales for bf16. `activation` is what comes before storing, and lives as long as the
+/// finish; `most` is the largest magnitude of a sum of whole numbers.
+Finish make_finish(const Workload& workload, const Quantisation& scales,
+                   const Activation& activation, double most, std::span<float> sum_scales,
+                   std::span<float> biases);
+
+/// What sums of each channel start with where sources of s8 are made numbers of u8 by adding 128.
+std::vector<std::int32_t> starts_of_shifted(const QuantisedWeights& weights);
 
 /// Tiles of pixels by panels of output channels, all in one thread.
 struct Task {

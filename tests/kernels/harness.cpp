@@ -502,6 +502,11 @@ void add_convolutions(List& list) {
        "n1_ic24_ih8_iw61_oc24_kh3_kw3_s2_pt0_pb1_pl0_pr1_g24");
   conv("depthwise, several tiles, 5x5", "n1_ic16_ih7_iw39_oc16_kh5_kw5_s1_p4_g16", {true, kRelu});
   conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
+  conv("depthwise, several vectors of channels", "n1_ic148_ih6_iw21_oc148_kh3_kw3_s1_p1_g148",
+       {true, kRelu});
+  conv("depthwise, several vectors of channels, stride 2",
+       "n2_ic72_ih11_iw37_oc72_kh5_kw5_s2_p2_g72");
+  conv("depthwise, several vectors of channels, 7x7", "n1_ic64_ih9_iw19_oc64_kh7_kw7_s1_p3_g64");
   conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
   conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
   conv("depthwise, rows that reach no output", "n1_ic16_ih11_iw9_oc16_kh2_kw3_sh3_sw1_p1_g16");
