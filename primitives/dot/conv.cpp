@@ -5,6 +5,10 @@
 // copied with zero points round them while running, a band of rows at a time; pixels that a stride
 // skips go to images of their own, so that a tap is only an offset. A tile may go on in the next
 // row, where its pixels in the padding between are computed and left out.
+//
+// Pixels of u8 or s8 that do not fill lanes, as those of first layers, are copied as they are. The
+// bytes below a row of the kernel continue each other, so its taps are one step; weights of zero
+// meet what the last lane has of the next pixel.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -80,9 +84,13 @@ ConvShape joined_images(ConvShape shape) {
 }
 
 struct Plan {
-  ConvShape shape;  ///< images that continue each other are one
+  ConvShape shape;       ///< images that continue each other are one
+  bool joins_taps;       ///< taps of a kernel's row are one step
+  int split_h, split_w;  ///< strides that make images of phases
   Phases row_phases, column_phases;
-  Index step_bytes, channel_bytes;  ///< of a pixel, in whole steps
+  Index step_bytes;
+  Index channel_bytes;    ///< of a pixel of the image that is read
+  Index numbers_of_step;  ///< of a pixel, or of those below a kernel's row
   bool copies;
   int copy_rows, copy_columns;  ///< of an image of a phase
   Tiling tiling;
@@ -93,15 +101,25 @@ struct Plan {
 
   Plan(const Workload& workload, const Context& context, const Unit& unit)
       : shape(joined_images(workload.shape)),
-        row_phases(shape.kh, shape.stride_h, shape.dilation_h),
-        column_phases(shape.kw, shape.stride_w, shape.dilation_w),
-        step_bytes(unit.step_bytes > 0 ? unit.step_bytes
-                                       : round_up(bytes_of_pixel(workload), kLaneBytes)),
-        channel_bytes(round_up(bytes_of_pixel(workload), step_bytes)),
-        copy_rows(shape.oh() + row_phases.reach),
-        copy_columns(shape.ow() + column_phases.reach),
+        joins_taps(unit.step_bytes == 0 && is_quantised(workload.input_type) &&
+                   shape.dilation_w == 1 && bytes_of_pixel(workload) % kLaneBytes != 0),
+        split_h(joins_taps ? 1 : shape.stride_h),
+        split_w(joins_taps ? 1 : shape.stride_w),
+        row_phases(shape.kh, split_h, shape.dilation_h),
+        column_phases(shape.kw, split_w, shape.dilation_w),
+        step_bytes(
+            unit.step_bytes > 0
+                ? unit.step_bytes
+                : round_up((joins_taps ? shape.kw : 1) * bytes_of_pixel(workload), kLaneBytes)),
+        channel_bytes(joins_taps ? bytes_of_pixel(workload)
+                                 : round_up(bytes_of_pixel(workload), step_bytes)),
+        numbers_of_step(step_bytes / static_cast<Index>(element_bytes(workload.input_type))),
+        copy_rows((shape.oh() - 1) * row_step() + 1 + row_phases.reach),
+        copy_columns(static_cast<int>(
+            round_up((shape.ow() - 1) * column_step() + 1 + column_phases.reach, column_step()))),
         panels(static_cast<int>(ceil_div(shape.oc, kPanelChannels))),
-        steps(static_cast<int>(shape.kh * shape.kw * channel_bytes / step_bytes)) {
+        steps(joins_taps ? shape.kh
+                         : static_cast<int>(shape.kh * shape.kw * channel_bytes / step_bytes)) {
     choose_image(workload, unit);
     split(context.threads);
     const Caches& caches = context.caches;
@@ -120,10 +138,17 @@ struct Plan {
     return workload.shape.ic * static_cast<Index>(element_bytes(workload.input_type));
   }
 
-  /// Of all images of phases.
+  /// From one row or column of the result to the next in those of an image of a phase.
+  int row_step() const { return shape.stride_h / split_h; }
+  int column_step() const { return shape.stride_w / split_w; }
+
+  /// Of all images of phases, with what the last lane reads behind them.
   Index copy_bytes() const {
-    return static_cast<Index>(row_phases.used.size() * column_phases.used.size()) * copy_rows *
-           copy_columns * channel_bytes;
+    constexpr Index kCacheLine = 64;
+    return round_up(static_cast<Index>(row_phases.used.size() * column_phases.used.size()) *
+                            copy_rows * copy_columns * channel_bytes +
+                        kLaneBytes,
+                    kCacheLine);
   }
   Index panel_bytes() const { return steps * step_bytes * kPanelChannels; }
   Index steps_bytes() const {
@@ -137,10 +162,23 @@ struct Plan {
   std::size_t weight_bytes() const { return static_cast<std::size_t>(panels * panel_bytes()); }
 
   /// From one row of the result to the next in pixels of the image that is read.
-  int row_pixels() const { return copies ? copy_columns : shape.stride_h * shape.iw; }
-  int column_pixels() const { return copies ? 1 : shape.stride_w; }
+  int row_pixels() const { return copies ? row_step() * copy_columns : shape.stride_h * shape.iw; }
+  int column_pixels() const { return copies ? column_step() : shape.stride_w; }
   int pitch() const {
     return row_pixels() % column_pixels() == 0 ? row_pixels() / column_pixels() : 0;
+  }
+
+  /// Which of an output channel's weights [ic][taps] is multiplied by the n-th number of a step;
+  /// negative for none.
+  Index weight_of(int step, int number) const {
+    const int taps = shape.kh * shape.kw;
+    if (joins_taps) {
+      const int column = number / shape.ic;
+      return column < shape.kw ? Index{number % shape.ic} * taps + step * shape.kw + column : -1;
+    }
+    const int chunks = steps / taps;
+    const Index channel = step % chunks * numbers_of_step + number;
+    return channel < shape.ic ? channel * taps + step / chunks : -1;
   }
 
  private:
@@ -149,7 +187,7 @@ struct Plan {
     copies = true;
     const int rows = panels > 1 ? unit.tile_rows : unit.panel_rows;
     tiling = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
-    if (padded || bytes_of_pixel(workload) != channel_bytes) return;
+    if (padded || joins_taps || bytes_of_pixel(workload) != channel_bytes) return;
     const double copied = tiling.cost;
     copies = false;
     const Tiling as_it_lies = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
@@ -182,24 +220,22 @@ template <class Number>
 void pack(const Plan& plan, bool halves_together, const Number* weights, Number* packed) {
   constexpr int kTogether = kLaneBytes / sizeof(Number);
   const ConvShape& s = plan.shape;
-  const int taps = s.kh * s.kw, lanes = static_cast<int>(plan.step_bytes / kLaneBytes);
-  const auto pack_vector = [&](int first_oc, int first_ic, int tap) {
+  const Index reduction = Index{s.ic} * s.kh * s.kw;
+  const int lanes = static_cast<int>(plan.step_bytes / kLaneBytes);
+  const auto pack_vector = [&](int first_oc, int step, int lane) {
     for (int oc = first_oc; oc < first_oc + kLanes; ++oc) {
-      for (int ic = first_ic; ic < first_ic + kTogether; ++ic) {
-        *packed++ =
-            oc < s.oc && ic < s.ic ? weights[(Index{oc} * s.ic + ic) * taps + tap] : Number{0};
+      for (int i = 0; i < kTogether; ++i) {
+        const Index weight = plan.weight_of(step, lane * kTogether + i);
+        *packed++ = oc < s.oc && weight >= 0 ? weights[oc * reduction + weight] : Number{0};
       }
     }
   };
   for (int panel = 0; panel < plan.panels; ++panel) {
-    for (int tap = 0; tap < taps; ++tap) {
-      for (int chunk = 0; chunk < plan.steps / taps; ++chunk) {
-        for (int i = 0; i < 2 * lanes; ++i) {
-          const int half = halves_together ? i % 2 : i / lanes;
-          const int lane = halves_together ? i / 2 : i % lanes;
-          pack_vector(panel * kPanelChannels + half * kLanes, (chunk * lanes + lane) * kTogether,
-                      tap);
-        }
+    for (int step = 0; step < plan.steps; ++step) {
+      for (int i = 0; i < 2 * lanes; ++i) {
+        const int half = halves_together ? i % 2 : i / lanes;
+        const int lane = halves_together ? i / 2 : i % lanes;
+        pack_vector(panel * kPanelChannels + half * kLanes, step, lane);
       }
     }
   }
@@ -213,11 +249,13 @@ class DotKernel final : public Kernel {
         threads_(context.threads),
         element_bytes_(static_cast<Index>(element_bytes(workload.input_type))),
         result_bytes_(static_cast<Index>(element_bytes(workload.output_type))),
+        shifts_copy_(plan_.copies && unit.shifts_s8 && workload.input_type == DataType::s8),
         zero_point_(static_cast<unsigned char>(parameters.scales.input_zero)),
         residual_(workload.epilogue.residual),
         residual_bytes_(static_cast<Index>(element_bytes(workload.residual_type()))),
         activation_(activation_before_storing(workload)),
-        multiply_(unit.multiply(workload.input_type, workload.output_type)),
+        multiply_(
+            unit.multiply(shifts_copy_ ? DataType::u8 : workload.input_type, workload.output_type)),
         weights_(plan_.weight_bytes() / sizeof(float)),
         scales_(factors(plan_, workload)),
         bias_(padded_channels(plan_)),
@@ -243,6 +281,8 @@ class DotKernel final : public Kernel {
   }
 
  private:
+  static constexpr int kShift = 128;
+
   static std::size_t padded_channels(const Plan& plan) {
     return static_cast<std::size_t>(round_up(plan.panels, 2)) * kPanelChannels;
   }
@@ -324,14 +364,14 @@ class DotKernel final : public Kernel {
   void list_steps() {
     const ConvShape& s = plan_.shape;
     for (int i = 0; i < s.kh; ++i) {
-      for (int j = 0; j < s.kw; ++j) {
+      for (int j = 0; j < (plan_.joins_taps ? 1 : s.kw); ++j) {
         const int row = i * s.dilation_h, column = j * s.dilation_w;
-        const Index phase = plan_.row_phases.number(row % s.stride_h) *
+        const Index phase = plan_.row_phases.number(row % plan_.split_h) *
                                 static_cast<Index>(plan_.column_phases.used.size()) +
-                            plan_.column_phases.number(column % s.stride_w);
+                            plan_.column_phases.number(column % plan_.split_w);
         taps_.push_back(plan_.copies
-                            ? (phase * plan_.copy_rows + row / s.stride_h) * plan_.copy_columns +
-                                  column / s.stride_w
+                            ? (phase * plan_.copy_rows + row / plan_.split_h) * plan_.copy_columns +
+                                  column / plan_.split_w
                             : Index{row} * s.iw + column);
       }
     }
@@ -349,6 +389,7 @@ class DotKernel final : public Kernel {
   Plan plan_;
   int threads_;
   Index element_bytes_, result_bytes_;
+  bool shifts_copy_;          ///< numbers of s8 become those of u8 while they are copied
   unsigned char zero_point_;  ///< of the image: what its padding holds
   bool residual_;
   Index residual_bytes_;
@@ -365,20 +406,20 @@ class DotKernel final : public Kernel {
 void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, std::byte* to) const {
   const ConvShape& s = plan_.shape;
   const Index bytes = s.ic * element_bytes_, padded = plan_.channel_bytes;
+  const int stride = plan_.split_w;
   // Columns that lie in the image.
   const int left = s.pad_left - phase;
-  int begin =
-      std::min(left > 0 ? static_cast<int>(ceil_div(left, s.stride_w)) : 0, plan_.copy_columns);
+  int begin = std::min(left > 0 ? static_cast<int>(ceil_div(left, stride)) : 0, plan_.copy_columns);
   const int width = s.iw + left;
-  const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, s.stride_w)) : 0, begin,
+  const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, stride)) : 0, begin,
                              plan_.copy_columns);
   std::memset(to, zero_point_, static_cast<std::size_t>(begin * padded));
   std::memset(to + end * padded, zero_point_,
               static_cast<std::size_t>((plan_.copy_columns - end) * padded));
   if (begin == end) return;
-  from += (Index{begin} * s.stride_w - left) * pixel_bytes;
+  from += (Index{begin} * stride - left) * pixel_bytes;
   to += begin * padded;
-  if (s.stride_w == 1 && bytes == padded && pixel_bytes == bytes) {
+  if (stride == 1 && bytes == padded && pixel_bytes == bytes) {
     std::memcpy(to, from, static_cast<std::size_t>((end - begin) * bytes));
     return;
   }
@@ -390,7 +431,7 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
       std::memcpy(&pixel, from, sizeof pixel);
       pixel &= mask;
       std::memcpy(to, &pixel, sizeof pixel);
-      from += s.stride_w * pixel_bytes;
+      from += stride * pixel_bytes;
       to += padded;
     }
     begin = end - 1;
@@ -403,7 +444,7 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
     Index i = whole;
     for (; i + kLaneBytes <= bytes; i += kLaneBytes) std::memcpy(to + i, from + i, kLaneBytes);
     for (; i < padded; ++i) to[i] = i < bytes ? from[i] : std::byte{0};
-    from += s.stride_w * pixel_bytes;
+    from += stride * pixel_bytes;
     to += padded;
   }
 }
@@ -419,12 +460,15 @@ void DotKernel::copy_rows(const TensorView& source, int image, int first, int la
     for (const int column_phase : plan_.column_phases.used) {
       for (int row = first; row < last; ++row) {
         std::byte* const place = to + (copy * plan_.copy_rows + row) * row_bytes;
-        const int source_row = row * s.stride_h + row_phase - s.pad_top;
+        const int source_row = row * plan_.split_h + row_phase - s.pad_top;
         if (source_row < 0 || source_row >= s.ih) {
           std::memset(place, zero_point_, static_cast<std::size_t>(row_bytes));
         } else {
           copy_row(from + source_row * source.row_stride() * element_bytes_,
                    source.column_stride() * element_bytes_, column_phase, place);
+        }
+        if (shifts_copy_) {
+          for (Index i = 0; i < row_bytes; ++i) place[i] ^= std::byte{kShift};
         }
       }
       ++copy;
@@ -477,12 +521,12 @@ void DotKernel::run_part(const RunArgs& args, const std::int64_t* steps, int par
                       (image * args.residual.batch_stride() + channel) * residual_bytes_;
       task.residual_pixel = args.residual.column_stride();
     }
-    int copied = first < last ? first_rows_[static_cast<std::size_t>(first)] : 0;
+    int copied = first < last ? first_rows_[static_cast<std::size_t>(first)] * plan_.row_step() : 0;
     for (int tile = first; tile < last; tile += plan_.band_tiles) {
       const int end = std::min(tile + plan_.band_tiles, last);
       if (plan_.copies) {
-        const int needed =
-            last_rows_[static_cast<std::size_t>(end - 1)] + plan_.row_phases.reach + 1;
+        const int needed = last_rows_[static_cast<std::size_t>(end - 1)] * plan_.row_step() +
+                           plan_.row_phases.reach + 1;
         copy_rows(source, image, copied, needed, copy);
         copied = std::max(copied, needed);
       }

@@ -189,7 +189,7 @@ std::unique_ptr<Primitive> make_dot(PrimitiveInfo info, const Context& context,
   info.traits.product_type = product_type(info.input_type);
   if (!has_vectors(info.traits.product_type, context.isa)) return nullptr;
   info.description = "dot products of pixels, over an image with zeros round it";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.vector_products = true;
   // Two products of 16 channels start in a cycle.
   static constexpr Unit kVectors = {.tile_rows = kMostRows,

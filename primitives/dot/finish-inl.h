@@ -301,6 +301,71 @@ CONVOPT_DOT __attribute__((noinline)) void finish_vectors(const Task& task, Bloc
   block.row = end;
 }
 
+/// Where no more than so many vectors of channels are left: bytes of as many rows as fill a vector
+/// are made together. No activation but a clamp.
+template <DataType kResult, int kVectors>
+CONVOPT_DOT __attribute__((noinline)) void finish_narrow(const Task& task, Block& block, int most) {
+  constexpr int kTogether = 4 / kVectors;
+  const Finish& finish = task.finish;
+  const int channels = task.channels - block.channel;
+  __m512 scales[kVectors], biases[kVectors];
+  __mmask16 masks[kVectors];
+#pragma GCC unroll 2
+  for (int vector = 0; vector < kVectors; ++vector) {
+    scales[vector] = _mm512_loadu_ps(finish.scales + block.channel + vector * kLanes);
+    biases[vector] = _mm512_loadu_ps(finish.bias + block.channel + vector * kLanes);
+    masks[vector] = lanes_of(channels - vector * kLanes);
+  }
+  const __m512 low = _mm512_set1_ps(finish.low), high = _mm512_set1_ps(finish.high);
+  const __m512 residual_scale = _mm512_set1_ps(finish.residual_scale);
+  const int end = std::min(block.row + most, block.rows);
+  for (int first = block.row; first < end; first += kTogether) {
+    std::int64_t places[kTogether];
+    __m512 x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int row = std::min(first + i / kVectors, end - 1), vector = i % kVectors;
+      const float* const sums = block.sums + std::int64_t{row} * kBlockChannels + vector * kLanes;
+      x[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scales[vector],
+                             biases[vector]);
+      const std::int64_t place = first + i / kVectors < end ? block.places[row] : -1;
+      places[i / kVectors] = place;
+      if (task.residual != nullptr && place >= 0) {
+        const __m512 residual = load_residual(
+            finish.residual_type, task.residual,
+            place * task.residual_pixel + block.channel + vector * kLanes, masks[vector]);
+        x[i] = _mm512_fmadd_ps(residual, residual_scale, x[i]);
+      }
+      // In this order of operands NaN stays.
+      if (finish.clamps_low) x[i] = _mm512_max_ps(low, x[i]);
+      if (finish.clamps_high) x[i] = _mm512_min_ps(high, x[i]);
+    }
+    const __m512i bytes = bytes_of<kResult>({x[0], x[1], x[2], x[3]});
+    std::byte* const result = static_cast<std::byte*>(task.result) + block.channel;
+    if constexpr (kVectors == 2) {
+      const auto mask = static_cast<__mmask32>(_mm512_kunpackw(masks[1], masks[0]));
+      if (places[0] >= 0) {
+        _mm256_mask_storeu_epi8(result + places[0] * task.result_pixel, mask,
+                                _mm512_castsi512_si256(bytes));
+      }
+      if (places[1] >= 0) {
+        _mm256_mask_storeu_epi8(result + places[1] * task.result_pixel, mask,
+                                _mm512_extracti64x4_epi64(bytes, 1));
+      }
+    } else {
+      const __m128i rows[kTogether] = {
+          _mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+          _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+#pragma GCC unroll 4
+      for (int i = 0; i < kTogether; ++i) {
+        if (places[i] < 0) continue;
+        _mm_mask_storeu_epi8(result + places[i] * task.result_pixel, masks[0], rows[i]);
+      }
+    }
+  }
+  block.row = end;
+}
+
 /// The same, whatever the task has.
 template <DataType kSource, DataType kResult>
 CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
@@ -309,7 +374,14 @@ CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
   if (task.finish.activate != nullptr) {
     return finish_others<kSource, kResult, Added::any>(task, block, most);
   }
-  if (!whole) return finish_vectors<kSource, kResult>(task, block, most);
+  if (!whole) {
+    if constexpr (is_quantised(kResult)) {
+      const int channels = task.channels - block.channel;
+      if (channels <= kLanes) return finish_narrow<kResult, 1>(task, block, most);
+      if (channels <= 2 * kLanes) return finish_narrow<kResult, 2>(task, block, most);
+    }
+    return finish_vectors<kSource, kResult>(task, block, most);
+  }
   if (task.residual == nullptr) {
     return finish_rows<kSource, kResult, Added::nothing>(task, block, most);
   }
