@@ -96,8 +96,9 @@ struct Plan {
   Tiling tiling;
   int panels, steps;
   int pixel_parts = 1, channel_parts = 1;
-  int tiles_together = 2;  ///< that a panel of weights serves before the next one
-  int band_tiles;          ///< for which the image is copied at a time
+  int tiles_together = 2;        ///< that a panel of weights serves before the next one
+  bool fetches_weights = false;  ///< into the second cache, while others are used
+  int band_tiles;                ///< for which the image is copied at a time
 
   Plan(const Workload& workload, const Context& context, const Unit& unit)
       : shape(joined_images(workload.shape)),
@@ -131,6 +132,8 @@ struct Plan {
     };
     // Weights that leave the second cache pass by as rarely as the image allows.
     if (weight_bytes > caches.l2 / 2) tiles_together = tiles_in(caches.l2 / 2);
+    // Those of a network are not in the second cache when its layer begins.
+    fetches_weights = weight_bytes > caches.l1d;
     band_tiles = std::max(tiles_together, tiles_in(caches.l2 / 8));
   }
 
@@ -195,7 +198,10 @@ struct Plan {
     const double copying = double(copy_bytes()) / kCopiedBytes;
     constexpr double kCostBytes = 64;
     const double products = 2.0 * panels * steps * static_cast<double>(step_bytes) / kCostBytes;
-    copies = copied * products + copying < as_it_lies.cost * products;
+    // What is not copied is shifted by an instruction for each vector of products by a block.
+    const bool shifts = unit.shifts_s8 && workload.input_type == DataType::s8;
+    const double shifting = shifts ? 1.0 / (2 * std::min(panels, 2)) : 0;
+    copies = copied * products + copying < as_it_lies.cost * products * (1 + shifting);
     if (!copies) tiling = as_it_lies;
   }
 
@@ -500,6 +506,7 @@ void DotKernel::run_part(const RunArgs& args, const std::int64_t* steps, int par
   task.step_bytes = static_cast<int>(plan_.step_bytes);
   task.channels = std::min(panel_end * kPanelChannels, s.oc) - channel;
   task.tiles_together = plan_.tiles_together;
+  task.fetches_weights = plan_.fetches_weights;
   task.result_pixel = result.column_stride();
   task.finish = finish_;
   task.finish.bias = bias_.data() + channel;

@@ -73,8 +73,9 @@ struct Task {
   const std::byte* weights = nullptr;
   /// What the sums of whole numbers of each of the channels start with; null: zeros.
   const std::int32_t* starts = nullptr;
-  int channels = 0;        ///< of these panels, the last of which may not be full
-  int tiles_together = 2;  ///< that a panel serves before the next one
+  int channels = 0;              ///< of these panels, the last of which may not be full
+  int tiles_together = 2;        ///< that a panel serves before the next one
+  bool fetches_weights = false;  ///< into the second cache, while others are used
 
   // Of channel 0 of pixel 0, and from one pixel to the next in elements.
   void* result = nullptr;
