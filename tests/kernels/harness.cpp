@@ -484,6 +484,10 @@ void add_convolutions(List& list) {
   conv("groups of blocks", "n1_ic64_ih7_iw9_oc32_kh3_kw3_s1_p1_g2");
   conv("groups of half blocks", "n1_ic16_ih7_iw7_oc48_kh3_kw3_s1_p1_g2");
   conv("odd groups", "n1_ic15_ih7_iw7_oc9_kh3_kw3_s1_p1_g3");
+  conv("few channels, kernel of different sides", "n2_ic3_ih17_iw30_oc24_kh5_kw7_s2_p2");
+  conv("few channels, dilated rows", "n1_ic5_ih15_iw19_oc16_kh3_kw3_s1_pt2_pb2_pl1_pr1_dh2_dw1");
+  conv("few channels, 1x1", "n1_ic6_ih9_iw11_oc20_kh1_kw1_s1_p0", {true, kRelu});
+  conv("few channels, both tails", "n1_ic7_ih6_iw10_oc13_kh3_kw3_s1_p1", {true, kRelu});
   conv("depthwise 3x3", "n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48");
   conv("depthwise 3x3, stride 2", "n1_ic32_ih15_iw15_oc32_kh3_kw3_s2_p1_g32");
   conv("depthwise 5x5", "n1_ic24_ih11_iw13_oc24_kh5_kw5_s1_p2_g24");
@@ -585,6 +589,7 @@ void add_elementwise(List& list, const TensorShape& shape) {
     list.add(std::move(axis), workload);
   };
   add("convert", Workload::pointwise(Op::convert, shape));
+  add("convert, long rows", Workload::pointwise(Op::convert, {1, 3, 2, 1043}));
   add("softmax", Workload::pointwise(Op::softmax, shape));
   add("add", Workload::pointwise(Op::add, shape));
   add("add and activate", Workload::pointwise(Op::add, shape, {false, kRelu}));
