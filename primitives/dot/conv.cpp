@@ -11,7 +11,6 @@
 // meet what the last lane has of the next pixel.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>

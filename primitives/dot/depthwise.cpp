@@ -37,33 +37,33 @@ constexpr int kLaneChannels = 16, kVectorChannels = 64;
 
 /// A row of the image below one of the kernel.
 struct WindowRow {
-  const std::byte* pixels;  ///< column 0
-  std::int64_t step;        ///< from one column to the next; 0 where all of it is padding
-  const std::byte* weights;
+  const std::byte* pixels = nullptr;  ///< column 0
+  std::int64_t step = 0;              ///< from one column to the next; 0 where all of it is padding
+  const std::byte* weights = nullptr;
 };
 
 /// A row of results for the channels of a block.
 struct Window {
   std::array<WindowRow, kMostTaps> rows;
-  int row_count;
-  const std::byte* padding;   ///< a pixel of zero points
-  int columns, left_padding;  ///< of the image
-  int outputs;
+  int row_count = 0;
+  const std::byte* padding = nullptr;  ///< a pixel of zero points
+  int columns = 0, left_padding = 0;   ///< of the image
+  int outputs = 0;
   // In the order of sums.
-  const std::int32_t* starts;
-  const float *scales, *biases;
-  const Finish* finish;
-  DataType result_type;
-  std::byte* result;  ///< of bytes; null where `finish_tile` makes results
-  std::int64_t result_pixel;
-  std::uint64_t written;  ///< mask of the block's channels
+  const std::int32_t* starts = nullptr;
+  const float *scales = nullptr, *biases = nullptr;
+  const Finish* finish = nullptr;
+  DataType result_type = DataType::u8;
+  std::byte* result = nullptr;  ///< of bytes; null where `finish_tile` makes results
+  std::int64_t result_pixel = 0;
+  std::uint64_t written = 0;  ///< mask of the block's channels
 
   // What makes other results, of sums in the order of channels.
-  void (*finish_tile)(const Task& task, Block& block);
-  const Task* task;
-  std::int32_t place;  ///< of the row's first pixel
-  int channel;         ///< first of the block that is written
-  int skipped;         ///< channels of the block before it
+  void (*finish_tile)(const Task& task, Block& block) = nullptr;
+  const Task* task = nullptr;
+  std::int32_t place = 0;  ///< of the row's first pixel
+  int channel = 0;         ///< first of the block that is written
+  int skipped = 0;         ///< channels of the block before it
 };
 
 /// Goes along a row of the image. Blocks of half or a quarter as many channels as a vector has take
