@@ -5,9 +5,12 @@
 // copied with zero points round them while running, a band of rows at a time; pixels that a stride
 // skips go to images of their own, so that a tap is only an offset. A tile may go on in the next
 // row, where its pixels in the padding between are computed and left out.
+//
+// Pixels of u8 or s8 that do not fill lanes, as those of first layers, are copied as they are. The
+// bytes below a row of the kernel continue each other, so its taps are one step; weights of zero
+// meet what the last lane has of the next pixel.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -80,28 +83,43 @@ ConvShape joined_images(ConvShape shape) {
 }
 
 struct Plan {
-  ConvShape shape;  ///< images that continue each other are one
+  ConvShape shape;       ///< images that continue each other are one
+  bool joins_taps;       ///< taps of a kernel's row are one step
+  int split_h, split_w;  ///< strides that make images of phases
   Phases row_phases, column_phases;
-  Index step_bytes, channel_bytes;  ///< of a pixel, in whole steps
+  Index step_bytes;
+  Index channel_bytes;    ///< of a pixel of the image that is read
+  Index numbers_of_step;  ///< of a pixel, or of those below a kernel's row
   bool copies;
   int copy_rows, copy_columns;  ///< of an image of a phase
   Tiling tiling;
   int panels, steps;
   int pixel_parts = 1, channel_parts = 1;
-  int tiles_together = 2;  ///< that a panel of weights serves before the next one
-  int band_tiles;          ///< for which the image is copied at a time
+  int tiles_together = 2;        ///< that a panel of weights serves before the next one
+  bool fetches_weights = false;  ///< into the second cache, while others are used
+  int band_tiles;                ///< for which the image is copied at a time
 
   Plan(const Workload& workload, const Context& context, const Unit& unit)
       : shape(joined_images(workload.shape)),
-        row_phases(shape.kh, shape.stride_h, shape.dilation_h),
-        column_phases(shape.kw, shape.stride_w, shape.dilation_w),
-        step_bytes(unit.step_bytes > 0 ? unit.step_bytes
-                                       : round_up(bytes_of_pixel(workload), kLaneBytes)),
-        channel_bytes(round_up(bytes_of_pixel(workload), step_bytes)),
-        copy_rows(shape.oh() + row_phases.reach),
-        copy_columns(shape.ow() + column_phases.reach),
+        joins_taps(unit.step_bytes == 0 && is_quantised(workload.input_type) &&
+                   shape.dilation_w == 1 && bytes_of_pixel(workload) % kLaneBytes != 0),
+        split_h(joins_taps ? 1 : shape.stride_h),
+        split_w(joins_taps ? 1 : shape.stride_w),
+        row_phases(shape.kh, split_h, shape.dilation_h),
+        column_phases(shape.kw, split_w, shape.dilation_w),
+        step_bytes(
+            unit.step_bytes > 0
+                ? unit.step_bytes
+                : round_up((joins_taps ? shape.kw : 1) * bytes_of_pixel(workload), kLaneBytes)),
+        channel_bytes(joins_taps ? bytes_of_pixel(workload)
+                                 : round_up(bytes_of_pixel(workload), step_bytes)),
+        numbers_of_step(step_bytes / static_cast<Index>(element_bytes(workload.input_type))),
+        copy_rows((shape.oh() - 1) * row_step() + 1 + row_phases.reach),
+        copy_columns(static_cast<int>(
+            round_up((shape.ow() - 1) * column_step() + 1 + column_phases.reach, column_step()))),
         panels(static_cast<int>(ceil_div(shape.oc, kPanelChannels))),
-        steps(static_cast<int>(shape.kh * shape.kw * channel_bytes / step_bytes)) {
+        steps(joins_taps ? shape.kh
+                         : static_cast<int>(shape.kh * shape.kw * channel_bytes / step_bytes)) {
     choose_image(workload, unit);
     split(context.threads);
     const Caches& caches = context.caches;
@@ -113,6 +131,8 @@ struct Plan {
     };
     // Weights that leave the second cache pass by as rarely as the image allows.
     if (weight_bytes > caches.l2 / 2) tiles_together = tiles_in(caches.l2 / 2);
+    // Those of a network are not in the second cache when its layer begins.
+    fetches_weights = weight_bytes > caches.l1d;
     band_tiles = std::max(tiles_together, tiles_in(caches.l2 / 8));
   }
 
@@ -120,10 +140,17 @@ struct Plan {
     return workload.shape.ic * static_cast<Index>(element_bytes(workload.input_type));
   }
 
-  /// Of all images of phases.
+  /// From one row or column of the result to the next in those of an image of a phase.
+  int row_step() const { return shape.stride_h / split_h; }
+  int column_step() const { return shape.stride_w / split_w; }
+
+  /// Of all images of phases, with what the last lane reads behind them.
   Index copy_bytes() const {
-    return static_cast<Index>(row_phases.used.size() * column_phases.used.size()) * copy_rows *
-           copy_columns * channel_bytes;
+    constexpr Index kCacheLine = 64;
+    return round_up(static_cast<Index>(row_phases.used.size() * column_phases.used.size()) *
+                            copy_rows * copy_columns * channel_bytes +
+                        kLaneBytes,
+                    kCacheLine);
   }
   Index panel_bytes() const { return steps * step_bytes * kPanelChannels; }
   Index steps_bytes() const {
@@ -137,10 +164,23 @@ struct Plan {
   std::size_t weight_bytes() const { return static_cast<std::size_t>(panels * panel_bytes()); }
 
   /// From one row of the result to the next in pixels of the image that is read.
-  int row_pixels() const { return copies ? copy_columns : shape.stride_h * shape.iw; }
-  int column_pixels() const { return copies ? 1 : shape.stride_w; }
+  int row_pixels() const { return copies ? row_step() * copy_columns : shape.stride_h * shape.iw; }
+  int column_pixels() const { return copies ? column_step() : shape.stride_w; }
   int pitch() const {
     return row_pixels() % column_pixels() == 0 ? row_pixels() / column_pixels() : 0;
+  }
+
+  /// Which of an output channel's weights [ic][taps] is multiplied by the n-th number of a step;
+  /// negative for none.
+  Index weight_of(int step, int number) const {
+    const int taps = shape.kh * shape.kw;
+    if (joins_taps) {
+      const int column = number / shape.ic;
+      return column < shape.kw ? Index{number % shape.ic} * taps + step * shape.kw + column : -1;
+    }
+    const int chunks = steps / taps;
+    const Index channel = step % chunks * numbers_of_step + number;
+    return channel < shape.ic ? channel * taps + step / chunks : -1;
   }
 
  private:
@@ -149,7 +189,7 @@ struct Plan {
     copies = true;
     const int rows = panels > 1 ? unit.tile_rows : unit.panel_rows;
     tiling = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
-    if (padded || bytes_of_pixel(workload) != channel_bytes) return;
+    if (padded || joins_taps || bytes_of_pixel(workload) != channel_bytes) return;
     const double copied = tiling.cost;
     copies = false;
     const Tiling as_it_lies = Tiling::best(unit, rows, shape.oh(), shape.ow(), pitch());
@@ -157,7 +197,10 @@ struct Plan {
     const double copying = double(copy_bytes()) / kCopiedBytes;
     constexpr double kCostBytes = 64;
     const double products = 2.0 * panels * steps * static_cast<double>(step_bytes) / kCostBytes;
-    copies = copied * products + copying < as_it_lies.cost * products;
+    // What is not copied is shifted by an instruction for each vector of products by a block.
+    const bool shifts = unit.shifts_s8 && workload.input_type == DataType::s8;
+    const double shifting = shifts ? 1.0 / (2 * std::min(panels, 2)) : 0;
+    copies = copied * products + copying < as_it_lies.cost * products * (1 + shifting);
     if (!copies) tiling = as_it_lies;
   }
 
@@ -182,24 +225,22 @@ template <class Number>
 void pack(const Plan& plan, bool halves_together, const Number* weights, Number* packed) {
   constexpr int kTogether = kLaneBytes / sizeof(Number);
   const ConvShape& s = plan.shape;
-  const int taps = s.kh * s.kw, lanes = static_cast<int>(plan.step_bytes / kLaneBytes);
-  const auto pack_vector = [&](int first_oc, int first_ic, int tap) {
+  const Index reduction = Index{s.ic} * s.kh * s.kw;
+  const int lanes = static_cast<int>(plan.step_bytes / kLaneBytes);
+  const auto pack_vector = [&](int first_oc, int step, int lane) {
     for (int oc = first_oc; oc < first_oc + kLanes; ++oc) {
-      for (int ic = first_ic; ic < first_ic + kTogether; ++ic) {
-        *packed++ =
-            oc < s.oc && ic < s.ic ? weights[(Index{oc} * s.ic + ic) * taps + tap] : Number{0};
+      for (int i = 0; i < kTogether; ++i) {
+        const Index weight = plan.weight_of(step, lane * kTogether + i);
+        *packed++ = oc < s.oc && weight >= 0 ? weights[oc * reduction + weight] : Number{0};
       }
     }
   };
   for (int panel = 0; panel < plan.panels; ++panel) {
-    for (int tap = 0; tap < taps; ++tap) {
-      for (int chunk = 0; chunk < plan.steps / taps; ++chunk) {
-        for (int i = 0; i < 2 * lanes; ++i) {
-          const int half = halves_together ? i % 2 : i / lanes;
-          const int lane = halves_together ? i / 2 : i % lanes;
-          pack_vector(panel * kPanelChannels + half * kLanes, (chunk * lanes + lane) * kTogether,
-                      tap);
-        }
+    for (int step = 0; step < plan.steps; ++step) {
+      for (int i = 0; i < 2 * lanes; ++i) {
+        const int half = halves_together ? i % 2 : i / lanes;
+        const int lane = halves_together ? i / 2 : i % lanes;
+        pack_vector(panel * kPanelChannels + half * kLanes, step, lane);
       }
     }
   }
@@ -213,17 +254,21 @@ class DotKernel final : public Kernel {
         threads_(context.threads),
         element_bytes_(static_cast<Index>(element_bytes(workload.input_type))),
         result_bytes_(static_cast<Index>(element_bytes(workload.output_type))),
+        shifts_copy_(plan_.copies && unit.shifts_s8 && workload.input_type == DataType::s8),
         zero_point_(static_cast<unsigned char>(parameters.scales.input_zero)),
         residual_(workload.epilogue.residual),
         residual_bytes_(static_cast<Index>(element_bytes(workload.residual_type()))),
         activation_(activation_before_storing(workload)),
-        multiply_(unit.multiply(workload.input_type, workload.output_type)),
+        multiply_(
+            unit.multiply(shifts_copy_ ? DataType::u8 : workload.input_type, workload.output_type)),
         weights_(plan_.weight_bytes() / sizeof(float)),
         scales_(factors(plan_, workload)),
         bias_(padded_channels(plan_)),
         starts_(start_count(plan_, workload, unit)) {
     pack_weights(workload, parameters, unit);
-    set_finish(workload, parameters);
+    const double most = 255.0 * 128 * static_cast<double>(plan_.steps * plan_.step_bytes);
+    finish_ = make_finish(workload, parameters.scales, activation_, most,
+                          {scales_.data(), scales_.size()}, {bias_.data(), bias_.size()});
     list_tiles();
     list_steps();
   }
@@ -241,6 +286,8 @@ class DotKernel final : public Kernel {
   }
 
  private:
+  static constexpr int kShift = 128;
+
   static std::size_t padded_channels(const Plan& plan) {
     return static_cast<std::size_t>(round_up(plan.panels, 2)) * kPanelChannels;
   }
@@ -279,58 +326,14 @@ class DotKernel final : public Kernel {
     }
   }
 
-  /// What makes up for sources that are larger by 128.
   void set_starts(const QuantisedWeights& quantised) {
     if (starts_.size() == 0) return;
     std::memset(starts_.data(), 0, starts_.bytes());
-    const auto reduction = quantised.numbers.size() / static_cast<std::size_t>(plan_.shape.oc);
-    for (std::size_t i = 0; i < quantised.numbers.size(); ++i) {
-      starts()[i / reduction] -= 128 * quantised.numbers[i];
-    }
+    std::ranges::copy(starts_of_shifted(quantised), starts());
   }
   std::int32_t* starts() { return reinterpret_cast<std::int32_t*>(starts_.data()); }
   const std::int32_t* starts() const {
     return reinterpret_cast<const std::int32_t*>(starts_.data());
-  }
-
-  void set_finish(const Workload& workload, const Parameters& parameters) {
-    const LastWrite last = last_write(activation_);
-    const bool in_steps = is_quantised(workload.output_type);
-    // Clamps may happen in steps of the result, other activations are those of real numbers.
-    const float unit = in_steps && !last.needs_pass ? parameters.scales.output : 1;
-    const float source = parameters.scales.input;
-    finish_.residual_type = workload.residual_type();
-    finish_.residual_scale = parameters.scales.residual / unit;
-    const auto zero = static_cast<float>(parameters.scales.output_zero);
-    finish_.low = last.low / unit + zero;
-    finish_.high = last.high / unit + zero;
-    float largest = 0;
-    for (std::size_t i = 0; i < bias_.size(); ++i) {
-      bias_.data()[i] /= unit;
-      if (scales_.size() == 0) continue;
-      scales_.data()[i] *= source / unit;
-      const float most = 255.0F * 128 * static_cast<float>(plan_.steps * plan_.step_bytes);
-      largest = std::max(largest, scales_.data()[i] * most + std::abs(bias_.data()[i]));
-    }
-    if (last.needs_pass) {
-      finish_.activate = activate_function(Isa::avx512);
-      finish_.activation = &activation_;
-      finish_.steps = in_steps ? 1 / parameters.scales.output : 1;
-      finish_.zero_point = zero;
-    }
-    float smallest = LastWrite{}.low, most = LastWrite{}.high;
-    if (in_steps) {
-      // Whole numbers of 32 bits are kept within the type's limits anyway.
-      constexpr float kWholeLimit = 0x1p30F;
-      if (!last.needs_pass && largest + finish_.residual_scale * 256 < kWholeLimit) {
-        smallest = smallest_number(workload.output_type);
-        most = largest_number(workload.output_type);
-      }
-      finish_.low = std::max(finish_.low, smallest_number(workload.output_type));
-      finish_.high = std::min(finish_.high, largest_number(workload.output_type));
-    }
-    finish_.clamps_low = finish_.low > smallest;
-    finish_.clamps_high = finish_.high < most;
   }
 
   void list_tiles() {
@@ -366,14 +369,14 @@ class DotKernel final : public Kernel {
   void list_steps() {
     const ConvShape& s = plan_.shape;
     for (int i = 0; i < s.kh; ++i) {
-      for (int j = 0; j < s.kw; ++j) {
+      for (int j = 0; j < (plan_.joins_taps ? 1 : s.kw); ++j) {
         const int row = i * s.dilation_h, column = j * s.dilation_w;
-        const Index phase = plan_.row_phases.number(row % s.stride_h) *
+        const Index phase = plan_.row_phases.number(row % plan_.split_h) *
                                 static_cast<Index>(plan_.column_phases.used.size()) +
-                            plan_.column_phases.number(column % s.stride_w);
+                            plan_.column_phases.number(column % plan_.split_w);
         taps_.push_back(plan_.copies
-                            ? (phase * plan_.copy_rows + row / s.stride_h) * plan_.copy_columns +
-                                  column / s.stride_w
+                            ? (phase * plan_.copy_rows + row / plan_.split_h) * plan_.copy_columns +
+                                  column / plan_.split_w
                             : Index{row} * s.iw + column);
       }
     }
@@ -391,6 +394,7 @@ class DotKernel final : public Kernel {
   Plan plan_;
   int threads_;
   Index element_bytes_, result_bytes_;
+  bool shifts_copy_;          ///< numbers of s8 become those of u8 while they are copied
   unsigned char zero_point_;  ///< of the image: what its padding holds
   bool residual_;
   Index residual_bytes_;
@@ -407,20 +411,20 @@ class DotKernel final : public Kernel {
 void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, std::byte* to) const {
   const ConvShape& s = plan_.shape;
   const Index bytes = s.ic * element_bytes_, padded = plan_.channel_bytes;
+  const int stride = plan_.split_w;
   // Columns that lie in the image.
   const int left = s.pad_left - phase;
-  int begin =
-      std::min(left > 0 ? static_cast<int>(ceil_div(left, s.stride_w)) : 0, plan_.copy_columns);
+  int begin = std::min(left > 0 ? static_cast<int>(ceil_div(left, stride)) : 0, plan_.copy_columns);
   const int width = s.iw + left;
-  const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, s.stride_w)) : 0, begin,
+  const int end = std::clamp(width > 0 ? static_cast<int>(ceil_div(width, stride)) : 0, begin,
                              plan_.copy_columns);
   std::memset(to, zero_point_, static_cast<std::size_t>(begin * padded));
   std::memset(to + end * padded, zero_point_,
               static_cast<std::size_t>((plan_.copy_columns - end) * padded));
   if (begin == end) return;
-  from += (Index{begin} * s.stride_w - left) * pixel_bytes;
+  from += (Index{begin} * stride - left) * pixel_bytes;
   to += begin * padded;
-  if (s.stride_w == 1 && bytes == padded && pixel_bytes == bytes) {
+  if (stride == 1 && bytes == padded && pixel_bytes == bytes) {
     std::memcpy(to, from, static_cast<std::size_t>((end - begin) * bytes));
     return;
   }
@@ -432,7 +436,7 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
       std::memcpy(&pixel, from, sizeof pixel);
       pixel &= mask;
       std::memcpy(to, &pixel, sizeof pixel);
-      from += s.stride_w * pixel_bytes;
+      from += stride * pixel_bytes;
       to += padded;
     }
     begin = end - 1;
@@ -445,7 +449,7 @@ void DotKernel::copy_row(const std::byte* from, Index pixel_bytes, int phase, st
     Index i = whole;
     for (; i + kLaneBytes <= bytes; i += kLaneBytes) std::memcpy(to + i, from + i, kLaneBytes);
     for (; i < padded; ++i) to[i] = i < bytes ? from[i] : std::byte{0};
-    from += s.stride_w * pixel_bytes;
+    from += stride * pixel_bytes;
     to += padded;
   }
 }
@@ -461,12 +465,15 @@ void DotKernel::copy_rows(const TensorView& source, int image, int first, int la
     for (const int column_phase : plan_.column_phases.used) {
       for (int row = first; row < last; ++row) {
         std::byte* const place = to + (copy * plan_.copy_rows + row) * row_bytes;
-        const int source_row = row * s.stride_h + row_phase - s.pad_top;
+        const int source_row = row * plan_.split_h + row_phase - s.pad_top;
         if (source_row < 0 || source_row >= s.ih) {
           std::memset(place, zero_point_, static_cast<std::size_t>(row_bytes));
         } else {
           copy_row(from + source_row * source.row_stride() * element_bytes_,
                    source.column_stride() * element_bytes_, column_phase, place);
+        }
+        if (shifts_copy_) {
+          for (Index i = 0; i < row_bytes; ++i) place[i] ^= std::byte{kShift};
         }
       }
       ++copy;
@@ -498,6 +505,7 @@ void DotKernel::run_part(const RunArgs& args, const std::int64_t* steps, int par
   task.step_bytes = static_cast<int>(plan_.step_bytes);
   task.channels = std::min(panel_end * kPanelChannels, s.oc) - channel;
   task.tiles_together = plan_.tiles_together;
+  task.fetches_weights = plan_.fetches_weights;
   task.result_pixel = result.column_stride();
   task.finish = finish_;
   task.finish.bias = bias_.data() + channel;
@@ -519,12 +527,12 @@ void DotKernel::run_part(const RunArgs& args, const std::int64_t* steps, int par
                       (image * args.residual.batch_stride() + channel) * residual_bytes_;
       task.residual_pixel = args.residual.column_stride();
     }
-    int copied = first < last ? first_rows_[static_cast<std::size_t>(first)] : 0;
+    int copied = first < last ? first_rows_[static_cast<std::size_t>(first)] * plan_.row_step() : 0;
     for (int tile = first; tile < last; tile += plan_.band_tiles) {
       const int end = std::min(tile + plan_.band_tiles, last);
       if (plan_.copies) {
-        const int needed =
-            last_rows_[static_cast<std::size_t>(end - 1)] + plan_.row_phases.reach + 1;
+        const int needed = last_rows_[static_cast<std::size_t>(end - 1)] * plan_.row_step() +
+                           plan_.row_phases.reach + 1;
         copy_rows(source, image, copied, needed, copy);
         copied = std::max(copied, needed);
       }

@@ -33,6 +33,9 @@ struct Product {
   int step_count, step_lanes;
   const std::byte* weights;
   std::int64_t panel_bytes;
+  /// From here a line is fetched into the second cache for each lane: weights of later tiles.
+  const std::byte* later;
+  std::int64_t later_step;     ///< 0 where there is nothing to fetch
   const std::int32_t* starts;  ///< null: zeros
   float* sums;                 ///< [row][kBlockChannels]
 };
@@ -63,6 +66,7 @@ CONVOPT_DOT void multiply_tile(const Product& product) {
   const std::int64_t row_bytes = product.row_bytes;
   const std::byte* first = product.weights;
   const std::byte* second = first + product.panel_bytes;
+  const std::byte* later = product.later;
   for (int step = 0; step < product.step_count; ++step) {
     const std::byte* pixels = product.pixels + product.steps[step];
     for (int lane = 0; lane < product.step_lanes; ++lane) {
@@ -86,6 +90,8 @@ CONVOPT_DOT void multiply_tile(const Product& product) {
       first += 2 * kVectorBytes;
       second += 2 * kVectorBytes;
       pixels += kLaneBytes;
+      _mm_prefetch(later, _MM_HINT_T1);
+      later += product.later_step;
     }
   }
 #pragma GCC unroll 16
@@ -131,15 +137,26 @@ CONVOPT_DOT void multiply_vectors(const Task& task) {
                      .step_lanes = task.step_bytes / kLaneBytes,
                      .weights = nullptr,
                      .panel_bytes = panel_bytes,
+                     .later = nullptr,
+                     .later_step = 0,
                      .starts = nullptr,
                      .sums = sums};
+  // The first tile would wait for weights from beyond the second cache, and all others have them:
+  // while tiles are multiplied by some weights, the next ones are fetched.
+  const std::int64_t tile_bytes = std::int64_t{task.step_count} * product.step_lanes * kVectorBytes;
+  const std::int64_t block_bytes = 2 * panel_bytes;
   for (int first = 0; first < task.tiles; first += task.tiles_together) {
     const int end = std::min(first + task.tiles_together, task.tiles);
     for (int channel = 0; channel < task.channels; channel += kBlockChannels) {
       const MultiplyTile multiply_tile = function_of<kSource>(task.channels - channel, task.rows);
       product.weights = task.weights + channel / kPanelChannels * panel_bytes;
       if (task.starts != nullptr) product.starts = task.starts + channel;
+      const bool is_last = channel + kBlockChannels >= task.channels;
       for (int tile = first; tile < end; ++tile) {
+        const std::int64_t fetched = (tile - first) * tile_bytes;
+        const bool fetches = task.fetches_weights && !is_last && fetched < block_bytes;
+        product.later = product.weights + (fetches ? block_bytes + fetched : 0);
+        product.later_step = fetches ? kVectorBytes : 0;
         product.pixels = task.image + task.first_pixels[tile] * task.pixel_bytes;
         multiply_tile(product);
         Block block = {sums, task.places + std::int64_t{tile} * task.rows, channel, 0, task.rows};
@@ -189,7 +206,7 @@ std::unique_ptr<Primitive> make_dot(PrimitiveInfo info, const Context& context,
   info.traits.product_type = product_type(info.input_type);
   if (!has_vectors(info.traits.product_type, context.isa)) return nullptr;
   info.description = "dot products of pixels, over an image with zeros round it";
-  info.revision = "1";
+  info.revision = "2";
   info.traits.vector_products = true;
   // Two products of 16 channels start in a cycle.
   static constexpr Unit kVectors = {.tile_rows = kMostRows,

@@ -21,9 +21,9 @@
 namespace convopt::dot {
 namespace {
 
-#define CONVOPT_DOT                                                           \
-  __attribute__((                                                             \
-      target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq," \
+#define CONVOPT_DOT                                                               \
+  __attribute__((                                                                 \
+      target("fma,amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq," \
              "avx512vnni,avx512bf16")))
 #define CONVOPT_DOT_INLINE CONVOPT_DOT __attribute__((always_inline)) inline
 
@@ -301,6 +301,76 @@ CONVOPT_DOT __attribute__((noinline)) void finish_vectors(const Task& task, Bloc
   block.row = end;
 }
 
+/// Where no more than so many vectors of channels are left: bytes of as many rows as fill a vector
+/// are made together. No activation but a clamp.
+template <DataType kResult, int kVectors, bool kAdds>
+CONVOPT_DOT __attribute__((noinline)) void finish_narrow(const Task& task, Block& block, int most) {
+  constexpr int kTogether = 4 / kVectors;
+  // Whatever is stored as bytes might change what these are copies of.
+  const Finish& finish = task.finish;
+  const int channel = block.channel, channels = task.channels - channel;
+  const float* const sums = block.sums;
+  const std::int32_t* const places = block.places;
+  auto* const result = static_cast<std::byte*>(task.result) + channel;
+  const std::int64_t result_pixel = task.result_pixel;
+  const bool clamps = finish.clamps_low || finish.clamps_high;
+  const __m512 low = _mm512_set1_ps(finish.low), high = _mm512_set1_ps(finish.high);
+  __m512 scales[kVectors], biases[kVectors];
+  __mmask16 masks[kVectors];
+#pragma GCC unroll 2
+  for (int vector = 0; vector < kVectors; ++vector) {
+    scales[vector] = _mm512_loadu_ps(finish.scales + channel + vector * kLanes);
+    biases[vector] = _mm512_loadu_ps(finish.bias + channel + vector * kLanes);
+    masks[vector] = lanes_of(channels - vector * kLanes);
+  }
+  const int begin = block.row, end = std::min(begin + most, block.rows);
+  for (int first = begin; first < end; first += kTogether) {
+    __m512 x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int row = std::min(first + i / kVectors, end - 1), vector = i % kVectors;
+      const float* const from = sums + std::int64_t{row} * kBlockChannels + vector * kLanes;
+      x[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(from)), scales[vector],
+                             biases[vector]);
+      if constexpr (kAdds) {
+        const std::int64_t element = std::max(places[row], 0) * task.residual_pixel + channel;
+        const __m512 residual = load_residual(finish.residual_type, task.residual,
+                                              element + vector * kLanes, masks[vector]);
+        x[i] = _mm512_fmadd_ps(residual, _mm512_set1_ps(finish.residual_scale), x[i]);
+      }
+      // In this order of operands NaN stays.
+      if (clamps) x[i] = _mm512_min_ps(high, _mm512_max_ps(low, x[i]));
+    }
+    const __m512i bytes = bytes_of<kResult>({x[0], x[1], x[2], x[3]});
+    if constexpr (kVectors == 2) {
+      const auto mask = static_cast<__mmask32>(_mm512_kunpackw(masks[1], masks[0]));
+      const __m256i rows[kTogether] = {_mm512_castsi512_si256(bytes),
+                                       _mm512_extracti64x4_epi64(bytes, 1)};
+#pragma GCC unroll 2
+      for (int i = 0; i < kTogether; ++i) {
+        if (first + i >= end || places[first + i] < 0) continue;
+        _mm256_mask_storeu_epi8(result + places[first + i] * result_pixel, mask, rows[i]);
+      }
+    } else {
+      const __m128i rows[kTogether] = {
+          _mm512_castsi512_si128(bytes), _mm512_extracti32x4_epi32(bytes, 1),
+          _mm512_extracti32x4_epi32(bytes, 2), _mm512_extracti32x4_epi32(bytes, 3)};
+#pragma GCC unroll 4
+      for (int i = 0; i < kTogether; ++i) {
+        if (first + i >= end || places[first + i] < 0) continue;
+        _mm_mask_storeu_epi8(result + places[first + i] * result_pixel, masks[0], rows[i]);
+      }
+    }
+  }
+  block.row = end;
+}
+
+template <DataType kResult, int kVectors>
+CONVOPT_DOT_INLINE void finish_narrow(const Task& task, Block& block, int most) {
+  task.residual == nullptr ? finish_narrow<kResult, kVectors, false>(task, block, most)
+                           : finish_narrow<kResult, kVectors, true>(task, block, most);
+}
+
 /// The same, whatever the task has.
 template <DataType kSource, DataType kResult>
 CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
@@ -309,7 +379,14 @@ CONVOPT_DOT_INLINE void finish_some(const Task& task, Block& block, int most) {
   if (task.finish.activate != nullptr) {
     return finish_others<kSource, kResult, Added::any>(task, block, most);
   }
-  if (!whole) return finish_vectors<kSource, kResult>(task, block, most);
+  if (!whole) {
+    if constexpr (is_quantised(kResult)) {
+      const int channels = task.channels - block.channel;
+      if (channels <= kLanes) return finish_narrow<kResult, 1>(task, block, most);
+      if (channels <= 2 * kLanes) return finish_narrow<kResult, 2>(task, block, most);
+    }
+    return finish_vectors<kSource, kResult>(task, block, most);
+  }
   if (task.residual == nullptr) {
     return finish_rows<kSource, kResult, Added::nothing>(task, block, most);
   }

@@ -6,10 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
 #include "convopt/tensor.hpp"
+#include "core/quantisation.h"
 #include "primitives/own.h"
 
 namespace convopt::dot {
@@ -40,6 +43,17 @@ struct Finish {
   float steps = 1, zero_point = 0;
 };
 
+/// The finish of a workload's results, all but the pointers to scales and biases. Scales of sums,
+/// those of the weights alone, and biases are turned into what a finish multiplies and adds; there
+/// are no scales for bf16. `activation` is what comes before storing, and lives as long as the
+/// finish; `most` is the largest magnitude of a sum of whole numbers.
+Finish make_finish(const Workload& workload, const Quantisation& scales,
+                   const Activation& activation, double most, std::span<float> sum_scales,
+                   std::span<float> biases);
+
+/// What sums of each channel start with where sources of s8 are made numbers of u8 by adding 128.
+std::vector<std::int32_t> starts_of_shifted(const QuantisedWeights& weights);
+
 /// Tiles of pixels by panels of output channels, all in one thread.
 struct Task {
   // Row r of tile t lies at image + first_pixels[t] * pixel_bytes + r * row_bytes, in the n-th step
@@ -59,8 +73,9 @@ struct Task {
   const std::byte* weights = nullptr;
   /// What the sums of whole numbers of each of the channels start with; null: zeros.
   const std::int32_t* starts = nullptr;
-  int channels = 0;        ///< of these panels, the last of which may not be full
-  int tiles_together = 2;  ///< that a panel serves before the next one
+  int channels = 0;              ///< of these panels, the last of which may not be full
+  int tiles_together = 2;        ///< that a panel serves before the next one
+  bool fetches_weights = false;  ///< into the second cache, while others are used
 
   // Of channel 0 of pixel 0, and from one pixel to the next in elements.
   void* result = nullptr;

@@ -90,6 +90,44 @@ void round_to(const float* steps, float zero_point, std::int64_t count, Number* 
   }
 }
 
+/// The numbers nearest to factor * from + zero point, as round_to() has them.
+template <class Number>
+void round_scaled(const float* from, float factor, float zero_point, std::int64_t count,
+                  Number* result) {
+  const D d;
+  constexpr std::int64_t kTogether = 64;
+  alignas(64) float steps[kTogether];
+  const V scale = hn::Set(d, factor);
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  for (std::int64_t first = 0; first < count; first += kTogether) {
+    const std::int64_t length = std::min(kTogether, count - first);
+    for (std::int64_t i = 0; i < length; i += lanes) {
+      hn::Store(hn::Mul(hn::LoadU(d, from + first + i), scale), d, steps + i);
+    }
+    round_to(steps, zero_point, length, result + first);
+  }
+}
+
+/// Bytes of two to four planes, `distance` apart, as pixels of so many bytes. The count is whole
+/// vectors of sixteen.
+void interleave(const std::byte* planes, std::int64_t distance, int channels, std::int64_t count,
+                std::byte* result) {
+  const hn::FixedTag<std::uint8_t, 16> d;
+  const auto* const from = reinterpret_cast<const std::uint8_t*>(planes);
+  auto* const to = reinterpret_cast<std::uint8_t*>(result);
+  for (std::int64_t i = 0; i < count; i += 16) {
+    const auto a = hn::LoadU(d, from + i), b = hn::LoadU(d, from + distance + i);
+    if (channels == 2) {
+      hn::StoreInterleaved2(a, b, d, to + 2 * i);
+    } else if (channels == 3) {
+      hn::StoreInterleaved3(a, b, hn::LoadU(d, from + 2 * distance + i), d, to + 3 * i);
+    } else {
+      hn::StoreInterleaved4(a, b, hn::LoadU(d, from + 2 * distance + i),
+                            hn::LoadU(d, from + 3 * distance + i), d, to + 4 * i);
+    }
+  }
+}
+
 /// a, or a + b, as the nearest numbers: the same as the functions above one after the other, but
 /// nothing is stored in between. There are no NaNs among whole numbers.
 template <class A, class B, class Number>
@@ -149,6 +187,13 @@ void store(const float* steps, float zero_point, std::int64_t count, DataType ty
   round_to(steps, zero_point, count, static_cast<std::int8_t*>(result));
 }
 
+void store_scaled(const float* from, float factor, float zero_point, std::int64_t count,
+                  DataType type, void* result) {
+  if (type == DataType::u8)
+    return round_scaled(from, factor, zero_point, count, static_cast<std::uint8_t*>(result));
+  round_scaled(from, factor, zero_point, count, static_cast<std::int8_t*>(result));
+}
+
 }  // namespace convopt::int8::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -159,6 +204,8 @@ CONVOPT_EXPORT(rounded_sum);
 CONVOPT_EXPORT(sum);
 CONVOPT_EXPORT(scale);
 CONVOPT_EXPORT(store);
+CONVOPT_EXPORT(store_scaled);
+CONVOPT_EXPORT(interleave);
 
 namespace {
 
@@ -336,7 +383,10 @@ class PixelKernel final : public RowKernel {
 /// Rows of nchw, which become channels of nhwc.
 class ChannelKernel final : public RowKernel {
  public:
-  using RowKernel::RowKernel;
+  ChannelKernel(const Workload& workload, const Parameters& parameters, const Context& context)
+      : RowKernel(workload, parameters, context),
+        store_scaled_(CONVOPT_DISPATCH(store_scaled, context.isa)),
+        interleave_(CONVOPT_DISPATCH(interleave, context.isa)) {}
 
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
@@ -345,26 +395,62 @@ class ChannelKernel final : public RowKernel {
     parallel_for(threads_, rows, [&](std::int64_t row) {
       const int n = static_cast<int>(row / out.shape.h()),
                 h = static_cast<int>(row % out.shape.h());
-      for (int c = 0; c < out.shape.c(); ++c) {
-        const auto* const from = in.as<float>() + in.offset(n, c, h, 0);
-        auto* const to = out.as<std::byte>() + out.offset(n, 0, h, 0) + c;
-        run_row(from, out.shape.w(), to, out.column_stride());
-      }
+      for_each_chunk(out.shape.w(), [&](std::int64_t first, std::int64_t count) {
+        for (int c = 0; c < out.shape.c(); c += kPlanes) {
+          const int planes = std::min(kPlanes, out.shape.c() - c);
+          Planes bytes;
+          for (int i = 0; i < planes; ++i) {
+            round_row(in.as<float>() + in.offset(n, c + i, h, 0) + first, count,
+                      bytes[static_cast<std::size_t>(i)]);
+          }
+          auto* const to =
+              out.as<std::byte>() + out.offset(n, 0, h, 0) + c + first * out.column_stride();
+          store_pixels(bytes, planes, count, to, out.column_stride());
+        }
+      });
     });
   }
 
  private:
-  void run_row(const float* from, std::int64_t length, std::byte* to, std::int64_t step) const {
-    Floats values;
-    Bytes bytes;
-    for_each_chunk(length, [&](std::int64_t first, std::int64_t count) {
-      std::copy_n(from + first, count, values.data());
-      std::fill_n(values.data() + count, kLongestVector, 0.0F);
-      scale_({values.data(), DataType::f32, scales_.input}, 0, whole(count), values.data());
-      finish(values, count, bytes.data());
-      for (std::int64_t i = 0; i < count; ++i) to[(first + i) * step] = bytes[i];
-    });
+  static constexpr int kPlanes = 4;
+  using Planes = std::array<Bytes, kPlanes>;
+
+  void round_row(const float* from, std::int64_t count, Bytes& to) const {
+    const std::int64_t full = count / kLongestVector * kLongestVector;
+    if (activation_.kind == ActivationKind::none) {
+      store_scaled_(from, scales_.input, static_cast<float>(scales_.output_zero), full, type_,
+                    to.data());
+      if (full < count) round_values(from + full, count - full, to.data() + full);
+      return;
+    }
+    round_values(from, count, to.data());
   }
+
+  void round_values(const float* from, std::int64_t count, std::byte* to) const {
+    Floats values;
+    std::copy_n(from, count, values.data());
+    std::fill_n(values.data() + count, kLongestVector, 0.0F);
+    scale_({values.data(), DataType::f32, scales_.input}, 0, whole(count), values.data());
+    finish(values, count, to);
+  }
+
+  void store_pixels(const Planes& bytes, int planes, std::int64_t count, std::byte* to,
+                    std::int64_t step) const {
+    std::int64_t done = 0;
+    if (planes > 1 && step == planes) {
+      done = count / kLongestVector * kLongestVector;
+      interleave_(bytes[0].data(), static_cast<std::int64_t>(sizeof(Bytes)), planes, done, to);
+    }
+    for (std::int64_t i = done; i < count; ++i) {
+      for (int c = 0; c < planes; ++c) {
+        const auto plane = static_cast<std::size_t>(c), pixel = static_cast<std::size_t>(i);
+        to[i * step + c] = bytes[plane][pixel];
+      }
+    }
+  }
+
+  void (*store_scaled_)(const float*, float, float, std::int64_t, DataType, void*);
+  void (*interleave_)(const std::byte*, std::int64_t, int, std::int64_t, std::byte*);
 };
 
 /// Pixels of nhwc, which become rows of nchw.
@@ -437,7 +523,8 @@ std::unique_ptr<Primitive> make_int8(PrimitiveInfo info, const Context&,
   info.input_type = static_cast<DataType>(types.begin()[0]);
   info.output_type = static_cast<DataType>(types.begin()[1]);
   info.description = "rows of pixels to or from whole numbers, activation included";
-  info.revision = info.op == Op::add ? "2" : "1";
+  const bool from_planes = info.input_layout == Layout::nchw;
+  info.revision = info.op == Op::add || from_planes ? "2" : "1";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;

@@ -484,6 +484,10 @@ void add_convolutions(List& list) {
   conv("groups of blocks", "n1_ic64_ih7_iw9_oc32_kh3_kw3_s1_p1_g2");
   conv("groups of half blocks", "n1_ic16_ih7_iw7_oc48_kh3_kw3_s1_p1_g2");
   conv("odd groups", "n1_ic15_ih7_iw7_oc9_kh3_kw3_s1_p1_g3");
+  conv("few channels, kernel of different sides", "n2_ic3_ih17_iw30_oc24_kh5_kw7_s2_p2");
+  conv("few channels, dilated rows", "n1_ic5_ih15_iw19_oc16_kh3_kw3_s1_pt2_pb2_pl1_pr1_dh2_dw1");
+  conv("few channels, 1x1", "n1_ic6_ih9_iw11_oc20_kh1_kw1_s1_p0", {true, kRelu});
+  conv("few channels, both tails", "n1_ic7_ih6_iw10_oc13_kh3_kw3_s1_p1", {true, kRelu});
   conv("depthwise 3x3", "n1_ic48_ih14_iw14_oc48_kh3_kw3_s1_p1_g48");
   conv("depthwise 3x3, stride 2", "n1_ic32_ih15_iw15_oc32_kh3_kw3_s2_p1_g32");
   conv("depthwise 5x5", "n1_ic24_ih11_iw13_oc24_kh5_kw5_s1_p2_g24");
@@ -502,6 +506,11 @@ void add_convolutions(List& list) {
        "n1_ic24_ih8_iw61_oc24_kh3_kw3_s2_pt0_pb1_pl0_pr1_g24");
   conv("depthwise, several tiles, 5x5", "n1_ic16_ih7_iw39_oc16_kh5_kw5_s1_p4_g16", {true, kRelu});
   conv("depthwise, several tiles, 7x7", "n1_ic17_ih9_iw30_oc17_kh7_kw7_s1_p6_g17");
+  conv("depthwise, several vectors of channels", "n1_ic148_ih6_iw21_oc148_kh3_kw3_s1_p1_g148",
+       {true, kRelu});
+  conv("depthwise, several vectors of channels, stride 2",
+       "n2_ic72_ih11_iw37_oc72_kh5_kw5_s2_p2_g72");
+  conv("depthwise, several vectors of channels, 7x7", "n1_ic64_ih9_iw19_oc64_kh7_kw7_s1_p3_g64");
   conv("depthwise, as much padding as columns", "n1_ic16_ih5_iw9_oc16_kh3_kw3_s1_p3_g16");
   conv("depthwise, rows between the dilation", "n1_ic16_ih3_iw9_oc16_kh3_kw3_s1_p4_dh4_dw1_g16");
   conv("depthwise, rows that reach no output", "n1_ic16_ih11_iw9_oc16_kh2_kw3_sh3_sw1_p1_g16");
@@ -580,6 +589,7 @@ void add_elementwise(List& list, const TensorShape& shape) {
     list.add(std::move(axis), workload);
   };
   add("convert", Workload::pointwise(Op::convert, shape));
+  add("convert, long rows", Workload::pointwise(Op::convert, {1, 3, 2, 1043}));
   add("softmax", Workload::pointwise(Op::softmax, shape));
   add("add", Workload::pointwise(Op::add, shape));
   add("add and activate", Workload::pointwise(Op::add, shape, {false, kRelu}));
