@@ -120,6 +120,20 @@ const Value* Import::find_in(Scope& scope, const std::string& name) {
 }
 
 Import::Found Import::input(const Node& node, int index) {
+  CONVOPT_TRY(const Value* value, input_of_any_kind(node, index));
+  if (value->is_sequence())
+    return node.unsupported("a sequence as its input " + std::to_string(index));
+  return value;
+}
+
+Result<std::vector<const Value*>> Import::sequence_input(const Node& node, int index) {
+  CONVOPT_TRY(const Value* value, input_of_any_kind(node, index));
+  if (!value->is_sequence())
+    return node.error("its input " + std::to_string(index) + " is no sequence");
+  return *value->sequence;
+}
+
+Import::Found Import::input_of_any_kind(const Node& node, int index) {
   if (!node.has_input(index)) return node.error("it has no input " + std::to_string(index));
   const Value* value = find(node.input(index));
   if (value == nullptr) return node.error("nothing makes its input " + std::to_string(index));
