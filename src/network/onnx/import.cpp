@@ -248,6 +248,14 @@ Import::Found Import::as_channels_last(const Node& node, const Value& value) {
   return keep(std::move(result));
 }
 
+std::shared_ptr<const StoredWeights> Import::weights_of(const ConstantPointer& matrix) {
+  auto& weights = weights_[matrix];
+  if (weights == nullptr)
+    weights = std::make_shared<const StoredWeights>(
+        StoredWeights{transposed(*matrix, {1, 0}).floats, {}});
+  return weights;
+}
+
 std::string Import::fresh(std::string name) const {
   if (!graph_.has_name(name)) return name;
   for (int& number = last_number_[name];;) {

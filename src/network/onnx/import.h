@@ -131,6 +131,9 @@ class Import {
   /// Null where the elements lie otherwise.
   Found as_channels_last(const Node& node, const Value& value);
 
+  /// A matrix [in][out] as the weights of a fully connected layer: the same for all that read it.
+  std::shared_ptr<const StoredWeights> weights_of(const ConstantPointer& matrix);
+
   // Names in the network, and what its user is told.
   std::string fresh(std::string name) const;
   Label label(const Node& node) const;
@@ -157,6 +160,7 @@ class Import {
   std::unordered_map<TensorId, TensorId> channels_moved_;  // tensors with channels moved behind
   // Holds the constants, so that no other one has the address of one that is gone.
   std::unordered_map<ConstantPointer, const Value*> tensors_of_constants_;
+  std::unordered_map<ConstantPointer, std::shared_ptr<const StoredWeights>> weights_;
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;
   std::set<std::string> warned_, wanted_;
