@@ -421,13 +421,15 @@ Folded fold_reduction(const Node& node, const Inputs& in) {
     return place;
   };
   const auto reduce = [&](const auto& values, auto& results) -> Result<void> {
+    using Number = typename std::decay_t<decltype(results)>::value_type;
     std::vector<char> seen(count, 0);
     results.resize(count);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const std::size_t place = place_of(i);
-      const auto both = combined(node.type(), results[place], values[i]);
+      const auto value = static_cast<Number>(values[i]);
+      const auto both = combined(node.type(), results[place], value);
       if (!both) return node.unsupported("this operation on integers");
-      results[place] = std::exchange(seen[place], 1) != 0 ? *both : values[i];
+      results[place] = std::exchange(seen[place], 1) != 0 ? *both : value;
     }
     return {};
   };
@@ -435,10 +437,13 @@ Folded fold_reduction(const Node& node, const Inputs& in) {
   result.is_float = x.is_float;
   result.type = x.type;
   if (x.is_float) {
-    CONVOPT_CHECK(reduce(x.floats.values(), result.floats.own()));
-    if (node.type() == "ReduceMean")
-      for (float& mean : result.floats.own())
-        mean /= static_cast<float>(x.size()) / static_cast<float>(count);
+    std::vector<double> values;  // sums of thousands of floats lose digits
+    CONVOPT_CHECK(reduce(x.floats.values(), values));
+    const double share = node.type() == "ReduceMean"
+                             ? static_cast<double>(count) / static_cast<double>(x.size())
+                             : 1;
+    for (const double value : values)
+      result.floats.own().push_back(static_cast<float>(value * share));
   } else {
     CONVOPT_CHECK(reduce(x.integers, result.integers));
   }
