@@ -42,7 +42,7 @@ struct Weights {
   Parameters parameters() const { return {weights.values(), bias.values()}; }
 };
 
-/// Asked once per operator with weights when a network is prepared, by one thread at a time but in
+/// Asked for every operator with weights when a network is prepared, by one thread at a time but in
 /// any order, and again by a verification.
 class WeightSource {
  public:

@@ -590,6 +590,19 @@ bool takes_scale(const Operator& op) {
          op.workload.bias_elements() > 0;
 }
 
+}  // namespace
+
+bool GraphBuilder::takes_factors(TensorId tensor) const {
+  // Whoever asks has mostly just added it.
+  const auto& operators = network_.operators;
+  const auto maker = std::find_if(operators.rbegin(), operators.rend(), [&](const Operator& op) {
+    return std::ranges::find(op.outputs, tensor) != op.outputs.end();
+  });
+  return maker != operators.rend() && takes_scale(*maker);
+}
+
+namespace {
+
 /// Row c of the weights times factor[c], when they are asked for.
 FloatArray scaled_rows(const FloatArray& weights, std::vector<float> factor) {
   return FloatArray::deferred(weights.size(), [weights, factor = std::move(factor)] {

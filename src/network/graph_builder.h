@@ -105,6 +105,8 @@ class GraphBuilder {
   /// x * scale + shift with a scale and a shift per channel: a convolution with one weight per
   /// channel, which `build` makes part of the operator with weights before it if it can.
   Result<TensorId> add_scale_shift(Label label, TensorId input, StoredWeights weights);
+  /// Whether such a convolution of that tensor can become part of the operator that makes it.
+  bool takes_factors(TensorId tensor) const;
   /// Along the channels.
   Result<TensorId> add_concat(Label label, std::span<const TensorId> inputs);
   Result<TensorId> add_softmax(Label label, TensorId input);

@@ -63,18 +63,8 @@ Result<void> check_size(std::string_view what, std::size_t index, std::size_t by
                                           std::to_string(elements(tensor)));
 }
 
-/// The scale of quantised tensors whose numbers it only moves is nothing to a kernel.
-Quantisation scales_of(const Schedule& schedule, const ScheduleStep& step) {
-  if (keeps_scale(step.workload.op)) return {};
-  const Value& input = schedule.values[step.sources.front()];
-  const Value& output = schedule.values[step.destination];
-  Quantisation scales{input.scale, 1, output.scale, input.zero_point, 0, output.zero_point};
-  const int second = step.workload.op == Op::add ? step.sources[1] : step.residual;
-  if (second != kNone) {
-    scales.residual = schedule.values[second].scale;
-    scales.residual_zero = schedule.values[second].zero_point;
-  }
-  return scales;
+bool is_same(std::span<const float> a, std::span<const float> b) {
+  return a.data() == b.data() && a.size() == b.size();
 }
 
 }  // namespace
@@ -83,6 +73,7 @@ MemoryUse memory_of(const Schedule& schedule, const Context& context) {
   MemoryUse use;
   use.tensors = lay_out(schedule).bytes;
   for (const ScheduleStep& step : schedule.steps) {
+    if (step.kernel_of != kNone) continue;
     use.packed_weights += step.primitive->packed_bytes(step.workload, context);
     use.workspace =
         std::max(use.workspace, step.primitive->workspace_bytes(step.workload, context));
@@ -148,9 +139,20 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
     parameters.scales = scales_of(schedule_, step);
     return step.primitive->prepare(step.workload, parameters, registry.context());
   };
+  // A source may have others for each operator than the network.
+  const auto serves_too = [&](const ScheduleStep& step) {
+    if (step.kernel_of == kNone) return false;
+    const ScheduleStep& first = schedule_.steps[static_cast<std::size_t>(step.kernel_of)];
+    const std::scoped_lock lock(mutex);
+    const auto a = source.weights(network.operators[first.operators.front()]);
+    const auto b = source.weights(network.operators[step.operators.front()]);
+    return a && b && is_same(a->weights.values(), b->weights.values()) &&
+           is_same(a->bias.values(), b->bias.values());
+  };
   kernels_.resize(schedule_.steps.size());
   std::vector<std::optional<Error>> errors(kernels_.size());
   in_parallel(kernels_.size(), [&](std::size_t s) {
+    if (serves_too(schedule_.steps[s])) return;
     auto kernel = make(schedule_.steps[s]);
     if (kernel) {
       kernels_[s] = std::move(*kernel);
@@ -160,6 +162,10 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
   });
   for (std::size_t s = 0; s < kernels_.size(); ++s) {
     if (errors[s]) return *errors[s];
+    if (kernels_[s] == nullptr) {
+      kernels_[s] = kernels_[static_cast<std::size_t>(schedule_.steps[s].kernel_of)];
+      continue;
+    }
     memory_.packed_weights += kernels_[s]->packed_bytes();
     memory_.workspace = std::max(memory_.workspace, kernels_[s]->workspace_bytes());
   }

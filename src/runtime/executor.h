@@ -98,7 +98,8 @@ class Executor {
 
   /// Puts a kernel in the place of a step's and returns that one. It is of the same primitive and
   /// workload.
-  std::unique_ptr<Kernel> exchange_kernel(std::size_t step, std::unique_ptr<Kernel> kernel) {
+  std::shared_ptr<const Kernel> exchange_kernel(std::size_t step,
+                                                std::shared_ptr<const Kernel> kernel) {
     return std::exchange(kernels_[step], std::move(kernel));
   }
 
@@ -133,7 +134,7 @@ class Executor {
   std::vector<Tensor> inputs_, outputs_;
   std::vector<Bridge> input_bridges_, output_bridges_;  ///< one per input and output
   std::vector<TensorShape> shapes_;                     ///< one per value
-  std::vector<std::unique_ptr<Kernel>> kernels_;        ///< one per step
+  std::vector<std::shared_ptr<const Kernel>> kernels_;  ///< one per step
   MemoryUse memory_;
   std::unique_ptr<Frame> frame_;  ///< of runs without one; has the constants that others copy
 };

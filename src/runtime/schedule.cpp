@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "core/quantisation.h"
 #include "core/text.h"
@@ -534,10 +535,47 @@ class Scheduler {
   Schedule schedule_;
 };
 
+/// Notes which steps share a kernel.
+void share_kernels(const Network& network, Schedule& schedule) {
+  std::unordered_map<const StoredWeights*, std::vector<int>> makers;
+  for (int s = 0; s < std::ssize(schedule.steps); ++s) {
+    ScheduleStep& step = schedule.steps[static_cast<std::size_t>(s)];
+    if (!step.workload.has_weights() || step.operators.empty()) continue;
+    const Operator& op = network.operators[static_cast<std::size_t>(step.operators.front())];
+    if (op.weights == nullptr) continue;
+    std::vector<int>& same_weights = makers[op.weights.get()];
+    const auto same = std::ranges::find_if(same_weights, [&](int other) {
+      const ScheduleStep& first = schedule.steps[static_cast<std::size_t>(other)];
+      return first.primitive == step.primitive && first.workload == step.workload &&
+             scales_of(schedule, first) == scales_of(schedule, step);
+    });
+    if (same != same_weights.end()) {
+      step.kernel_of = *same;
+    } else {
+      same_weights.push_back(s);
+    }
+  }
+}
+
 }  // namespace
 
+Quantisation scales_of(const Schedule& schedule, const ScheduleStep& step) {
+  if (keeps_scale(step.workload.op)) return {};
+  const Value& input = schedule.values[step.sources.front()];
+  const Value& output = schedule.values[step.destination];
+  Quantisation scales{input.scale, 1, output.scale, input.zero_point, 0, output.zero_point};
+  const int second = step.workload.op == Op::add ? step.sources[1] : step.residual;
+  if (second != kNone) {
+    scales.residual = schedule.values[second].scale;
+    scales.residual_zero = schedule.values[second].zero_point;
+  }
+  return scales;
+}
+
 Result<Schedule> make_schedule(const Network& network, const Plan& plan, const Registry& registry) {
-  return Scheduler(network, plan, registry).run();
+  CONVOPT_TRY(auto schedule, Scheduler(network, plan, registry).run());
+  share_kernels(network, schedule);
+  return schedule;
 }
 
 }  // namespace convopt

@@ -51,6 +51,9 @@ struct ScheduleStep {
   /// The primitive overwrites its residual, which somebody else still needs.
   bool copies_residual = false;
   double predicted_us = 0;
+  /// An earlier step that does the same with the same weights, as those of a recurrent layer do:
+  /// one kernel serves both.
+  int kernel_of = kNone;
 
   bool is_conversion() const { return operators.empty(); }
 };
@@ -72,5 +75,9 @@ struct Schedule {
 /// Fails if the plan does not compute every operator of the network exactly once, from tensors that
 /// exist by then in the formats it names, with primitives that exist here.
 Result<Schedule> make_schedule(const Network& network, const Plan& plan, const Registry& registry);
+
+/// What a step's tensors of whole numbers stand for; the scale of those whose numbers it only moves
+/// is nothing to a kernel.
+Quantisation scales_of(const Schedule& schedule, const ScheduleStep& step);
 
 }  // namespace convopt

@@ -181,8 +181,9 @@ Result<Sensitivities> measure_sensitivities(Executor& executor, const Network& n
                               parameters.weights.values().end());
     round_weights(values, step.workload.shape.oc, places.type);
     parameters.weights = std::move(values);
-    CONVOPT_TRY(auto kernel, step.primitive->prepare(step.workload, parameters.parameters(),
-                                                     registry.context()));
+    CONVOPT_TRY(
+        std::shared_ptr<const Kernel> kernel,
+        step.primitive->prepare(step.workload, parameters.parameters(), registry.context()));
     kernel = executor.exchange_kernel(s, std::move(kernel));
     Result<Difference> measured = measuring.with(nullptr);
     executor.exchange_kernel(s, std::move(kernel));

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 #include "tests/network/onnx_arrays.h"
 
@@ -87,6 +88,281 @@ TEST(OnnxForms, BranchesThatAreKnownWhenReading) {
   auto open = branching(true);
   open.proto().mutable_graph()->mutable_node(0)->set_input(0, "x");
   EXPECT_NE(refusal(open).find("'If'"), std::string::npos) << refusal(open);
+}
+
+/// Adds a function of the domain "own" to a model, with these inputs and outputs.
+::onnx::FunctionProto& add_function(OnnxModel& model, const std::string& name,
+                                    const std::vector<std::string>& inputs,
+                                    const std::vector<std::string>& outputs,
+                                    const OnnxModel& body) {
+  auto& function = *model.proto().add_functions();
+  function.set_domain("own");
+  function.set_name(name);
+  for (const std::string& input : inputs) function.add_input(input);
+  for (const std::string& output : outputs) function.add_output(output);
+  OnnxModel copy = body;
+  *function.mutable_node() = copy.proto().graph().node();
+  return function;
+}
+
+void call(OnnxModel& model, const std::string& name, const std::vector<std::string>& inputs,
+          const std::vector<std::string>& outputs, const OnnxModel::Attributes& attributes = {}) {
+  model.node(name, inputs, outputs, attributes);
+  auto& graph = *model.proto().mutable_graph();
+  graph.mutable_node(graph.node_size() - 1)->set_domain("own");
+}
+
+TEST(OnnxForms, FunctionsOfTheModelItself) {
+  // Called twice, with inner names that are those of the graph around, in the name of an operator.
+  OnnxModel inner(13), outer(13), model(13);
+  inner.node("Mul", {"a", "b"}, {"t"}).node("Add", {"t", "b"}, {"r"});
+  call(outer, "Relu", {"y", "y"}, {"t"});
+  call(outer, "Relu", {"t", "x"}, {"r"});
+  model.input("x", {1, 2, 2, 2}).random("k", {1, 2, 1, 1});
+  call(model, "Twice", {"k", "x"}, {"y"});
+  add_function(model, "Relu", {"a", "b"}, {"r"}, inner);
+  add_function(model, "Twice", {"x", "y"}, {"r"}, outer);
+  const Array k = stored(model, "k");
+  expect_computes(model.output("y"), {{1, 2, 2, 2}}, [&](const Arrays& x) {
+    return made({1, 2, 2, 2}, [&](const Dims& at) {
+      const double v = x[0](at), by = k({0, at[1], 0, 0});
+      return (v * v + v) * by + by;
+    });
+  });
+}
+
+TEST(OnnxForms, AttributesOfFunctions) {
+  // One is given by the call, one has a default, and one is left to the operator.
+  OnnxModel body(13), model(13);
+  body.node("LeakyRelu", {"x"}, {"a"}, {{"alpha", 0.0F}})
+      .node("Elu", {"a"}, {"b"}, {{"alpha", 0.0F}})
+      .node("Selu", {"b"}, {"c"}, {{"gamma", 0.0F}});
+  const std::vector<std::string> names = {"slope", "scale", "none"};
+  for (int i = 0; i < 3; ++i) {
+    auto& attribute = *body.proto().mutable_graph()->mutable_node(i)->mutable_attribute(0);
+    attribute.clear_f();
+    attribute.set_ref_attr_name(names[static_cast<std::size_t>(i)]);
+  }
+  model.input("x", {1, 2, 2, 2});
+  call(model, "Chain", {"x"}, {"y"}, {{"slope", 0.5F}});
+  auto& function = add_function(model, "Chain", {"x"}, {"c"}, body);
+  function.add_attribute("slope");
+  function.add_attribute("none");
+  ::onnx::AttributeProto scale;
+  scale.set_name("scale");
+  scale.set_type(::onnx::AttributeProto::FLOAT);
+  scale.set_f(3);
+  // The field `attribute_proto` of later versions of ONNX.
+  function.GetReflection()->MutableUnknownFields(&function)->AddLengthDelimited(
+      11, scale.SerializeAsString());
+  expect_computes(
+      model.output("y"), {{1, 2, 2, 2}},
+      [](const Arrays& x) {
+        return mapped(x[0], [](double v) {
+          v = v < 0 ? 0.5 * v : v;
+          v = v < 0 ? 3 * std::expm1(v) : v;
+          return 1.05070102214813232421875 *
+                 (v < 0 ? 1.67326319217681884765625 * std::expm1(v) : v);
+        });
+      },
+      1e-5F);
+}
+
+TEST(OnnxForms, FunctionsThatPassTheirInputsOnOrLeaveThemOut) {
+  OnnxModel body(13), model(13);
+  body.node("Clip", {"x", "low", "high"}, {"r"});
+  model.input("x", {1, 2, 2, 2}).floats("zero", {}, {0.25F});
+  call(model, "F", {"x", "zero"}, {"a", "b", "c"});
+  add_function(model, "F", {"x", "low", "high"}, {"r", "x", "r"}, body);
+  model.node("Add", {"a", "b"}, {"d"}).node("Add", {"d", "c"}, {"y"}).output("y");
+  expect_computes(model, {{1, 2, 2, 2}}, [](const Arrays& x) {
+    return mapped(x[0], [](double v) { return v + 2 * std::max(v, 0.25); });
+  });
+}
+
+TEST(OnnxForms, GraphsInsideOfFunctions) {
+  // Graphs within have names of their own, here those of the function and of the call.
+  OnnxModel model = branching(true);
+  auto& graph = *model.proto().mutable_graph();
+  auto& function = *model.proto().add_functions();
+  function.set_domain("own");
+  function.set_name("F");
+  for (const char* input : {"x", "chosen"}) function.add_input(input);
+  function.add_output("inside");
+  *function.add_node() = graph.node(0);
+  graph.mutable_node(0)->clear_attribute();
+  graph.mutable_node(0)->set_op_type("F");
+  graph.mutable_node(0)->set_domain("own");
+  graph.mutable_node(0)->set_input(0, "factor");
+  graph.mutable_node(0)->add_input("chosen");
+  expect_computes(model, {{1, 2, 2, 2}}, [](const Arrays&) { return Array({}, {-4}); });
+}
+
+TEST(OnnxForms, FunctionsThatCallThemselvesAreRefused) {
+  OnnxModel body(13), model(13);
+  call(body, "F", {"x"}, {"r"});
+  call(model, "F", {"x"}, {"y"});
+  add_function(model, "F", {"x"}, {"r"}, body);
+  model.input("x", {1, 2}).output("y");
+  EXPECT_NE(refusal(model).find("'F' calls itself"), std::string::npos) << refusal(model);
+  // As many levels as are allowed, each with two calls of the next one.
+  OnnxModel growing(13);
+  call(growing, "F0", {"x"}, {"y"});
+  for (int i = 0; i < 30; ++i) {
+    OnnxModel twice(13);
+    for (const char* result : {"s", "r"}) call(twice, "F" + std::to_string(i + 1), {"x"}, {result});
+    add_function(growing, "F" + std::to_string(i), {"x"}, {"r"}, twice);
+  }
+  growing.input("x", {1, 2}).output("y");
+  EXPECT_NE(refusal(growing).find("too many operators"), std::string::npos) << refusal(growing);
+}
+
+TEST(OnnxForms, SizesByReductionsAndCastsOfConstants) {
+  // 2x3 numbers whose largest, least, sum, mean and product are sizes.
+  for (const auto& [type, axes, keep, expected] :
+       std::vector<std::tuple<std::string, Dims, std::int64_t, Dims>>{
+           {"ReduceMax", {1}, 0, {3, 4}},
+           {"ReduceMin", {0}, 1, {1, 2, 2}},
+           {"ReduceSum", {}, 0, {13}},
+           {"ReduceMean", {-2, 1}, 0, {2}},
+           {"ReduceProd", {1}, 0, {6, 8}}}) {
+    for (const bool real : {true, false}) {
+      if (!real && type == "ReduceMean") continue;
+      const std::int64_t count =
+          std::accumulate(expected.begin(), expected.end(), std::int64_t{1}, std::multiplies<>());
+      OnnxModel model(11);
+      model.input("x", {count}).integers("numbers", {1, 2, 3, 1, 4, 2}).integers("sizes", {2, 3});
+      model.floats("real", {1}, {0}).integers("whole", {0}).integers("row", {-1});
+      OnnxModel::Attributes attributes = {{"keepdims", keep}};
+      if (!axes.empty()) attributes.emplace_back("axes", axes);
+      if (type == "ReduceSum") model.proto().mutable_opset_import(0)->set_version(12);
+      model.node("Reshape", {"numbers", "sizes"}, {"matrix"})
+          .node("CastLike", {"matrix", real ? "real" : "whole"}, {"typed"})
+          .node(type, {"typed"}, {"reduced"}, attributes)
+          .node("Cast", {"reduced"}, {"again"}, {{"to", std::int64_t{7}}})
+          .node("Reshape", {"again", "row"}, {"shape"})
+          .node("Reshape", {"x", "shape"}, {"y"});
+      const auto read = model.output("y").read();
+      ASSERT_TRUE(read.ok()) << type << ": " << read.error().message;
+      EXPECT_EQ(read->named_outputs()[0].shape,
+                TensorShape(std::vector<int>(expected.begin(), expected.end())))
+          << type;
+      EXPECT_EQ(read->rest, nullptr) << type;
+    }
+  }
+}
+
+TEST(OnnxForms, SequencesThatGrowAndShrink) {
+  // The rows of x with the first one behind the others, without the first two, and that once more
+  // before the last.
+  OnnxModel model(13);
+  model.input("x", {4, 3}).integers("zero", {0}, true).integers("last", {-1}, true);
+  model.node("SplitToSequence", {"x"}, {"rows"}, {{"keepdims", 0}})
+      .node("SequenceAt", {"rows", "zero"}, {"first"})
+      .node("SequenceInsert", {"rows", "first"}, {"five"})
+      .node("SequenceErase", {"five", "zero"}, {"four"})
+      .node("SequenceErase", {"four", "zero"}, {"three"})
+      .node("Identity", {"three"}, {"same"})
+      .node("SequenceInsert", {"same", "first", "last"}, {"all"})
+      .node("SequenceLength", {"all"}, {"length"})
+      .node("Cast", {"length"}, {"number"}, {{"to", std::int64_t{1}}})
+      .node("ConcatFromSequence", {"all"}, {"columns"}, {{"axis", -1}, {"new_axis", 1}})
+      .node("Mul", {"columns", "number"}, {"y"});
+  expect_computes(model.output("y"), {{4, 3}}, [](const Arrays& x) {
+    const Dims rows = {2, 3, 0, 0};
+    return made({3, 4}, [&](const Dims& at) { return 4 * x[0]({rows.at(at[1]), at[0]}); });
+  });
+}
+
+TEST(OnnxForms, SequencesOfParts) {
+  for (const bool scalar : {true, false}) {
+    OnnxModel model(13);
+    model.input("x", {2, 7}).integers("parts", scalar ? Dims{3} : Dims{3, 3, 1}, scalar);
+    model.node("SplitToSequence", {"x", "parts"}, {"three"}, {{"axis", 1}, {"keepdims", 0}})
+        .integers("first", {0}, true)
+        .integers("last", {-1}, true)
+        .node("SequenceAt", {"three", "first"}, {"a"})
+        .node("SequenceAt", {"three", "last"}, {"b"})
+        .node("SequenceConstruct", {"b", "a"}, {"two"})
+        .node("ConcatFromSequence", {"two"}, {"y"}, {{"axis", 1}});
+    expect_computes(model.output("y"), {{2, 7}}, [](const Arrays& x) {
+      return made({2, 4}, [&](const Dims& at) { return x[0]({at[0], (at[1] + 6) % 7}); });
+    });
+  }
+}
+
+TEST(OnnxForms, SequencesOfConstantsAreOne) {
+  // The sizes of a Reshape.
+  OnnxModel model(13);
+  model.input("x", {2, 6}).integers("a", {3}).integers("b", {2, 2}).integers("c", {4, 5});
+  model.node("SequenceConstruct", {"a", "b"}, {"sizes"})
+      .node("ConcatFromSequence", {"sizes"}, {"shape"}, {{"axis", 0}})
+      .node("Reshape", {"x", "shape"}, {"y"});
+  const auto read = model.output("y").read();
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->named_outputs()[0].shape, TensorShape({3, 2, 2}));
+  // Along a new axis in the middle.
+  OnnxModel stacked(13);
+  stacked.input("x", {2, 2, 2}).integers("b", {2, 3}).integers("c", {4, 5});
+  stacked.node("SequenceConstruct", {"b", "c"}, {"sizes"})
+      .node("ConcatFromSequence", {"sizes"}, {"pairs"}, {{"axis", 1}, {"new_axis", 1}})
+      .node("Cast", {"pairs"}, {"numbers"}, {{"to", std::int64_t{1}}})
+      .node("Mul", {"x", "numbers"}, {"y"});
+  expect_computes(stacked.output("y"), {{2, 2, 2}}, [](const Arrays& x) {
+    return made({2, 2, 2}, [&](const Dims& at) {
+      return x[0](at) * static_cast<double>(2 + at[1] + 2 * at[2]);
+    });
+  });
+}
+
+TEST(OnnxForms, LoopsThatFillASequence) {
+  // As PyTorch exports Tensor.unfold: windows of four every two.
+  OnnxModel model(13), body(13);
+  body.proto().mutable_graph()->add_input()->set_name("i");
+  body.proto().mutable_graph()->add_input()->set_name("condition");
+  body.proto().mutable_graph()->add_input()->set_name("so_far");
+  body.integers("two", {2}).integers("four", {4}).integers("axis", {1});
+  body.node("Mul", {"i", "two"}, {"begin"})
+      .node("Add", {"begin", "four"}, {"end"})
+      .node("Slice", {"x", "begin", "end", "axis"}, {"window"})
+      .node("SequenceInsert", {"so_far", "window"}, {"more"})
+      .node("Identity", {"condition"}, {"goes_on"});
+  body.output("goes_on").output("more");
+  model.input("x", {3, 8}).integers("three", {3}, true);
+  model.node("SequenceEmpty", {}, {"none"}).node("Loop", {"three", "", "none"}, {"windows"});
+  auto& attribute = *model.proto().mutable_graph()->mutable_node(1)->add_attribute();
+  attribute.set_name("body");
+  attribute.set_type(::onnx::AttributeProto::GRAPH);
+  *attribute.mutable_g() = body.proto().graph();
+  model.node("ConcatFromSequence", {"windows"}, {"y"}, {{"axis", 1}, {"new_axis", 1}});
+  expect_computes(model.output("y"), {{3, 8}}, [](const Arrays& x) {
+    return made({3, 3, 4}, [&](const Dims& at) { return x[0]({at[0], 2 * at[1] + at[2]}); });
+  });
+}
+
+TEST(OnnxForms, SequencesThatAreRefused) {
+  const auto model = [](const std::string& type, const std::vector<std::string>& inputs) {
+    OnnxModel result(13);
+    result.input("x", {2, 3}).integers("two", {2}, true).integers("parts", {1, 3});
+    result.node("SequenceConstruct", {"x", "x"}, {"pair"}).node("SequenceEmpty", {}, {"none"});
+    return result.node(type, inputs, {"y"}).output("y");
+  };
+  const std::vector<std::tuple<std::string, std::vector<std::string>, std::string>> cases = {
+      {"Identity", {"pair"}, "'y' is a sequence"},
+      {"Relu", {"pair"}, "a sequence as its input 0"},
+      {"Add", {"x", "pair"}, "a sequence as its input 1"},
+      {"SequenceAt", {"pair", "two"}, "no place 2"},
+      {"SequenceAt", {"none", "two"}, "no place 2"},
+      {"SequenceAt", {"x", "two"}, "no sequence"},
+      {"SequenceErase", {"none"}, "is empty"},
+      {"ConcatFromSequence", {"none"}, "is empty"},
+      {"SequenceConstruct", {"pair"}, "a sequence as its input 0"},
+      {"SplitToSequence", {"x", "parts"}, "do not make up"},
+  };
+  for (const auto& [type, inputs, why] : cases) {
+    const std::string found = refusal(model(type, inputs));
+    EXPECT_NE(found.find(why), std::string::npos) << type << ": " << found;
+  }
 }
 
 TEST(OnnxForms, BranchesThatDependOnABoundInput) {

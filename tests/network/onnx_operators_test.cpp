@@ -75,6 +75,37 @@ INSTANTIATE_TEST_SUITE_P(Onnx, Convolutions,
                                            WindowCase{"grouped", {1, 1}, {1, 1, 1, 1}, {1, 1}, 2}),
                          [](const auto& c) { return std::string(c.param.name); });
 
+/// How many operators of a network are of that kind.
+std::ptrdiff_t count_of(const Network& network, Op op) {
+  return std::ranges::count_if(network.operators, [&](const Operator& each) {
+    return each.kind == OperatorKind::compute && each.workload.op == op;
+  });
+}
+
+TEST(OnnxOperators, FactorsOfCoordinatesAreNoConvolution) {
+  // 600 boxes: as a convolution, one of 600 images or channels of a few pixels.
+  for (const Dims& dims : {Dims{600, 2}, Dims{1, 600, 4}}) {
+    OnnxModel model;
+    model.input("x", dims).floats("variance", {}, {0.2F}).random("row", {dims.back()});
+    model.node("Mul", {"x", "variance"}, {"scaled"}).node("Add", {"scaled", "row"}, {"y"});
+    const Array row = stored(model, "row");
+    expect_computes(model.output("y"), {dims}, [&](const std::vector<Array>& x) {
+      return made(dims, [&](const Dims& at) { return x[0](at) * 0.2F + row({at.back()}); });
+    });
+    const auto network = model.read();
+    ASSERT_TRUE(network.ok());
+    EXPECT_EQ(count_of(*network, Op::conv), 0);
+    EXPECT_EQ(count_of(*network, Op::multiply), 1);
+  }
+  // Behind a layer they become part of it, few pixels or many.
+  OnnxModel layer;
+  layer.input("x", {1, 3, 2, 2}).random("w", {4, 3, 1, 1}).floats("variance", {}, {0.2F});
+  layer.node("Conv", {"x", "w"}, {"c"}).node("Mul", {"c", "variance"}, {"y"}).output("y");
+  const auto network = layer.read();
+  ASSERT_TRUE(network.ok());
+  EXPECT_EQ(network->operators.size(), 1U);
+}
+
 TEST(OnnxOperators, AutomaticPaddingIsWhatTensorFlowDoes) {
   for (const bool upper : {true, false}) {
     const auto model_of = [&](const OnnxModel::Attributes& attributes) {

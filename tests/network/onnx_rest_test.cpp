@@ -53,6 +53,94 @@ std::vector<std::array<std::int64_t, 3>> kept_boxes(const Array& boxes, const Ar
   return kept;
 }
 
+TEST(OnnxRest, SequencesAreMadeAnewInEveryStep) {
+  // Which element it is, the network computes.
+  OnnxModel model(13);
+  model.input("x", {3, 2}).integers("axis", {0}).integers("shape", {0});
+  model.node("SplitToSequence", {"x"}, {"rows"}, {{"keepdims", 0}})
+      .node("ReduceSum", {"x"}, {"sums"}, {{"keepdims", 0}})
+      .floats("least", {}, {0})
+      .node("Greater", {"sums", "least"}, {"positive"})
+      .node("Cast", {"positive"}, {"place"}, {{"to", std::int64_t{7}}})
+      .node("SequenceAt", {"rows", "place"}, {"y"});
+  for (const float sign : {1.0F, -1.0F}) {
+    const auto outputs =
+        computed(model.output("y"), {{sign, sign, 3 * sign, 4 * sign, 5 * sign, 6 * sign}});
+    EXPECT_EQ(floats_of(outputs[0]), sign > 0 ? Floats({3, 4}) : Floats({-1, -1}));
+    model.proto().mutable_graph()->clear_output();
+  }
+}
+
+TEST(OnnxRest, BranchesThatAreCut) {
+  // The elements that are not zero, or three times all of them: inside of the first branch, too,
+  // shapes depend on numbers.
+  OnnxModel model(13), found(13), all(13);
+  found.integers("row", {-1})
+      .node("NonZero", {"x"}, {"places"})
+      .node("Reshape", {"places", "row"}, {"row of places"})
+      .node("Gather", {"x", "row of places"}, {"y"});
+  all.floats("row", {1}, {3}).node("Mul", {"x", "row"}, {"places"}).output("places");
+  model.input("image", {2, 2})
+      .integers("elements", {4})
+      .node("Reshape", {"image", "elements"}, {"x"});
+  model.floats("zero", {}, {0}).node("ReduceSum", {"x"}, {"sum"});
+  model.node("Greater", {"sum", "zero"}, {"condition"}).node("If", {"condition"}, {"y"});
+  for (OnnxModel* branch : {&found, &all}) {
+    auto& attribute = *model.proto().mutable_graph()->mutable_node(3)->add_attribute();
+    attribute.set_name(branch == &found ? "then_branch" : "else_branch");
+    attribute.set_type(::onnx::AttributeProto::GRAPH);
+    if (branch == &found) found.output("y");
+    *attribute.mutable_g() = branch->proto().graph();
+  }
+  model.node("Add", {"y", "sum"}, {"z"}).output("z");
+  EXPECT_EQ(floats_of(computed(model, {{1, 0, 2, 3}})[0]), Floats({7, 8, 9}));
+  EXPECT_EQ(floats_of(computed(model, {{-1, 0, -2, 1}})[0]), Floats({-5, -2, -8, 1}));
+}
+
+TEST(OnnxRest, SizesOfWhatHasNoElementsMayBeMadeLater) {
+  // No element of x is zero, so no row is repeated; how often, a later network says.
+  OnnxModel model(13);
+  model.input("image", {2, 2})
+      .integers("elements", {4})
+      .node("Reshape", {"image", "elements"}, {"x"})
+      .floats("zero", {}, {0})
+      .floats("three", {}, {3});
+  model.node("Equal", {"x", "zero"}, {"none"})
+      .node("NonZero", {"none"}, {"places"})
+      .node("Transpose", {"places"}, {"rows"})
+      .node("NonZero", {"x"}, {"others"})
+      .node("Cast", {"others"}, {"numbers"}, {{"to", std::int64_t{1}}})
+      .node("Softsign", {"numbers"}, {"soft"})
+      .node("Mul", {"soft", "zero"}, {"nothing"})
+      .node("ReduceMax", {"nothing"}, {"least"}, {{"keepdims", std::int64_t{0}}})
+      .node("Add", {"least", "three"}, {"often"})
+      .node("Cast", {"often"}, {"whole"}, {{"to", std::int64_t{7}}})
+      .integers("row", {-1})
+      .node("Reshape", {"whole", "row"}, {"shape"})
+      .node("Expand", {"rows", "shape"}, {"y"});
+  EXPECT_EQ(computed(model.output("y"), {{1, 2, 3, 4}})[0].shape, Shape({0, 3}));
+}
+
+TEST(OnnxRest, ResizingNoImages) {
+  // Constants without elements say that a Resize has neither a region nor factors.
+  OnnxModel model(13);
+  model.input("image", {2, 2})
+      .integers("elements", {4})
+      .node("Reshape", {"image", "elements"}, {"x"})
+      .floats("zero", {}, {0})
+      .node("Constant", {}, {"none"}, {{"value", float_tensor("none", {0}, {})}});
+  model.node("Equal", {"x", "zero"}, {"zeros"})
+      .node("NonZero", {"zeros"}, {"places"})
+      .node("Cast", {"places"}, {"numbers"}, {{"to", std::int64_t{1}}})
+      .node("Transpose", {"numbers"}, {"column"})
+      .integers("axes", {2, 3})
+      .node("Unsqueeze", {"column", "axes"}, {"images"})
+      .floats("factors", {4}, {1, 1, 2, 2})
+      .node("Resize", {"images", "none", "factors"}, {"y"}, {{"mode", std::string("linear")}});
+  EXPECT_EQ(computed(model.output("y"), {{1, 2, 3, 4}})[0].shape, Shape({0, 1, 2, 2}));
+  EXPECT_EQ(computed(model, {{1, 0, 3, 0}})[0].shape, Shape({2, 1, 2, 2}));
+}
+
 TEST(OnnxRest, PlacesThatAreNotZero) {
   OnnxModel model(13);
   model.input("x", {2, 3}).node("NonZero", {"x"}, {"places"});

@@ -361,6 +361,38 @@ TEST(Executor, CountsItsMemory) {
   EXPECT_EQ(memory.workspace, 400U);
 }
 
+TEST(Executor, LayersWithTheSameWeightsShareAKernel) {
+  Network network = network_of("[1, 4, 5, 6]", R"(
+    {"name": "c1", "op": "conv", "oc": 4, "kernel": 3, "padding": 1},
+    {"name": "c2", "op": "conv", "oc": 4, "kernel": 3, "padding": 1},
+    {"name": "c3", "op": "conv", "oc": 4, "kernel": 3, "padding": 1})");
+  std::vector<float> values(4 * 4 * 9);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = 0.1F - 0.01F * static_cast<float>(i % 23);
+  const auto weights = std::make_shared<const StoredWeights>(StoredWeights{values, {}});
+  for (Operator& op : network.operators) op.weights = weights;
+  const Plan plan = PlanBuilder(network)
+                        .layer("c1", nchw, nchw)
+                        .layer("c2", nchw, nchw)
+                        .layer("c3", nchw, nChw16c)
+                        .convert("c3", nChw16c, nchw)
+                        .plan();
+  const FakeRegistry registry;
+  const NetworkWeights source(network, kSeed);
+  auto executor = Executor::create(network, plan, registry, source);
+  ASSERT_TRUE(executor.ok()) << executor.error().message;
+  // Another primitive has a kernel of its own.
+  EXPECT_EQ((*executor)->memory().packed_weights, 2 * sizeof(float) * 4 * 4 * 9);
+  const Tensors inputs = random_inputs(network, kSeed);
+  const Tensors expected = reference_outputs(network, source, inputs);
+  Tensors outputs = empty_outputs(network);
+  ASSERT_TRUE((*executor)->run(read_spans(inputs), write_spans(outputs)).ok());
+  for (std::size_t i = 0; i < expected[0].size(); ++i)
+    EXPECT_NEAR(outputs[0][i], expected[0][i], 1e-5F) << i;
+  // A source that has others for each of them.
+  expect_computes(network, plan, registry);
+}
+
 constexpr const char* kBranches = R"(
     {"name": "a", "op": "conv", "inputs": ["x"], "oc": 16, "kernel": 1},
     {"name": "b", "op": "conv", "inputs": ["x"], "oc": 12, "kernel": 3, "padding": 1},

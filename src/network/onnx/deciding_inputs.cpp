@@ -20,9 +20,10 @@ constexpr std::int64_t kMostElements = 64;
 /// The first input of an operator that decides the form of its result; those behind it do so, too.
 int first_deciding(std::string_view type) {
   constexpr std::array<std::string_view, 4> kAll = {"If", "Loop", "ConstantOfShape", "Range"};
-  constexpr std::array<std::string_view, 13> kBehindData = {
-      "Reshape", "Expand", "Resize",  "Upsample",  "Slice",     "Tile",         "Pad",
-      "TopK",    "Split",  "Squeeze", "Unsqueeze", "ReduceSum", "CenterCropPad"};
+  constexpr std::array<std::string_view, 16> kBehindData = {
+      "Reshape",    "Expand",        "Resize",        "Upsample",       "Slice",     "Tile",
+      "Pad",        "TopK",          "Split",         "Squeeze",        "Unsqueeze", "ReduceSum",
+      "SequenceAt", "SequenceErase", "CenterCropPad", "SplitToSequence"};
   constexpr int kNone = 1 << 30;
   if (std::ranges::find(kAll, type) != kAll.end()) return 0;
   return std::ranges::find(kBehindData, type) != kBehindData.end() ? 1 : kNone;

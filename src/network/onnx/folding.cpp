@@ -5,7 +5,9 @@
 #include <limits>
 #include <numeric>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 
 #include "core/try.h"
 #include "src/network/onnx/selecting.h"
@@ -138,6 +140,8 @@ Folded fold_unary(const Node& node, const Inputs& in) {
         : type == "Relu"       ? std::max(x, 0.0F)
         : type == "Sigmoid"    ? 1 / (1 + std::exp(-x))
         : type == "Tanh"       ? std::tanh(x)
+        : type == "Sin"        ? std::sin(x)
+        : type == "Cos"        ? std::cos(x)
                                : std::numeric_limits<float>::quiet_NaN();
   }
   return result;
@@ -145,26 +149,11 @@ Folded fold_unary(const Node& node, const Inputs& in) {
 
 Folded fold_cast(const Node& node, const Inputs& in) {
   const int to = static_cast<int>(node.integer("to", 0));
-  const bool real = is_real(to);
-  Constant result;
-  if (real == in[0]->is_float && to != kBool) {
-    result = *in[0];
-    result.type = data_type(to);
-    return result;
-  }
-  result.dims = in[0]->dims;
-  result.is_float = real;
-  result.type = data_type(to);
-  std::vector<float>& floats = result.floats.own();
-  for (std::size_t i = 0; i < in[0]->size(); ++i) {
-    if (real) {
-      floats.push_back(static_cast<float>(in[0]->integers[i]));
-    } else {
-      const double value = in[0]->at(i);
-      result.integers.push_back(to == kBool ? (value != 0 ? 1 : 0) : to_integer(value));
-    }
-  }
-  return result;
+  return converted(*in[0], data_type(to), is_real(to));
+}
+
+Folded fold_cast_like(const Node&, const Inputs& in) {
+  return converted(*in[0], in[1]->type.value_or(in[1]->border_type()), in[1]->is_float);
 }
 
 /// Neighbouring elements of x that share a scale: all, or those of one index of an axis.
@@ -391,12 +380,77 @@ Folded fold_slice(const Node& node, const Inputs& in) {
   return result;
 }
 
-Folded fold_product(const Node& node, const Inputs& in) {
-  if (in[0]->is_float || in[0]->dims.size() != 1) return node.unsupported("such a product");
-  std::int64_t product = 1;
-  for (const std::int64_t value : in[0]->integers)
-    product = wrapped(product, value, std::multiplies<>());
-  return Constant::of_integers(node.integer("keepdims", 1) != 0 ? Dims{1} : Dims{}, {product});
+/// What of two numbers a reduction keeps.
+template <class Number>
+std::optional<Number> combined(std::string_view type, Number a, Number b) {
+  if (type == "ReduceMax") return std::max(a, b);
+  if (type == "ReduceMin") return std::min(a, b);
+  if constexpr (std::is_integral_v<Number>) {
+    if (type == "ReduceSum") return wrapped(a, b, std::plus<>());
+    if (type == "ReduceProd") return wrapped(a, b, std::multiplies<>());
+  } else {
+    if (type == "ReduceSum" || type == "ReduceMean") return a + b;
+    if (type == "ReduceProd") return a * b;
+  }
+  return std::nullopt;
+}
+
+Folded fold_reduction(const Node& node, const Inputs& in) {
+  const Constant& x = *in[0];
+  auto axes = integers_of(node, "axes", in.size() > 1 ? in[1].get() : nullptr);
+  if (axes.empty()) {
+    if (node.integer("noop_with_empty_axes", 0) != 0) return x;
+    axes.resize(x.dims.size());
+    std::iota(axes.begin(), axes.end(), std::int64_t{0});
+  }
+  const auto resolved = resolve_axes(axes, x.dims.size());
+  if (!resolved) return node.error("its axes do not fit " + dims_text(x.dims));
+  if (x.size() == 0) return node.unsupported("a constant without elements");
+  // How far a step along a dimension goes in the result; none along those that are reduced.
+  Dims dims = x.dims;
+  for (const std::size_t axis : *resolved) dims[axis] = 1;
+  const auto count = static_cast<std::size_t>(*element_count(dims));
+  std::vector<std::size_t> strides(dims.size(), 0);
+  std::size_t stride = 1;
+  for (std::size_t d = dims.size(); d-- > 0; stride *= static_cast<std::size_t>(dims[d]))
+    if (!std::ranges::binary_search(*resolved, d)) strides[d] = stride;
+  const auto place_of = [&](std::size_t index) {
+    std::size_t place = 0;
+    for (std::size_t d = dims.size(); d-- > 0; index /= static_cast<std::size_t>(x.dims[d]))
+      place += index % static_cast<std::size_t>(x.dims[d]) * strides[d];
+    return place;
+  };
+  const auto reduce = [&](const auto& values, auto& results) -> Result<void> {
+    using Number = typename std::decay_t<decltype(results)>::value_type;
+    std::vector<char> seen(count, 0);
+    results.resize(count);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::size_t place = place_of(i);
+      const auto value = static_cast<Number>(values[i]);
+      const auto both = combined(node.type(), results[place], value);
+      if (!both) return node.unsupported("this operation on integers");
+      results[place] = std::exchange(seen[place], 1) != 0 ? *both : value;
+    }
+    return {};
+  };
+  Constant result = Constant::of_integers(dims, {});
+  result.is_float = x.is_float;
+  result.type = x.type;
+  if (x.is_float) {
+    std::vector<double> values;  // sums of thousands of floats lose digits
+    CONVOPT_CHECK(reduce(x.floats.values(), values));
+    const double share = node.type() == "ReduceMean"
+                             ? static_cast<double>(count) / static_cast<double>(x.size())
+                             : 1;
+    for (const double value : values)
+      result.floats.own().push_back(static_cast<float>(value * share));
+  } else {
+    CONVOPT_CHECK(reduce(x.integers, result.integers));
+  }
+  if (node.integer("keepdims", 1) == 0)
+    for (auto axis = resolved->rbegin(); axis != resolved->rend(); ++axis)
+      result.dims.erase(result.dims.begin() + static_cast<std::ptrdiff_t>(*axis));
+  return result;
 }
 
 Folded fold_constant(const Node& node, const std::filesystem::path& folder) {
@@ -514,6 +568,7 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"HammingWindow", {1, 1, plain<fold_window<1>>}},
         {"BlackmanWindow", {1, 1, plain<fold_window<2>>}},
         {"Cast", {1, 1, plain<fold_cast>}},
+        {"CastLike", {2, 2, plain<fold_cast_like>}},
         {"DequantizeLinear", {2, 3, plain<fold_dequantize>}},
         {"QuantizeLinear", {2, 3, plain<fold_quantize>}},
         {"Gather", {2, 2, plain<fold_gather>}},
@@ -525,7 +580,6 @@ const std::unordered_map<std::string_view, Description>& table() {
         {"NonMaxSuppression", {2, 5, plain<select_boxes>}},
         {"NonZero", {1, 1, plain<find_non_zeros>}},
         {"Slice", {1, 5, plain<fold_slice>}},
-        {"ReduceProd", {1, 1, plain<fold_product>}},
         {"Identity",
          {1, 1,
           [](const Node&, const Inputs& in, const std::filesystem::path&) -> Folded {
@@ -566,14 +620,39 @@ const std::unordered_map<std::string_view, Description>& table() {
                              "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"})
       all[type] = {2, 2, plain<fold_binary>};
     for (const char* type : {"Neg", "Abs", "Sqrt", "Exp", "Log", "Floor", "Ceil", "Round",
-                             "Reciprocal", "Relu", "Sigmoid", "Tanh", "Not"})
+                             "Reciprocal", "Relu", "Sigmoid", "Tanh", "Sin", "Cos", "Not"})
       all[type] = {1, 1, plain<fold_unary>};
+    for (const char* type : {"ReduceMax", "ReduceMin", "ReduceSum", "ReduceMean", "ReduceProd"})
+      all[type] = {1, 2, plain<fold_reduction>};
     return all;
   }();
   return functions;
 }
 
 }  // namespace
+
+Constant converted(const Constant& x, std::optional<DataType> type, bool real) {
+  Constant result;
+  if (real == x.is_float && type != DataType::boolean) {
+    result = x;
+    result.type = type;
+    return result;
+  }
+  result.dims = x.dims;
+  result.is_float = real;
+  result.type = type;
+  std::vector<float>& floats = result.floats.own();
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (real) {
+      floats.push_back(static_cast<float>(x.integers[i]));
+    } else {
+      const double value = x.at(i);
+      result.integers.push_back(type == DataType::boolean ? (value != 0 ? 1 : 0)
+                                                          : to_integer(value));
+    }
+  }
+  return result;
+}
 
 Constant shape_part(const Node& node, const Dims& dims) {
   const auto rank = static_cast<std::int64_t>(dims.size());

@@ -27,6 +27,9 @@ std::vector<std::string_view> folded_types();
 /// The result of Shape: all sizes, or some of them.
 Constant shape_part(const Node& node, const Dims& dims);
 
+/// The result of Cast: numbers of that type, or of another one that convopt does not have.
+Constant converted(const Constant& x, std::optional<DataType> type, bool real);
+
 /// The result of EyeLike, whose input is of that shape.
 Result<Constant> identity_matrix(const Node& node, const Dims& dims, bool is_float);
 

@@ -120,6 +120,20 @@ const Value* Import::find_in(Scope& scope, const std::string& name) {
 }
 
 Import::Found Import::input(const Node& node, int index) {
+  CONVOPT_TRY(const Value* value, input_of_any_kind(node, index));
+  if (value->is_sequence())
+    return node.unsupported("a sequence as its input " + std::to_string(index));
+  return value;
+}
+
+Result<std::vector<const Value*>> Import::sequence_input(const Node& node, int index) {
+  CONVOPT_TRY(const Value* value, input_of_any_kind(node, index));
+  if (!value->is_sequence())
+    return node.error("its input " + std::to_string(index) + " is no sequence");
+  return *value->sequence;
+}
+
+Import::Found Import::input_of_any_kind(const Node& node, int index) {
   if (!node.has_input(index)) return node.error("it has no input " + std::to_string(index));
   const Value* value = find(node.input(index));
   if (value == nullptr) return node.error("nothing makes its input " + std::to_string(index));
@@ -232,6 +246,14 @@ Import::Found Import::as_channels_last(const Node& node, const Value& value) {
                                     {narrow(value.dims.front()), narrow(value.dims.back()), 1, 1}));
   result.channels_last = true;
   return keep(std::move(result));
+}
+
+std::shared_ptr<const StoredWeights> Import::weights_of(const ConstantPointer& matrix) {
+  auto& weights = weights_[matrix];
+  if (weights == nullptr)
+    weights = std::make_shared<const StoredWeights>(
+        StoredWeights{transposed(*matrix, {1, 0}).floats, {}});
+  return weights;
 }
 
 std::string Import::fresh(std::string name) const {

@@ -43,7 +43,8 @@ struct Stands {
   TensorId whole = -1;
 };
 
-/// The meaning of a name of the model: a constant, a tensor of the network, or an error.
+/// The meaning of a name of the model: a constant, a tensor of the network, a sequence of such
+/// values, or an error.
 struct Value {
   ConstantPointer constant;
   TensorId tensor = -1;
@@ -56,10 +57,13 @@ struct Value {
   const Node* maker = nullptr;  ///< null for inputs and initializers
   /// Whole numbers: the real ones that they stand for, if those are known.
   std::optional<Stands> stands = {};
+  /// The elements of a sequence of tensors, which is neither constant nor tensor itself.
+  std::optional<std::vector<const Value*>> sequence = {};
   const Value* padded = nullptr;  ///< the value that this one is with zeros around it
   Padding padding;                ///< how many
 
   bool is_tensor() const { return tensor >= 0; }
+  bool is_sequence() const { return sequence.has_value(); }
   const Dims& sizes() const { return is_tensor() ? dims : constant->dims; }
   bool is_integer() const {
     return is_tensor() ? type != DataType::f32 && type != DataType::f16 && type != DataType::f64 &&
@@ -94,7 +98,10 @@ class Import {
   const Value* find(std::string_view name);
 
   // Inputs of an operator, by position. A value that cannot be computed is an error.
+  /// A constant or a tensor.
   Found input(const Node& node, int index);
+  Found input_of_any_kind(const Node& node, int index);
+  Result<std::vector<const Value*>> sequence_input(const Node& node, int index);
   /// A constant becomes a tensor of the network.
   Found tensor_input(const Node& node, int index);
   Found as_tensor(const std::string& base, const Value& value);
@@ -124,6 +131,9 @@ class Import {
   /// Null where the elements lie otherwise.
   Found as_channels_last(const Node& node, const Value& value);
 
+  /// A matrix [in][out] as the weights of a fully connected layer: the same for all that read it.
+  std::shared_ptr<const StoredWeights> weights_of(const ConstantPointer& matrix);
+
   // Names in the network, and what its user is told.
   std::string fresh(std::string name) const;
   Label label(const Node& node) const;
@@ -150,6 +160,7 @@ class Import {
   std::unordered_map<TensorId, TensorId> channels_moved_;  // tensors with channels moved behind
   // Holds the constants, so that no other one has the address of one that is gone.
   std::unordered_map<ConstantPointer, const Value*> tensors_of_constants_;
+  std::unordered_map<ConstantPointer, std::shared_ptr<const StoredWeights>> weights_;
   mutable std::unordered_map<std::string, int> last_number_;  // of names used more than once
   std::map<std::string, int> patterns_;
   std::set<std::string> warned_, wanted_;

@@ -6,9 +6,13 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "core/try.h"
+#include "src/network/onnx/inlining.h"
 
 namespace convopt::onnx_reader {
 namespace {
@@ -169,19 +173,22 @@ RawData ModelFile::raw_of(const ::onnx::TensorProto& tensor) const {
   return found != raw.end() ? found->second : RawData{};
 }
 
-std::optional<ModelFile> parse_model(std::string_view bytes,
-                                     const std::shared_ptr<const void>& owner) {
+Result<ModelFile> parse_model(std::string_view bytes, const std::shared_ptr<const void>& owner) {
+  const Error no_model =
+      make_error(ErrorCode::bad_input,
+                 "it is neither an ONNX model nor a network in JSON, or it is cut short");
   const auto skeleton = skeleton_of(bytes);
-  if (!skeleton || skeleton->bytes.size() > std::numeric_limits<int>::max()) return std::nullopt;
+  if (!skeleton || skeleton->bytes.size() > std::numeric_limits<int>::max()) return no_model;
   ModelFile file;
   if (!file.model->ParseFromArray(skeleton->bytes.data(),
                                   static_cast<int>(skeleton->bytes.size())) ||
       !file.model->has_graph())
-    return std::nullopt;
+    return no_model;
   const auto& initializers = file.model->graph().initializer();
   for (int i = 0; i < initializers.size(); ++i)
     if (const std::string_view raw = skeleton->raw[static_cast<std::size_t>(i)]; !raw.empty())
       file.raw.emplace(&initializers[i], RawData{owner, raw});
+  CONVOPT_CHECK(inline_functions(*file.model));
   return file;
 }
 

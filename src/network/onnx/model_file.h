@@ -3,10 +3,10 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <unordered_map>
 
+#include "convopt/error.hpp"
 #include "src/network/onnx/tensor.h"
 
 namespace onnx {
@@ -28,8 +28,8 @@ struct ModelFile {
   RawData raw_of(const ::onnx::TensorProto& tensor) const;
 };
 
-/// Nothing for bytes that are no model. They must live as long as `owner`.
-std::optional<ModelFile> parse_model(std::string_view bytes,
-                                     const std::shared_ptr<const void>& owner);
+/// The model with its own functions in the place of their calls. The bytes must live as long as
+/// `owner`; those that are no model are an error.
+Result<ModelFile> parse_model(std::string_view bytes, const std::shared_ptr<const void>& owner);
 
 }  // namespace convopt::onnx_reader

@@ -121,13 +121,9 @@ class ModelReader {
   /// The outputs of the graph for these inputs.
   Values read_body(const Node& node, const ::onnx::GraphProto& body,
                    const std::vector<const Value*>& inputs);
-  /// One element of an axis, which goes.
-  Import::Found part_at(const Node& node, const Value& x, std::size_t axis, std::int64_t index);
   /// Values of one shape along a new axis; `declared` says their shape where there are none.
   Import::Found stacked(const Node& node, const std::vector<const Value*>& parts, std::int64_t axis,
                         const ::onnx::ValueInfoProto& declared);
-  const Value* stacked_constants(const std::vector<const Value*>& parts, const Dims& dims,
-                                 std::size_t axis);
   /// What an operator reads has to be known, so that all inside of it is.
   void want_all(const Node& node);
   Error not_known(const Node& node, const std::string& what);
@@ -228,6 +224,7 @@ Result<void> ModelReader::define_known() {
       CONVOPT_CHECK(add_input(name, std::move(value)));
     } else {
       value.constant = known.value;
+      value.of_file = known.of_file;
       CONVOPT_CHECK(import_.define(name, import_.keep(std::move(value))));
     }
   }
@@ -419,6 +416,8 @@ Result<void> ModelReader::read_node(const Node& node) {
       values.assign(static_cast<std::size_t>(node.output_count()), waiting(*values.front().error));
     } else if (auto empty = outputs_without_elements(node); !empty.empty()) {
       values = std::move(empty);
+    } else if (has_to_wait(node, wants)) {  // for the sizes of what has no elements
+      values.assign(static_cast<std::size_t>(node.output_count()), waiting(*values.front().error));
     }
   }
   return define_outputs(node, std::move(values), 0);
@@ -446,12 +445,14 @@ std::vector<Value> ModelReader::outputs_with(const Node& node, const std::set<st
 }
 
 std::vector<Value> ModelReader::outputs_without_elements(const Node& node) {
-  std::set<std::string> names;
+  // Of the file are such as say that an input is left out, unless there are no others.
+  std::set<std::string> names, of_file;
   for (int i = 0; i < node.input_count(); ++i) {
     const Value* value = node.has_input(i) ? import_.find(node.input(i)) : nullptr;
     if (value != nullptr && value->constant != nullptr && value->constant->size() == 0)
-      names.emplace(node.input(i));
+      (value->of_file ? of_file : names).emplace(node.input(i));
   }
+  if (names.empty()) names = std::move(of_file);
   if (names.empty()) return {};
   const std::vector<Value> two = outputs_with(node, names, 2);
   const std::vector<Value> three = outputs_with(node, names, 3);
@@ -574,7 +575,7 @@ ModelReader::Values ModelReader::loop_results(const Node& node) {
   CONVOPT_TRY(const auto begins, decides(1));
   std::vector<const Value*> carried;
   for (int i = 0; i < carried_count; ++i) {
-    CONVOPT_TRY(const Value* value, import_.input(node, 2 + i));
+    CONVOPT_TRY(const Value* value, import_.input_of_any_kind(node, 2 + i));
     carried.push_back(value);
   }
   bool goes_on = begins.value_or(1) != 0;
@@ -588,7 +589,7 @@ ModelReader::Values ModelReader::loop_results(const Node& node) {
     inputs.insert(inputs.end(), carried.begin(), carried.end());
     CONVOPT_TRY(const auto results, read_body(node, *body, inputs));
     for (const Value* result : results) CONVOPT_CHECK(check(*result));
-    if (results[0]->is_tensor() || results[0]->constant->size() != 1) {
+    if (results[0]->constant == nullptr || results[0]->constant->size() != 1) {
       want_all(node);
       return not_known(node, "its condition");
     }
@@ -639,9 +640,9 @@ ModelReader::Values ModelReader::scan_results(const Node& node) {
     std::vector<const Value*> inputs = carried;
     for (std::size_t i = 0; i < sources.size(); ++i) {
       const bool backwards = given("scan_input_directions", static_cast<std::ptrdiff_t>(i)) != 0;
-      CONVOPT_TRY(const Value* part,
-                  part_at(node, *sources[i], axes[i], backwards ? steps - 1 - step : step));
-      inputs.push_back(part);
+      CONVOPT_TRY(auto part, part_of(import_, node, *sources[i], axes[i],
+                                     backwards ? steps - 1 - step : step, 1, false));
+      inputs.push_back(import_.keep(std::move(part)));
     }
     CONVOPT_TRY(const auto results, read_body(node, *body, inputs));
     for (const Value* result : results) CONVOPT_CHECK(check(*result));
@@ -659,79 +660,19 @@ ModelReader::Values ModelReader::scan_results(const Node& node) {
   return carried;
 }
 
-Import::Found ModelReader::part_at(const Node& node, const Value& x, std::size_t axis,
-                                   std::int64_t index) {
-  Dims dims = x.sizes();
-  dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(axis));
-  if (!x.is_tensor()) {
-    Constant part = sliced(*x.constant, axis, index, 1, 1);
-    part.dims = std::move(dims);
-    return import_.keep(constant_value(std::move(part)));
-  }
-  CONVOPT_TRY(const auto slice, axis_range(import_, node, node.name(), x, axis, index, 1, 1));
-  CONVOPT_TRY(auto part, reshaped_value(import_, node, slice, std::move(dims)));
-  part.type = x.type;
-  return import_.keep(std::move(part));
-}
-
 Import::Found ModelReader::stacked(const Node& node, const std::vector<const Value*>& parts,
                                    std::int64_t axis, const ::onnx::ValueInfoProto& declared) {
-  if (parts.empty()) {
-    const auto& type = declared.type().tensor_type();
-    Dims dims = {0};
-    for (const auto& dim : type.shape().dim()) dims.push_back(dim.dim_value());
-    Value none;
-    none.tensor = 0;
-    none.type = data_type(type.elem_type()).value_or(DataType::f32);
-    return import_.keep(no_elements(std::move(dims), none));
+  if (!parts.empty()) {
+    CONVOPT_TRY(auto stack, put_together(import_, node, parts, axis, true));
+    return import_.keep(std::move(stack));
   }
-  Dims dims = parts[0]->sizes();
-  const auto place = resolve_axis(axis, dims.size() + 1);
-  if (!place) return node.error("it has no such axis");
-  dims.insert(dims.begin() + static_cast<std::ptrdiff_t>(*place), 1);
-  std::vector<Value> tensors;
-  std::int64_t elements = 0;
-  for (const Value* part : parts) {
-    if (part->sizes() != parts[0]->sizes())
-      return node.unsupported("a result that changes its shape from step to step");
-    elements += element_count(dims).value_or(kMaxComputed);
-    if (elements > kMaxComputed) return node.error("its result is too large");
-    if (elements == 0) continue;
-    CONVOPT_TRY(auto tensor, reshaped_value(import_, node, *part, dims));
-    tensors.push_back(std::move(tensor));
-  }
-  Dims whole = dims;
-  whole[*place] = std::ssize(parts);
-  if (elements == 0) return import_.keep(no_elements(std::move(whole), *parts[0]));
-  if (std::ranges::none_of(parts, &Value::is_tensor)) return stacked_constants(parts, dims, *place);
-  CONVOPT_TRY(auto result, joined(import_, node, tensors, *place));
-  result.type = tensors[0].type;
-  return import_.keep(std::move(result));
-}
-
-const Value* ModelReader::stacked_constants(const std::vector<const Value*>& parts,
-                                            const Dims& dims, std::size_t axis) {
-  Constant result;
-  result.is_float = parts[0]->constant->is_float;
-  result.dims = dims;
-  result.dims[axis] = std::ssize(parts);
-  const auto run = static_cast<std::size_t>(
-      *element_count(Dims(dims.begin() + static_cast<std::ptrdiff_t>(axis), dims.end())));
-  const auto append = [&](auto& to, const auto& values_of) {
-    for (std::size_t from = 0; from < parts[0]->constant->size(); from += run)
-      for (const Value* part : parts) {
-        const auto& values = values_of(*part->constant);
-        const auto begin = values.begin() + static_cast<std::ptrdiff_t>(from);
-        to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(run));
-      }
-  };
-  if (result.is_float) {
-    append(result.floats.own(), [](const Constant& c) { return c.floats.values(); });
-  } else {
-    append(
-        result.integers, [](const Constant& c) -> const auto& { return c.integers; });
-  }
-  return import_.keep(constant_value(std::move(result)));
+  const auto& type = declared.type().tensor_type();
+  Dims dims = {0};
+  for (const auto& dim : type.shape().dim()) dims.push_back(dim.dim_value());
+  Value none;
+  none.tensor = 0;
+  none.type = data_type(type.elem_type()).value_or(DataType::f32);
+  return import_.keep(no_elements(std::move(dims), none));
 }
 
 void ModelReader::want_all(const Node& node) {
@@ -750,7 +691,8 @@ Result<void> ModelReader::read_inner_graph(const Node& node) {
   // An operator inside that waits has a name that nobody knows outside, but depends on these.
   const bool waits =
       results ? std::ranges::any_of(*results, &Value::waits) : has_to_wait(node, wants);
-  if (waits) want_all(node);
+  // What a branch needs is seen once it is taken.
+  if (waits && node.type() != "If") want_all(node);
   for (int i = 0; i < node.output_count(); ++i) {
     if (depth_ == 0 && is_known(node.output(i))) continue;
     const Value* value = nullptr;
@@ -775,7 +717,9 @@ const Value* ModelReader::passed_on(const Node& node) {
           "values that the model casts to other types of real numbers stay in"
           " single precision");
   }
-  const auto read = passes ? import_.input(node, 0) : Import::Found(nullptr);
+  const auto read = !passes                     ? Import::Found(nullptr)
+                    : node.type() == "Identity" ? import_.input_of_any_kind(node, 0)
+                                                : import_.input(node, 0);
   return read ? *read : nullptr;
 }
 
@@ -853,7 +797,8 @@ Result<std::optional<std::vector<Constant>>> ModelReader::compute_now(const Node
       inputs.push_back(nullptr);
       continue;
     }
-    CONVOPT_TRY(const Value* value, import_.input(node, i));
+    CONVOPT_TRY(const Value* value, import_.input_of_any_kind(node, i));
+    if (value->is_sequence()) return Nothing();
     if (value->is_tensor()) {
       if (i > 0) return Nothing();
       CONVOPT_TRY(auto result, made_of_shape(node, *value));
@@ -911,6 +856,11 @@ Result<Stage> ModelReader::finish(const std::vector<int>& order) {
       return bad("nothing makes the output " + in_quotes(info.name()));
     }
     if (value->error && !value->waits) return *value->error;
+    if (value->is_sequence())
+      return bad(
+          "the output " + in_quotes(info.name()) +
+          " is a sequence of tensors, which is not supported; an operator ConcatFromSequence "
+          "or SequenceAt makes a tensor of it");
     // A network has no tensors without elements.
     waits = waits || value->waits || (!value->is_tensor() && value->constant->size() == 0);
   }
@@ -925,10 +875,11 @@ Result<Stage> ModelReader::finish(const std::vector<int>& order) {
     return stage;
   }
 
-  // What is there and is read by operators that wait, or is an output of the model.
+  // What is there and is read by operators that wait, or is an output of the model. Sequences are
+  // made anew in every stage.
   const auto is_there = [&](const std::string& name) {
     const Value* value = import_.find(name);
-    return value != nullptr && !value->error;
+    return value != nullptr && !value->error && !value->is_sequence();
   };
   stage.waiting = operators_left(graph, order, is_there);
   stage.wanted = import_.wanted();
@@ -939,7 +890,8 @@ Result<Stage> ModelReader::finish(const std::vector<int>& order) {
   for (const std::string& name : border) {
     if (is_known(name)) continue;
     const Value* value = import_.find(name);
-    if (value == nullptr) continue;  // of a graph around this one
+    // Of a graph around this one, or made anew.
+    if (value == nullptr || value->is_sequence()) continue;
     if (value->error && !value->waits) return *value->error;
     if (value->waits) {
       if (!stage.obstacle) stage.obstacle = value->error;
@@ -964,10 +916,6 @@ std::string left_over(const ::onnx::GraphProto& graph, const Stage& stage) {
          in_quotes(name) + " of type " + in_quotes(first.op_type()) + ": " + count +
          " from there " +
          "on follow the network, are not part of a plan, and read anew for every shape";
-}
-
-Error no_model() {
-  return bad("it is neither an ONNX model nor a network in JSON, or it is cut short");
 }
 
 Error in_file(std::string_view name, const Error& error) {
@@ -1067,7 +1015,7 @@ Result<Network> read_onnx(std::string_view bytes, std::string_view file_name,
     owned.owner = copy;
   }
   auto file = onnx_reader::parse_model(bytes, owned.owner);
-  if (!file) return onnx_reader::in_file(file_name, onnx_reader::no_model());
+  if (!file) return onnx_reader::in_file(file_name, file.error());
   auto network = onnx_reader::read_with_rest(bytes, *file, owned);
   if (!network) return onnx_reader::in_file(file_name, network.error());
   return network;
@@ -1076,7 +1024,7 @@ Result<Network> read_onnx(std::string_view bytes, std::string_view file_name,
 Result<NetworkBorder> onnx_border(const std::filesystem::path& path) {
   CONVOPT_TRY(const auto mapped, MappedFile::open(path));
   const auto file = onnx_reader::parse_model(mapped->bytes(), mapped);
-  if (!file) return onnx_reader::in_file(path.string(), onnx_reader::no_model());
+  if (!file) return onnx_reader::in_file(path.string(), file.error());
   const ::onnx::GraphProto& graph = file->model->graph();
   const auto deciding = onnx_reader::deciding_inputs(graph);
   NetworkBorder border;

@@ -14,6 +14,7 @@
 #include "core/text.h"
 #include "core/try.h"
 #include "src/network/onnx/folding.h"
+#include "src/network/onnx/inlining.h"
 #include "src/network/onnx/node.h"
 #include "src/network/onnx/operators/handlers.h"
 #include "src/network/onnx/order.h"
@@ -62,11 +63,17 @@ Array array_of(const std::string& name, const Constant& constant, DataType type)
 /// A model that is read in stages, shared by all that is left of it at any moment.
 class StagedModel {
  public:
+  /// An If, by the name of its first output, and its condition.
+  using Branch = std::pair<std::string, bool>;
+
   StagedModel(std::string_view bytes, const OnnxOptions& options)
       : bytes_(bytes), options_(options) {}
 
   /// Parses the model once more: the first stage took its weights.
   Result<void> open();
+  /// Operators inside of an If whose condition is known follow like any others. That is another
+  /// model, which the next run may not need.
+  Result<std::shared_ptr<StagedModel>> with_branch(const Branch& branch);
   /// The model's outputs, if all of them are known.
   Result<std::optional<NetworkRest::Step>> finished(const Constants& known);
   /// What to run next where these values are known.
@@ -92,6 +99,7 @@ class StagedModel {
   }
   /// Null for a name that is not known.
   Result<ConstantPointer> find(const Constants& known, const std::string& name);
+  Result<std::optional<Branch>> known_branch(const Constants& known);
   Result<void> compute(const std::vector<int>& operators, Constants& known, bool only_of_file);
   std::string key_of(const std::vector<int>& operators, const Constants& known) const;
   KnownValues inputs_of(const std::vector<int>& operators, const Constants& known) const;
@@ -100,6 +108,7 @@ class StagedModel {
   std::string_view bytes_;
   OnnxOptions options_;
   std::optional<ModelFile> file_;
+  std::vector<Branch> taken_;  ///< in the order in which they were
   int opset_ = 0;
   std::vector<int> order_;
   std::vector<DeclaredTensor> outputs_;
@@ -107,6 +116,7 @@ class StagedModel {
   Constants of_file_;  ///< values that do not depend on inputs
   std::mutex mutex_;   ///< of all below
   std::set<std::string> wanted_;
+  std::map<Branch, std::shared_ptr<StagedModel>> with_branches_;
   std::list<std::pair<std::string, Built>> built_;  ///< the last used is the first
 };
 
@@ -133,9 +143,10 @@ class Rest final : public NetworkRest {
 };
 
 Result<void> StagedModel::open() {
-  auto parsed = parse_model(bytes_, options_.owner);
-  if (!parsed) return make_error(ErrorCode::bad_input, "the model cannot be read again");
-  file_.emplace(*std::move(parsed));
+  CONVOPT_TRY(auto parsed, parse_model(bytes_, options_.owner));
+  file_.emplace(std::move(parsed));
+  for (const auto& [output, condition] : taken_)
+    CONVOPT_CHECK(inline_branch(*file_->model, output, condition));
   CONVOPT_TRY(opset_, model_opset(*file_->model));
   CONVOPT_TRY(order_, execution_order(graph()));
   for (const ::onnx::TensorProto& tensor : graph().initializer())
@@ -143,6 +154,31 @@ Result<void> StagedModel::open() {
   for (const ::onnx::ValueInfoProto& info : graph().output())
     outputs_.push_back(declared_tensor(info));
   return compute(left({}), of_file_, true);
+}
+
+Result<std::shared_ptr<StagedModel>> StagedModel::with_branch(const Branch& branch) {
+  auto& model = with_branches_[branch];
+  if (model == nullptr) {
+    auto opened = std::make_shared<StagedModel>(bytes_, options_);
+    opened->taken_ = taken_;
+    opened->taken_.push_back(branch);
+    opened->of_file_ = of_file_;
+    opened->wanted_ = wanted_;
+    CONVOPT_CHECK(opened->open());
+    model = std::move(opened);
+  }
+  return model;
+}
+
+Result<std::optional<StagedModel::Branch>> StagedModel::known_branch(const Constants& known) {
+  for (const int index : left(known)) {
+    const ::onnx::NodeProto& node = graph().node(index);
+    if (node.op_type() != "If" || node.input_size() == 0 || node.output_size() == 0) continue;
+    CONVOPT_TRY(const auto condition, find(known, node.input(0)));
+    if (condition != nullptr && condition->size() == 1)
+      return std::optional(Branch(node.output(0), condition->at(0) != 0));
+  }
+  return std::optional<Branch>();
 }
 
 Result<ConstantPointer> StagedModel::find(const Constants& known, const std::string& name) {
@@ -203,10 +239,10 @@ KnownValues StagedModel::inputs_of(const std::vector<int>& operators,
       if (const auto found = known.find(name); found != known.end()) {
         const bool is_constant = wanted_.contains(name) || found->second->size() == 0 ||
                                  found->second->dims.size() > kMaxRank;
-        inputs.emplace(name, KnownValue{found->second, !is_constant});
+        inputs.emplace(name, KnownValue{found->second, !is_constant, false});
       } else if (const auto stored = of_file_.find(name);
                  stored != of_file_.end() && !initializers_.contains(name)) {
-        inputs.emplace(name, KnownValue{stored->second, false});
+        inputs.emplace(name, KnownValue{stored->second, false, true});
       }
     }
   return inputs;
@@ -281,6 +317,11 @@ Result<NetworkRest::Step> StagedModel::advance(Constants known,
   const std::scoped_lock lock(mutex_);
   for (;;) {
     CONVOPT_CHECK(compute(left(known), known, false));
+    CONVOPT_TRY(const auto branch, known_branch(known));
+    if (branch) {
+      CONVOPT_TRY(const auto model, with_branch(*branch));
+      return model->advance(std::move(known), model);
+    }
     const std::vector<int> operators = left(known);
     CONVOPT_TRY(auto end, finished(known));
     if (end) return *std::move(end);

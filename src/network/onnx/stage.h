@@ -24,6 +24,7 @@ namespace convopt::onnx_reader {
 struct KnownValue {
   ConstantPointer value;
   bool is_input = false;  ///< of the network; else its numbers become part of it
+  bool of_file = false;   ///< no input has anything to do with it
 };
 using KnownValues = std::map<std::string, KnownValue>;
 

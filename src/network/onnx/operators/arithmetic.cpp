@@ -199,7 +199,13 @@ Result<Value> scale_shift(Import& model, const Node& node, const Value& x, const
   } else if (!model.graph().shape(tensor).is_image()) {
     CONVOPT_TRY(tensor, model.shaped(node.name(), x, channel_shape(x.dims)));
   }
-  const auto channels = static_cast<std::size_t>(model.graph().shape(tensor).c());
+  const TensorShape& shape = model.graph().shape(tensor);
+  // Of thousands of channels or images of a few pixels, as coordinates of boxes are, a convolution
+  // takes one after the other. Behind a layer it becomes part of that.
+  constexpr int kFewPixels = 16;
+  if (shape.h() * shape.w() < kFewPixels && !model.graph().takes_factors(tensor))
+    return scaled_by_elements(model, node, x, scale, shift);
+  const auto channels = static_cast<std::size_t>(shape.c());
   const auto values = [&](const Constant* constant, float fallback) {
     if (constant == nullptr) return std::vector<float>(channels, fallback);
     if (is_scalar) return std::vector<float>(channels, static_cast<float>(constant->at(0)));

@@ -91,7 +91,7 @@ Result<Value> where(Import& model, const Node& node) {
 }
 
 Result<Value> cast(Import& model, const Node& node) {
-  CONVOPT_TRY(const auto x, model.tensor_input(node, 0));
+  CONVOPT_TRY(const auto given, model.input(node, 0));
   std::optional<DataType> type;
   if (node.type() == "CastLike") {
     CONVOPT_TRY(const auto like, model.input(node, 1));
@@ -100,6 +100,12 @@ Result<Value> cast(Import& model, const Node& node) {
     type = data_type(static_cast<int>(node.integer("to", 0)));
   }
   if (!type) return node.unsupported("a conversion to its type");
+  if (!given->is_tensor()) {
+    Value result = constant_value(converted(*given->constant, *type, is_real(*type)));
+    result.of_file = given->of_file;
+    return result;
+  }
+  const Value* const x = given;
   const Value result = typed(*x, *type);
   if (*type == DataType::boolean) {
     if (x->type == DataType::boolean) return result;

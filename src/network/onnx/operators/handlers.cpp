@@ -18,12 +18,13 @@ const auto& handlers() {
   static const auto all = [] {
     std::unordered_map<std::string_view, const OperatorHandler*> by_type;
     for (const OperatorTable table :
-         {activation_operators(), arithmetic_operators(), comparison_operators(),
-          convolution_operators(), indexing_operators(), matmul_operators(),
-          normalisation_operators(), padding_operators(), pixel_operators(), pooling_operators(),
-          quantisation_operators(), recurrent_operators(), reduction_operators(),
-          resize_operators(), sampling_operators(), scattering_operators(), shape_operators(),
-          slicing_operators(), spectrum_operators()})
+         {activation_operators(),    arithmetic_operators(),   comparison_operators(),
+          convolution_operators(),   indexing_operators(),     matmul_operators(),
+          normalisation_operators(), padding_operators(),      pixel_operators(),
+          pooling_operators(),       quantisation_operators(), recurrent_operators(),
+          reduction_operators(),     resize_operators(),       sampling_operators(),
+          scattering_operators(),    sequence_operators(),     shape_operators(),
+          slicing_operators(),       spectrum_operators()})
       for (const OperatorHandler& handler : table) by_type.emplace(handler.type, &handler);
     return by_type;
   }();

@@ -46,6 +46,7 @@ OperatorTable reduction_operators();
 OperatorTable resize_operators();
 OperatorTable sampling_operators();
 OperatorTable scattering_operators();
+OperatorTable sequence_operators();
 OperatorTable shape_operators();
 OperatorTable slicing_operators();
 OperatorTable spectrum_operators();

@@ -226,9 +226,7 @@ Result<Value> einsum(Import& model, const Node& node) {
 Result<Value> product(Import& model, const Node& node, const Value& left, const Value& right) {
   const ConstantPointer matrix = right.constant;
   if (left.is_tensor() && matrix != nullptr && matrix->dims.size() == 2 && matrix->is_float) {
-    auto weights = std::make_shared<const StoredWeights>(
-        StoredWeights{transposed(*matrix, {1, 0}).floats, {}});
-    return linear(model, node, left, std::move(weights), matrix->dims[0], matrix->dims[1]);
+    return linear(model, node, left, model.weights_of(matrix), matrix->dims[0], matrix->dims[1]);
   }
   std::array<Value, 2> factors;
   std::array<Dims, 2> sizes;

@@ -115,6 +115,15 @@ Result<Value> transposed_value(Import& model, const Node& node, const Value& x,
 Result<Value> joined(Import& model, const Node& node, const std::vector<Value>& parts,
                      std::size_t axis);
 
+/// Elements [first, first + count) along an axis, of a constant or a tensor. The axis stays, or
+/// goes.
+Result<Value> part_of(Import& model, const Node& node, const Value& x, std::size_t axis,
+                      std::int64_t first, std::int64_t count, bool keep);
+/// At least one value, of any kind, one behind the other along an axis, or along a new one, which
+/// may be counted from the last. What consists of constants is one.
+Result<Value> put_together(Import& model, const Node& node, const std::vector<const Value*>& parts,
+                           std::int64_t axis, bool new_axis);
+
 /// Zeros before and behind the elements of one axis.
 Result<Value> padded_axis(Import& model, const Node& node, const Value& x, std::size_t axis,
                           std::int64_t before, std::int64_t after);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +22,10 @@ constexpr std::int64_t kMostSteps = 2048;
 /// What a recurrent operator is given, in its own order of dimensions: [direction][gate][...].
 struct Layer {
   std::int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 0, gates = 0;
-  Value x;                     ///< [step][batch][input]
-  ConstantPointer weights;     ///< [direction][gate * hidden][input]
+  Value x;                  ///< [step][batch][input]
+  ConstantPointer weights;  ///< [direction][gate * hidden][input]
+  /// Of the recurrence, by direction and first gate: made once, so that all steps have the same.
+  mutable std::map<std::pair<std::int64_t, std::int64_t>, Value> columns;
   ConstantPointer recurrence;  ///< [direction][gate * hidden][hidden]
   ConstantPointer bias;        ///< [direction][2 * gate * hidden], or null
   /// [direction][3 * hidden], or null: how much the gates of an LSTM see of the cell.
@@ -147,9 +151,11 @@ using Step = Result<void> (*)(Import& model, const Node& node, const Layer& laye
 Result<Value> from_state(Import& model, const Node& node, const Layer& layer,
                          std::int64_t direction, const Value& state, std::int64_t first,
                          std::int64_t count) {
-  return product(model, node, state,
-                 constant_value(columns_of(*layer.recurrence, direction, first * layer.hidden,
-                                           count * layer.hidden)));
+  Value& columns = layer.columns[{direction, first}];
+  if (columns.constant == nullptr)
+    columns = constant_value(
+        columns_of(*layer.recurrence, direction, first * layer.hidden, count * layer.hidden));
+  return product(model, node, state, columns);
 }
 
 std::string activation_name(const Layer& layer, std::int64_t direction, std::size_t index,
