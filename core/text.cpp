@@ -87,7 +87,7 @@ std::optional<double> parse_duration(std::string_view text) {
   if (!number || number->value < 0) return std::nullopt;
   const double value = number->value;
   const std::string_view unit = number->rest;
-  if (unit.empty() || unit == "s") return value;
+  if (unit == "s" || (unit.empty() && value == 0)) return value;
   if (unit == "ms") return value / 1000;
   if (unit == "m" || unit == "min") return value * 60;
   if (unit == "h") return value * 3600;

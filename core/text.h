@@ -34,7 +34,8 @@ inline std::vector<std::string_view> split(std::string_view text, char separator
 
 /// Bytes of "4096", "64MB" or "1.5 GiB"; units are powers of 1024, their case does not matter.
 std::optional<std::size_t> parse_bytes(std::string_view text);
-/// Seconds of "90", "60s", "5m", "1h" or "250ms"; nothing for other text and negative times.
+/// Seconds of "60s", "5m", "1h", "250ms" or "0"; nothing for negative times and other text, such as
+/// a number without a unit, which may have been meant as seconds or as minutes.
 std::optional<double> parse_duration(std::string_view text);
 
 /// "1.50"

@@ -9,6 +9,7 @@
 #include "core/ops/descriptor.h"
 #include "core/quantisation.h"
 #include "core/try.h"
+#include "primitives/families.h"
 
 namespace convopt {
 
@@ -38,10 +39,7 @@ struct Line {
   std::initializer_list<int> variant;
 };
 
-}  // namespace
-
-std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
-  static constexpr Line kLines[] = {
+constexpr Line kLines[] = {
 #define CONVOPT_PRIMITIVE(name, family, op, input, output, factory, ...) \
   {#name, #family, Op::op, Layout::input, Layout::output, false, &family::factory, {__VA_ARGS__}},
 #define CONVOPT_CAST(name, source, result) \
@@ -56,7 +54,20 @@ std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
 #define CONVOPT_PLAIN(op, factory) \
   {#op "_plain", "plain", Op::op, Layout::nchw, Layout::nchw, true, &plain::factory, {}},
 #include "primitives/primitives.inc"
-  };
+};
+
+}  // namespace
+
+std::vector<std::string> convolution_families() {
+  std::vector<std::string> families;
+  for (const Line& line : kLines) {
+    const bool is_new = std::ranges::find(families, line.family) == families.end();
+    if (line.op == Op::conv && is_new) families.emplace_back(line.family);
+  }
+  return families;
+}
+
+std::vector<std::unique_ptr<Primitive>> own_primitives(const Context& context) {
   std::vector<std::unique_ptr<Primitive>> list;
   for (const Line& line : kLines) {
     PrimitiveInfo info;

@@ -11,6 +11,7 @@
 #include "convopt/plan.hpp"
 #include "convopt/platform.hpp"
 #include "convopt/primitive.hpp"
+#include "convopt/profiling.hpp"
 #include "convopt/workload.hpp"
 
 namespace convopt {
@@ -28,6 +29,8 @@ struct PlannerOptions {
   /// measures them on all threads for about a second and stores them; false fails instead. A
   /// planner without a model needs none.
   bool measure_machine = false;
+  /// Told where what was measured cannot be stored.
+  Messages messages;
 };
 
 /// A primitive that applies, and its expected time.

@@ -153,6 +153,7 @@ struct CheckSettings {
   std::filesystem::path profile;  ///< empty: this machine's own
   std::filesystem::path model;    ///< empty: this machine's own, if there is one
   std::size_t points = 10;        ///< at least kPointsToTell
+  Messages messages;
   Watch watch;
 };
 

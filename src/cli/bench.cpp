@@ -408,12 +408,14 @@ void add_bench(CLI::App& app, Action& action) {
   verb->add_option("--network", request->networks,
                    "Times the distinct convolutions of this network. Repeatable.");
   verb->add_option(
-      "--shape", request->shapes,
-      "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1, with types at its end "
-      "as in ..._p1_bf16 or ..._p1_u8_f32, and _zp for zero points where a kernel pads. "
-      "Repeatable.");
+          "--shape", request->shapes,
+          "Times this convolution, e.g. n1_ic64_ih56_iw56_oc64_kh3_kw3_s1_p1, with types at its "
+          "end as in ..._p1_bf16 or ..._p1_u8_f32, and _zp for zero points where a kernel pads. "
+          "Repeatable.")
+      ->type_name("SHAPE");
   verb->add_option("--family", request->filter.allow,
                    "Only these families or primitives, beside the libraries', e.g. winograd,fft.")
+      ->type_name(kFamilyType)
       ->delimiter(',')
       ->allow_extra_args(false);
   request->context.add_to(*verb);

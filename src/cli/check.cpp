@@ -67,6 +67,7 @@ Result<void> check_action(const CheckArguments& request) {
   CheckSettings settings = request.check;
   settings.isa = context.isa;
   settings.threads = context.threads;
+  settings.messages = messages();
   settings.watch.stop = &stop_on_signal();
   Progress progress;
   settings.watch.progress = [&](const ProfileProgress& state) { progress.show(state); };

@@ -34,8 +34,8 @@ int exit_code(ErrorCode code) {
 
 void ContextOptions::add_to(CLI::App& verb) {
   verb.add_option("--isa", isa,
-                  "Instruction-set level: sse4, avx2, avx512 or neon. Default: $CONVOPT_ISA, else "
-                  "the best of this CPU.");
+                  "Instruction-set level. Default: $CONVOPT_ISA, else the best of this CPU.")
+      ->type_name(kIsaType);
   add_count(verb, "--threads", threads,
             "Threads per primitive, at most as many as this process has processors. Default: the "
             "physical cores that it may use.",

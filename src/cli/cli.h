@@ -48,6 +48,15 @@ void add_doctor(CLI::App& app, Action& action);
 /// After all others, which it describes.
 void add_manual(CLI::App& app, Action& action);
 
+/// Types of values whose words completions know: an instruction-set level, operations, families or
+/// primitives, methods of transfer.
+inline constexpr const char* kIsaType = "sse4|avx2|avx512|neon";
+inline constexpr const char* kOperationType = "OPERATION";
+inline constexpr const char* kFamilyType = "FAMILY";
+inline constexpr const char* kMethodType = "METHOD";
+/// Of values that are no files and of which nothing is known.
+inline constexpr const char* kWordType = "WORD";
+
 /// Writes to `path`, or to standard output if it is empty or "-".
 Result<void> write_output(const std::string& path, const std::string& content);
 

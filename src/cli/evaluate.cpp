@@ -333,7 +333,8 @@ void add_evaluate(CLI::App& app, Action& action) {
                    "Network to plan, with all of its times in the profile. Repeatable. Default: "
                    "the shipped networks that are complete in the profile.");
   verb->add_option("--platform", request->platform,
-                   "Platform of the profile. Default: the one with the most times.");
+                   "Platform of the profile. Default: the one with the most times.")
+      ->type_name(kWordType);
   CLI::Option* refine = add_duration(
       *verb, "--refine", request->refine,
       "Also refines the plans for this long, as select --refine does, with the profile's times.");
@@ -353,6 +354,7 @@ void add_evaluate(CLI::App& app, Action& action) {
                  "half, instead of random ones. --by-coverage is the earlier name.")
       ->needs(curve);
   verb->add_option("--method", request->methods, "Only this method. Repeatable. Default: all.")
+      ->type_name(kMethodType)
       ->needs(curve);
   add_output(*verb, "--svg", request->svg, "Draws the curves into this file.")->needs(curve);
   add_seed(*verb, request->seed, "Seed of draws, folds and trees.")->needs(curve);

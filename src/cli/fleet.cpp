@@ -422,7 +422,8 @@ void add_plan(CLI::App& verb, Action& action) {
                    "Folder of the fleet, which all machines see. Made where it is missing.");
   request->verb = plan;
   CLI::Option* partition = plan->add_option("--partition", request->partition,
-                                            "Slurm's partition. Default: Slurm's default one.");
+                                            "Slurm's partition. Default: Slurm's default one.")
+                               ->type_name(kWordType);
   plan->add_option("--hosts", request->hosts,
                    "Without Slurm: a file with one host per line, reached by ssh, or the word "
                    "local for this "
@@ -444,8 +445,12 @@ void add_plan(CLI::App& verb, Action& action) {
   add_count(*plan, "--threads", request->settings.threads,
             "Threads per primitive. Default: the physical cores of a machine.", 1, 4096);
   add_batch(*plan, request->batch, "Images per batch. Default: the networks' own.");
-  plan->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  plan->add_option("--bind", request->bindings, kBindHelp)->allow_extra_args(false);
+  plan->add_option("--shape", request->shapes, kShapeHelp)
+      ->type_name(kShapeType)
+      ->allow_extra_args(false);
+  plan->add_option("--bind", request->bindings, kBindHelp)
+      ->type_name(kBindType)
+      ->allow_extra_args(false);
   plan->add_option("--model", request->settings.model,
                    "Model that is adapted to each kind. Default: the shipped one.");
   add_seed(*plan, request->settings.seed, "Seed of samples, folds and trees.");
@@ -453,6 +458,7 @@ void add_plan(CLI::App& verb, Action& action) {
                    "This program as the machines find it. Default: its own path here.");
   plan->add_option("--sbatch", request->slurm.options,
                    "An option for every job, e.g. --sbatch=--account=vision. Repeatable.")
+      ->type_name(kWordType)
       ->allow_extra_args(false);
   add_duration(*plan, "--describe-wait", request->slurm.describe_seconds,
                "How long to wait for busy nodes before the tasks are submitted.");

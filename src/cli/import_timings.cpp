@@ -45,11 +45,14 @@ void add_import_timings(CLI::App& app, Action& action) {
   verb->add_option("table", request->table, "The table, as comma-separated values.")->required();
   add_text_output(*verb, "-o,--output", request->output,
                   "The profile to write (.jsonl). Default: standard output.");
-  verb->add_option("--vendor", request->options.vendor, "Vendor of the processor.");
+  verb->add_option("--vendor", request->options.vendor, "Vendor of the processor.")
+      ->type_name(kWordType);
   verb->add_option("--name", request->options.name,
-                   "Name of the processor. Default: the name of the file.");
+                   "Name of the processor. Default: the name of the file.")
+      ->type_name(kWordType);
   verb->add_option("--isa", request->isa,
-                   "Instruction-set level. Default: the highest level in a kernel's name.");
+                   "Instruction-set level. Default: the highest level in a kernel's name.")
+      ->type_name(kIsaType);
   add_count(*verb, "--threads", request->options.threads,
             "Threads of the timed kernels. Default: 1.", 1, 4096);
   add_timing_mode(*verb, request->options.timing_mode, "Timing mode of the table. Default: warm.");

@@ -51,7 +51,8 @@ void add_list(CLI::App& app, Action& action) {
   CLI::App* verb = app.add_subcommand("list", "Lists the primitives that this CPU can run.");
   request->context.add_to(*verb);
   verb->add_option("--op", request->op,
-                   "Operation: conv, convert, max_pool, add, ..., or all. Default: conv.");
+                   "Operation: conv, convert, max_pool, add, ..., or all. Default: conv.")
+      ->type_name(kOperationType);
   verb->add_flag("--json", request->json, "Prints one JSON document.");
   verb->callback([&action, request] { action = [request] { return list_action(*request); }; });
 }

@@ -9,7 +9,10 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "core/try.h"
+#include "model/transfer_method.h"
+#include "primitives/families.h"
 #include "src/cli/cli.h"
+#include "src/cli/outputs.h"
 
 namespace convopt::cli {
 namespace {
@@ -27,9 +30,25 @@ std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
-/// The words that a value may be, of which the type tells: `f32|bf16` or `TEXT:{max,mse}`.
+/// Names of families and operations do not depend on what this processor can run.
+std::vector<std::string> names_of_type(const std::string& type) {
+  std::vector<std::string> names;
+  if (type == kFamilyType) {
+    names = convolution_families();
+    names.emplace_back("onednn");
+  } else if (type == kOperationType) {
+    for (int op = 0; op < kOpCount; ++op) names.emplace_back(to_string(static_cast<Op>(op)));
+  } else if (type == kMethodType) {
+    for (const TransferMethod method : kTransferMethods) names.emplace_back(to_string(method));
+  }
+  return names;
+}
+
+/// The words that a value may be, of which the type tells: `FAMILY`, `f32|bf16` or
+/// `TEXT:{max,mse}`.
 std::vector<std::string> choices_of(const CLI::Option& option) {
   std::string type = option.get_type_name();
+  if (auto names = names_of_type(type); !names.empty()) return names;
   char separator = '|';
   if (const auto brace = type.find('{'); brace != std::string::npos) {
     separator = ',';
@@ -51,12 +70,13 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-/// Values of these types, and those that are one of a few words, are no files.
+/// Values are files unless they have a type of their own. `TEXT` is the parser's for all others.
 bool takes_file(const CLI::Option& option) {
   const std::string type = option.get_type_name();
-  if (type.find_first_of("|{") != std::string::npos) return false;
-  return takes_value(option) && type != "N" && type != "TIME" && type != "SIZE" && type != "NUMBER";
+  return takes_value(option) && (type == "TEXT" || type == kOutputType || type == kTextOutputType);
 }
+
+bool takes_list(const CLI::Option& option) { return option.get_delimiter() == ','; }
 
 std::string first_sentence(const std::string& text) { return text.substr(0, text.find(". ")); }
 
@@ -209,15 +229,17 @@ std::string bash_completion(const CLI::App& app) {
     cases += "    " + verb->get_name() + ") words='" + words_of(*verb, true) + "' parts='" +
              names_of(shown_verbs(*verb)) + "' ;;\n";
     for (const CLI::Option* option : all_options(*verb, true)) {
+      if (!takes_value(*option) || takes_file(*option)) continue;
       const std::string words = joined(choices_of(*option));
-      if (words.empty()) continue;
-      for (const std::string& name : option->get_lnames())
-        choices += "    '" + verb->get_name() + " --" + name + "') choices='" + words + "' ;;\n";
+      for (const std::string& name : option->get_lnames()) {
+        choices +=
+            "    '" + verb->get_name() + " --" + name + "') is_file= choices='" + words + "' ;;\n";
+      }
     }
   }
   return "# bash completion of convopt, made by convopt itself\n"
          "_convopt() {\n"
-         "  local cur=${COMP_WORDS[COMP_CWORD]} words= parts= choices=\n"
+         "  local cur=${COMP_WORDS[COMP_CWORD]} words= parts= choices= is_file=yes before=\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
          "    COMPREPLY=($(compgen -W '" +
          verbs + words_of(app, false) +
@@ -230,8 +252,10 @@ std::string bash_completion(const CLI::App& app) {
          "  case \"${COMP_WORDS[1]} ${COMP_WORDS[COMP_CWORD-1]}\" in\n" +
          choices +
          "  esac\n"
-         "  if [ -n \"$choices\" ]; then\n"
-         "    COMPREPLY=($(compgen -W \"$choices\" -- \"$cur\"))\n"
+         "  if [ -z \"$is_file\" ]; then\n"
+         "    # The last one of a list.\n"
+         "    [[ $cur == *,* ]] && before=${cur%,*},\n"
+         "    COMPREPLY=($(compgen -P \"$before\" -W \"$choices\" -- \"${cur##*,}\"))\n"
          "  elif [ \"$COMP_CWORD\" -eq 2 ] && [ -n \"$parts\" ]; then\n"
          "    COMPREPLY=($(compgen -W \"$parts\" -- \"$cur\"))\n"
          "  elif [[ $cur == -* ]]; then\n"
@@ -272,7 +296,8 @@ std::string zsh_completion(const CLI::App& app) {
                  (!takes_value(*option)         ? ""
                   : takes_file(*option)         ? ":file:_files"
                   : choices_of(*option).empty() ? ":value: "
-                                                : ":value:(" + joined(choices_of(*option)) + ")") +
+                  : takes_list(*option) ? ":value:_values -s , value " + joined(choices_of(*option))
+                                        : ":value:(" + joined(choices_of(*option)) + ")") +
                  "'";
       }
     }

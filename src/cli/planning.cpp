@@ -81,8 +81,8 @@ void PlanningOptions::add_network_to(CLI::App& verb) {
                   "Times measured on this machine; they count before predictions. Default: this "
                   "machine's own profile, if there is one.");
   add_batch(verb, batch, "Images per batch. Default: the network's own.");
-  verb.add_option("--shape", shapes, kShapeHelp)->allow_extra_args(false);
-  verb.add_option("--bind", bindings, kBindHelp)->allow_extra_args(false);
+  verb.add_option("--shape", shapes, kShapeHelp)->type_name(kShapeType)->allow_extra_args(false);
+  verb.add_option("--bind", bindings, kBindHelp)->type_name(kBindType)->allow_extra_args(false);
   context.add_to(verb);
 }
 
@@ -90,10 +90,12 @@ void PlanningOptions::add_to(CLI::App& verb) {
   add_network_to(verb);
   verb.add_option("--allow", select.limits.allow,
                   "Uses only these primitives or families for convolutions, separated by commas.")
+      ->type_name(kFamilyType)
       ->delimiter(',')
       ->allow_extra_args(false);
   verb.add_option("--exclude", select.limits.exclude,
                   "Uses none of these primitives or families for convolutions.")
+      ->type_name(kFamilyType)
       ->delimiter(',')
       ->allow_extra_args(false);
   add_bytes(verb, "--max-workspace", select.limits.max_workspace,

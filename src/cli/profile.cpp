@@ -166,13 +166,18 @@ void add_profile(CLI::App& app, Action& action) {
   verb->add_option("--network", request->networks,
                    "Times everything that a plan for this network may consist of. Repeatable.");
   verb->add_option("--ops", request->ops, "Times only these operations, e.g. conv,convert.")
+      ->type_name(kOperationType)
       ->delimiter(',')
       ->allow_extra_args(false);
   add_duration(*verb, "--budget", request->budget,
                "Time limit for the whole profile, e.g. 60s, 5m or 1h. Default: none.");
   request->context.add_to(*verb);
-  verb->add_option("--shape", request->shapes, kShapeHelp)->allow_extra_args(false);
-  verb->add_option("--bind", request->bindings, kBindHelp)->allow_extra_args(false);
+  verb->add_option("--shape", request->shapes, kShapeHelp)
+      ->type_name(kShapeType)
+      ->allow_extra_args(false);
+  verb->add_option("--bind", request->bindings, kBindHelp)
+      ->type_name(kBindType)
+      ->allow_extra_args(false);
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");
@@ -181,14 +186,17 @@ void add_profile(CLI::App& app, Action& action) {
       "f32: single precision alone; bf16, int8, auto: also what plans of that precision "
       "may consist of.");
   verb->add_option(
-      "--shard", request->shard,
-      "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.");
+          "--shard", request->shard,
+          "Times part i of n of the workloads, e.g. 2/8; `convopt merge` joins the profiles.")
+      ->type_name("I/N");
   add_timing_mode(*verb, request->timing_mode, std::string(kTimingModeHelp) + "cold_weights.");
   verb->add_option("--allow", request->filter.allow, "Times only these primitives or families.")
+      ->type_name(kFamilyType)
       ->delimiter(',')
       ->allow_extra_args(false);
   verb->add_option("--exclude", request->filter.exclude,
                    "Times none of these primitives or families.")
+      ->type_name(kFamilyType)
       ->delimiter(',')
       ->allow_extra_args(false);
   add_duration(*verb, "--timeout", request->timeout,

@@ -65,12 +65,27 @@ Json to_json(const TransferOutcome& outcome, const std::string& source,
   return json;
 }
 
+bool is_compared(const Transfer& transfer) {
+  return transfer.candidates.size() > 1 && transfer.candidates.front().loss > 0;
+}
+
+/// Of a transfer after which times are predicted as before.
+Error nothing_written(const TransferOutcome& outcome) {
+  return make_error(
+      ErrorCode::partial,
+      std::string("no model is written: ") +
+          (is_compared(outcome.transfer)
+               ? "none is better than the one it started from"
+               : "so few shapes do not tell whether one is better, and a larger --budget would") +
+          "; the times are kept in '" + outcome.profile.string() +
+          "', and --output writes the model anyhow");
+}
+
 void print(const TransferOutcome& outcome, const std::filesystem::path& output) {
   const Transfer& transfer = outcome.transfer;
   std::printf("%s: %zu times of %zu shapes\n", outcome.platform.id().c_str(), transfer.samples,
               transfer.shapes);
-  const bool compared = transfer.candidates.size() > 1 && transfer.candidates.front().loss > 0;
-  if (!compared) {
+  if (!is_compared(transfer)) {
     std::printf("too few shapes to compare methods of adaptation\n");
   } else {
     // The first column decides: a mean error weighted towards each shape's fastest primitives.
@@ -91,14 +106,7 @@ void print(const TransferOutcome& outcome, const std::filesystem::path& output) 
                   candidate.scores.regret, candidate.chosen ? "  <- chosen" : weight.c_str());
     }
   }
-  if (output.empty()) {
-    std::printf(
-        "no model is written: %s. The times are kept in %s; `--output` writes the model anyhow\n",
-        compared ? "none is better than the one it started from"
-                 : "so few shapes do not tell whether one is better, and a larger --budget would",
-        outcome.profile.string().c_str());
-    return;
-  }
+  if (output.empty()) return;
   if (!transfer.better_choices()) {
     std::printf("on these shapes its choices are no better than the source's\n");
   }
@@ -141,9 +149,11 @@ Result<void> transfer_action(const TransferArguments& request) {
   if (!transferred) return transferred.error();
   const auto& [outcome, output, source] = *transferred;
   if (request.json) {
-    return write_output("", to_json(outcome, source, output).dump(2) + "\n");
+    CONVOPT_CHECK(write_output("", to_json(outcome, source, output).dump(2) + "\n"));
+  } else {
+    print(outcome, output);
   }
-  print(outcome, output);
+  if (output.empty()) return nothing_written(outcome);
   return {};
 }
 
@@ -152,7 +162,9 @@ Result<void> transfer_action(const TransferArguments& request) {
 void add_transfer(CLI::App& app, Action& action) {
   auto request = std::make_shared<TransferArguments>();
   CLI::App* verb = app.add_subcommand(
-      "transfer", "Adapts a model to this machine by a short profile, and reports its accuracy.");
+      "transfer",
+      "Adapts a model to this machine by a short profile, and reports its accuracy. Exit code "
+      "5 if no model is written because none is better.");
   verb->footer(methods_text());
   verb->add_option("--from", request->from, "Model to start from. Default: the shipped one.");
   CLI::Option* profile = verb->add_option("--profile", request->profile,

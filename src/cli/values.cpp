@@ -46,6 +46,10 @@ CLI::Validator duration(bool may_be_zero) {
     constexpr double kShortest = 1e-9, kYear = 365.0 * 24 * 3600;
     const auto seconds = parse_duration(text);
     const bool zero = may_be_zero && seconds == 0;
+    const auto bare = parse_number<double>(text);
+    if (bare && std::isfinite(*bare) && *bare > 0) {
+      return in_quotes(text) + " has no unit: write " + text + "s for seconds, or ms, m or h";
+    }
     if (!seconds || (!zero && (*seconds < kShortest || *seconds > kYear))) {
       return in_quotes(text) + " is not a time like 500ms, 30s, 5m or 1h";
     }

@@ -41,6 +41,7 @@ Result<Check> check_profile(const CheckSettings& settings) {
     request.progress = settings.watch.progress;
     request.stop = settings.watch.stop;
     request.worker_command = settings.watch.worker_command;
+    request.messages = settings.messages;
     return check(request);
   });
 }

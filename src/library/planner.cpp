@@ -16,7 +16,8 @@ namespace {
 
 Result<Platform> platform_for(const PlannerOptions& options) {
   if (options.model.empty()) return Platform{machine_facts(), options.isa, options.threads};
-  if (options.measure_machine) return cached_platform(options.isa, options.threads);
+  if (options.measure_machine)
+    return cached_platform(options.isa, options.threads, options.messages);
   if (auto stored = stored_platform(options.isa, options.threads)) return std::move(*stored);
   return make_error(ErrorCode::environment,
                     "this machine's peak and bandwidths are not known, which predictions need: set "

@@ -97,6 +97,7 @@ Result<SavedTransfer> transfer_and_save(
   what.profile = settings.profile;
   what.progress = settings.watch.progress;
   what.measure = measure;
+  what.messages = settings.messages;
   // Two at once would disturb each other's times, and the last model would win.
   FileDescriptor lock;
   if (settings.profile.empty()) {

@@ -241,6 +241,7 @@ void add_measuring(py::module_& module) {
     set(given, "profile", settings.profile);
     set(given, "model", settings.model);
     set(given, "points", settings.points);
+    settings.messages = messages_to(given["logger"]);
     return dict_of(watched(settings, progress, worker_command, check_profile));
   });
   module.def("train_model", [](const py::dict& given) {

@@ -128,7 +128,8 @@ class InferenceSession {
     return is_fixed_ ? only_ : prepared_.empty() ? nullptr : prepared_.front();
   }
 
-  py::list run(const py::object& wanted, const py::dict& feed) {
+  /// Appends name, primitive and nanoseconds of each layer to `layer_times` unless that is None.
+  py::list run(const py::object& wanted, const py::dict& feed, const py::object& layer_times) {
     const std::vector<std::size_t> order = outputs_wanted(wanted);
     std::vector<py::array> arrays = arrays_of(feed);
     const std::shared_ptr<Prepared> prepared = is_fixed_ ? only_ : prepared_for(arrays);
@@ -146,8 +147,16 @@ class InferenceSession {
       }
       sources.push_back(array.data());
     }
-    return prepared->has_rest ? run_rest(*prepared, sources, order)
-                              : run_fixed(*prepared, sources, layouts, order);
+    if (prepared->has_rest) return run_rest(*prepared, sources, order);
+    if (layer_times.is_none()) return run_fixed(*prepared, sources, layouts, order, {});
+    std::vector<LayerTime> times;
+    RunOptions options;
+    options.layer_times = &times;
+    py::list results = run_fixed(*prepared, sources, layouts, order, options);
+    for (const LayerTime& layer : times)
+      layer_times.attr("append")(
+          py::make_tuple(std::string(layer.name), std::string(layer.primitive), layer.ns));
+    return results;
   }
 
  private:
@@ -372,7 +381,7 @@ class InferenceSession {
   /// `layouts`: of the sources, where not all are row-major; else empty.
   static py::list run_fixed(const Prepared& prepared, const std::vector<const void*>& sources,
                             const std::vector<Layout>& layouts,
-                            const std::vector<std::size_t>& order) {
+                            const std::vector<std::size_t>& order, const RunOptions& options) {
     std::vector<py::array> results;
     std::vector<void*> destinations;
     const std::span<const Tensor> outputs = prepared.session->outputs();
@@ -384,8 +393,9 @@ class InferenceSession {
     }
     check([&] {
       const py::gil_scoped_release release;
-      return layouts.empty() ? prepared.session->run(std::span(sources), std::span(destinations))
-                             : run_views(*prepared.session, sources, layouts, destinations);
+      return layouts.empty()
+                 ? prepared.session->run(std::span(sources), std::span(destinations), options)
+                 : run_views(*prepared.session, sources, layouts, destinations, options);
     }());
     py::list list(order.size());
     for (std::size_t i = 0; i < order.size(); ++i) list[i] = results[order[i]];
@@ -394,7 +404,7 @@ class InferenceSession {
 
   static Result<void> run_views(const Session& session, const std::vector<const void*>& sources,
                                 const std::vector<Layout>& layouts,
-                                const std::vector<void*>& destinations) {
+                                const std::vector<void*>& destinations, const RunOptions& options) {
     const auto bytes = [](const Tensor& tensor) {
       return static_cast<std::size_t>(tensor.shape.elements()) * element_bytes(tensor.type);
     };
@@ -408,7 +418,8 @@ class InferenceSession {
       const Tensor& tensor = session.outputs()[i];
       outputs.push_back({tensor.name, destinations[i], bytes(tensor), Layout::nchw});
     }
-    return session.run(std::span<const InputView>(inputs), std::span<const OutputView>(outputs));
+    return session.run(std::span<const InputView>(inputs), std::span<const OutputView>(outputs),
+                       options);
   }
 
   static py::list run_rest(const Prepared& prepared, const std::vector<const void*>& sources,
@@ -467,7 +478,8 @@ void add_session(py::module_& module) {
              bytes["workspace"] = use.workspace;
              return bytes;
            })
-      .def("run", &InferenceSession::run);
+      .def("run", &InferenceSession::run, py::arg("names"), py::arg("feed"),
+           py::arg("layer_times") = py::none());
 }
 
 }  // namespace convopt::python

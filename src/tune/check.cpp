@@ -136,7 +136,7 @@ Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> upd
 
 Result<Check> check(const CheckRequest& request) {
   CONVOPT_TRY(const Platform platform,
-              cached_platform(request.context.isa, request.context.threads));
+              cached_platform(request.context.isa, request.context.threads, request.messages));
   const std::filesystem::path path =
       request.profile.empty() ? local_profile_path(platform) : request.profile;
   std::error_code ignored;

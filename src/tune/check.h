@@ -33,6 +33,7 @@ struct CheckRequest {
   std::function<void(const ProfileProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;
   std::vector<std::string> worker_command;  ///< as in Watch
+  Messages messages;
 };
 
 /// Writes nothing but a temporary file.

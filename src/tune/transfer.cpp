@@ -45,7 +45,8 @@ Result<TransferOutcome> transfer(const TrainedModel& source, const TransferReque
   outcome.profile = request.profile;
   const TimingMode mode = source.info().timing_mode;
   if (request.profile.empty()) {
-    CONVOPT_TRY(outcome.platform, cached_platform(request.context.isa, request.context.threads));
+    CONVOPT_TRY(outcome.platform,
+                cached_platform(request.context.isa, request.context.threads, request.messages));
     outcome.profile = local_profile_path(outcome.platform);
     ProfileOptions options;
     options.context = request.context;

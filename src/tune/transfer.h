@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "convopt/profiling.hpp"
 #include "model/transfer.h"
 #include "profiler/profiler.h"
 
@@ -21,6 +22,7 @@ struct TransferRequest {
   std::filesystem::path profile;
   std::function<void(const ProfileProgress&)> progress;
   const std::atomic<bool>* stop = nullptr;
+  Messages messages;  ///< of what is told while it measures
   /// Times the workloads into the options' output.
   std::function<Result<ProfileSummary>(const std::vector<Workload>&, const ProfileOptions&)>
       measure = convopt::profile;

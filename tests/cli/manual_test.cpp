@@ -75,8 +75,22 @@ TEST_F(Manual, ShellsComplete) {
   EXPECT_EQ(completed("convopt select --precision ''", 3), "f32 bf16 int8 auto\n");
   EXPECT_EQ(completed("convopt select --range p", 3), "percentile\n");
   EXPECT_EQ(completed("convopt profile --timing-mode c", 3), "cold_weights\n");
+  EXPECT_EQ(completed("convopt select --isa avx", 3), "avx2 avx512\n");
+  EXPECT_EQ(completed("convopt select --allow w", 3), "winograd\n");
+  EXPECT_EQ(completed("convopt select --allow winograd,fft,o", 3), "winograd,fft,onednn\n");
+  EXPECT_EQ(completed("convopt profile --ops conv,max_", 3), "conv,max_pool\n");
+  EXPECT_EQ(completed("convopt evaluate --method zero", 3), "zero-shot\n");
   EXPECT_TRUE(
       has(shell_->read("share/zsh/vendor-completions/_convopt"), ":value:(f32 bf16 int8 auto)'"));
+  shell_->write("13.json", "");
+  EXPECT_EQ(completed("convopt report --plan " + shell_->file("13"), 3),
+            shell_->file("13.json") + "\n");
+  EXPECT_EQ(completed("convopt select -o " + shell_->file("13"), 3),
+            shell_->file("13.json") + "\n");
+  EXPECT_EQ(completed("convopt report --threads " + shell_->file("13"), 3), "\n");
+  const std::string zsh = shell_->read("share/zsh/vendor-completions/_convopt");
+  EXPECT_TRUE(has(zsh, ":value:_values -s , value im2col kn2row")) << zsh;
+  EXPECT_TRUE(has(zsh, "]:value: '")) << "numbers are no files";
   const std::string fish = shell_->read("share/fish/vendor_completions.d/convopt.fish");
   EXPECT_TRUE(has(fish, "from report' -l measure -d "));
   EXPECT_TRUE(has(fish, "from report' -l plan -r -d "));

@@ -30,6 +30,14 @@ class ModelVerbs : public testing::Test {
   static int transfer(const std::string& arguments) {
     return run("transfer --threads 1 --budget 4s --from " + model_ + " " + arguments);
   }
+  /// It writes a model, or says by its exit code that it has none to write.
+  static void expect_transfer(const std::string& arguments) {
+    const int code = transfer(arguments);
+    const bool written = shell_->out().find("written to ") != std::string::npos;
+    const bool said = shell_->err().find("no model is written: ") != std::string::npos;
+    EXPECT_EQ(code, written ? 0 : 5) << shell_->err();
+    EXPECT_NE(written, said) << shell_->out() << shell_->err();
+  }
   /// Fails with this code and says this, in one line.
   static void expect_error(const std::string& arguments, int code, const std::string& said) {
     EXPECT_EQ(run(arguments), code) << arguments << "\n" << shell_->err();
@@ -91,7 +99,9 @@ TEST_F(ModelVerbs, AProfileFromAnotherMachineIsNotThisOne) {
   expect_error("select " + network_ + " --threads 1 --model " + model_ + " --profile " + file, 4,
                "-250-");
   // Adapting to it is possible anywhere; the result is a model of that machine, not of this one.
-  ASSERT_EQ(run("transfer --threads 1 --from " + model_ + " --profile " + file), 0)
+  ASSERT_EQ(run("transfer --threads 1 --from " + model_ + " --profile " + file + " -o " +
+                shell_->file("foreign.ubj")),
+            0)
       << shell_->err();
   EXPECT_NE(shell_->out().find("-250-"), std::string::npos) << shell_->out();
 }
@@ -107,7 +117,7 @@ TEST_F(ModelVerbs, TransferKeepsTheBestCandidateAndWritesAModelThatPlans) {
 }
 
 TEST_F(ModelVerbs, TransferProfilesWithinItsBudget) {
-  ASSERT_EQ(transfer(""), 0) << shell_->err();
+  expect_transfer("");
   // Written to this machine's own place, where select looks first.
   ASSERT_EQ(run("select " + network_ + " --threads 1"), 0) << shell_->err();
 }
@@ -145,6 +155,7 @@ TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
   EXPECT_EQ(shell_->out_json()["layers"], refined["layers"]);
   expect_error(select + " --refine soon", 2, "'soon' is not a time");
   expect_error(select + " --refine 0", 2, "'0' is not a time");
+  expect_error(select + " --refine 1", 2, "'1' has no unit: write 1s for seconds");
 }
 
 TEST_F(ModelVerbs, ARefinementThatEndedEarlyAndALaterSelectAgree) {
@@ -291,12 +302,36 @@ TEST_F(ModelVerbs, TooShortATransferLeavesTheModelAlone) {
   const std::string home = shell_->file("short");
   setenv("XDG_DATA_HOME", home.c_str(), 1);
   // Two shapes of a simulated second tell nothing.
-  ASSERT_EQ(run("transfer --threads 1 --quiet --budget 1s --json --from " + model_), 0)
+  ASSERT_EQ(run("transfer --threads 1 --quiet --budget 1s --json --from " + model_), 5);
+  EXPECT_NE(shell_->err().find("no model is written: so few shapes"), std::string::npos)
       << shell_->err();
   ASSERT_LT(shell_->out_json()["shapes"].get<int>(), 3) << shell_->out();
   EXPECT_EQ(shell_->out_json()["written"], false);
   EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(home) / "convopt" / "models"));
   setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
+}
+
+TEST_F(ModelVerbs, RatesThatCannotBeStoredAreSaid) {
+  setenv("XDG_DATA_HOME", "/dev/null/data", 1);
+  EXPECT_EQ(run("check --threads 1 --quiet --profile " + profile_), 0) << shell_->err();
+  EXPECT_NE(shell_->err().find("peak and bandwidths are not stored"), std::string::npos)
+      << shell_->err();
+  const std::filesystem::path home = shell_->file("unstored");
+  setenv("XDG_DATA_HOME", home.c_str(), 1);
+  const std::string adapted = "-o " + shell_->file("unstored.ubj");
+  ASSERT_EQ(transfer(adapted), 0) << shell_->err();
+  EXPECT_EQ(shell_->err().find("not stored"), std::string::npos) << shell_->err();
+  // A folder where the file of the rates belongs.
+  for (const auto& entry : std::filesystem::directory_iterator(home / "convopt")) {
+    if (!entry.path().filename().string().starts_with("machine-")) continue;
+    std::filesystem::remove(entry.path());
+    std::filesystem::create_directories(entry.path() / "taken");
+    break;
+  }
+  ASSERT_EQ(transfer(adapted), 0) << shell_->err();
+  EXPECT_NE(shell_->err().find("peak and bandwidths are not stored"), std::string::npos)
+      << shell_->err();
+  setenv("XDG_DATA_HOME", home.parent_path().c_str(), 1);
 }
 
 TEST_F(ModelVerbs, TwoTransfersDoNotMeasureAtOnce) {
@@ -310,7 +345,7 @@ TEST_F(ModelVerbs, TwoTransfersDoNotMeasureAtOnce) {
   expect_error("transfer --threads 1 --quiet --budget 4s --from " + model_, 4,
                "another transfer is measuring");
   close(lock);
-  EXPECT_EQ(transfer(""), 0) << shell_->err();
+  expect_transfer("");
   setenv("XDG_DATA_HOME", std::filesystem::path(home).parent_path().c_str(), 1);
 }
 

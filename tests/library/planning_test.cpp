@@ -94,6 +94,20 @@ TEST_F(PlanningTest, WarnsOfRatesThatCannotBeStored) {
   EXPECT_NE(notes_[1].find("/dev/null/data"), std::string::npos);
 }
 
+TEST_F(PlanningTest, APlannerWarnsOfRatesThatCannotBeStored) {
+  PlannerOptions options;
+  options.threads = 1;
+  options.model = CONVOPT_SOURCE_DIR "/data/models/default.ubj";
+  options.measure_machine = true;
+  options.messages = options_.messages;
+  setenv("XDG_DATA_HOME", "/dev/null/data", 1);
+  const auto planner = Planner::create(options);
+  setenv("XDG_DATA_HOME", folder_.c_str(), 1);
+  ASSERT_TRUE(planner.ok()) << planner.error().message;
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_NE(notes_[0].find("are not stored"), std::string::npos);
+}
+
 TEST_F(PlanningTest, KeepsLimits) {
   options_.allow = {"im2col"};
   const auto plan = plan_network(network_, options_);

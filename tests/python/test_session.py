@@ -2,7 +2,10 @@
 import support  # before convopt
 
 import copy
+import json
+import logging
 import os
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -171,6 +174,121 @@ class Session(unittest.TestCase):
         runs.terminate = False
         with self.assertRaises(AttributeError):
             runs.intra_op_num_threads = 1
+
+    def test_the_logger_by_onnxruntimes_numbers(self):
+        logger = logging.getLogger("convopt")
+        before = logger.level
+        try:
+            for severity, level in enumerate(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
+                onnxruntime.set_default_logger_severity(severity)
+                self.assertEqual(logging.getLevelName(logger.level), level)
+            with self.assertRaisesRegex(convopt.UsageError, "from 0 to 4, not 5"):
+                onnxruntime.set_default_logger_severity(5)
+        finally:
+            logger.setLevel(before)
+
+    def test_functions_without_a_meaning_here(self):
+        self.assertEqual(onnxruntime.get_all_providers(), onnxruntime.get_available_providers())
+        self.assertEqual(onnxruntime.get_version_string(), convopt.__version__)
+        self.assertIn(convopt.__version__, onnxruntime.get_build_info())
+        onnxruntime.set_default_logger_verbosity(1)
+        onnxruntime.set_seed(1)
+        onnxruntime.disable_telemetry_events()
+        session = self.session
+        session.set_providers(["CUDAExecutionProvider", "CPUExecutionProvider"], [{}, {}])
+        session.disable_fallback()
+        self.assertEqual(session.get_providers(), ["CPUExecutionProvider"])
+        self.assertEqual(session.get_provider_options(), {"CPUExecutionProvider": {}})
+        self.assertEqual(session.get_overridable_initializers(), [])
+
+    def test_profiling(self):
+        self.assertEqual(self.session.end_profiling(), "")
+        self.assertEqual(self.session.get_profiling_start_time_ns(), 0)
+        x = image(1, 3, 16, 20)
+        with tempfile.TemporaryDirectory() as folder:
+            options = convopt.SessionOptions()
+            options.intra_op_num_threads = 1
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(folder, "times")
+            # Also where errors are worded anew, of a model by its bytes.
+            for model in (self.path, open(self.path, "rb").read()):
+                session = convopt.InferenceSession(model, options)
+                begin = session.get_profiling_start_time_ns()
+                self.assertLess(abs(begin - time.time_ns()), 60e9)
+                numpy.testing.assert_array_equal(
+                    session.run(["scores"], {"image": x})[0], self.session.run(["scores"], {"image": x})[0])
+                session.run(None, {"image": x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)})
+                self.assertEqual(os.listdir(folder), [])
+                name = session.end_profiling()
+                self.assertTrue(name.startswith(os.path.join(folder, "times_20")), name)
+                with open(name, encoding="utf-8") as file:
+                    events = json.load(file)
+                os.remove(name)
+                runs = [event for event in events if event["cat"] == "Session"]
+                layers = [event for event in events if event["cat"] == "Node"]
+                self.assertEqual(len(runs), 2)
+                self.assertEqual(len(layers) % 2, 0)
+                primitives = {layer["primitive"] for layer in session.plan.layers}
+                self.assertLessEqual(primitives - {None, ""}, {layer["args"]["primitive"] for layer in layers})
+                self.assertLessEqual(sum(layer["dur"] for layer in layers), sum(run["dur"] for run in runs))
+                # It has ended.
+                session.run(None, {"image": x})
+                self.assertEqual(session.end_profiling(), "")
+            options.profile_file_prefix = os.path.join(folder, "missing", "times")
+            session = convopt.InferenceSession(self.path, options)
+            with self.assertRaisesRegex(convopt.MachineError, "cannot write '.*missing/times_"):
+                session.end_profiling()
+
+    def test_values(self):
+        x = image(1, 3, 16, 20, seed=4)
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(x)
+        self.assertIs(value.numpy(), x)
+        self.assertEqual((value.shape(), value.data_type()), ([1, 3, 16, 20], "tensor(float)"))
+        self.assertEqual((value.device_name(), value.data_ptr()), ("cpu", x.ctypes.data))
+        (scores,) = self.session.run_with_ort_values(["scores"], {"image": value})
+        numpy.testing.assert_array_equal(scores.numpy(), self.session.run(["scores"], {"image": x})[0])
+        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type([2, 3], numpy.int64)
+        self.assertEqual((value.shape(), value.data_type()), ([2, 3], "tensor(int64)"))
+        value.update_inplace(numpy.arange(6).reshape(2, 3))
+        self.assertEqual(value.numpy().tolist(), [[0, 1, 2], [3, 4, 5]])
+        with self.assertRaisesRegex(convopt.InputError, r"int64 \(3, 2\), what is bound to it int64 \(2, 3\)"):
+            value.update_inplace(numpy.zeros((3, 2), numpy.int64))
+        with self.assertRaisesRegex(convopt.UsageError, "no device 'cuda:0', only 'cpu'"):
+            onnxruntime.OrtValue.ortvalue_from_numpy(x, "cuda", 0)
+
+    def test_bindings(self):
+        x, other = image(1, 3, 16, 20, seed=5), image(1, 3, 16, 20, seed=6)
+        expected = self.session.run(None, {"image": x})
+        binding = self.session.io_binding()
+        with self.assertRaisesRegex(convopt.UsageError, "no output is bound"):
+            self.session.run_with_iobinding(binding)
+        binding.bind_cpu_input("image", x)
+        mine = numpy.zeros_like(expected[1])
+        binding.bind_output("probabilities", "cpu", 0, numpy.float32, mine.shape, mine.ctypes.data)
+        binding.bind_output("scores")
+        self.session.run_with_iobinding(binding)
+        numpy.testing.assert_array_equal(mine, expected[1])
+        probabilities, scores = binding.copy_outputs_to_cpu()
+        numpy.testing.assert_array_equal(scores, expected[0])
+        self.assertEqual(binding.get_outputs()[0].data_ptr(), mine.ctypes.data)
+        # What is bound is read and written again.
+        numpy.copyto(x, other)
+        self.session.run_with_iobinding(binding)
+        numpy.testing.assert_array_equal(mine, self.session.run(["probabilities"], {"image": other})[0])
+        binding.clear_binding_inputs()
+        with self.assertRaisesRegex(convopt.UsageError, "no array is given for the input 'image'"):
+            self.session.run_with_iobinding(binding)
+        binding.bind_input("image", "cpu", 0, numpy.float32, other.shape, other.ctypes.data)
+        binding.clear_binding_outputs()
+        value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(expected[0].shape, numpy.float32)
+        binding.bind_ortvalue_output("scores", value)
+        self.session.run_with_iobinding(binding)
+        numpy.testing.assert_array_equal(value.numpy(), self.session.run(["scores"], {"image": other})[0])
+        binding.bind_ortvalue_output("scores", onnxruntime.OrtValue.ortvalue_from_shape_and_type([1], numpy.float32))
+        with self.assertRaisesRegex(convopt.InputError, "the output 'scores' is float32 "):
+            self.session.run_with_iobinding(binding)
+        with self.assertRaisesRegex(convopt.UsageError, "needs its shape and element_type"):
+            binding.bind_output("scores", buffer_ptr=mine.ctypes.data)
 
     def test_models_by_their_bytes(self):
         x = image(1, 3, 8, 9)

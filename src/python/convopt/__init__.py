@@ -33,7 +33,10 @@ sentence and a `code`. What is worth knowing but no error goes to the logger 'co
 measures for longer than a second, or writes a file, unless it is asked to.
 """
 
+import logging as _logging
+
 from . import _core
+from ._binding import IOBinding, OrtValue
 from ._errors import (
     Error,
     InputError,
@@ -73,9 +76,48 @@ def get_available_providers() -> "list[str]":
     return ["CPUExecutionProvider"]
 
 
+def get_all_providers() -> "list[str]":
+    """Always ['CPUExecutionProvider']."""
+    return ["CPUExecutionProvider"]
+
+
 def get_device() -> str:
     """Always 'CPU'."""
     return "CPU"
+
+
+def get_version_string() -> str:
+    """The version of convopt, not one of onnxruntime."""
+    return __version__
+
+
+def get_build_info() -> str:
+    """'convopt' and its version."""
+    return "convopt " + __version__
+
+
+def set_default_logger_severity(severity: int) -> None:
+    """Sets the level of the logger 'convopt', by onnxruntime's numbers: 0 (verbose) is DEBUG, 1 INFO,
+    2 WARNING, 3 ERROR, and 4 (fatal) CRITICAL."""
+    if severity not in range(5):
+        raise UsageError(f"a severity is a number from 0 to 4, not {severity!r:.80}")
+    _logging.getLogger("convopt").setLevel(10 * (int(severity) + 1))
+
+
+def set_default_logger_verbosity(verbosity: int) -> None:
+    """Changes nothing: there are no levels below DEBUG."""
+
+
+def set_seed(seed: int) -> None:
+    """Changes nothing: sessions compute nothing random."""
+
+
+def enable_telemetry_events() -> None:
+    """Changes nothing: nothing is ever sent."""
+
+
+def disable_telemetry_events() -> None:
+    """Changes nothing: nothing is ever sent."""
 
 
 __all__ = [
@@ -83,12 +125,14 @@ __all__ = [
     "Error",
     "ExecutionMode",
     "GraphOptimizationLevel",
+    "IOBinding",
     "InferenceSession",
     "InputError",
     "Interrupted",
     "MachineError",
     "ModelMetadata",
     "NodeArg",
+    "OrtValue",
     "PartialError",
     "Plan",
     "RunOptions",
@@ -97,13 +141,21 @@ __all__ = [
     "VerificationError",
     "calibrate",
     "check",
+    "disable_telemetry_events",
+    "enable_telemetry_events",
     "evaluate",
+    "get_all_providers",
     "get_available_providers",
+    "get_build_info",
     "get_device",
+    "get_version_string",
     "measure_machine",
     "merge",
     "profile",
     "select",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_seed",
     "train",
     "transfer",
 ]

@@ -30,7 +30,10 @@ class InferenceSession:
     def plan(self) -> Optional[Plan]: ...
     def memory(self) -> Optional[Dict[str, int]]: ...
     def run(
-        self, names: Optional[Sequence[str]], feed: Dict[str, Any]
+        self,
+        names: Optional[Sequence[str]],
+        feed: Dict[str, Any],
+        layer_times: Optional[List[Tuple[str, str, int]]] = None,
     ) -> List[numpy.ndarray]: ...
 
 Progress = Optional[Callable[[Dict[str, Any]], None]]

@@ -6,6 +6,7 @@ import difflib
 import inspect
 import numbers
 import os
+import time
 from typing import (
     Any,
     Dict,
@@ -15,15 +16,18 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
     Union,
 )
 
 import numpy
 
 from . import _core
+from ._binding import IOBinding, OrtValue
 from ._errors import UsageError
 from ._options import Model, ModelFile, logger, planning_options
 from ._plan import Calibration, Plan
+from ._profiling import Profiling
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -119,7 +123,8 @@ class _Accepted:
 
 class SessionOptions(_Accepted):
     """Options of onnxruntime's name. `intra_op_num_threads` counts: 0 for all cores, and more than
-    there are for all of them; others may be set and change nothing."""
+    there are for all of them; so do `enable_profiling` and `profile_file_prefix`, see
+    `InferenceSession.end_profiling`. Others may be set and change nothing."""
 
     _DEFAULTS = {
         "enable_cpu_mem_arena": True,
@@ -238,7 +243,7 @@ class InferenceSession:
     path_or_model : path of an ONNX model, a JSON network, or a bundle (`convopt bundle`), whose best
         plan for this processor is taken; or the bytes of an ONNX model
     sess_options : a SessionOptions, of which `intra_op_num_threads` counts, up to the cores that
-        this process may use
+        this process may use, and what is about profiling
     providers, provider_options : ignored
     threads : threads per layer; default: the cores that this process may use
     precision : 'f32', or 'bf16', 'int8', 'auto': types that tensors may be stored in where that is
@@ -312,6 +317,9 @@ class InferenceSession:
         self._run = self._session.run
         if self._file.in_memory:
             self._run = self._file.named()(self._run)
+        self._profiling: Optional[Profiling] = None
+        if getattr(sess_options, "enable_profiling", False):
+            self._profiling = Profiling(str(getattr(sess_options, "profile_file_prefix", "")))
 
     def get_inputs(self) -> List[NodeArg]:
         """The model's inputs, in its order."""
@@ -332,6 +340,27 @@ class InferenceSession:
     def get_providers(self) -> List[str]:
         """Always ['CPUExecutionProvider']."""
         return [PROVIDER]
+
+    def get_overridable_initializers(self) -> List[NodeArg]:
+        """Always []: weights are packed when a model is prepared, and stay what they are."""
+        return []
+
+    def get_provider_options(self) -> Dict[str, Dict[str, str]]:
+        """Always {'CPUExecutionProvider': {}}."""
+        return {PROVIDER: {}}
+
+    def set_providers(
+        self,
+        providers: Optional[Sequence[Any]] = None,
+        provider_options: Optional[Sequence[Any]] = None,
+    ) -> None:
+        """Changes nothing, like `providers` of a new session: there is one, the CPU's."""
+
+    def enable_fallback(self) -> None:
+        """Changes nothing: there is no other provider to fall back to."""
+
+    def disable_fallback(self) -> None:
+        """Changes nothing: there is no other provider to fall back to."""
 
     def run(
         self,
@@ -354,7 +383,56 @@ class InferenceSession:
             input_feed = dict(input_feed)
         if isinstance(output_names, str):
             output_names = [output_names]
+        if self._profiling is not None:
+            return self._profiled(self._profiling, output_names, input_feed)
         return self._run(output_names, input_feed)
+
+    def _profiled(
+        self, profiling: Profiling, output_names: Optional[Sequence[str]], feed: Dict[str, Any]
+    ) -> List[numpy.ndarray]:
+        layers: List[Tuple[str, str, int]] = []
+        begin = time.perf_counter_ns()
+        results = self._run(output_names, feed, layers)
+        profiling.add(begin, time.perf_counter_ns(), layers)
+        return results
+
+    def run_with_ort_values(
+        self,
+        output_names: Optional[Sequence[str]],
+        input_dict_ort_values: Mapping[str, OrtValue],
+        run_options: Any = None,
+    ) -> List[OrtValue]:
+        """`run` of values instead of arrays."""
+        feed = {name: value.numpy() for name, value in input_dict_ort_values.items()}
+        return [OrtValue(result) for result in self.run(output_names, feed, run_options)]
+
+    def io_binding(self) -> IOBinding:
+        """A new binding for `run_with_iobinding`."""
+        return IOBinding(self)
+
+    def run_with_iobinding(self, iobinding: IOBinding, run_options: Any = None) -> None:
+        """Computes the outputs that are bound from the inputs that are bound, where `run` does."""
+        iobinding._run(run_options)
+
+    def end_profiling(self) -> str:
+        """Writes the times of all runs so far and of their layers, in the format of onnxruntime's
+        profiles, which chrome://tracing shows, and ends profiling. Returns the file's name:
+        `SessionOptions.profile_file_prefix` and the time. Without `enable_profiling`, nothing is
+        written, and the name is empty.
+
+        Layers are those of the plan, with their primitives. Models whose shapes depend on numbers
+        have times of whole runs alone. Raises MachineError where the file cannot be written; the
+        times are kept then.
+        """
+        if self._profiling is None:
+            return ""
+        name = self._profiling.write()
+        self._profiling = None
+        return name
+
+    def get_profiling_start_time_ns(self) -> int:
+        """When profiling began, in nanoseconds since 1970; 0 without profiling."""
+        return 0 if self._profiling is None else self._profiling.start_ns
 
     @property
     def plan(self) -> Optional[Plan]:

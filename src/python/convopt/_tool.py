@@ -283,6 +283,7 @@ def check(
         "points": points,
         "threads": threads,
         "isa": isa,
+        "logger": logger,
     }
     return _core.check_profile(options, progress, worker_command())
 
