@@ -41,17 +41,28 @@ inline constexpr auto kForward = dnnl::prop_kind::forward_inference;
 /// No cap.
 inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_default;
 
-/// Scales are arguments of a run there, for which convopt asks no kernel.
-inline constexpr bool kHasScales = false;
-inline void set_output_scales(primitive_attr&, int, const std::vector<float>&) {}
-inline void set_source_zero_point(primitive_attr&, int) {}
+/// Attributes say which scales and zero points there are, and a run brings them as arguments.
+inline constexpr bool kScalesAreArguments = true;
+inline constexpr int kScalesOf = DNNL_ARG_ATTR_SCALES;
+/// Masks of scales, one for each result channel of a layer's weights.
+inline constexpr int kPerChannel = 1, kPerGroupedChannel = 3;
+/// Of the argument `of`. What is added to the products, biases included, is not scaled.
+inline void set_scales(primitive_attr& attributes, int of, int mask, const std::vector<float>&) {
+  attributes.set_scales_mask(of, mask);
+}
+
+inline void set_source_zero_point(primitive_attr& attributes, int) {
+  attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
+}
 
 inline Eltwise hard_swish() { return {algorithm::eltwise_hardswish, 1.0F / 6, 0.5F}; }
 inline constexpr bool kHasHardSigmoid = true;
 inline Eltwise hard_sigmoid() { return {algorithm::eltwise_hardsigmoid, 1.0F / 6, 0.5F}; }
 
-inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise, float) {
+/// The function's result is multiplied by `scale`.
+inline void append_eltwise(dnnl::post_ops& ops, const Eltwise& eltwise, float scale) {
   ops.append_eltwise(eltwise.kind, eltwise.alpha, eltwise.beta);
+  if (scale != 1) ops.append_eltwise(algorithm::eltwise_linear, scale, 0);
 }
 
 template <class Visit>
@@ -116,11 +127,12 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
 
 inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_all;
 
-inline constexpr bool kHasScales = true;
-/// Of what is computed before the epilogue, biases included: one for all, or one per channel where
-/// `mask` is 2.
-inline void set_output_scales(primitive_attr& attributes, int mask,
-                              const std::vector<float>& scales) {
+inline constexpr bool kScalesAreArguments = false;
+inline constexpr int kScalesOf = 0;  // no such argument
+inline constexpr int kPerChannel = 2, kPerGroupedChannel = 2;
+/// Of what is computed before the epilogue, biases included.
+inline void set_scales(primitive_attr& attributes, int, int mask,
+                       const std::vector<float>& scales) {
   attributes.set_output_scales(mask, scales);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,7 +32,7 @@ class OneDnnKernel final : public Kernel {
  public:
   OneDnnKernel(dnnl::engine cpu, const Request& request,
                const dnnl::primitive_desc_base& descriptor, const Parameters& parameters,
-               const QuantisedWeights& quantised)
+               const QuantisedWeights& quantised, const Scaling& scaling)
       : cpu_(std::move(cpu)),
         workload_(request.workload),
         input_(request.input),
@@ -41,7 +42,8 @@ class OneDnnKernel final : public Kernel {
             tensor_alignment(workload_.op, clean_implementation(descriptor.impl_info_str()))),
         primitive_(descriptor.get()),
         scratchpad_(descriptor.scratchpad_desc()) {
-    if (workload_.has_weights()) pack(descriptor, parameters, quantised);
+    if (workload_.has_weights()) pack(descriptor, parameters, quantised, scaling);
+    if (compat::kScalesAreArguments) keep_arguments_of(scaling);
     idle_.push_back(make_arguments());
   }
 
@@ -62,7 +64,7 @@ class OneDnnKernel final : public Kernel {
  private:
   /// `quantised` are the weights of a layer whose source is quantised, else empty.
   void pack(const dnnl::primitive_desc_base& descriptor, const Parameters& parameters,
-            const QuantisedWeights& quantised) {
+            const QuantisedWeights& quantised, const Scaling& scaling) {
     const ConvShape& shape = workload_.shape;
     const bool grouped = workload_.op == Op::conv && shape.groups > 1;
     const bool is_quantised = !quantised.numbers.empty();
@@ -93,12 +95,31 @@ class OneDnnKernel final : public Kernel {
     auto* const bias = static_cast<float*>(bias_.get_data_handle());
     for (int i = 0; i < shape.oc; ++i) {
       bias[i] = parameters.bias.as<float>() ? parameters.bias.as<float>()[i] : 0.0F;
-      // It is added to sums of whole numbers.
       if (is_quantised) {
         const auto channel = static_cast<std::size_t>(i);
         bias[i] += shifts[channel];
-        bias[i] /= parameters.scales.input * quantised.scales[channel];
+        // It is added to sums of whole numbers, or to what they are after scaling.
+        if (compat::kScalesAreArguments) {
+          bias[i] *= scaling.bound;
+        } else {
+          bias[i] /= parameters.scales.input * quantised.scales[channel];
+        }
       }
+    }
+  }
+
+  void keep_arguments_of(const Scaling& scaling) {
+    const auto keep = [this](int role, dnnl::memory::data_type type, const auto& values) {
+      const auto count = static_cast<dnnl::memory::dim>(values.size());
+      scaling_.emplace_back(role, dnnl::memory({{count}, type, dnnl::memory::format_tag::x}, cpu_));
+      std::ranges::copy(values, static_cast<typename std::decay_t<decltype(values)>::value_type*>(
+                                    scaling_.back().second.get_data_handle()));
+    };
+    if (!scaling.sums.empty())
+      keep(compat::kScalesOf | scaled_argument(workload_), kFloat, scaling.sums);
+    if (scaling.source_zero != 0) {
+      keep(DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC, dnnl::memory::data_type::s32,
+           std::vector<std::int32_t>{scaling.source_zero});
     }
   }
 
@@ -138,6 +159,7 @@ class OneDnnKernel final : public Kernel {
       arguments->list.push_back({DNNL_ARG_WEIGHTS, weights_.get()});
       arguments->list.push_back({DNNL_ARG_BIAS, bias_.get()});
     }
+    for (const auto& [role, memory] : scaling_) arguments->list.push_back({role, memory.get()});
     return arguments;
   }
 
@@ -232,6 +254,7 @@ class OneDnnKernel final : public Kernel {
   dnnl::primitive primitive_;
   Desc scratchpad_;
   dnnl::memory weights_, bias_;
+  std::vector<std::pair<int, dnnl::memory>> scaling_;  // by their roles
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Arguments>> idle_;
 };
@@ -253,14 +276,14 @@ Result<std::unique_ptr<Kernel>> make_kernel(const dnnl::engine& cpu, const Reque
           {parameters.weights.as<float>(), static_cast<std::size_t>(parameters.weights.count)},
           workload.shape.oc);
     }
-    const auto descriptor = find_descriptor(
-        cpu, request, implementation, scaling_of(workload, parameters.scales, quantised.scales));
+    const Scaling scaling = scaling_of(workload, parameters.scales, quantised.scales);
+    const auto descriptor = find_descriptor(cpu, request, implementation, scaling);
     if (!descriptor) {
       return make_error(ErrorCode::usage, "oneDNN does not offer " + implementation + " for " +
                                               request.workload.text());
     }
     return std::unique_ptr<Kernel>(
-        std::make_unique<OneDnnKernel>(cpu, request, descriptor, parameters, quantised));
+        std::make_unique<OneDnnKernel>(cpu, request, descriptor, parameters, quantised, scaling));
   } catch (const std::exception& error) {
     return make_error(ErrorCode::environment,
                       "oneDNN cannot prepare " + request.workload.text() + ": " + error.what());

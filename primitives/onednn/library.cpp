@@ -118,7 +118,7 @@ bool has_products(DataType type) {
     return (dnnl_get_effective_cpu_isa() & wanted) == wanted;
   };
   if (type == DataType::bf16) return includes(dnnl_cpu_isa_avx512_core_bf16);
-  if (is_quantised(type)) return compat::kHasScales && includes(dnnl_cpu_isa_avx512_core_vnni);
+  if (is_quantised(type)) return includes(dnnl_cpu_isa_avx512_core_vnni);
 #endif
   return false;
 }

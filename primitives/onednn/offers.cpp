@@ -123,8 +123,10 @@ dnnl::primitive_attr attributes_of(const Workload& workload, const Scaling& scal
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (workload.op == Op::activation) return attributes;
   if (!scaling.sums.empty()) {
-    constexpr int kPerChannel = 2;
-    compat::set_output_scales(attributes, scaling.sums.size() > 1 ? kPerChannel : 0, scaling.sums);
+    const int mask = scaling.sums.size() == 1    ? 0
+                     : workload.shape.groups > 1 ? compat::kPerGroupedChannel
+                                                 : compat::kPerChannel;
+    compat::set_scales(attributes, scaled_argument(workload), mask, scaling.sums);
   }
   if (scaling.source_zero != 0) compat::set_source_zero_point(attributes, scaling.source_zero);
   dnnl::post_ops ops;
@@ -269,6 +271,12 @@ bool is_defective(const Offer& offer, const Workload& workload) {
        std::max(shape.pad_left, shape.pad_right) >= shape.extent_w())) {
     return true;
   }
+  // Version 3.8 multiplies some channels of quantised tensors by a wrong scale; why is not known
+  // yet.
+  if (compat::kScalesAreArguments && is_quantised(workload.input_type) && workload.op == Op::conv &&
+      offer.implementation.starts_with("br")) {
+    return true;
+  }
   // With tiles of AMX it crashed twice in hundreds of runs of the tests, never again with the same
   // data: a 7x7 kernel with padding 6, and one of 8x7 on an image of that size. Later versions mend
   // several accesses of these kernels beyond their buffers. The library's other kernels with tiles
@@ -396,6 +404,10 @@ Scaling scaling_of(const Workload& workload, const Quantisation& scales,
   if (workload.zero_points) scaling.source_zero = scales.input_zero;
   scaling.result_zero = scales.output_zero;
   return scaling;
+}
+
+int scaled_argument(const Workload& workload) {
+  return workload.has_weights() ? DNNL_ARG_WEIGHTS : DNNL_ARG_SRC;
 }
 
 dnnl::memory::desc tensor_desc(const TensorShape& shape, DataType type, Layout layout) {

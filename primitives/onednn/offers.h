@@ -37,6 +37,9 @@ struct Scaling {
 Scaling scaling_of(const Workload& workload, const Quantisation& scales,
                    std::span<const float> weight_scales);
 
+/// The argument of a run, DNNL_ARG_..., that `Scaling::sums` belong to where arguments are scaled.
+int scaled_argument(const Workload& workload);
+
 /// A question to the library. Winograd is a question of its own, `free_layouts` leaves source and
 /// destination to the library, as in its default; `input` and `output` do not count then.
 struct Request {

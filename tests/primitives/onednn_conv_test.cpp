@@ -41,12 +41,14 @@ std::vector<ConvShape> shapes() {
       parse("n1_ic21_ih7_iw9_oc21_kh3_kw3_s1_p1_g21"),                 // depthwise with a tail
       parse("n1_ic64_ih2_iw2_oc64_kh3_kw3_s1_p1"),                     // smaller than a tile
       parse("n1_ic64_ih28_iw28_oc64_kh3_kw3_s1_p1"),                   // several tiles
+      parse("n1_ic256_ih14_iw14_oc64_kh1_kw1_s1_p0"),                  // 1x1 of many products
+      parse("n1_ic96_ih28_iw28_oc96_kh3_kw3_s1_p2_d2_g96"),            // depthwise with dilation
   };
 }
 
-/// All with one thread; what threads change does not depend on the epilogue.
+/// All with one thread; what threads change does not depend on the activation.
 std::vector<Epilogue> epilogues(int threads) {
-  if (threads > 1) return {{true, {ActivationKind::relu}}};
+  if (threads > 1) return {{false, {}}, {true, {ActivationKind::relu}}};
   return {{false, {}}, {true, {ActivationKind::relu}}, {false, {ActivationKind::clip, 0.0F, 0.5F}}};
 }
 
