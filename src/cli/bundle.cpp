@@ -84,12 +84,7 @@ void add_bundle(CLI::App& app, Action& action) {
                    "The network, an ONNX model or a JSON file, which gets random weights.")
       ->required();
   add_batch(*verb, request->network.batch, "Images per batch. Default: the network's own.");
-  verb->add_option("--shape", request->network.shapes, kShapeHelp)
-      ->type_name(kShapeType)
-      ->allow_extra_args(false);
-  verb->add_option("--bind", request->network.bindings, kBindHelp)
-      ->type_name(kBindType)
-      ->allow_extra_args(false);
+  add_input_options(*verb, request->network.shapes, request->network.bindings);
   verb->add_option("--plan", request->plans,
                    "Plan for a platform, as `convopt select -o` writes it; once per platform.")
       ->required()

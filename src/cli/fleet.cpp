@@ -445,12 +445,7 @@ void add_plan(CLI::App& verb, Action& action) {
   add_count(*plan, "--threads", request->settings.threads,
             "Threads per primitive. Default: the physical cores of a machine.", 1, 4096);
   add_batch(*plan, request->batch, "Images per batch. Default: the networks' own.");
-  plan->add_option("--shape", request->shapes, kShapeHelp)
-      ->type_name(kShapeType)
-      ->allow_extra_args(false);
-  plan->add_option("--bind", request->bindings, kBindHelp)
-      ->type_name(kBindType)
-      ->allow_extra_args(false);
+  add_input_options(*plan, request->shapes, request->bindings);
   plan->add_option("--model", request->settings.model,
                    "Model that is adapted to each kind. Default: the shipped one.");
   add_seed(*plan, request->settings.seed, "Seed of samples, folds and trees.");

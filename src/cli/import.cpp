@@ -99,12 +99,7 @@ void add_import(CLI::App& app, Action& action) {
                   "The file to write. Default: standard output.");
   verb->add_flag("--show", request->show,
                  "Prints names, types and shapes of inputs and outputs instead.");
-  verb->add_option("--shape", request->shapes, kShapeHelp)
-      ->type_name(kShapeType)
-      ->allow_extra_args(false);
-  verb->add_option("--bind", request->bindings, kBindHelp)
-      ->type_name(kBindType)
-      ->allow_extra_args(false);
+  add_input_options(*verb, request->shapes, request->bindings);
   add_batch(*verb, request->batch, "Images per batch. Default: the model's own.");
   verb->callback([&action, request] { action = [request] { return import_network(*request); }; });
 }

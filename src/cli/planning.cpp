@@ -63,6 +63,22 @@ Result<InputValues> parse_bindings(const std::vector<std::string>& texts) {
   return values;
 }
 
+void add_input_options(CLI::App& verb, std::vector<std::string>& shapes,
+                       std::vector<std::string>& bindings) {
+  verb.add_option("--shape", shapes,
+                  "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model "
+                  "leaves open.")
+      ->type_name("INPUT=SIZES")
+      ->allow_extra_args(false);
+  verb.add_option(
+          "--bind", bindings,
+          "Values of a small input, e.g. sr=16000 or size=640,480, that an ONNX model needs when "
+          "it is read, because a condition or a size depends on them. The network then has no such "
+          "input.")
+      ->type_name("INPUT=VALUES")
+      ->allow_extra_args(false);
+}
+
 Result<Network> named_network(const PlanningOptions& options) {
   CONVOPT_TRY(auto shapes, parse_shapes(options.shapes));
   CONVOPT_TRY(auto values, parse_bindings(options.bindings));
@@ -81,8 +97,7 @@ void PlanningOptions::add_network_to(CLI::App& verb) {
                   "Times measured on this machine; they count before predictions. Default: this "
                   "machine's own profile, if there is one.");
   add_batch(verb, batch, "Images per batch. Default: the network's own.");
-  verb.add_option("--shape", shapes, kShapeHelp)->type_name(kShapeType)->allow_extra_args(false);
-  verb.add_option("--bind", bindings, kBindHelp)->type_name(kBindType)->allow_extra_args(false);
+  add_input_options(verb, shapes, bindings);
   context.add_to(verb);
 }
 

@@ -41,16 +41,12 @@ struct PlanningOptions {
 
 /// Texts like `input=1x3x224x224`.
 Result<InputShapes> parse_shapes(const std::vector<std::string>& texts);
-inline constexpr const char* kShapeType = "INPUT=SIZES";
-inline constexpr const char* kShapeHelp =
-    "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model leaves open.";
 
 /// Texts like `sr=16000` or `size=640,480`.
 Result<InputValues> parse_bindings(const std::vector<std::string>& texts);
-inline constexpr const char* kBindType = "INPUT=VALUES";
-inline constexpr const char* kBindHelp =
-    "Values of a small input, e.g. sr=16000 or size=640,480, that an ONNX model needs when it is "
-    "read, because a condition or a size depends on them. The network then has no such input.";
+/// --shape and --bind, which these texts come from.
+void add_input_options(CLI::App& verb, std::vector<std::string>& shapes,
+                       std::vector<std::string>& bindings);
 
 /// The network that the options name, with its shapes and bindings.
 Result<Network> named_network(const PlanningOptions& options);

@@ -172,12 +172,7 @@ void add_profile(CLI::App& app, Action& action) {
   add_duration(*verb, "--budget", request->budget,
                "Time limit for the whole profile, e.g. 60s, 5m or 1h. Default: none.");
   request->context.add_to(*verb);
-  verb->add_option("--shape", request->shapes, kShapeHelp)
-      ->type_name(kShapeType)
-      ->allow_extra_args(false);
-  verb->add_option("--bind", request->bindings, kBindHelp)
-      ->type_name(kBindType)
-      ->allow_extra_args(false);
+  add_input_options(*verb, request->shapes, request->bindings);
   add_batch(*verb, request->batch,
             "Images per batch. Default: 1 for samples, the file's own for networks.");
   add_seed(*verb, request->seed, "Seed of the samples and of the order.");
