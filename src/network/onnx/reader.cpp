@@ -412,11 +412,11 @@ Result<void> ModelReader::read_node(const Node& node) {
     values = outputs_of(node);
   }
   if (!values.empty() && values.front().error) {
-    if (has_to_wait(node, wants)) {
-      values.assign(static_cast<std::size_t>(node.output_count()), waiting(*values.front().error));
-    } else if (auto empty = outputs_without_elements(node); !empty.empty()) {
+    std::vector<Value> empty;
+    if (!has_to_wait(node, wants)) empty = outputs_without_elements(node);
+    if (!empty.empty()) {
       values = std::move(empty);
-    } else if (has_to_wait(node, wants)) {  // for the sizes of what has no elements
+    } else if (has_to_wait(node, wants)) {  // perhaps for the sizes of what has no elements
       values.assign(static_cast<std::size_t>(node.output_count()), waiting(*values.front().error));
     }
   }
