@@ -43,6 +43,8 @@ inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_default;
 
 /// Attributes say which scales and zero points there are, and a run brings them as arguments.
 inline constexpr bool kScalesAreArguments = true;
+/// Whether brgconv multiplies some channels of quantised tensors by a wrong scale (found with 3.8).
+inline constexpr bool kMisscalesInBrgconv = true;
 inline constexpr int kScalesOf = DNNL_ARG_ATTR_SCALES;
 /// Masks of scales, one for each result channel of a layer's weights.
 inline constexpr int kPerChannel = 1, kPerGroupedChannel = 3;
@@ -128,6 +130,7 @@ inline dnnl::primitive_desc resampling(const engine& cpu, algorithm kind, const 
 inline constexpr dnnl_cpu_isa_t kAllInstructions = dnnl_cpu_isa_all;
 
 inline constexpr bool kScalesAreArguments = false;
+inline constexpr bool kMisscalesInBrgconv = false;
 inline constexpr int kScalesOf = 0;  // no such argument
 inline constexpr int kPerChannel = 2, kPerGroupedChannel = 2;
 /// Of what is computed before the epilogue, biases included.

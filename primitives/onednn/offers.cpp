@@ -271,9 +271,7 @@ bool is_defective(const Offer& offer, const Workload& workload) {
        std::max(shape.pad_left, shape.pad_right) >= shape.extent_w())) {
     return true;
   }
-  // Version 3.8 multiplies some channels of quantised tensors by a wrong scale; why is not known
-  // yet.
-  if (compat::kScalesAreArguments && is_quantised(workload.input_type) && workload.op == Op::conv &&
+  if (compat::kMisscalesInBrgconv && is_quantised(workload.input_type) && workload.op == Op::conv &&
       offer.implementation.starts_with("br")) {
     return true;
   }
