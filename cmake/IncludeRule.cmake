@@ -1,8 +1,9 @@
 # Holds every #include of the source tree to the table of docs/design.md:
 #   cmake -DROOT=FOLDER -P cmake/IncludeRule.cmake
-# A room may include its own headers, those of the rooms that its row names, those of the rooms that
-# these may use, and the libraries that its row names. "all above" stands for the rows above, "all"
-# for every row; words in parentheses and after a colon are comments. Libraries are never passed on.
+# A module may include its own headers, those of the modules that its row names, those of the modules
+# that these may use, and the libraries that its row names. "all above" stands for the rows above,
+# "all" for every row; words in parentheses and after a colon are comments. Libraries are never
+# passed on.
 cmake_minimum_required(VERSION 3.22)
 
 # Names of libraries in the table, and how paths of their headers begin.
@@ -20,48 +21,48 @@ set(libraries oneDNN Highway XGBoost nlohmann_json ONNX CLI11 spdlog zlib OpenMP
 # Headers of the C++ standard library have neither a dot nor a slash. Of the system's, these:
 set(system_headers "(sys/[a-z]+|cpuid|dlfcn|elf|fcntl|immintrin|link|poll|sched|signal|spawn|unistd)\\.h")
 
-# The table: lists `rooms`, and for each `uses_ROOM` and `libraries_ROOM`.
+# The table: lists `modules`, and for each `uses_MODULE` and `libraries_MODULE`.
 file(STRINGS ${ROOT}/docs/design.md rows REGEX "^\\| `[a-z/]+/` \\|")
-set(rooms)
+set(modules)
 foreach(row IN LISTS rows)
   string(REGEX MATCH "^\\| `([a-z/]+)/` \\|.*\\| *([^|]*)\\|$" found "${row}")
-  set(room ${CMAKE_MATCH_1})
+  set(module ${CMAKE_MATCH_1})
   set(cell "${CMAKE_MATCH_2}")
-  if(room MATCHES "/convopt$")
-    set(room convopt)  # its headers are named without include/
+  if(module MATCHES "/convopt$")
+    set(module convopt)  # its headers are named without include/
   endif()
   string(REGEX REPLACE "\\([^)]*\\)|:.*" "" cell "${cell}")
   string(REGEX REPLACE "[` ]" "" cell "${cell}")
   string(REPLACE "," ";" names "${cell}")
-  set(uses_${room})
-  set(libraries_${room})
+  set(uses_${module})
+  set(libraries_${module})
   foreach(name IN LISTS names)
     if(name STREQUAL "all" OR name STREQUAL "allabove")
-      list(APPEND uses_${room} ${rooms})
+      list(APPEND uses_${module} ${modules})
     elseif(name STREQUAL "include")
-      list(APPEND uses_${room} convopt)
+      list(APPEND uses_${module} convopt)
     elseif(name IN_LIST libraries)
-      list(APPEND libraries_${room} ${name})
-    elseif(name IN_LIST rooms)
-      list(APPEND uses_${room} ${name} ${uses_${name}})
-    elseif(NOT name STREQUAL "thestandardlibrary" AND NOT room STREQUAL "tests")
-      message(FATAL_ERROR "docs/design.md: ${room} may use '${name}', which is neither a room of a "
-                          "row above nor a known library")
+      list(APPEND libraries_${module} ${name})
+    elseif(name IN_LIST modules)
+      list(APPEND uses_${module} ${name} ${uses_${name}})
+    elseif(NOT name STREQUAL "thestandardlibrary" AND NOT module STREQUAL "tests")
+      message(FATAL_ERROR "docs/design.md: ${module} may use '${name}', which is neither a module "
+                          "of a row above nor a known library")
     endif()
   endforeach()
-  list(REMOVE_DUPLICATES uses_${room})
-  list(APPEND rooms ${room})
+  list(REMOVE_DUPLICATES uses_${module})
+  list(APPEND modules ${module})
 endforeach()
-if(NOT rooms)
-  message(FATAL_ERROR "docs/design.md has no table of rooms")
+if(NOT modules)
+  message(FATAL_ERROR "docs/design.md has no table of modules")
 endif()
 
-# What is wrong with an include of this room, in `problem`; empty if nothing is.
-function(judge room header quoted)
+# What is wrong with an include of this module, in `problem`; empty if nothing is.
+function(check_include module header quoted)
   set(problem "" PARENT_SCOPE)
   foreach(library IN LISTS libraries)
     if(header MATCHES "^(${library_${library}})")
-      if(NOT library IN_LIST libraries_${room})
+      if(NOT library IN_LIST libraries_${module})
         set(problem "its row names no ${library}" PARENT_SCOPE)
       endif()
       return()
@@ -70,30 +71,30 @@ function(judge room header quoted)
   if(NOT quoted)
     # A header in C names those of the C library.
     if(NOT header MATCHES "^(std[a-z]+\\.h|[a-z_]+)$" AND
-       (room STREQUAL "convopt" OR NOT header MATCHES "^${system_headers}$"))
+       (module STREQUAL "convopt" OR NOT header MATCHES "^${system_headers}$"))
       set(problem "it is of no library of the table" PARENT_SCOPE)
     endif()
     return()
   endif()
-  foreach(other IN LISTS rooms)
+  foreach(other IN LISTS modules)
     if(header MATCHES "^${other}/")
-      if(NOT other STREQUAL room AND NOT other IN_LIST uses_${room})
+      if(NOT other STREQUAL module AND NOT other IN_LIST uses_${module})
         set(problem "its row does not name ${other}" PARENT_SCOPE)
       endif()
       return()
     endif()
   endforeach()
-  set(problem "quoted includes begin with a room" PARENT_SCOPE)
+  set(problem "quoted includes begin with a module" PARENT_SCOPE)
 endfunction()
 
 set(count 0)
 set(problems)
-foreach(room IN LISTS rooms)
-  if(room STREQUAL "tests")
+foreach(module IN LISTS modules)
+  if(module STREQUAL "tests")
     continue()
   endif()
-  set(folder ${room})
-  if(room STREQUAL "convopt")
+  set(folder ${module})
+  if(module STREQUAL "convopt")
     set(folder include/convopt)
   endif()
   file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/${folder}/*.h ${ROOT}/${folder}/*.hpp
@@ -105,7 +106,7 @@ foreach(room IN LISTS rooms)
       set(header ${CMAKE_MATCH_2})
       string(COMPARE EQUAL "${CMAKE_MATCH_1}" "\"" quoted)
       math(EXPR count "${count} + 1")
-      judge(${room} ${header} ${quoted})
+      check_include(${module} ${header} ${quoted})
       if(problem)
         list(APPEND problems "${file} includes ${header}: ${problem}")
       endif()
@@ -121,8 +122,8 @@ foreach(folder core include primitives profiler model src)
        ${ROOT}/${folder}/*.cpp)
   foreach(file IN LISTS files)
     set(known FALSE)
-    foreach(room IN LISTS rooms)
-      if(file MATCHES "^(include/)?${room}/")
+    foreach(module IN LISTS modules)
+      if(file MATCHES "^(include/)?${module}/")
         set(known TRUE)
       endif()
     endforeach()

@@ -216,6 +216,7 @@ std::unique_ptr<Primitive> make_amx(PrimitiveInfo info, const Context& context,
   info.description =
       "tile registers of pixels and output channels, over an image with zeros round it";
   info.revision = "4";
+  info.traits.cost = "amx";
   // Of two products with the same weights one takes as long as its rows, the other one, which
   // brings the weights, as sixteen.
   static constexpr Unit kTiles = {.tile_rows = kTileRows,

@@ -595,7 +595,6 @@ class DotPrimitive final : public Primitive {
 
 std::unique_ptr<Primitive> make_convolution(PrimitiveInfo info, const Unit& unit) {
   info.traits.algorithm = Algorithm::direct;
-  info.traits.cost = "amx";  // the same steps and copies, whatever multiplies
   info.traits.tile_oc = kPanelChannels;
   info.traits.tile_pixels = unit.tile_rows;
   info.traits.strided_views = true;

@@ -207,6 +207,7 @@ std::unique_ptr<Primitive> make_dot(PrimitiveInfo info, const Context& context,
   if (!has_vectors(info.traits.product_type, context.isa)) return nullptr;
   info.description = "dot products of pixels, over an image with zeros round it";
   info.revision = "2";
+  info.traits.cost = "dot";
   info.traits.vector_products = true;
   // Two products of 16 channels start in a cycle.
   static constexpr Unit kVectors = {.tile_rows = kMostRows,

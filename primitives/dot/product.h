@@ -101,8 +101,8 @@ struct Unit {
   Multiply (*multiply)(DataType source, DataType result);
 };
 
-/// The primitive of that description, with types, traits and factors of the unit. `unit` lives as
-/// long as the process.
+/// The primitive of that description, which names types and cost structure, with further traits and
+/// the factors of the unit. `unit` lives as long as the process.
 std::unique_ptr<Primitive> make_convolution(PrimitiveInfo info, const Unit& unit);
 
 }  // namespace convopt::dot

@@ -1,4 +1,4 @@
-// The command line: one file per verb. The only room that prints or exits.
+// The command line: one file per verb. The only module that prints or exits.
 #pragma once
 
 #include <CLI/CLI.hpp>

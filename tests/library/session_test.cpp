@@ -1,4 +1,4 @@
-// The public interface alone: nothing from the rooms is included.
+// The public interface alone: nothing from the modules is included.
 #include <gtest/gtest.h>
 
 #include <unistd.h>

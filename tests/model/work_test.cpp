@@ -116,6 +116,40 @@ TEST(Work, BytesAreThoseOfTheTypes) {
   }
 }
 
+TEST(Work, DotProductsFillLanesOfFourBytes) {
+  ConvShape shape;
+  shape.ih = shape.iw = 20;
+  shape.oc = 32;
+  shape.kh = shape.kw = 3;
+  PrimitiveInfo info;
+  info.traits.cost = "dot";
+  info.input_type = DataType::u8;
+  info.traits.product_type = DataType::s8;
+  /// Multiplied for each result that is asked for.
+  const auto filled = [&] {
+    const WorkEstimate work = estimate_work(Workload::conv(shape), info, 16);
+    return work.flops / work.nominal_flops;
+  };
+  const auto copies = [&] {
+    return estimate_work(Workload::conv(shape), info, 16).packed_bytes > 0;
+  };
+  shape.ic = 64;
+  EXPECT_DOUBLE_EQ(filled(), 1);
+  EXPECT_FALSE(copies());
+  // Nine bytes below a row of the kernel, in three lanes.
+  shape.ic = 3;
+  EXPECT_DOUBLE_EQ(filled(), 12.0 / 9);
+  EXPECT_TRUE(copies());
+  // With columns between its taps each of them takes a lane.
+  shape.dilation_w = 2;
+  EXPECT_DOUBLE_EQ(filled(), 4.0 / 3);
+  shape.dilation_w = 1;
+  shape.kw = 7;
+  EXPECT_DOUBLE_EQ(filled(), 24.0 / 21);
+  info.input_type = info.traits.product_type = DataType::bf16;
+  EXPECT_DOUBLE_EQ(filled(), 4.0 / 3);
+}
+
 // A profile's header is input: sizes of tiles that no kernel has must not end the program.
 TEST(Work, OddTraitsGiveFiniteCounts) {
   ConvShape shape;

@@ -1,8 +1,8 @@
-# A room is one folder, one question, one target (docs/design.md). What it may include is checked by
-# the test include_rule; the compiler alone would not notice, since every room sees the whole source
-# tree and Debian keeps the libraries' headers in /usr/include.
+# A module is one folder, one question, one target (docs/design.md). What it may include is checked
+# by the test include_rule; the compiler alone would not notice, since every module sees the whole
+# source tree and Debian keeps the libraries' headers in /usr/include.
 #
-#   convopt_room(NAME [ONLY regex] [EXCLUDE regex] [PUBLIC targets…] [PRIVATE targets…])
+#   convopt_module(NAME [ONLY regex] [EXCLUDE regex] [PUBLIC targets…] [PRIVATE targets…])
 #
 # makes the static library convopt_NAME, alias convopt::NAME, from every .cpp below the folder whose
 # path matches ONLY and does not match EXCLUDE.
@@ -22,20 +22,21 @@ if(CONVOPT_SANITIZE)
   target_link_options(convopt_flags INTERFACE -fsanitize=${CONVOPT_SANITIZE})
 endif()
 
-function(convopt_room name)
-  cmake_parse_arguments(ROOM "" "ONLY;EXCLUDE" "PUBLIC;PRIVATE" ${ARGN})
+function(convopt_module name)
+  cmake_parse_arguments(MODULE "" "ONLY;EXCLUDE" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  if(ROOM_ONLY)
-    list(FILTER sources INCLUDE REGEX "${ROOM_ONLY}")
+  if(MODULE_ONLY)
+    list(FILTER sources INCLUDE REGEX "${MODULE_ONLY}")
   endif()
-  if(ROOM_EXCLUDE)
-    list(FILTER sources EXCLUDE REGEX "${ROOM_EXCLUDE}")
+  if(MODULE_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${MODULE_EXCLUDE}")
   endif()
   add_library(convopt_${name} STATIC ${sources})
   add_library(convopt::${name} ALIAS convopt_${name})
   target_include_directories(convopt_${name}
     PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
-  target_link_libraries(convopt_${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE} convopt_flags)
+  target_link_libraries(convopt_${name}
+    PUBLIC ${MODULE_PUBLIC} PRIVATE ${MODULE_PRIVATE} convopt_flags)
 endfunction()
 
 # A shared library shows only convopt's own names, not those of the templates it uses.
@@ -44,11 +45,12 @@ function(convopt_export_own_names target)
     "LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/symbols.map")
 endfunction()
 
-# Some rooms as one library that is installed, static or shared as BUILD_SHARED_LIBS says:
+# Some modules as one library that is installed, static or shared as BUILD_SHARED_LIBS says:
 #
-#   convopt_library(NAME rooms…)
+#   convopt_library(NAME modules…)
 #
-# makes convopt_NAME, alias and exported as convopt::NAME. What the rooms link is said by the caller.
+# makes convopt_NAME, alias and exported as convopt::NAME. What the modules link is said by the
+# caller.
 function(convopt_library name)
   list(TRANSFORM ARGN REPLACE "(.+)" "$<TARGET_OBJECTS:convopt_\\1>" OUTPUT_VARIABLE objects)
   add_library(convopt_${name} ${objects})
