@@ -146,12 +146,71 @@ Result<TypeModel> train_type(const Dataset& data, const TrainOptions& options) {
   return TypeModel(std::move(parts), std::move(fit.trees));
 }
 
+namespace {
+
+Result<void> check_adds_to(const TrainedModel& former, const Dataset& data) {
+  const auto learns = [&](const Sample& sample) {
+    return arithmetic_type(data.primitives[sample.primitive]) != former.base_type();
+  };
+  if (!std::ranges::any_of(data.samples, learns)) {
+    return make_error(ErrorCode::bad_input, "the profiles hold no times of other types than " +
+                                                std::string(to_string(former.base_type())) +
+                                                ", whose model is kept");
+  }
+  if (data.timing_mode != former.info().timing_mode) {
+    return make_error(ErrorCode::bad_input, "the model to keep was trained on times in the mode " +
+                                                std::string(to_string(former.info().timing_mode)) +
+                                                ", and the profiles hold times in the mode " +
+                                                std::string(to_string(data.timing_mode)));
+  }
+  return {};
+}
+
+void keep_type(const TrainedModel* former, DataType type, std::vector<ModelOfType>& models) {
+  if (former == nullptr) return;
+  const auto known = std::ranges::find(former->models(), type, &ModelOfType::type);
+  if (known != former->models().end()) models.push_back(*known);
+}
+
+/// What models of single types were trained on, together.
+Result<ModelInfo> info_of(std::span<const ModelOfType> models) {
+  ModelInfo all;
+  const auto add = [](std::vector<std::string>& names, const std::vector<std::string>& more) {
+    for (const std::string& name : more) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  };
+  for (const ModelOfType& own : models) {
+    CONVOPT_TRY(const TypeModel* const model, own.model.get());
+    const ModelInfo& info = model->parts().info;
+    add(all.platforms, info.platforms);
+    add(all.primitives, info.primitives);
+    all.timing_mode = info.timing_mode;
+    all.samples += info.samples;
+    all.workloads += info.workloads;
+    for (const auto& [library, version] : info.libraries) all.libraries[library] = version;
+  }
+  return all;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOptions& options) {
   std::vector<ModelOfType> models;
   const TypeModel* base = nullptr;
+  const TrainedModel* const former = options.former;
+  if (former != nullptr) {
+    CONVOPT_CHECK(check_adds_to(*former, data));
+    models.push_back(former->models().front());
+    base = &former->base();
+  }
   for (const DataType type : kArithmeticTypes) {
+    if (former != nullptr && type == former->base_type()) continue;
     Dataset own = data.only(type);
-    if (own.samples.empty()) continue;
+    if (own.samples.empty()) {
+      keep_type(former, type, models);
+      continue;
+    }
     if (base != nullptr) {
       CONVOPT_TRY(own, expect(*base, std::move(own)));
     }
@@ -162,6 +221,10 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
     }
   }
   ModelInfo info = describe(data, options.seed);
+  if (former != nullptr) {
+    CONVOPT_TRY(info, info_of(models));
+    info.seed = options.seed;
+  }
   info.holdout_mdrae = base->parts().info.holdout_mdrae;
   info.interval_coverage = base->parts().info.interval_coverage;
   return TrainedModel::create(std::move(info), std::move(models));

@@ -16,6 +16,9 @@ struct TrainOptions {
   std::uint64_t seed = 1;
   int threads = 1;  ///< folds trained at the same time; the result does not depend on it
   std::optional<TimingMode> timing_mode;
+  /// A model whose base is kept, with what it has learnt of types that the data does not hold:
+  /// samples of its base type are not learnt from.
+  const TrainedModel* former = nullptr;
 };
 
 Result<std::unique_ptr<TrainedModel>> train(std::span<const Profile> profiles,

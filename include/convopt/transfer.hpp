@@ -31,6 +31,9 @@ struct TrainingSettings {
   std::filesystem::path output;
   /// Only times in this mode are learnt from; nothing: the profiles' own, which have one then.
   std::optional<TimingMode> timing_mode;
+  /// A model that keeps what it has learnt of f32, and of types that the profiles do not hold: only
+  /// the others are trained, as corrections of it. Empty: all is learnt from the profiles.
+  std::filesystem::path base;
   std::uint64_t seed = 1;  ///< of folds and trees
   Messages messages;
 };

@@ -61,6 +61,11 @@ void add_train(CLI::App& app, Action& action) {
              "The model to write (.ubj). Default: the profiled platform's own model.");
   add_timing_mode(*verb, request->training.timing_mode,
                   "Uses only times in this mode; needed if the profiles hold both.");
+  verb->add_option(
+          "--base", request->training.base,
+          "A model that keeps what it has learnt of f32, and of types that the profiles do not "
+          "hold: only the others are learnt, as corrections of it.")
+      ->type_name("MODEL");
   add_seed(*verb, request->training.seed, "Seed of the folds and of the trees.");
   verb->add_flag("--json", request->json, "Prints one JSON document instead of the table.");
   verb->callback([&action, request] {

@@ -59,6 +59,11 @@ Result<SavedModel> train_and_save(
   options.seed = settings.seed;
   options.threads = default_threads();
   options.timing_mode = settings.timing_mode;
+  std::unique_ptr<TrainedModel> base;
+  if (!settings.base.empty()) {
+    CONVOPT_TRY(base, TrainedModel::load(settings.base));
+    options.former = base.get();
+  }
   CONVOPT_TRY(const auto data, make_dataset(profiles, options.timing_mode));
   SavedModel result;
   result.path = settings.output;

@@ -249,6 +249,7 @@ void add_measuring(py::module_& module) {
     set(given, "profiles", settings.profiles);
     set(given, "output", settings.output);
     set(given, "timing_mode", settings.timing_mode, timing_mode_from);
+    set(given, "base", settings.base);
     set(given, "seed", settings.seed);
     settings.messages = messages_to(given["logger"]);
     return dict_of(without_lock([&] { return train_model(settings); }));

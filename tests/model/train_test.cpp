@@ -276,6 +276,16 @@ TEST(Train, TypesAreLearnt) {
   for (const Estimate& estimate : *estimates) EXPECT_FALSE(estimate.extrapolated);
 }
 
+std::vector<Query> queries_of(const Profile& profile) {
+  std::vector<Query> queries;
+  for (const Measurement& m : profile.measurements) {
+    for (const PrimitiveInfo& p : profile.runs[0].primitives) {
+      if (p.name == m.primitive) queries.push_back({&m.workload, &p});
+    }
+  }
+  return queries;
+}
+
 TEST(Train, OtherTypesDoNotChangeWhatIsExpectedOfF32) {
   const Profile single =
       synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 40});
@@ -292,12 +302,7 @@ TEST(Train, OtherTypesDoNotChangeWhatIsExpectedOfF32) {
   const auto alone = train(std::span(&single, 1), options), beside = train(both, options);
   ASSERT_TRUE(alone.ok() && beside.ok());
   EXPECT_NE((*alone)->info().id, (*beside)->info().id);
-  std::vector<Query> queries;
-  for (const Measurement& m : single.measurements) {
-    for (const PrimitiveInfo& p : single.runs[0].primitives) {
-      if (p.name == m.primitive) queries.push_back({&m.workload, &p});
-    }
-  }
+  const std::vector<Query> queries = queries_of(single);
   const auto expected = (*alone)->predict(queries, synthetic::platform()),
              same = (*beside)->predict(queries, synthetic::platform());
   ASSERT_TRUE(expected.ok() && same.ok());
@@ -306,6 +311,48 @@ TEST(Train, OtherTypesDoNotChangeWhatIsExpectedOfF32) {
     EXPECT_EQ((*expected)[i].low_ns, (*same)[i].low_ns);
     EXPECT_EQ((*expected)[i].high_ns, (*same)[i].high_ns);
   }
+}
+
+TEST(Train, AFormerModelKeepsItsBaseAndTypesThatAreNotLearntAgain) {
+  const Profile single =
+      synthetic::profile(synthetic::platform(), synthetic::time_function(), {.shapes = 60});
+  const auto of_type = [&](DataType type, double factor) {
+    Profile profile = single;
+    synthetic::add_type(profile, type, factor);
+    profile.measurements.erase(profile.measurements.begin(),
+                               profile.measurements.begin() + std::ssize(single.measurements));
+    return profile;
+  };
+  const Profile half = of_type(DataType::bf16, 3), slow = of_type(DataType::s8, 5),
+                fast = of_type(DataType::s8, 0.5);
+  const Profile before[] = {single, half, slow};
+  const auto former = train(before, quick());
+  ASSERT_TRUE(former.ok()) << former.error().message;
+  // Times of f32 that no longer hold.
+  const Profile after[] = {
+      synthetic::profile(synthetic::platform(), synthetic::time_function(9), {.shapes = 60}), fast};
+  TrainOptions options = quick();
+  options.former = former->get();
+  const auto model = train(after, options);
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  ASSERT_EQ((*model)->models().size(), 3U);
+  EXPECT_NE((*model)->info().id, (*former)->info().id);
+  EXPECT_EQ((*model)->info().samples, (*former)->info().samples);
+  const auto ns = [](const TrainedModel& of, const Profile& profile) {
+    const auto queries = queries_of(profile);
+    const auto estimates = of.predict(queries, synthetic::platform());
+    std::vector<double> result;
+    for (const Estimate& estimate : *estimates) result.push_back(estimate.ns);
+    return result;
+  };
+  EXPECT_EQ(ns(**model, single), ns(**former, single));
+  EXPECT_EQ(ns(**model, half), ns(**former, half));
+  EXPECT_LT(mdrae(**model, fast, synthetic::platform()), 0.1);
+  EXPECT_GT(mdrae(**former, fast, synthetic::platform()), 1);
+
+  const auto nothing = train(std::span(&single, 1), options);
+  ASSERT_FALSE(nothing.ok());
+  EXPECT_EQ(nothing.error().code, ErrorCode::bad_input);
 }
 
 TEST(Train, ASingleTypeOtherThanF32IsTheBase) {

@@ -293,6 +293,7 @@ def train(
     *,
     output: Optional[Path] = None,
     timing_mode: Optional[str] = None,
+    base: Optional[Path] = None,
     seed: int = 1,
 ) -> Dict[str, Any]:
     """Trains a cost model on profiles, of this machine or of several. Measures nothing; takes seconds
@@ -308,6 +309,8 @@ def train(
         which sessions and `select` find
     timing_mode : 'warm' or 'cold_weights': uses only times in this mode; needed if the profiles hold
         both
+    base : a model that keeps what it has learnt of f32, and of types that the profiles do not hold:
+        only the others are learnt, as corrections of it
     seed : of the folds and of the trees
 
     Returns a dictionary: model (the file), model_id, platforms, samples, workloads, primitives (how
@@ -322,6 +325,7 @@ def train(
         "profiles": [os.fspath(profile) for profile in several(profiles)],
         "output": None if output is None else os.fspath(output),
         "timing_mode": timing_mode,
+        "base": None if base is None else os.fspath(base),
         "seed": seed,
         "logger": logger,
     }
