@@ -94,12 +94,16 @@ def panel(name, result):
         parts.append(text(LEFT - 6, at + 4, f"{i * step:g} ms", 'text-anchor="end"'))
     line = " ".join(f'{x(p["error"]):.1f},{y(p["ms"]):.1f}' for p in result["auto"])
     parts.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS["auto"]}" stroke-width="2"/>')
-    marks = [("auto", p) for p in result["auto"]] + list(result["points"].items())
-    for kind, p in marks:
-        radius = 3 if kind == "auto" else 5
-        parts.append(f'<circle cx="{x(p["error"]):.1f}" cy="{y(p["ms"]):.1f}" r="{radius}" fill="{COLOURS[kind]}"/>')
-        if kind != "auto":
-            parts.append(text(x(p["error"]) + 8, y(p["ms"]) - 8, kind, f'fill="{COLOURS[kind]}"'))
+    circle = lambda p, radius, kind: parts.append(
+        f'<circle cx="{x(p["error"]):.1f}" cy="{y(p["ms"]):.1f}" r="{radius}" fill="{COLOURS[kind]}"/>')
+    for p in result["auto"]:
+        circle(p, 3, "auto")
+    named = {}  # where a type has no primitives its plan is that of f32
+    for kind, p in result["points"].items():
+        named.setdefault((p["ms"], p["error"]), []).append(kind)
+    for (ms, error), kinds in named.items():
+        circle({"ms": ms, "error": error}, 5, kinds[0])
+        parts.append(text(x(error) + 8, y(ms) - 8, ", ".join(kinds), f'fill="{COLOURS[kinds[0]]}"'))
     return "\n".join(parts)
 
 
