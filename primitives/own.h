@@ -1,6 +1,7 @@
 // Shared by convopt's own primitives.
 #pragma once
 
+#include <omp.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -63,6 +64,22 @@ void parallel_for(int threads, std::int64_t count, const Body& body) {
   }
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
+/// Calls `body(index, thread)` for 0 <= index < count on up to `threads` threads, which have numbers
+/// from 0.
+template <class Body>
+void parallel_tasks(int threads, std::int64_t count, const Body& body) {
+  if (threads <= 1 || count <= 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+#pragma omp parallel num_threads(threads)
+  {
+    const int thread = omp_get_thread_num();
+#pragma omp for schedule(static) nowait
+    for (std::int64_t i = 0; i < count; ++i) body(i, thread);
+  }
 }
 
 /// As many of `threads` as get `least` units of work each; one if it is too little for two.

@@ -8,6 +8,7 @@
 
 #include "core/statistics.h"
 #include "core/text.h"
+#include "primitives/sharing.h"
 #include "profiler/instance.h"
 
 namespace convopt {
@@ -160,7 +161,8 @@ bool Bench::start(Candidate& candidate, Group& group) {
                      ->time({workload, info, Step::preparing},
                             [&] {
                               prepared = candidate.primitive->prepare(
-                                  workload, group.instance.parameters(), context_);
+                                  workload, group.instance.parameters(),
+                                  context_of(*candidate.primitive, workload, context_));
                             })
                      .ns;
   if (!prepared->ok()) return fail(prepared->error().message);

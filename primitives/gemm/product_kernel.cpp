@@ -1,7 +1,5 @@
 #include "primitives/gemm/product_kernel.h"
 
-#include <omp.h>
-
 #include <utility>
 
 namespace convopt::gemm {
@@ -50,15 +48,11 @@ ProductKernel::ProductKernel(const Workload& workload, const Context& context,
       bias_(bias_floats(shape_, kernels_)) {}
 
 void ProductKernel::run(const RunArgs& args) const noexcept {
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-  {
+  parallel_tasks(threads_, sharing_.tasks, [&](std::int64_t index, int thread) {
     float* const scratch =
-        static_cast<float*>(args.workspace) + omp_get_thread_num() * task_floats_;
-#pragma omp for schedule(static) nowait
-    for (std::int64_t index = 0; index < sharing_.tasks; ++index) {
-      compute(args, Task(sharing_, shape_.groups, index), scratch);
-    }
-  }
+        static_cast<float*>(args.workspace) + static_cast<std::size_t>(thread) * task_floats_;
+    compute(args, Task(sharing_, shape_.groups, index), scratch);
+  });
 }
 
 PrimitiveInfo product_info(PrimitiveInfo info, const Context& context, Algorithm algorithm,

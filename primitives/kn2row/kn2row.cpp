@@ -2,8 +2,6 @@
 // sees are the image itself, shifted. A padded copy of the rows in work makes every shift a plain
 // matrix [input channel][pixel], so nothing is repeated per tap as in im2col. Its rows are wider
 // than the result's; the columns computed in between are left out when results are written.
-#include <omp.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -115,13 +113,9 @@ class Kn2rowKernel final : public Kernel {
   std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
 
   void run(const RunArgs& args) const noexcept override {
-#pragma omp parallel num_threads(threads_) if (threads_ > 1)
-    {
-      float* const scratch =
-          static_cast<float*>(args.workspace) + omp_get_thread_num() * blocking_.task_floats;
-#pragma omp for schedule(static) nowait
-      for (std::int64_t task = 0; task < blocking_.tasks; ++task) compute(args, task, scratch);
-    }
+    parallel_tasks(threads_, blocking_.tasks, [&](std::int64_t task, int thread) {
+      compute(args, task, static_cast<float*>(args.workspace) + thread * blocking_.task_floats);
+    });
   }
 
  private:

@@ -1,6 +1,4 @@
 // Products of matrices, of which either may be the same for several of the other.
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 
@@ -144,22 +142,17 @@ class MatmulKernel final : public Kernel {
     const Matrices matrices(args, residual_);
     const Parts parts(*this, matrices);
     const std::int64_t tasks = matrices.count() * parts.row_parts * parts.column_parts;
-#pragma omp parallel num_threads(threads_) if (threads_ > 1 && tasks > 1)
-    {
-      float* const scratch =
-          static_cast<float*>(args.workspace) +
-          omp_get_thread_num() * static_cast<std::int64_t>(plan_.packed_floats());
-#pragma omp for schedule(static) nowait
-      for (std::int64_t number = 0; number < tasks; ++number) {
-        Task task;
-        task.column = number % parts.column_parts * parts.columns;
-        task.columns = std::min<std::int64_t>(parts.columns, plan_.n - task.column);
-        task.row = number / parts.column_parts % parts.row_parts * parts.rows;
-        task.rows = std::min(parts.rows, matrices.rows() - task.row);
-        task.matrix = number / parts.column_parts / parts.row_parts;
-        compute(args, matrices, task, scratch);
-      }
-    }
+    parallel_tasks(threads_, tasks, [&](std::int64_t number, int thread) {
+      Task task;
+      task.column = number % parts.column_parts * parts.columns;
+      task.columns = std::min<std::int64_t>(parts.columns, plan_.n - task.column);
+      task.row = number / parts.column_parts % parts.row_parts * parts.rows;
+      task.rows = std::min(parts.rows, matrices.rows() - task.row);
+      task.matrix = number / parts.column_parts / parts.row_parts;
+      compute(args, matrices, task,
+              static_cast<float*>(args.workspace) +
+                  thread * static_cast<std::int64_t>(plan_.packed_floats()));
+    });
   }
   std::size_t workspace_bytes() const override { return plan_.workspace_bytes(threads_); }
   std::size_t packed_bytes() const override { return 0; }

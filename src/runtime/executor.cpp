@@ -14,6 +14,7 @@
 #include "core/try.h"
 #include "core/views.h"
 #include "primitives/flush_denormals.h"
+#include "primitives/sharing.h"
 
 namespace convopt {
 namespace {
@@ -74,9 +75,9 @@ MemoryUse memory_of(const Schedule& schedule, const Context& context) {
   use.tensors = lay_out(schedule).bytes;
   for (const ScheduleStep& step : schedule.steps) {
     if (step.kernel_of != kNone) continue;
-    use.packed_weights += step.primitive->packed_bytes(step.workload, context);
-    use.workspace =
-        std::max(use.workspace, step.primitive->workspace_bytes(step.workload, context));
+    const Context own = context_of(*step.primitive, step.workload, context);
+    use.packed_weights += step.primitive->packed_bytes(step.workload, own);
+    use.workspace = std::max(use.workspace, step.primitive->workspace_bytes(step.workload, own));
   }
   return use;
 }
@@ -101,7 +102,6 @@ Result<std::unique_ptr<Executor>> Executor::create(const Network& network, const
   }
   std::unique_ptr<Executor> executor(new Executor);
   executor->schedule_ = std::move(*schedule);
-  executor->threads_ = registry.context().threads;
   for (const TensorId id : network.inputs) executor->inputs_.push_back(network.tensors[id]);
   for (const TensorId id : network.outputs) executor->outputs_.push_back(network.tensors[id]);
   if (auto prepared = executor->prepare(network, registry, weights); !prepared) {
@@ -127,7 +127,9 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
   // Packing waits for memory and for its pages more than for arithmetic, and layers have nothing to
   // do with each other. Sources are asked by one thread at a time.
   std::mutex mutex;
-  const auto make = [&](const ScheduleStep& step) -> Result<std::unique_ptr<Kernel>> {
+  std::vector<int> threads(schedule_.steps.size(), 1);
+  const auto make = [&](std::size_t number) -> Result<std::unique_ptr<Kernel>> {
+    const ScheduleStep& step = schedule_.steps[number];
     Weights weights;
     if (step.workload.has_weights()) {
       const Operator& op = network.operators[step.operators.front()];
@@ -137,7 +139,9 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
     }
     Parameters parameters = weights.parameters();
     parameters.scales = scales_of(schedule_, step);
-    return step.primitive->prepare(step.workload, parameters, registry.context());
+    const Context context = context_of(*step.primitive, step.workload, registry.context());
+    threads[number] = context.threads;
+    return step.primitive->prepare(step.workload, parameters, context);
   };
   // A source may have others for each operator than the network.
   const auto serves_too = [&](const ScheduleStep& step) {
@@ -153,13 +157,14 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
   std::vector<std::optional<Error>> errors(kernels_.size());
   in_parallel(kernels_.size(), [&](std::size_t s) {
     if (serves_too(schedule_.steps[s])) return;
-    auto kernel = make(schedule_.steps[s]);
+    auto kernel = make(s);
     if (kernel) {
       kernels_[s] = std::move(*kernel);
     } else {
       errors[s] = kernel.error();
     }
   });
+  for (const int used : threads) threads_ = std::max(threads_, used);
   for (std::size_t s = 0; s < kernels_.size(); ++s) {
     if (errors[s]) return *errors[s];
     if (kernels_[s] == nullptr) {

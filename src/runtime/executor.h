@@ -130,7 +130,7 @@ class Executor {
 
   Schedule schedule_;
   ArenaLayout layout_;
-  int threads_ = 1;
+  int threads_ = 1;  ///< of the step that uses most
   std::vector<Tensor> inputs_, outputs_;
   std::vector<Bridge> input_bridges_, output_bridges_;  ///< one per input and output
   std::vector<TensorShape> shapes_;                     ///< one per value

@@ -6,6 +6,7 @@
 #include "core/conversion.h"
 #include "core/quantisation.h"
 #include "core/try.h"
+#include "primitives/sharing.h"
 
 namespace convopt {
 namespace {
@@ -183,7 +184,8 @@ Result<Sensitivities> measure_sensitivities(Executor& executor, const Network& n
     parameters.weights = std::move(values);
     CONVOPT_TRY(
         std::shared_ptr<const Kernel> kernel,
-        step.primitive->prepare(step.workload, parameters.parameters(), registry.context()));
+        step.primitive->prepare(step.workload, parameters.parameters(),
+                                context_of(*step.primitive, step.workload, registry.context())));
     kernel = executor.exchange_kernel(s, std::move(kernel));
     Result<Difference> measured = measuring.with(nullptr);
     executor.exchange_kernel(s, std::move(kernel));
