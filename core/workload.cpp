@@ -84,6 +84,12 @@ bool is_possible(const Epilogue& epilogue, DataType result) {
          *epilogue.residual_type == other_quantised(result);
 }
 
+/// Sums of products that one step of a recurrent layer makes for an image.
+std::int64_t gates_of_step(const Workload& workload) {
+  const int gates = workload.op == Op::lstm ? 4 : 3;
+  return std::int64_t{gates} * workload.second[0] * workload.second[2];
+}
+
 /// What holds for every tensor.
 bool fits(const TensorShape& shape) {
   double elements = 1;
@@ -250,6 +256,12 @@ Workload Workload::roi(Op op, const TensorShape& shape, int regions, int rows, i
   return workload;
 }
 
+Workload Workload::recurrent(Op op, const TensorShape& sequence, const TensorShape& state) {
+  Workload workload = pointwise(op, sequence);
+  workload.second = state;
+  return workload;
+}
+
 Workload Workload::resample(const TensorShape& shape, int axis, int count, int window) {
   Workload workload = along(Op::resample, shape, axis);
   workload.count = count;
@@ -324,6 +336,7 @@ Result<void> Workload::validate() const {
 }
 
 std::int64_t Workload::weight_elements() const {
+  if (is_recurrent()) return gates_of_step(*this) * (first[2] + second[2]);
   if (op == Op::layer_norm) return first.c();
   if (op == Op::resample) return std::int64_t{2} * count * window;
   return has_weights() ? shape.weight_elements() : 0;
@@ -332,6 +345,7 @@ std::int64_t Workload::weight_elements() const {
 std::int64_t Workload::bias_elements() const {
   if (op == Op::layer_norm) return first.c();
   if (op == Op::resample) return 0;
+  if (is_recurrent()) return 2 * gates_of_step(*this);
   return has_weights() ? shape.oc : 0;
 }
 

@@ -12,6 +12,7 @@
 // clang-format off: after simd.h
 #include "hwy/contrib/math/math-inl.h"
 #include "primitives/clamp-inl.h"
+#include "primitives/sigmoid-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -25,45 +26,6 @@ HWY_INLINE V constant(float x) { return hn::Set(D(), x); }
 
 /// Highway's exponential of a NaN is zero; this one's is a NaN.
 HWY_INLINE V exponential(V x) { return hn::IfThenElse(hn::Eq(x, x), hn::Exp(D(), x), x); }
-
-/// The exponential of -87 to 87, where it and its factors are normal numbers, and of NaN: a third
-/// of the instructions of Highway's, which has to mind the others. Off by at most two roundings.
-HWY_INLINE V exponential_of_bounded(V x) {
-  const D d;
-  // x = n log(2) + r, where log(2) is two numbers whose first has few enough bits for n times it to
-  // be exact.
-  const auto n = hn::NearestInt(hn::Mul(x, constant(1.44269504F)));
-  const V whole = hn::ConvertTo(d, n);
-  V r = hn::NegMulAdd(whole, constant(0.693359375F), x);
-  r = hn::NegMulAdd(whole, constant(-2.12194440e-4F), r);
-  // The series to r^7, whose next term is below 2^-27 for |r| <= log(2) / 2.
-  V p = constant(1.0F / 5040);
-  p = hn::MulAdd(p, r, constant(1.0F / 720));
-  p = hn::MulAdd(p, r, constant(1.0F / 120));
-  p = hn::MulAdd(p, r, constant(1.0F / 24));
-  p = hn::MulAdd(p, r, constant(1.0F / 6));
-  p = hn::MulAdd(p, r, constant(0.5F));
-  p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, constant(1)));
-  // 2^n by adding to the exponent, which NaN has none of.
-  const auto bits = hn::BitCast(hn::RebindToSigned<D>(), p);
-  const V result = hn::BitCast(d, hn::Add(bits, hn::ShiftLeft<23>(n)));
-  return hn::IfThenElse(hn::Eq(x, x), result, x);
-}
-
-HWY_INLINE V sigmoid(V x) {
-  // Beyond 87 the exponential leaves the range of normal numbers; the result is 0 or 1 to single
-  // precision long before.
-  const V bounded = clamp(constant(-87.0F), constant(87.0F), hn::Neg(x));
-  const V divisor = hn::Add(constant(1), exponential_of_bounded(bounded));
-#if HWY_TARGET == HWY_AVX3
-  // A quotient of 16 numbers takes as long as all the rest. The reciprocal is good to 2^-14, one
-  // step of Newton's method squares that.
-  const V reciprocal = hn::ApproximateReciprocal(divisor);
-  return hn::Mul(reciprocal, hn::NegMulAdd(divisor, reciprocal, constant(2)));
-#else
-  return hn::Div(constant(1), divisor);
-#endif
-}
 
 HWY_INLINE V hard_sigmoid(V x) {
   const V line = hn::MulAdd(x, constant(1.0F / 6), constant(0.5F));
@@ -108,11 +70,11 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
     const V below = hn::Mul(alpha, hn::Expm1(D(), hn::Min(x, constant(0))));
     return hn::IfThenElse(hn::Lt(x, constant(0)), below, x);
   } else if constexpr (kKind == ActivationKind::sigmoid) {
-    return sigmoid(x);
+    return sigmoid(D(), x);
   } else if constexpr (kKind == ActivationKind::tanh) {
     return hn::Tanh(D(), x);
   } else if constexpr (kKind == ActivationKind::swish) {
-    return hn::Mul(x, sigmoid(x));
+    return hn::Mul(x, sigmoid(D(), x));
   } else if constexpr (kKind == ActivationKind::hard_sigmoid) {
     return hard_sigmoid(x);
   } else if constexpr (kKind == ActivationKind::hard_swish) {

@@ -412,10 +412,26 @@ Workload draw_matmul(Random& random, int batch) {
   return Workload::matmul({tokens, features}, {features, results}, random.chance(0.5));
 }
 
+/// Letters and words, frames of sound, columns of a line of text; or single steps of a stream.
+Workload draw_recurrent(Random& random, Op op, int batch) {
+  constexpr int kSteps[] = {1, 1, 16, 25, 33, 40, 64, 80, 100, 128};
+  constexpr int kHidden[] = {8, 16, 48, 64, 96, 128, 128, 192, 256, 512};
+  constexpr int kInputs[] = {8, 16, 40, 64, 80, 96, 128, 256, 288, 512};
+  const int hidden = random.pick<int>(kHidden);
+  const int directions = random.chance(0.4) ? 2 : 1;
+  const int images = random.chance(0.8) ? batch : batch * random.octave_uniform(2, 32);
+  Workload workload =
+      Workload::recurrent(op, {random.pick<int>(kSteps), images, random.pick<int>(kInputs)},
+                          {directions, images, hidden});
+  if (op == Op::gru) workload.reset_after = random.chance(0.7) ? 1 : 0;
+  return workload;
+}
+
 /// On tensors that are no images.
 Workload draw_plain(Random& random, Op op, int batch) {
   if (op == Op::transpose) return draw_transpose(random, batch);
   if (op == Op::matmul) return draw_matmul(random, batch);
+  if (op == Op::lstm || op == Op::gru) return draw_recurrent(random, op, batch);
   TensorShape shape = draw_rows(random, batch);
   switch (op) {
     case Op::activation: {

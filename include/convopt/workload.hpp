@@ -114,8 +114,10 @@ enum class Op : std::uint8_t {
   grid_sample,  ///< images at the places that the second source has for each pixel
   roi_average,  ///< parts of images that the second source names, as images of one size
   roi_maximum,
+  lstm,  ///< long short-term memory over a sequence, in one direction or both
+  gru,   ///< gated recurrent units, likewise
 };
-inline constexpr int kOpCount = 56;
+inline constexpr int kOpCount = 58;
 
 std::string_view to_string(Op op);
 
@@ -222,7 +224,10 @@ struct Workload {
   /// first one's rank, one per slice if they have one dimension. grid_sample: the grid, n x rows x
   /// columns x 2 coordinates (column, row) in elements of the image. roi_*: regions x 4 corners
   /// (first column and row, last column and row), in elements of the image; a third source holds
-  /// the number of the image of each region.
+  /// the number of the image of each region. lstm, gru: the states before the first step,
+  /// directions x batch x hidden, after a sequence of steps x batch x inputs; lstm has the cells'
+  /// states, of the same shape, as its third source. The result is steps x directions x batch x
+  /// hidden, in the order of the sequence in both directions.
   TensorShape second;
   int axis = 1;             ///< the dimension that it works along, where it is one
   std::vector<int> axes;    ///< reduce_*: dimensions, ascending
@@ -236,6 +241,10 @@ struct Workload {
   int window = 1;
   int border = 0;      ///< grid_sample: what lies outside, see Border
   int transposed = 0;  ///< matmul: 1 if the second source's last two dimensions are swapped
+  int reversed = 0;    ///< lstm, gru of one direction: 1 if from the last step to the first
+  int keeps_cell = 0;  ///< lstm: 1 if the cells' last states follow the steps of the result
+  /// gru: 1 if the reset gate multiplies what weights and bias make of the state, 0 if the state.
+  int reset_after = 0;
   /// upsample_*, depth_to_space: of rows and columns. roi_*: the result's rows and columns.
   std::array<int, 2> factors = {1, 1};
   std::array<int, 4> pads = {0, 0, 0, 0};  ///< pad: top, bottom, left, right
@@ -277,6 +286,8 @@ struct Workload {
   /// roi_average and roi_maximum.
   static Workload roi(Op op, const TensorShape& shape, int regions, int rows, int columns,
                       int window);
+  /// lstm and gru; `state` as `second`.
+  static Workload recurrent(Op op, const TensorShape& sequence, const TensorShape& state);
   static Workload resample(const TensorShape& shape, int axis, int count, int window);
   /// top_k and top_k_indices.
   static Workload top_k(Op op, const TensorShape& shape, int axis, int count);
@@ -300,11 +311,15 @@ struct Workload {
   bool repeats() const { return second != first; }
   /// Those of layer_norm are a scale per channel, its bias is the shift. Those of resample are the
   /// indices of `window` elements for each result along the axis, [count][window], then their
-  /// factors in the same order.
+  /// factors in the same order. Those of lstm and gru are, as in ONNX, [direction][gate][hidden] by
+  /// inputs, then by hidden; the bias is [direction] of [gate][hidden] beside the inputs' weights,
+  /// then of [gate][hidden] beside the state's. Gates are input, output, forget, cell and update,
+  /// reset, hidden.
   bool has_weights() const {
     return op == Op::conv || op == Op::fully_connected || op == Op::layer_norm ||
-           op == Op::resample;
+           op == Op::resample || is_recurrent();
   }
+  bool is_recurrent() const { return op == Op::lstm || op == Op::gru; }
   /// Refuses what cannot be computed, sizes beyond 2^24 and tensors of more than 2^31 - 1 elements.
   Result<void> validate() const;
   std::int64_t weight_elements() const;

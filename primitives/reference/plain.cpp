@@ -130,6 +130,10 @@ void compute_plain(const Workload& workload, const Parameters& parameters,
     case Op::matmul:
       matmul(workload, sources[0], sources[1], result);
       break;
+    case Op::lstm:
+    case Op::gru:
+      recur(workload, parameters, sources, result);
+      break;
     case Op::resample:
       resample(workload, parameters, sources[0], result);
       break;

@@ -28,6 +28,9 @@ void grid_sample(const Workload& workload, const Tensor& in, const Tensor& grid,
 void roi(const Workload& workload, const Tensor& in, const Tensor& regions, const Tensor& images,
          Tensor& result);
 void matmul(const Workload& workload, const Tensor& a, const Tensor& b, Tensor& result);
+/// lstm, gru.
+void recur(const Workload& workload, const Parameters& parameters, std::span<const Tensor> sources,
+           Tensor& result);
 void resample(const Workload& workload, const Parameters& parameters, const Tensor& in,
               Tensor& result);
 

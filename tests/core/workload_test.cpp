@@ -189,7 +189,10 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
                            "roi_maximum:d2x3x20x15_at9x4_sh7_sw5_k2",
                            "resample:d1x3x8x8_axis2_count20_k4",
                            "top_k:d1x8400_count300",
-                           "top_k_indices:d4x1000_axis0_count2"}) {
+                           "top_k_indices:d4x1000_axis0_count2",
+                           "lstm:d35x1x64_state2x1x128",
+                           "lstm:d35x1x64_state1x1x128_reversed1_cell1",
+                           "gru:d1x3x40_state1x3x40_after1"}) {
     const auto workload = Workload::parse(text);
     ASSERT_TRUE(workload.ok()) << text << ": " << workload.error().message;
     EXPECT_EQ(workload->text(), text);
@@ -215,6 +218,9 @@ TEST(Workload, TensorsOfAnyRankHaveAllTheirSizes) {
   EXPECT_EQ(result("resample:d1x3x8x8_axis2_count20_k4"), (TensorShape{1, 3, 20, 8}));
   EXPECT_EQ(result("top_k:d1x8400_count300"), (TensorShape{1, 300}));
   EXPECT_EQ(result("cumulative_sum:d2x3x4_axis2"), (TensorShape{2, 3, 4}));
+  EXPECT_EQ(result("lstm:d35x1x64_state2x1x128"), (TensorShape{35, 2, 1, 128}));
+  EXPECT_EQ(result("lstm:d35x1x64_state2x1x128_cell1"), (TensorShape{36, 2, 1, 128}));
+  EXPECT_EQ(result("gru:d1x3x40_state1x3x20"), (TensorShape{1, 1, 3, 20}));
 }
 
 TEST(Workload, OperationsOnImagesHaveTheirSizes) {
@@ -237,6 +243,13 @@ TEST(Workload, KnowsItsSourcesAndWeights) {
   EXPECT_EQ(Workload::parse("roi_maximum:d2x3x20x15_at9x4_s7_k2")->source(2), TensorShape{9});
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->weight_elements(), 160);
   EXPECT_EQ(Workload::parse("resample:d1x3x8x8_axis2_count20_k4")->bias_elements(), 0);
+  const Workload lstm = Workload::parse("lstm:d35x3x64_state2x3x128").value();
+  EXPECT_EQ(lstm.source(2), (TensorShape{2, 3, 128}));
+  EXPECT_EQ(lstm.weight_elements(), 2 * 4 * 128 * (64 + 128));
+  EXPECT_EQ(lstm.bias_elements(), 2 * 2 * 4 * 128);
+  const Workload gru = Workload::parse("gru:d35x3x64_state1x3x128").value();
+  EXPECT_EQ(gru.source_count(), 2);
+  EXPECT_EQ(gru.weight_elements(), 3 * 128 * (64 + 128));
 }
 
 TEST(Workload, RefusesAttributesThatDoNotFit) {
@@ -291,7 +304,15 @@ TEST(Workload, RefusesAttributesThatDoNotFit) {
                            "resample:d8_axis0_count4_k0",
                            "top_k:d1x5_count6",
                            "top_k:d1x5_count0",
-                           "maximum:d3x5_by5"}) {
+                           "maximum:d3x5_by5",
+                           "lstm:d35x64_state1x128",
+                           "lstm:d35x1x64_state1x2x128",
+                           "lstm:d35x1x64_state3x1x128",
+                           "lstm:d35x1x64_state2x1x128_reversed1",
+                           "lstm:d35x1x64_state1x1x128_cell2",
+                           "lstm:d35x1x64_state1x1x128_after1",
+                           "gru:d35x1x64_state1x1x128_cell1",
+                           "gru:d35x1x64_state1x1x0"}) {
     EXPECT_FALSE(Workload::parse(text).ok()) << text;
   }
 }

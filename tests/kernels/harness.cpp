@@ -830,6 +830,15 @@ void add_reductions(List& list) {
         "matmul:d7x300_by13x300_t1:add+relu", "matmul:d2x6x37_by2x9x37_t1:gelu"}) {
     add("product of matrices", text);
   }
+  for (const char* text :
+       {"lstm:d1x1x1_state1x1x1", "lstm:d9x1x20_state1x1x16", "lstm:d9x1x20_state2x1x33_cell1",
+        "lstm:d5x3x70_state1x3x40_reversed1", "lstm:d4x7x6_state2x7x65",
+        "lstm:d300x1x3_state1x1x5_reversed1_cell1", "lstm:d2x40x9_state1x40x8",
+        "gru:d1x1x1_state1x1x1", "gru:d9x1x20_state1x1x16_after1", "gru:d9x1x20_state2x1x33",
+        "gru:d5x3x70_state1x3x40_reversed1", "gru:d4x7x6_state2x7x65_after1",
+        "gru:d300x1x3_state1x1x5_reversed1_after1", "gru:d2x40x9_state1x40x8"}) {
+    add("recurrent", text);
+  }
 }
 
 /// Draws shapes of at most some hundred thousand multiply-adds.
@@ -947,6 +956,15 @@ void add_random_reductions(List& list, Random& random) {
   }
   add(Workload::resample(shape, axis, random.from(1, 40), random.from(1, 4)));
   add_random_samples(list, random);
+  const TensorShape sequence = {random.from(1, 20), random.from(1, 4), random.from(1, 50)};
+  const TensorShape state = {random.from(1, 2), sequence[1], random.from(1, 50)};
+  Workload lstm = Workload::recurrent(Op::lstm, sequence, state);
+  Workload gru = Workload::recurrent(Op::gru, sequence, state);
+  lstm.reversed = gru.reversed = state[0] == 1 ? random.from(0, 1) : 0;
+  lstm.keeps_cell = random.from(0, 1);
+  gru.reset_after = random.from(0, 1);
+  add(lstm);
+  add(gru);
 
   std::vector<int> first(static_cast<std::size_t>(random.from(0, 4)));
   for (int& sizes : first) sizes = random.from(1, 4);

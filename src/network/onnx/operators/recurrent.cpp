@@ -1,5 +1,6 @@
-// Recurrent layers, unrolled: one product with all steps of the input, then step by step one with
-// the state.
+// Recurrent layers: LSTM and GRU as operations of their own. Those with peepholes or other
+// activations, and RNN, are unrolled: one product with all steps of the input, then step by step
+// one with the state.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -95,8 +96,6 @@ Result<Layer> layer_of(Import& model, const Node& node, std::int64_t gates) {
        (gates != 4 || !layer.peepholes->is_float ||
         layer.peepholes->dims != Dims{layer.directions, 3 * layer.hidden})))
     return node.error("its weights do not fit its input " + dims_text(layer.x.dims));
-  if (layer.steps * layer.directions > kMostSteps)
-    return node.unsupported("more than " + std::to_string(kMostSteps) + " steps");
   if (layer.batch * layer.hidden > kMaxSize) return node.error("its state is too large");
   if (node.has("clip")) return node.unsupported("clipping");
   if (node.has("activation_alpha") || node.has("activation_beta"))
@@ -109,12 +108,11 @@ Result<Layer> layer_of(Import& model, const Node& node, std::int64_t gates) {
   return layer;
 }
 
-/// The state at the beginning, [batch][hidden] of one direction.
-Result<Value> initial_state(Import& model, const Node& node, const Layer& layer, int index,
-                            std::int64_t direction) {
-  const Dims dims = {layer.batch, layer.hidden};
+/// The states at the beginning, [direction][batch][hidden].
+Result<Value> initial_states(Import& model, const Node& node, const Layer& layer, int index) {
+  const Dims dims = {layer.directions, layer.batch, layer.hidden};
   if (!node.has_input(index)) {
-    const auto count = static_cast<std::size_t>(layer.batch * layer.hidden);
+    const auto count = static_cast<std::size_t>(layer.directions * layer.batch * layer.hidden);
     return constant_value(Constant::of_floats(dims, std::vector<float>(count, 0.0F)));
   }
   CONVOPT_TRY(const auto given, model.tensor_input(node, index));
@@ -122,12 +120,17 @@ Result<Value> initial_state(Import& model, const Node& node, const Layer& layer,
   if (node.integer("layout", 0) != 0) {
     CONVOPT_TRY(state, transposed_value(model, node, state, {1, 0, 2}));
   }
-  if (state.dims != Dims{layer.directions, layer.batch, layer.hidden})
+  if (state.dims != dims)
     return node.error("its initial state of the shape " + dims_text(state.dims) +
                       " does not fit its weights");
-  CONVOPT_TRY(const auto slice,
-              axis_range(model, node, node.name() + "/state", state, 0, direction, 1, 1));
-  return reshaped_value(model, node, slice, dims);
+  return state;
+}
+
+/// The state of one direction at the beginning, [batch][hidden].
+Result<Value> initial_state(Import& model, const Node& node, const Layer& layer, int index,
+                            std::int64_t direction) {
+  CONVOPT_TRY(const auto states, initial_states(model, node, layer, index));
+  return part_of(model, node, states, 0, direction, 1, false);
 }
 
 /// Gate `index` of a row of all gates.
@@ -312,13 +315,79 @@ Result<Value> stacked(Import& model, const Node& node, const std::vector<Value>&
   return joined(model, node, parts, axis);
 }
 
-Result<std::vector<Value>> recurrent(Import& model, const Node& node) {
-  const std::string_view type = node.type();
-  const std::int64_t gates = type == "LSTM" ? 4 : type == "GRU" ? 3 : 1;
-  const Step step = type == "LSTM" ? lstm_step : type == "GRU" ? gru_step : rnn_step;
-  if (node.integer("input_forget", 0) != 0) return node.unsupported("coupled gates");
-  CONVOPT_TRY(Layer layer, layer_of(model, node, gates));
-  layer.activations = node.texts("activations");
+/// Whether the operations lstm and gru compute the layer.
+bool is_operation(const Layer& layer) {
+  if (layer.gates == 1 || layer.peepholes != nullptr) return false;
+  const std::size_t functions = layer.gates == 4 ? 3 : 2;
+  for (std::size_t i = 0; i < layer.activations.size(); ++i) {
+    if (layer.activations[i] != (i % functions == 0 ? "Sigmoid" : "Tanh")) return false;
+  }
+  return true;
+}
+
+/// Weights in the order of the operation.
+std::shared_ptr<const StoredWeights> operation_weights(const Layer& layer) {
+  std::vector<float> weights(layer.weights->floats.begin(), layer.weights->floats.end());
+  weights.insert(weights.end(), layer.recurrence->floats.begin(), layer.recurrence->floats.end());
+  StoredWeights stored;
+  stored.weights = std::move(weights);
+  if (layer.bias != nullptr)
+    stored.bias = std::vector<float>(layer.bias->floats.begin(), layer.bias->floats.end());
+  return std::make_shared<const StoredWeights>(std::move(stored));
+}
+
+/// The results: [step][direction][batch][hidden], then [direction][batch][hidden] of the last
+/// steps.
+Result<std::vector<Value>> operation(Import& model, const Node& node, const Layer& layer) {
+  const bool is_lstm = layer.gates == 4;
+  std::vector<TensorId> sources;
+  const auto add_source = [&](const Value& value) -> Result<void> {
+    CONVOPT_TRY(const Value* const tensor, model.as_tensor(node.name(), value));
+    CONVOPT_TRY(const TensorId id, model.shaped(node.name(), *tensor, ranked_shape(tensor->dims)));
+    sources.push_back(id);
+    return {};
+  };
+  CONVOPT_CHECK(add_source(layer.x));
+  for (int index = 5; index < (is_lstm ? 7 : 6); ++index) {
+    CONVOPT_TRY(const auto states, initial_states(model, node, layer, index));
+    CONVOPT_CHECK(add_source(states));
+  }
+  Workload workload =
+      Workload::recurrent(is_lstm ? Op::lstm : Op::gru, model.graph().shape(sources[0]),
+                          model.graph().shape(sources[1]));
+  const bool is_reversed = node.text("direction", "forward") == "reverse";
+  workload.reversed = is_reversed ? 1 : 0;
+  const bool keeps_cell = is_lstm && node.output_count() > 2 && !node.output(2).empty();
+  workload.keeps_cell = keeps_cell ? 1 : 0;
+  if (!is_lstm) workload.reset_after = node.integer("linear_before_reset", 0) != 0 ? 1 : 0;
+  if (!workload.validate())
+    return node.error("its input of the shape " + dims_text(layer.x.dims) + " cannot be computed");
+  const TensorShape shape = workload.output();
+  CONVOPT_TRY(const Value all, made(model.graph().add(model.label(node), sources, workload,
+                                                      operation_weights(layer)),
+                                    Dims(shape.sizes().begin(), shape.sizes().end())));
+  std::vector<Value> results(is_lstm ? 3 : 2, all);
+  if (keeps_cell) {
+    CONVOPT_TRY(results[0], part_of(model, node, all, 0, 0, layer.steps, true));
+    CONVOPT_TRY(results[2], part_of(model, node, all, 0, layer.steps, 1, false));
+  }
+  std::vector<Value> lasts;
+  for (std::int64_t direction = 0; direction < layer.directions; ++direction) {
+    const std::int64_t last = is_reversed || direction == 1 ? 0 : layer.steps - 1;
+    CONVOPT_TRY(const auto states, part_of(model, node, all, 0, last, 1, false));
+    CONVOPT_TRY(auto one, part_of(model, node, states, 0, direction, 1, true));
+    lasts.push_back(std::move(one));
+  }
+  CONVOPT_TRY(results[1], joined(model, node, lasts, 0));
+  return results;
+}
+
+/// The same of what is unrolled.
+Result<std::vector<Value>> unrolled(Import& model, const Node& node, const Layer& layer) {
+  const std::int64_t gates = layer.gates;
+  const Step step = gates == 4 ? lstm_step : gates == 3 ? gru_step : rnn_step;
+  if (layer.steps * layer.directions > kMostSteps)
+    return node.unsupported("more than " + std::to_string(kMostSteps) + " steps");
   std::vector<Value> sequences, lasts, cells;
   for (std::int64_t direction = 0; direction < layer.directions; ++direction) {
     CONVOPT_TRY(const auto one, run_direction(model, node, layer, step, direction));
@@ -327,14 +396,23 @@ Result<std::vector<Value>> recurrent(Import& model, const Node& node) {
     lasts.push_back(one.last);
     cells.push_back(one.last_cell);
   }
-  const bool batch_first = node.integer("layout", 0) != 0;
   std::vector<Value> results(gates == 4 ? 3 : 2);
   CONVOPT_TRY(results[0], stacked(model, node, sequences, 1));
   CONVOPT_TRY(results[1], stacked(model, node, lasts, 0));
   if (gates == 4) {
     CONVOPT_TRY(results[2], stacked(model, node, cells, 0));
   }
-  if (!batch_first) return results;
+  return results;
+}
+
+Result<std::vector<Value>> recurrent(Import& model, const Node& node) {
+  const std::string_view type = node.type();
+  if (node.integer("input_forget", 0) != 0) return node.unsupported("coupled gates");
+  CONVOPT_TRY(Layer layer, layer_of(model, node, type == "LSTM" ? 4 : type == "GRU" ? 3 : 1));
+  layer.activations = node.texts("activations");
+  CONVOPT_TRY(std::vector<Value> results,
+              is_operation(layer) ? operation(model, node, layer) : unrolled(model, node, layer));
+  if (node.integer("layout", 0) == 0) return results;
   CONVOPT_TRY(results[0], transposed_value(model, node, results[0], {2, 0, 1, 3}));
   for (std::size_t i = 1; i < results.size(); ++i) {
     CONVOPT_TRY(results[i], transposed_value(model, node, results[i], {1, 0, 2}));
