@@ -542,10 +542,17 @@ Workload draw_plain(Random& random, Op op, int batch) {
   }
 }
 
-/// Whether its time is that of multiplications, by the geometry of a convolution.
+/// Whether its time is that of multiplications.
 bool multiplies(const Workload& workload) {
   return workload.op == Op::conv || workload.op == Op::fully_connected ||
-         workload.op == Op::layer_norm;
+         workload.op == Op::layer_norm || workload.is_recurrent();
+}
+
+/// By the geometry of a convolution, or the weights of a step.
+double product_flops(const Workload& workload) {
+  if (!workload.is_recurrent()) return geometry(workload).flops();
+  return 2.0 * static_cast<double>(workload.weight_elements()) * workload.first[0] *
+         workload.first[1];
 }
 
 bool within(const SampleLimits& limits, const Workload& workload) {
@@ -553,7 +560,7 @@ bool within(const SampleLimits& limits, const Workload& workload) {
   std::int64_t elements = workload.output().elements() + workload.weight_elements();
   for (int i = 0; i < workload.source_count(); ++i) elements += workload.source(i).elements();
   if (multiplies(workload)) {
-    const double flops = geometry(workload).flops();
+    const double flops = product_flops(workload);
     if (flops < limits.min_flops || flops > limits.max_flops) return false;
   } else if (elements > kMaxElements) {
     return false;
@@ -566,7 +573,7 @@ bool within(const SampleLimits& limits, const Workload& workload) {
 /// falls from 1 GFLOP to that of the networks' own layers.
 bool accept(Random& random, const Workload& workload) {
   constexpr double kCommon = 0.2e9;
-  const double flops = multiplies(workload) ? geometry(workload).flops() : 0;
+  const double flops = multiplies(workload) ? product_flops(workload) : 0;
   return flops <= kCommon || random.unit() < std::sqrt(kCommon / flops);
 }
 
