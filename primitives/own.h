@@ -66,8 +66,8 @@ void parallel_for(int threads, std::int64_t count, const Body& body) {
   for (std::int64_t i = 0; i < count; ++i) body(i);
 }
 
-/// Calls `body(index, thread)` for 0 <= index < count on up to `threads` threads, which have numbers
-/// from 0.
+/// Calls `body(index, thread)` for 0 <= index < count on up to `threads` threads, which have
+/// numbers from 0.
 template <class Body>
 void parallel_tasks(int threads, std::int64_t count, const Body& body) {
   if (threads <= 1 || count <= 1) {
