@@ -1,4 +1,4 @@
-// What the activations compute, for any floating-point type.
+// Activation functions for any floating-point type.
 #pragma once
 
 #include <algorithm>
@@ -109,15 +109,15 @@ T activate(const Activation& activation, T x) {
   return x;
 }
 
-/// The largest magnitude that `quantise` makes, in steps; 0 for all others.
+/// The largest magnitude of a result of `quantise`, over its scale; 0 for all others.
 inline float most_steps(const Activation& activation) {
   if (activation.kind != ActivationKind::quantise) return 0;
   return std::max(std::abs(activation.beta), std::abs(activation.beta + 255));
 }
 
-/// How many times the relative error of arguments shows in the results, both measured against the
-/// largest value of their tensor: above one where the function is steeper than its argument.
-/// Arguments of exponentials are taken to be at most eight, as those of layers that use them are.
+/// Factor by which the activation amplifies a relative error, both errors relative to the largest
+/// value of their tensor. Arguments of exponentials are assumed to be at most eight, as in layers
+/// that use them.
 double error_growth(const Activation& activation);
 
 }  // namespace convopt

@@ -7,7 +7,7 @@
 namespace convopt {
 
 /// 64 bits of the bytes in their order, at the speed of memory: a hash of eight lanes of 64-bit
-/// words, which docs/reference/bundle-format.md describes. It finds damage, not malice.
+/// words, which docs/reference/bundle-format.md describes. It detects corruption, not tampering.
 std::uint64_t checksum64(std::string_view bytes);
 
 }  // namespace convopt

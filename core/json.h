@@ -30,8 +30,8 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json);
 Result<RunHeader> run_header_from_json(const Json& json);
 Result<Measurement> measurement_from_json(const Json& json);
 
-/// Names and values of the object that `text` holds, values as text: a value that nobody asks for
-/// need not be parsed. Checks no more than it must to find where values end.
+/// Names and values of the object in `text`, values as unparsed text, so that unused ones need not
+/// be parsed. Validates no more than is needed to find where values end.
 Result<std::vector<std::pair<std::string, std::string_view>>> json_members(std::string_view text,
                                                                            std::string_view what);
 

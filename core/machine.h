@@ -5,8 +5,8 @@
 
 namespace convopt {
 
-/// Facts from CPUID, sysfs and /proc; measures nothing. Facts that a container or virtual machine
-/// hides stay 0 or empty.
+/// Facts from CPUID, sysfs and /proc, without measuring. Facts that a container or virtual machine
+/// hides are 0 or empty.
 Machine machine_facts();
 
 }  // namespace convopt

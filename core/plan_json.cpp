@@ -20,7 +20,7 @@ double us(double value) { return to_nanoseconds(value, 1e3); }
 Json ms(double value) { return to_nanoseconds(value, 1e6); }
 Json ms_or_null(double value) { return value > 0 ? ms(value) : Json(nullptr); }
 
-/// What is said only where it is not f32.
+/// Writes a type unless it is f32.
 void add_type(Json& json, const char* key, DataType type) {
   if (type != DataType::f32) json[key] = to_string(type);
 }

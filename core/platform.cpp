@@ -27,7 +27,7 @@ std::optional<T> read_value(const std::string& path) {
   return std::nullopt;
 }
 
-/// Processors' worth of time that the cgroup allows, from the process's own group up to the root.
+/// CPU quota of the cgroup in processors, the lowest from the process's own group up to the root.
 double cgroup_quota() {
   double quota = 1e9;
   std::ifstream groups("/proc/self/cgroup");
@@ -175,7 +175,7 @@ std::string Platform::machine_id() const {
   };
   std::string vendor = contains("AMD") ? "amd" : contains("Intel") ? "intel" : machine.vendor;
   std::string words;
-  // The marketing name, without what is no part of a model name.
+  // The marketing name without trademarks and suffixes.
   std::istringstream name(machine.name);
   for (std::string word; name >> word;) {
     std::string clean;

@@ -52,7 +52,7 @@ std::vector<float> zero_point_shifts(const QuantisedWeights& weights, const Quan
 
 namespace {
 
-/// Whether all are whole numbers of steps, up to what a product of floats loses.
+/// Whether all are integer multiples of `step`, up to the rounding of a product.
 bool lie_on_steps(std::span<const float> values, float step) {
   constexpr float kLost = 1e-4F;
   return std::ranges::all_of(values, [step](float value) {
@@ -62,10 +62,10 @@ bool lie_on_steps(std::span<const float> values, float step) {
   });
 }
 
-/// The step of a channel whose largest magnitude that is.
+/// The scale of a channel with that largest magnitude.
 float step_of(std::span<const float> values, float largest) {
   constexpr int kLargest = 127;
-  // -128 has no counterpart, and is written by quantisers that cut off at the type's limits.
+  // From 128 on: quantisers that saturate at the type's limits write -128.
   for (int number = kLargest + 1; number > 0; --number) {
     const float step = largest / static_cast<float>(number);
     if (lie_on_steps(values, step)) return step;
@@ -84,7 +84,7 @@ QuantisedWeights quantise_weights(std::span<const float> weights, std::int64_t c
     const std::span<const float> values = weights.subspan(channel * length, length);
     float largest = 0;
     for (const float value : values) largest = std::max(largest, std::abs(value));
-    // Biases are divided by the scale: smaller ones would leave the range of numbers.
+    // Biases are divided by the scale: smaller scales would make them overflow.
     constexpr float kLeast = 1e-25F;
     if (largest < kLeast) continue;
     const float scale = step_of(values, largest);

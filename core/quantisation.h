@@ -1,5 +1,5 @@
-// Real numbers as the whole numbers of quantised tensors: value = scale * (number - zero point),
-// see Quantisation.
+// Quantisation of tensors to 8-bit integers: value = scale * (number - zero point), see
+// Quantisation. `number` is the stored integer.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace convopt {
 /// Types of quantised tensors.
 constexpr bool is_quantised(DataType type) { return type == DataType::u8 || type == DataType::s8; }
 
-/// Of what a layer multiplies a source of that type by.
+/// Type of the weights that a source of that type is multiplied by.
 constexpr DataType product_type(DataType source) {
   return is_quantised(source) ? DataType::s8 : source;
 }
@@ -38,17 +38,17 @@ inline bool is_zero_point(float number, DataType type) {
   return number >= 0 && number <= most && number == std::nearbyint(number);
 }
 
-/// Whether the operation's results are some of its sources' numbers, or their means, so that
-/// quantised ones share type, scale and zero point.
+/// Whether the operation only moves, selects or averages elements, so that quantised sources and
+/// result share type, scale and zero point.
 bool keeps_scale(Op op);
 
-/// Whether zero points are more to the operation than a part of its bias, or of what it adds, or
-/// nothing: it puts zeros round an image of u8, or makes other numbers of those of u8, or these of
-/// others.
+/// Whether a kernel has to handle zero points other than 0 itself: zero padding of u8 is filled
+/// with the zero point, and conversions to or from u8 add it. Elsewhere zero points are folded into
+/// the bias or a constant summand, or have no effect.
 bool minds_zero_points(const Workload& workload);
 
-/// The number of that type for `steps` = value / scale: the nearest one, halves to even, and the
-/// nearest limit; 0 for NaN.
+/// The number of that type for `steps` = value / scale: rounded to nearest even and saturated; 0
+/// for NaN.
 inline float quantised(float steps, DataType type) {
   if (std::isnan(steps)) return 0;
   // Numbers of this size have no fraction.
@@ -65,8 +65,8 @@ inline Activation activation_before_storing(const Workload& workload) {
   return stored ? Activation{} : activation;
 }
 
-/// The workload that stands for all that differ in the steps of `quantise` only, which take the
-/// same time: steps of one, from the lowest number of the type that the result is stored in.
+/// The representative of all workloads that differ in the scale of `quantise` only, which take the
+/// same time: a scale of 1, from the lowest number of the type that the result is stored in.
 inline Workload with_unit_steps(Workload workload) {
   Activation& activation = workload.epilogue.activation;
   if (activation.kind == ActivationKind::quantise)
@@ -75,25 +75,25 @@ inline Workload with_unit_steps(Workload workload) {
   return workload;
 }
 
-/// What quantised layers multiply by: numbers of s8 from -127 to 127 with a scale for each output
-/// channel.
+/// Weights of quantised layers: s8 from -128 to 127 with a scale per output channel.
 struct QuantisedWeights {
   std::vector<std::int8_t> numbers;
   std::vector<float> scales;
 };
 
-/// What zero points add to a layer's sums of whole numbers times scales, by channel, besides the
-/// bias: activation(... + bias + shift). That of the source is left out where `of_source` is false,
-/// that of the result, in real numbers, where `of_result` is.
+/// Correction of a layer's dequantised sums for zero points, per output channel:
+/// activation(... + bias + shift). `of_source`: corrects for the source's zero point. `of_result`:
+/// adds the result's, times its scale.
 std::vector<float> zero_point_shifts(const QuantisedWeights& weights, const Quantisation& scales,
                                      bool of_source, bool of_result);
 
-/// Scales by the largest weight of each channel, which becomes 127, or fewer where the channel's
-/// weights are whole numbers of such steps already, as those of quantised models are; 1 for a
-/// channel of zeros. `weights` are [channels][...].
+/// Quantises each channel by its largest magnitude, which becomes 127. Where the channel's weights
+/// are integer multiples of a scale already, as in quantised models, that scale is kept. The scale
+/// of a channel of zeros is 1. `weights` are [channels][...].
 QuantisedWeights quantise_weights(std::span<const float> weights, std::int64_t channels);
 
-/// Makes weights what a layer with sources of that type, bf16 or a quantised one, multiplies by.
+/// Rounds weights to the values that a layer with sources of that type, bf16 or a quantised one,
+/// multiplies by.
 void round_weights(std::span<float> weights, std::int64_t channels, DataType source);
 
 }  // namespace convopt

@@ -8,7 +8,7 @@
 namespace convopt {
 namespace {
 
-/// Operations whose results are some of their sources' numbers, or zeros; means are new ones.
+/// Operations that only move or select elements or insert zeros. Averages are new values.
 bool moves(const Operator& op) {
   const Op kind = op.workload.op;
   return op.kind == OperatorKind::reshape ||

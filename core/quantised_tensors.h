@@ -1,4 +1,4 @@
-// Tensors of a network whose numbers are whole ones times a scale, because the model says so.
+// Tensors that a quantised model stores as integers times a scale.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace convopt {
 
-/// For every tensor the `quantise` activation whose results its numbers are, perhaps moved by other
-/// operators; of kind none for all others.
+/// Per tensor, the `quantise` activation that made its elements, perhaps moved by other operators
+/// since; of kind none for tensors that are not quantised.
 std::vector<Activation> quantised_tensors(std::size_t tensors, std::span<const Operator> operators);
 
 /// Whether `quantise` after the other activation has the results of `quantise` alone, as after relu

@@ -5,9 +5,8 @@
 
 namespace convopt {
 
-/// Whether channels of such a tensor lie as in a dense one, so that also primitives without the
-/// trait `strided_views` may be given them: of a single image, the stride between images is never
-/// used.
+/// Whether a channel range of such a tensor is dense, so that primitives without the trait
+/// `strided_views` can take it. With a batch of one, the batch stride is never used.
 constexpr bool channels_are_dense(const TensorShape& whole, Layout layout) {
   return whole.n() == 1 && layout != Layout::nhwc;
 }

@@ -1,21 +1,21 @@
-// What a kernel does, in numbers that mean the same on every machine.
+// Work of a kernel in machine-independent quantities: operations, bytes, tiles.
 #pragma once
 
 #include "convopt/primitive.hpp"
 
 namespace convopt {
 
-/// One kernel as a matrix product or a stream: the quantities that its time is made of.
+/// The quantities that determine a kernel's time, as a matrix product or a stream.
 struct WorkEstimate {
-  DataType product_type = DataType::f32;  ///< of what the inner product multiplies
-  bool vector_products = false;           ///< in vector registers, whatever else there is
+  DataType product_type = DataType::f32;  ///< operands of the inner product
+  bool vector_products = false;           ///< in vector registers, even where there is AMX
   double flops = 0;            ///< inner product, tiles and channels padded as the kernel pads them
   double nominal_flops = 0;    ///< without any padding, as direct convolution would have it
   double transform_flops = 0;  ///< Winograd and Fourier transforms; element-wise arithmetic
   double m = 1, n = 1, k = 1;  ///< the product: pixels, output channels, reduction, of one group
   double tiles = 0;            ///< register tiles, or transformed image tiles
-  double pixel_tiles = 1;      ///< times that all weights pass by
-  double channel_tiles = 1;    ///< times that the whole image passes by
+  double pixel_tiles = 1;      ///< number of passes over all weights
+  double channel_tiles = 1;    ///< number of passes over the whole image
   double border = 0;           ///< results in tiles that are not full
   double fill = 1;             ///< useful share of the work in register and image tiles
   double input_bytes = 0, output_bytes = 0, residual_bytes = 0;

@@ -1,6 +1,5 @@
-// What is known about an operation without computing it: how its workloads are written, what they
-// read and make, how much arithmetic they take. One descriptor per Op; whatever depends on the
-// operation and needs no data asks it.
+// Descriptors of operations, one per Op: text form, shapes, validity, arithmetic. Everything that
+// depends on the operation but not on data.
 #pragma once
 
 #include <optional>
@@ -14,9 +13,9 @@
 
 namespace convopt {
 
-/// Some numbers of a workload under one name, as text and as JSON.
+/// A field of a workload: one or several integers under one key, in text and JSON.
 struct OpField {
-  /// The text of values v; in JSON it is one number where only `number` is possible, else a list.
+  /// How the values are written. In JSON, `number` is one number and all others are lists.
   enum class Form : std::uint8_t {
     number,  ///< `ih56`
     pair,    ///< `s2` for equal values, else `sh2_sw1`
@@ -28,13 +27,13 @@ struct OpField {
   std::string_view key;
   Form form = Form::number;
   std::vector<int> (*get)(const Workload&) = nullptr;
-  /// `values` are as many as the form has; of lists, any number. False: they mean nothing.
+  /// `values` are as many as the form has; of lists, any number. False: they are invalid.
   bool (*set)(Workload&, std::span<const int> values) = nullptr;
   /// Not written where all values are this one. A list is not written where it is empty.
   std::optional<int> omitted = {};
 };
 
-/// A number that changes results but no time: in JSON, not in the text.
+/// A constant that affects results but not time: in JSON, not in the text.
 struct OpConstant {
   std::string_view key;
   float Workload::*member;
@@ -74,8 +73,8 @@ bool parse_fields(std::string_view text, std::span<const OpField> fields, Worklo
 /// The last three dimensions as channels, rows and columns, those in front of them as images.
 TensorShape as_image(const TensorShape& shape);
 
-/// The workload as the numbers of a convolution: what fields of the performance model and of older
-/// profiles are called, whatever the operation.
+/// The shape of any workload as a ConvShape, by whose members the performance model's features and
+/// older profiles name sizes.
 ConvShape geometry(const Workload& workload);
 
 }  // namespace convopt

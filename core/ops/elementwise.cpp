@@ -1,4 +1,4 @@
-// Operations that make every element from those at the same place.
+// Element-wise operations.
 #include "core/ops/fields.h"
 
 namespace convopt::ops {

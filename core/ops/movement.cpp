@@ -1,4 +1,4 @@
-// Operations that move elements and change none.
+// Data movement: slices, concatenations, transpositions, gather, scatter, ...
 #include <algorithm>
 #include <numeric>
 

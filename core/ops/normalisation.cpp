@@ -1,4 +1,4 @@
-// Operations in which elements are divided by what their neighbours say.
+// Normalisations: softmax, local response and layer normalisation.
 #include "core/ops/fields.h"
 
 namespace convopt::ops {
