@@ -5,85 +5,24 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 #include <sstream>
 #include <utility>
 
 #include "core/names.h"
+#include "core/sysfs.h"
 
 namespace convopt {
 namespace {
 
 constexpr std::array<std::string_view, 5> kIsaNames = {"scalar", "sse4", "avx2", "avx512", "neon"};
 
-template <class T>
-std::optional<T> read_value(const std::string& path) {
-  std::ifstream file(path);
-  T value;
-  if (file >> value) return value;
-  return std::nullopt;
-}
-
-/// CPU quota of the cgroup in processors, the lowest from the process's own group up to the root.
-double cgroup_quota() {
-  double quota = 1e9;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    std::string path = line.substr(second + 1);
-    const bool unified = controllers.empty();
-    if (!unified && controllers.find("cpu") == std::string::npos) continue;
-    for (;;) {
-      if (unified) {
-        std::ifstream file("/sys/fs/cgroup" + path + "/cpu.max");
-        std::string limit;
-        double period = 0;
-        if (file >> limit >> period && limit != "max" && period > 0) {
-          quota = std::min(quota, std::strtod(limit.c_str(), nullptr) / period);
-        }
-      } else {
-        const std::string folder = "/sys/fs/cgroup/cpu" + path;
-        const auto limit = read_value<double>(folder + "/cpu.cfs_quota_us");
-        const auto period = read_value<double>(folder + "/cpu.cfs_period_us");
-        if (limit && period && *limit > 0 && *period > 0) quota = std::min(quota, *limit / *period);
-      }
-      const auto slash = path.rfind('/');
-      if (path.empty() || slash == std::string::npos) break;
-      path.resize(slash);
-    }
-  }
-  return quota;
-}
-
-/// "48K", "2048K" or "1M"; 0 for anything else.
-std::int64_t parse_bytes(const std::string& text) {
-  char* unit = nullptr;
-  const long long count = std::strtoll(text.c_str(), &unit, 10);
-  const int shift = *unit == 'K' ? 10 : *unit == 'M' ? 20 : *unit == 'G' ? 30 : 0;
-  return count > 0 ? std::int64_t{count} << shift : 0;
-}
-
 }  // namespace
 
 Caches described_caches() {
-  Caches caches{0, 0, 0};
-  for (int index = 0;; ++index) {
-    const std::string folder =
-        "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
-    const auto level = read_value<int>(folder + "level");
-    if (!level) return caches;
-    if (read_value<std::string>(folder + "type") == "Instruction") continue;
-    const std::int64_t bytes = parse_bytes(read_value<std::string>(folder + "size").value_or(""));
-    if (*level == 1) caches.l1d = bytes;
-    if (*level == 2) caches.l2 = bytes;
-    if (*level == 3) caches.l3 = bytes;
-  }
+  const sysfs::DataCaches caches = sysfs::data_caches();
+  return {caches.l1d.value_or(0), caches.l2.value_or(0), caches.l3.value_or(0)};
 }
 
 const Caches& machine_caches() {
@@ -160,13 +99,12 @@ int default_threads() {
   std::set<std::pair<int, int>> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-    const auto package = read_value<int>(topology + "physical_package_id");
-    const auto core = read_value<int>(topology + "core_id");
-    cores.emplace(package.value_or(0), core.value_or(cpu));
+    // A hardware thread of an unknown core counts as a core.
+    cores.insert(sysfs::core_of(cpu).value_or(std::pair(0, cpu)));
   }
-  const double quota = std::floor(std::max(1.0, cgroup_quota()));
-  return static_cast<int>(std::clamp(static_cast<double>(cores.size()), 1.0, quota));
+  const auto count = static_cast<double>(std::max<std::size_t>(1, cores.size()));
+  const double quota = sysfs::cpu_quota().processors.value_or(count);
+  return static_cast<int>(std::clamp(quota, 1.0, count));
 }
 
 std::string Platform::machine_id() const {

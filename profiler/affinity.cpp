@@ -4,14 +4,15 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <utility>
+
+#include "core/sysfs.h"
 
 namespace convopt {
 namespace {
 
-/// Those that the process may use, in the order in which threads get them.
+/// Processors of the affinity mask, in the order in which threads are bound to them.
 std::vector<int> allowed_processors() {
   cpu_set_t allowed;
   std::vector<int> processors;
@@ -20,9 +21,8 @@ std::vector<int> allowed_processors() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
     processors.push_back(cpu);
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                       "/topology/thread_siblings_list");
-    std::getline(file, siblings.emplace_back());
+    siblings.push_back(sysfs::line_in(sysfs::processors_folder() / ("cpu" + std::to_string(cpu)) /
+                                      "topology/thread_siblings_list"));
   }
   return binding_order(processors, siblings);
 }
@@ -34,7 +34,7 @@ std::vector<int> binding_order(const std::vector<int>& processors,
   std::map<std::string, int> seen;  // by core
   std::vector<std::pair<int, int>> order;
   for (std::size_t i = 0; i < processors.size(); ++i) {
-    // A processor whose core is unknown is one.
+    // A processor of an unknown core counts as a core.
     const int turn = siblings[i].empty() ? 0 : seen[siblings[i]]++;
     order.emplace_back(turn, processors[i]);
   }

@@ -1,6 +1,6 @@
-// What the system says of the machine that may disturb measurements or limit a process: read from
-// /proc and /sys, nothing is measured. A container or virtual machine hides much of it; what cannot
-// be read is unknown, never a guess.
+// Facts of the machine that may disturb measurements or limit a process, read from /proc and /sys
+// without measuring. A container or virtual machine hides much of it; what cannot be read is
+// unknown, never guessed.
 #pragma once
 
 #include <filesystem>
@@ -36,8 +36,5 @@ struct Survey {
 
 /// `root` stands for the folder that holds `proc` and `sys`.
 Survey survey(const std::filesystem::path& root = "/");
-
-/// Numbers of a list as Linux writes it, "0-3,8": 0, 1, 2, 3, 8. Empty if it is none.
-std::vector<int> parse_cpu_list(std::string_view text);
 
 }  // namespace convopt

@@ -119,12 +119,5 @@ TEST_F(SurveyOf, ReadsClockAndLoad) {
   EXPECT_FALSE(found().steal);
 }
 
-TEST(CpuList, IsReadOrIsNone) {
-  EXPECT_EQ(parse_cpu_list("0-2,5"), (std::vector<int>{0, 1, 2, 5}));
-  EXPECT_EQ(parse_cpu_list("7"), std::vector<int>{7});
-  for (const char* text : {"", "x", "3-1", "1-", "1-2-3", "-1", "0-99999999"})
-    EXPECT_TRUE(parse_cpu_list(text).empty()) << text;
-}
-
 }  // namespace
 }  // namespace convopt
