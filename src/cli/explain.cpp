@@ -152,7 +152,7 @@ std::string types_text(const std::vector<TypeChoice>& choices, double best_ns) {
     table.add_row(std::move(row));
   }
   return "\n" + table.text() +
-         "\nerror: of the outputs, as a part of their range, if that alone is rounded to the "
+         "\nerror: of the outputs, as a fraction of their range, if only that is rounded to the "
          "type\n";
 }
 
@@ -162,7 +162,7 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
   using Align = Table::Align;
   const Network& network = planning.network();
   const Problem& problem = selection.problem;
-  std::string text = header(network, op, problem.workloads[problem.ways[op][0].workload]);
+  std::string text = header(network, op, problem.workloads[problem.variants[op][0].workload]);
   Table table({{""},
                {"primitive"},
                {"layout"},
@@ -192,8 +192,9 @@ std::string text_of(const Planning& planning, int op, const Selection& selection
       "conversions\n";
   if (unsure_is_faster) {
     text +=
-        "Plans that are expected to take less hang on times that were only predicted, and are not "
-        "preferred to surer ones.\n";
+        "Plans with a lower expected time depend on uncertain predictions, so a plan with more "
+        "certain "
+        "times is preferred.\n";
   }
   text += types_text(type_choices(explanation, errors), plan_ns);
   const std::string folded = list_text(network.operators[op].folded);
@@ -250,7 +251,7 @@ Json json_of(const Planning& planning, int op, const Selection& selection,
           {"network", network.name},
           {"platform", planning.platform().id()},
           {"layer", network.operators[op].name},
-          {"workload", problem.workloads[problem.ways[op][0].workload].text()},
+          {"workload", problem.workloads[problem.variants[op][0].workload].text()},
           {"folded", network.operators[op].folded},
           {"clean_up", network.clean_up},
           {"plan_ms", selection.plan.predicted_ms},
@@ -304,12 +305,12 @@ void add_explain(CLI::App& app, Action& action) {
       "explain",
       "Shows the cost of every choice for one layer, and why other primitives are not available.");
   request->planning.add_to(*verb);
-  request->planning.add_calibrate_to(*verb,
-                                     "Inputs on which it is measured what rounding the layer to "
-                                     "other types changes, and the ranges "
-                                     "of tensors for int8 without --calibration: .npy files, "
-                                     "NAME=FILE if the network has more than "
-                                     "one input.");
+  request->planning.add_calibrate_to(
+      *verb,
+      "Inputs for measuring the error of rounding this layer to other types, and the ranges of "
+      "tensors for int8 without --calibration: .npy files, "
+      "NAME=FILE if the network has more than "
+      "one input.");
   verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
   verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");
   verb->add_flag("--json", request->json, "Prints one JSON document.");

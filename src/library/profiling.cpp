@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/ops/descriptor.h"
 #include "core/try.h"
 #include "profiler/machine.h"
 #include "profiler/profiler.h"
@@ -24,11 +25,9 @@ constexpr std::size_t kDefaultConfigs = 300;
 Result<std::vector<Op>> parse_ops(const std::vector<std::string>& names) {
   std::vector<Op> ops;
   for (const std::string& name : names) {
-    int op = 0;
-    while (op < kOpCount && to_string(static_cast<Op>(op)) != name) ++op;
-    if (op == kOpCount)
-      return make_error(ErrorCode::usage, "--ops: no operation is called '" + name + "'");
-    ops.push_back(static_cast<Op>(op));
+    const auto op = parse_op(name);
+    if (!op) return make_error(ErrorCode::usage, "--ops: no operation is called '" + name + "'");
+    ops.push_back(*op);
   }
   return ops;
 }

@@ -18,8 +18,47 @@
 namespace convopt {
 namespace {
 
-/// Measures primitives that could change the plans of these networks by the model of the first
-/// samples. The times go into this machine's profile.
+using SaveModel = std::function<Result<void>(const TrainedModel&, const std::filesystem::path&)>;
+
+/// Fails for settings that cannot be met, before time is spent on samples.
+Result<void> check_settings(const TransferSettings& settings) {
+  if (settings.profile.empty() && !(settings.budget > 0)) {
+    return make_error(ErrorCode::usage, "--budget is not above 0 seconds");
+  }
+  for (const auto& network : settings.networks) CONVOPT_CHECK(load_network(network));
+  return {};
+}
+
+TransferRequest request_of(const TransferSettings& settings, const Context& context,
+                           const Measure& measure) {
+  TransferRequest request;
+  request.context = context;
+  // Half of the time goes to representative shapes, half to the networks' plans.
+  request.budget_seconds = settings.networks.empty() ? settings.budget : settings.budget / 2;
+  request.seed = settings.seed;
+  request.profile = settings.profile;
+  request.progress = settings.watch.progress;
+  request.measure = measure;
+  request.messages = settings.messages;
+  return request;
+}
+
+std::filesystem::path output_of(const TransferSettings& settings, const Platform& platform) {
+  return settings.output.empty() ? local_model_path(platform) : settings.output;
+}
+
+/// Where the model cannot be written, its times can still be used, and the error says how.
+Result<void> save_outcome(const TransferOutcome& outcome, const std::filesystem::path& path,
+                          const SaveModel& save) {
+  const auto saved = save(*outcome.transfer.model, path);
+  if (saved) return {};
+  return make_error(saved.error().code, saved.error().message + "; the times are kept in '" +
+                                            outcome.profile.string() +
+                                            "', of which --profile makes the model");
+}
+
+/// Times the primitives that could change the networks' plans by this model, into this machine's
+/// profile.
 Result<void> time_contested(const TransferSettings& settings, const Context& context,
                             const Measure& measure, const std::filesystem::path& model) {
   const double seconds = settings.budget / 2 / static_cast<double>(settings.networks.size());
@@ -37,6 +76,20 @@ Result<void> time_contested(const TransferSettings& settings, const Context& con
                           " primitives that could change its plan");
   }
   return {};
+}
+
+/// The same by the model of the first samples, in a temporary file: it may not be the one that is
+/// kept.
+Result<void> time_contested(const TransferSettings& settings, const Context& context,
+                            const Measure& measure, const TransferOutcome& first,
+                            const SaveModel& save) {
+  std::filesystem::path file = output_of(settings, first.platform);
+  file += ".first";
+  CONVOPT_CHECK(save_outcome(first, file, save));
+  const auto timed = time_contested(settings, context, measure, file);
+  std::error_code ignored;
+  std::filesystem::remove(file, ignored);
+  return timed;
 }
 
 /// A lock that one process of this user holds at a time. Where a file system knows no locks,
@@ -70,72 +123,31 @@ Result<std::filesystem::path> forget_transfer(Isa isa, int threads) {
 Result<SavedTransfer> transfer_and_save(
     const TransferSettings& settings, const Measure& measure,
     const std::function<Result<void>(const TrainedModel&, const std::filesystem::path&)>& save) {
-  if (settings.profile.empty() && !(settings.budget > 0)) {
-    return make_error(ErrorCode::usage, "--budget is not above 0 seconds");
-  }
   CONVOPT_TRY(const Context context, checked_context(settings.isa, settings.threads));
+  CONVOPT_CHECK(check_settings(settings));
   CONVOPT_TRY(const auto source,
               TrainedModel::load(settings.from.empty() ? default_model_path() : settings.from));
-  // An unreadable network is refused before time is spent on samples.
-  for (const auto& network : settings.networks) {
-    CONVOPT_CHECK(load_network(network));
-  }
-  // Where the model cannot be written, its times can still be used.
-  const auto save_outcome = [&](const TransferOutcome& outcome,
-                                const std::filesystem::path& path) -> Result<void> {
-    const auto saved = save(*outcome.transfer.model, path);
-    if (saved) return {};
-    return make_error(saved.error().code, saved.error().message + "; the times are kept in '" +
-                                              outcome.profile.string() +
-                                              "', of which --profile makes the model");
-  };
-  TransferRequest what;
-  what.context = context;
-  // Half of the time goes to representative shapes, half to the networks' plans.
-  what.budget_seconds = settings.networks.empty() ? settings.budget : settings.budget / 2;
-  what.seed = settings.seed;
-  what.profile = settings.profile;
-  what.progress = settings.watch.progress;
-  what.measure = measure;
-  what.messages = settings.messages;
   // Two at once would disturb each other's times, and the last model would win.
   FileDescriptor lock;
   if (settings.profile.empty()) {
     CONVOPT_TRY(lock, lock_out_other_transfers());
   }
+  TransferRequest request = request_of(settings, context, measure);
   SavedTransfer result;
   result.source = source->info().id;
-  const auto adapt = [&]() -> Result<void> {
-    CONVOPT_TRY(result.outcome, transfer(*source, what));
-    return {};
-  };
-  const auto save_if_better = [&]() -> Result<void> {
-    if (settings.output.empty() && !result.outcome.transfer.beats_source()) return {};
-    result.model =
-        settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
-    return save_outcome(result.outcome, result.model);
-  };
-  CONVOPT_CHECK(adapt());
+  CONVOPT_TRY(result.outcome, transfer(*source, request));
   settings.messages.warn_of(result.outcome.warnings);
-  if (settings.networks.empty()) {
-    CONVOPT_CHECK(save_if_better());
-    return result;
+  if (!settings.networks.empty()) {
+    const double start = budget_seconds();
+    CONVOPT_CHECK(time_contested(settings, context, measure, result.outcome, save));
+    const double seconds = result.outcome.profile_seconds + budget_seconds() - start;
+    request.profile = result.outcome.profile;
+    CONVOPT_TRY(result.outcome, transfer(*source, request));
+    result.outcome.profile_seconds = seconds;
   }
-  const double start = budget_seconds();
-  // What is contested is asked of the model so far, which may not be the one that stays.
-  std::filesystem::path so_far =
-      settings.output.empty() ? local_model_path(result.outcome.platform) : settings.output;
-  so_far += ".first";
-  CONVOPT_CHECK(save_outcome(result.outcome, so_far));
-  const auto timed = time_contested(settings, context, measure, so_far);
-  std::error_code ignored;
-  std::filesystem::remove(so_far, ignored);
-  CONVOPT_CHECK(timed);
-  const double seconds = result.outcome.profile_seconds + budget_seconds() - start;
-  what.profile = result.outcome.profile;
-  CONVOPT_CHECK(adapt());
-  result.outcome.profile_seconds = seconds;
-  CONVOPT_CHECK(save_if_better());
+  if (settings.output.empty() && !result.outcome.transfer.beats_source()) return result;
+  result.model = output_of(settings, result.outcome.platform);
+  CONVOPT_CHECK(save_outcome(result.outcome, result.model, save));
   return result;
 }
 

@@ -17,8 +17,9 @@ class BaselineSolver {
   BaselineSolver(const Problem& problem, std::chrono::duration<double> time_limit)
       : problem_(problem), time_limit_(time_limit) {
     for (std::size_t op = 0; op < problem.operators.size(); ++op) {
-      const std::vector<Problem::Way>& ways = problem.ways[op];
-      is_conv_.push_back(!ways.empty() && problem.workloads[ways[0].workload].op == Op::conv);
+      const std::vector<Problem::Variant>& variants = problem.variants[op];
+      is_conv_.push_back(!variants.empty() &&
+                         problem.workloads[variants[0].workload].op == Op::conv);
     }
   }
 

@@ -1,4 +1,4 @@
-// Ranges of a network's tensors, and the whole numbers that stand for theirs in int8.
+// Scales and zero points of a network's tensors in int8, from their ranges.
 #pragma once
 
 #include <vector>
@@ -10,17 +10,17 @@
 
 namespace convopt {
 
-/// The type, scale and zero point of every tensor of the network that may be stored in int8: images
-/// of floats whose numbers need not stay exact and whose range is known. u8 where it was never
-/// negative, or with a zero point where it was less far below zero than above it, or the other way
-/// round, else s8. Tensors between operators that only move or choose numbers share all three.
+/// The type, scale and zero point of every tensor of the network that may be stored in int8: f32
+/// images whose values need not stay exact and whose range is known. u8 where the tensor was never
+/// negative, or with a zero point where its range is asymmetric; else s8. Tensors between operators
+/// that only move or select elements share all three.
 /// Fails if the calibration is of another network, one of whose tensors it does not name.
 Result<std::vector<TensorScale>> tensor_scales(const Network& network,
                                                const Calibration& calibration, RangeRule rule);
 
 /// The type, scale and zero point of every tensor of a quantised model that may be stored in int8
-/// as the model says: numbers of `quantise` that include zero. s8 where 128 would be the zero point
-/// of u8, else u8.
+/// as the model says: results of `quantise` whose range includes zero. s8 where 128 would be the
+/// zero point of u8, else u8.
 std::vector<TensorScale> model_scales(const Network& network);
 
 /// Operations on tensors in int8: those that keeps_scale() is true of, and those that are scaled to

@@ -26,13 +26,13 @@ struct Cost {
   Source source = Source::unknown;
   Estimate estimate;   ///< for bound, predicted and measured
   std::string reason;  ///< for unknown and excluded: one sentence
-  /// How many times the expected time a choice counts: more than once where it is unsure.
-  double caution = 1;
+  /// Penalty on uncertainty: the selection minimises `risk_factor` times the expected time.
+  double risk_factor = 1;
 
   bool usable() const { return source >= Source::bound; }
-  /// What choices compare; what people are told is the estimate.
-  double choice_ns() const { return caution * estimate.ns; }
-  /// For people: where a usable time comes from.
+  /// What the selection minimises; reports show the estimate.
+  double risk_adjusted_ns() const { return risk_factor * estimate.ns; }
+  /// Where a usable time comes from, in words.
   std::string source_text() const;
 };
 

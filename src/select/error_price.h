@@ -1,4 +1,4 @@
-// The fastest plan that errs no more than it may.
+// The fastest plan within an error budget, by Lagrangian relaxation.
 #pragma once
 
 #include <chrono>
@@ -9,9 +9,10 @@
 
 namespace convopt {
 
-/// What share of the admissible error other types than the network's own use up. Errors of
-/// different places are independent, so their squares add: a share is the square of the error that
-/// a place alone causes at the outputs over the square of the admissible one.
+/// Shares of the admissible error that rounding to other types than the network's own uses up.
+/// Errors of different tensors are independent, so their squares add: a share is the square of the
+/// error that one tensor or one layer's weights cause at the outputs, over the square of the
+/// admissible error.
 struct ErrorShares {
   struct Places {
     std::vector<double> tensors;    ///< stored in that type
@@ -27,10 +28,11 @@ struct ErrorShares {
 /// The sum over the assignment.
 double error_share(const Problem& problem, const Assignment& assignment, const ErrorShares& shares);
 
-/// Like solve(), with an assignment whose share of error is at most `limit`: a price is put on it,
-/// and the lowest price is sought at which the best assignment keeps the limit. What that finds may
-/// miss the fastest one by a little, and does not count as proven optimal unless the limit changes
-/// nothing. Fails only where there is no assignment in the network's own types, which err nothing.
+/// Like solve(), with an assignment whose share of error is at most `limit`: minimises time plus a
+/// multiplier times the share, with the lowest multiplier at which the best assignment keeps the
+/// limit. Because of the duality gap the result may be slightly slower than the optimum, and it
+/// does not count as proven optimal unless the limit changes nothing. Fails only where there is no
+/// assignment in the network's own types, whose error is zero.
 Result<Solution> solve_within_error(const Problem& problem,
                                     std::chrono::duration<double> time_limit,
                                     const ErrorShares& shares, double limit);

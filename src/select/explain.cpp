@@ -39,11 +39,11 @@ Explanation explain(const Problem& problem, const Solution& best, int op,
     if (primitive != nullptr) {
       const Candidate& candidate = problem.candidates[alternative.option.candidate];
       alternative.cost = candidate.cost;
-      for (const Problem::Way& way : problem.ways[op]) {
-        if (way.workload == candidate.workload) alternative.absorbed = way.absorbed;
+      for (const Problem::Variant& variant : problem.variants[op]) {
+        if (variant.workload == candidate.workload) alternative.absorbed = variant.absorbed;
       }
     }
-    alternative.choice_ns = forced->ns;
+    alternative.risk_adjusted_ns = forced->ns;
     alternative.plan_ns = expected_ns(problem, forced->assignment);
     alternative.elsewhere_ns =
         (alternative.plan_ns - expected_of(alternative.option)) - (best_ns - expected_of(chosen));
@@ -51,13 +51,14 @@ Explanation explain(const Problem& problem, const Solution& best, int op,
     result.alternatives.push_back(std::move(alternative));
   }
   std::ranges::stable_sort(result.alternatives, [](const auto& a, const auto& b) {
-    return a.choice_ns != b.choice_ns ? a.choice_ns < b.choice_ns : a.chosen && !b.chosen;
+    return a.risk_adjusted_ns != b.risk_adjusted_ns ? a.risk_adjusted_ns < b.risk_adjusted_ns
+                                                    : a.chosen && !b.chosen;
   });
 
-  // Absent is what has no way at all; the reason is that of the operator by itself.
+  // Absent is what has no variant at all; the reason is that of the operator by itself.
   const auto by_itself = [&](int workload) {
-    return std::ranges::any_of(problem.ways[op], [&](const Problem::Way& way) {
-      return way.workload == workload && way.absorbed.empty();
+    return std::ranges::any_of(problem.variants[op], [&](const Problem::Variant& variant) {
+      return variant.workload == workload && variant.absorbed.empty();
     });
   };
   for (const Candidate& candidate : problem.candidates) {

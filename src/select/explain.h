@@ -16,7 +16,7 @@ struct Explanation {
     Cost cost;                             ///< of the operator with what it absorbs
     std::vector<int> absorbed;             ///< operators
     double plan_ns = 0;                    ///< expected of the best plan with this primitive
-    double choice_ns = 0;                  ///< what choices count that plan for
+    double risk_adjusted_ns = 0;           ///< of that plan (Cost)
     double elsewhere_ns = 0;  ///< what that plan costs more than the best one on other operators
                               ///< and conversions: the price of its layouts
     bool chosen = false;

@@ -33,10 +33,10 @@ inline constexpr int kLongestChain = 2;
 /// or arithmetic on two tensors an activation. What lies between them must have no other reader.
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
 
-/// For every tensor, whether its numbers have to stay as exact as they are: they become indices,
-/// places or sizes, or are compared or rounded to whole numbers, perhaps after a few other
-/// operations. What a convolution, a product of matrices or pooling computes such numbers from need
-/// not be exact.
+/// Per tensor, whether it must not be rounded to a shorter type: its values become indices,
+/// coordinates or sizes, or are compared or rounded to integers, perhaps after a few other
+/// operations. Inputs of a convolution, a matrix product or pooling that computes such values may
+/// be rounded.
 std::vector<char> exact_tensors(const Network& network);
 
 /// For every tensor, the concatenation whose part it may be without being copied: its producer

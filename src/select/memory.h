@@ -1,4 +1,4 @@
-// The fastest plan that fits into so much memory.
+// The fastest plan within a memory limit, by Lagrangian relaxation.
 #pragma once
 
 #include <chrono>
@@ -9,15 +9,15 @@
 
 namespace convopt {
 
-/// Bytes that executing the assignment holds. Only the executor knows: tensors share memory by
-/// their lives.
+/// Bytes that executing the assignment holds. The executor computes it, because tensors share
+/// memory by their lifetimes.
 using MemoryOf = std::function<Result<std::size_t>(const Solution&)>;
 
-/// Like solve(), with an assignment that needs at most `max_bytes`. Memory is no sum over the
-/// operators, so a price is put on every packed byte, under several limits of the workspace, and
-/// the lowest price is sought at which the best assignment fits. What that finds may miss the
-/// fastest one that fits by a little, and never counts as proven optimal. Fails if not even those
-/// assignments fit that pack least.
+/// Like solve(), with an assignment that needs at most `max_bytes`. Peak memory is no sum over the
+/// operators, so time plus a multiplier times the packed bytes is minimised, under several limits
+/// of the workspace, with the lowest multiplier at which the best assignment fits. The result may
+/// be slightly slower than the fastest plan that fits, and never counts as proven optimal. Fails if
+/// not even the assignments with the fewest packed bytes fit.
 Result<Solution> solve_within(const Problem& problem, std::chrono::duration<double> time_limit,
                               std::size_t max_bytes, const MemoryOf& memory);
 

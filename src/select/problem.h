@@ -1,8 +1,8 @@
-// A network as a problem of choice. Every operator takes one of its options; every tensor is in one
-// of its states: the format in which it was produced, and the formats it was converted to besides.
-// A conversion is paid by the tensor, so once however many consumers share it. An operator and a
-// tensor that touch must agree, which costs nothing or is impossible; all costs stand at the nodes,
-// and their sum is the time of the network.
+// The selection for a network as a PBQP. Nodes are operators and tensors. Every operator takes one
+// of its options; every tensor is in one of its states: the format in which it was produced, and
+// the formats to which it was converted besides. The tensor pays for a conversion, so once however
+// many consumers share it. Edges between operators and tensors are constraints, of cost zero or
+// infinity; all other costs are at the nodes, and their sum is the time of the network.
 //
 // Fusing is a state, too: a tensor between a convolution and an operator that it absorbs never
 // exists in memory. Its state says in which format the chain is computed and how many operators of
@@ -19,7 +19,7 @@
 // and read in nchw and in its own types.
 //
 // In int8, a tensor has one type and one scale, which follow from its range (calibration.h) and not
-// from the choice. Operators that only move numbers keep them. A tensor inside a chain is never
+// from the choice. Operators that only move data keep them. A tensor inside a chain is never
 // stored, so its format is that of the chain's result; a residual may be of the other of both
 // types.
 #pragma once
@@ -119,16 +119,16 @@ struct Problem {
 
   std::deque<Workload> workloads;  ///< distinct; addresses are stable
   std::vector<Candidate> candidates;
-  /// Per operator: it and what it may absorb, with the index of each workload. First in the
-  /// network's own types, then in each other combination that primitives compute; in each of them
-  /// by itself first, then with longer and longer chains.
-  struct Way {
+  /// An operator with the operators that it absorbs, in one combination of types.
+  struct Variant {
     int workload = -1;
     std::vector<int> absorbed;
     DataType input_type = DataType::f32, output_type = DataType::f32;
     std::optional<DataType> second_type = {};  ///< see Workload
   };
-  std::vector<std::vector<Way>> ways;
+  /// Per operator. First in the network's own types, then in each other combination that primitives
+  /// compute; in each of them by itself first, then with longer and longer chains.
+  std::vector<std::vector<Variant>> variants;
   std::vector<const Primitive*> library_default;  ///< per operator; null: none, or no convolution
   std::vector<int> concatenation;                 ///< per tensor, see placements()
 
@@ -141,9 +141,9 @@ struct Problem {
   std::vector<std::vector<TensorState>> tensors;
   double predict_seconds = 0;  ///< spent asking for costs
 
-  /// As choices count it (Cost::choice_ns), as is state_ns().
+  /// Risk-adjusted (see Cost), as is state_ns().
   double option_ns(const Option& option) const {
-    return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.choice_ns();
+    return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.risk_adjusted_ns();
   }
   /// Whether the option reads, multiplies and writes in the network's own types.
   bool in_own_types(const Option& option) const {
@@ -152,10 +152,12 @@ struct Problem {
            candidates[option.candidate].primitive->info().traits.product_type == DataType::f32;
   }
   double state_ns(std::size_t tensor, const TensorState& state) const;
+  /// Whether the primitive can read or write the tensor as channels of a larger one.
+  bool takes_views(const Primitive& primitive, TensorId tensor, TensorFormat format) const;
   /// Index of the fastest candidate that converts the tensor; -1: there is none.
   int conversion(std::size_t tensor, TensorFormat source, TensorFormat target) const {
     const std::vector<int>& candidates_of_pairs = conversions[tensor];
-    const std::size_t place = number(source) * formats() + number(target);
+    const std::size_t place = format_index(source) * format_count() + format_index(target);
     return place < candidates_of_pairs.size() ? candidates_of_pairs[place] : -1;
   }
   /// Calls `visit(candidate, target)` for each conversion of the state.
@@ -165,9 +167,9 @@ struct Problem {
         [&](TensorFormat target) { visit(conversion(tensor, state.produced, target), target); });
   }
 
-  std::size_t formats() const { return types.size() * kLayouts.size(); }
+  std::size_t format_count() const { return types.size() * kLayouts.size(); }
   /// Position of the format among those of all types.
-  std::size_t number(TensorFormat format) const {
+  std::size_t format_index(TensorFormat format) const {
     const auto type = std::ranges::find(types, format.type) - types.begin();
     return static_cast<std::size_t>(type) * kLayouts.size() +
            static_cast<std::size_t>(format.layout);
@@ -190,7 +192,7 @@ struct Assignment {
 
 struct Solution {
   Assignment assignment;
-  double ns = 0;  ///< as choices count it
+  double ns = 0;  ///< risk-adjusted (see Cost)
   double lower_bound_ns = 0;
   bool optimal = false;
   double gap = 0;  ///< relative distance to the lower bound
@@ -201,8 +203,8 @@ struct Solution {
 /// use.
 using OptionFilter = std::function<bool(int op, const Option& option)>;
 
-/// Prices on what is not time, in nanoseconds: added to the costs of options and states. Empty:
-/// none.
+/// Penalties in nanoseconds that are added to the costs of options and states (Lagrange multipliers
+/// of memory and error limits). Empty: none.
 struct Surcharge {
   std::function<double(int op, const Option& option)> option;
   std::function<double(std::size_t tensor, const TensorState& state)> state;
@@ -212,7 +214,7 @@ struct Surcharge {
 Result<Solution> solve(const Problem& problem, std::chrono::duration<double> time_limit,
                        const OptionFilter& filter = {}, const Surcharge& surcharge = {});
 
-/// The assignment's time by the problem's own costs, as choices count it.
+/// The assignment's time by the problem's own costs, risk-adjusted (see Cost).
 double time_ns(const Problem& problem, const Assignment& assignment);
 /// The time that is expected of it.
 double expected_ns(const Problem& problem, const Assignment& assignment);

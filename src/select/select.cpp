@@ -101,12 +101,12 @@ Plan make_plan(const Problem& problem, const Solution& solution, const Platform&
     layer.measured = candidate.cost.source == Cost::Source::measured;
     layer.extrapolated = candidate.cost.estimate.extrapolated;
     int last = static_cast<int>(op);
-    for (const Problem::Way& way : problem.ways[op]) {
-      if (way.workload != candidate.workload ||
-          static_cast<int>(way.absorbed.size()) != option.pending_out) {
+    for (const Problem::Variant& variant : problem.variants[op]) {
+      if (variant.workload != candidate.workload ||
+          static_cast<int>(variant.absorbed.size()) != option.pending_out) {
         continue;
       }
-      for (const int absorbed : way.absorbed) {
+      for (const int absorbed : variant.absorbed) {
         layer.fused.push_back(network.operators[absorbed].name);
         last = std::max(last, absorbed);
       }

@@ -5,7 +5,7 @@
 
 namespace convopt {
 
-/// A number is scale times the whole number that stands for it, less the zero point.
+/// value = scale * (stored integer - zero point).
 struct TensorScale {
   DataType type = DataType::f32;  ///< u8 or s8; f32: it cannot be
   float scale = 1;

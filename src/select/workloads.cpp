@@ -51,9 +51,9 @@ std::vector<Workload> network_workloads(const Network& network, const std::set<D
   const DataFlow flow(network);
   for (std::size_t op = 0; op < network.operators.size(); ++op) {
     if (network.operators[op].kind != OperatorKind::compute) continue;
-    const std::vector<FusedWorkload> ways = fusions(network, flow, static_cast<int>(op));
-    add_in_types(ways.front().workload);
-    add_in_types(ways.back().workload);
+    const std::vector<FusedWorkload> variants = fusions(network, flow, static_cast<int>(op));
+    add_in_types(variants.front().workload);
+    add_in_types(variants.back().workload);
   }
   for (const Tensor& tensor : network.tensors) {
     if (!tensor.shape.is_image()) continue;  // one layout, so nothing to convert

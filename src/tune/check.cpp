@@ -4,8 +4,11 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <span>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "core/text.h"
 #include "core/timing_key.h"
@@ -20,7 +23,7 @@ namespace {
 // Largest change on a quiet machine; above it, the clock, a neighbour or the software has changed.
 constexpr double kSameWithin = 0.10;
 
-/// A file of this process, removed at the end.
+/// A temporary profile, removed with its folder at the end.
 class TemporaryFile {
  public:
   TemporaryFile() {
@@ -117,8 +120,8 @@ Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> upd
   }
   const double center = statistics::median(logs);
   for (const double log : logs) distances.push_back(std::abs(log - center));
-  // Of an odd number the middle one is the center, which is no distance away from itself: counted,
-  // two of three points that agree would say that all do.
+  // With an odd number of points the median is one of them, at a distance of zero. It is left out:
+  // otherwise two of three points that agree would make the spread small.
   if (distances.size() > 1 && distances.size() % 2 == 1)
     distances.erase(std::ranges::min_element(distances));
   check.median_ratio = std::exp(center);
@@ -134,30 +137,28 @@ Check compare_times(std::vector<CheckPoint> points, std::vector<std::string> upd
   return check;
 }
 
-Result<Check> check(const CheckRequest& request) {
-  CONVOPT_TRY(const Platform platform,
-              cached_platform(request.context.isa, request.context.threads, request.messages));
-  const std::filesystem::path path =
-      request.profile.empty() ? local_profile_path(platform) : request.profile;
+namespace {
+
+Result<LoadedProfile> load_earlier(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    return make_error(ErrorCode::bad_input, "there is no profile of this machine at '" +
-                                                path.string() +
-                                                "'; run convopt profile or convopt transfer");
-  }
-  CONVOPT_TRY(const LoadedProfile before, load_profile(path));
+  if (std::filesystem::exists(path, ignored)) return load_profile(path);
+  return make_error(ErrorCode::bad_input, "there is no profile of this machine at '" +
+                                              path.string() +
+                                              "'; run convopt profile or convopt transfer");
+}
+
+/// The mode of the profile's latest run on this platform.
+TimingMode timing_mode_of(const Profile& profile, const Platform& platform) {
   TimingMode mode = TimingMode::cold_weights;
-  for (const RunHeader& header : before.profile.runs) {
+  for (const RunHeader& header : profile.runs) {
     if (header.platform.id() == platform.id()) mode = header.timing_mode;
   }
-  mode = request.timing_mode.value_or(mode);
-  const auto points = points_to_check(before.profile, platform, mode, request.points);
-  if (points.empty()) {
-    return make_error(ErrorCode::bad_input, "profile '" + path.string() +
-                                                "' holds no convolutions of " + platform.id() +
-                                                " to compare with");
-  }
+  return mode;
+}
 
+/// Times the primitives of these points again.
+Result<Profile> time_again(const CheckRequest& request, TimingMode mode,
+                           std::span<const Measurement* const> points) {
   const TemporaryFile file;
   if (!file.ok()) {
     return make_error(ErrorCode::environment, "cannot create a temporary folder");
@@ -179,37 +180,60 @@ Result<Check> check(const CheckRequest& request) {
   options.stop = request.stop;
   options.worker_command = request.worker_command;
   CONVOPT_CHECK(profile(workloads, options));
-  CONVOPT_TRY(const LoadedProfile now, load_profile(file.path()));
+  CONVOPT_TRY(LoadedProfile now, load_profile(file.path()));
+  return std::move(now.profile);
+}
 
+/// The points that were timed again, with what the model predicts for them, if it is given.
+Result<std::vector<CheckPoint>> matched_points(std::span<const Measurement* const> points,
+                                               const Profile& now, const PerformanceModel* model,
+                                               const Platform& platform) {
   std::unordered_map<TimingKey, double> times;
   std::unordered_map<std::string_view, const PrimitiveInfo*> infos;
-  for (const RunHeader& header : now.profile.runs) {
+  for (const RunHeader& header : now.runs) {
     for (const PrimitiveInfo& info : header.primitives) infos[info.name] = &info;
   }
-  for (const Measurement& m : now.profile.measurements) {
+  for (const Measurement& m : now.measurements) {
     if (m.status == MeasurementStatus::ok) times[{m.workload.text(), m.primitive}] = m.median_ns;
   }
-  std::vector<CheckPoint> compared;
+  std::vector<CheckPoint> matched;
   std::vector<Query> queries;
   for (const Measurement* m : points) {
     const auto time = times.find({m->workload.text(), m->primitive});
     if (time == times.end()) continue;
-    compared.push_back({m->workload.text(), m->primitive, m->median_ns, time->second, 0});
+    matched.push_back({m->workload.text(), m->primitive, m->median_ns, time->second, 0});
     const auto info = infos.find(m->primitive);
     if (info != infos.end()) queries.push_back({&m->workload, info->second});
   }
+  if (model == nullptr || queries.size() != matched.size()) return matched;
+  CONVOPT_TRY(const auto estimates, model->predict(queries, platform));
+  for (std::size_t i = 0; i < matched.size(); ++i) matched[i].predicted_ns = estimates[i].ns;
+  return matched;
+}
+
+}  // namespace
+
+Result<Check> check(const CheckRequest& request) {
+  CONVOPT_TRY(const Platform platform,
+              cached_platform(request.context.isa, request.context.threads, request.messages));
+  const std::filesystem::path path =
+      request.profile.empty() ? local_profile_path(platform) : request.profile;
+  CONVOPT_TRY(const LoadedProfile before, load_earlier(path));
+  const TimingMode mode = request.timing_mode.value_or(timing_mode_of(before.profile, platform));
+  const auto points = points_to_check(before.profile, platform, mode, request.points);
+  if (points.empty()) {
+    return make_error(ErrorCode::bad_input, "profile '" + path.string() +
+                                                "' holds no convolutions of " + platform.id() +
+                                                " to compare with");
+  }
+  CONVOPT_TRY(const Profile now, time_again(request, mode, points));
+  CONVOPT_TRY(auto compared, matched_points(points, now, request.model, platform));
   if (compared.empty()) {
     return make_error(ErrorCode::environment,
                       "none of the profile's primitives could be timed again; profile anew");
   }
-  if (request.model != nullptr && queries.size() == compared.size()) {
-    CONVOPT_TRY(const auto estimates, request.model->predict(queries, platform));
-    for (std::size_t i = 0; i < compared.size(); ++i) {
-      compared[i].predicted_ns = estimates[i].ns;
-    }
-  }
   const std::size_t lost = points.size() - compared.size();
-  Check result = compare_times(std::move(compared), updates(before.profile, now.profile));
+  Check result = compare_times(std::move(compared), updates(before.profile, now));
   if (points.size() < request.points) {
     result.missing =
         "the profile holds times of " + counted(points.size(), "convolution") + " of this machine";

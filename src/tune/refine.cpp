@@ -30,11 +30,11 @@ constexpr double kWorkloadNs = 40e6, kRuns = 6;
 // little, and are the hardest to measure.
 constexpr double kLeastShare = 0.002;
 
-// By how much choices for the last plan count predictions as if they were nearer to the upper ends
-// of their intervals, since the minimum of many predictions is on average too low (the winner's
-// curse). Over twelve transfers between three platforms of fifteen networks, the mean regret after
-// 5 s was 1.015 with 0, 1.009 with 0.25, 1.009 with 0.5 and 1.010 with 1.
-constexpr double kCaution = 0.5;
+// Shift of predictions towards the upper ends of their intervals when the last plan is chosen,
+// since the minimum of many uncertain predictions is too low on average (the winner's curse). Over
+// twelve transfers between three platforms of fifteen networks, the mean regret after 5 s was 1.015
+// with 0, 1.009 with 0.25, 1.009 with 0.5 and 1.010 with 1.
+constexpr double kRisk = 0.5;
 
 /// Measured costs as they are; predictions moved towards the lower ends of their intervals.
 class OptimisticCosts final : public CostSource {
@@ -58,12 +58,12 @@ class OptimisticCosts final : public CostSource {
   double optimism_;
 };
 
-/// Measured costs as they are; choices count predictions for more, as far as these are unsure. What
-/// is expected stays: told with the caution, a plan of few times seemed to take 1.2 times as long
-/// as it does.
-class CautiousCosts final : public CostSource {
+/// Measured costs as they are; predictions with a risk factor that grows with their intervals. The
+/// expected time stays: with the factor in it, plans of few measured times were reported as 1.2
+/// times slower than they are.
+class RiskAdjustedCosts final : public CostSource {
  public:
-  explicit CautiousCosts(BiasCorrectedCosts costs) : costs_(std::move(costs)) {}
+  explicit RiskAdjustedCosts(BiasCorrectedCosts costs) : costs_(std::move(costs)) {}
 
   Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
     Result<std::vector<Cost>> result = costs_.costs(queries);
@@ -71,7 +71,7 @@ class CautiousCosts final : public CostSource {
     for (Cost& cost : result.value()) {
       const Estimate& e = cost.estimate;
       if (cost.source != Cost::Source::predicted || !(e.ns > 0 && e.high_ns > 0)) continue;
-      cost.caution = std::pow(e.high_ns / e.ns, kCaution);
+      cost.risk_factor = std::pow(e.high_ns / e.ns, kRisk);
     }
     return result;
   }
@@ -80,11 +80,12 @@ class CautiousCosts final : public CostSource {
   BiasCorrectedCosts costs_;
 };
 
-// A primitive that has never run on this machine may be something else here: oneDNN's blocked
-// pooling is 60 times as slow at AVX2 as at AVX-512. Added to its deviation; 0.5 to 2 are as good.
+// Added to the deviation of a primitive that was never timed on this machine, where it may behave
+// quite differently: oneDNN's blocked pooling is 60 times as slow at AVX2 as at AVX-512. Values
+// from 0.5 to 2 are as good.
 constexpr double kNeverRun = 1;
 
-/// The source that corrections are applied to at the time.
+/// The costs before bias correction.
 class Uncorrected final : public CostSource {
  public:
   explicit Uncorrected(const BiasCorrectedCosts& costs) : costs_(costs) {}
@@ -124,84 +125,100 @@ void for_each_used(const Problem& problem, const Assignment& assignment, Visit v
   }
 }
 
+/// A workload whose primitive in the plan has no time, and the primitives that could replace it.
+struct OpenDecision {
+  double ns = 0, total_ns = 0;  ///< expected time of one use, of all uses
+  std::vector<const Candidate*> used, rivals;
+  double gain_ns = 0, cost_ns = kWorkloadNs;  ///< of timing `used` and `rivals`
+
+  double uses() const { return total_ns / ns; }
+  double gain_rate() const { return gain_ns / cost_ns; }
+  void add(double gain, double ns_per_run) {
+    gain_ns += gain;
+    cost_ns += kRuns * ns_per_run;
+  }
+};
+
+TimingKey key_of(const Problem& problem, const Candidate& candidate) {
+  return {problem.workloads[candidate.workload].text(), candidate.primitive->info().name};
+}
+
+/// The plan's open decisions by workload, without those that take too small a share of its time and
+/// those about which everything was asked. Each has all rivals that were not asked about.
+std::map<int, OpenDecision> open_decisions(const Problem& problem, const Solution& solution,
+                                           const std::unordered_set<TimingKey>& asked) {
+  std::map<int, OpenDecision> decisions;
+  for_each_used(problem, solution.assignment, [&](const Candidate& candidate) {
+    if (candidate.cost.source == Cost::Source::measured) return;
+    OpenDecision& decision = decisions[candidate.workload];
+    decision.ns = candidate.cost.estimate.ns;
+    decision.total_ns += decision.ns;
+    if (!std::ranges::count(decision.used, &candidate)) decision.used.push_back(&candidate);
+  });
+  const auto was_asked = [&](const Candidate* c) { return asked.contains(key_of(problem, *c)); };
+  std::erase_if(decisions, [&](const auto& entry) {
+    return entry.second.total_ns < kLeastShare * solution.ns ||
+           std::ranges::all_of(entry.second.used, was_asked);
+  });
+  for (const Candidate& candidate : problem.candidates) {
+    const auto decision = decisions.find(candidate.workload);
+    if (decision == decisions.end() || !candidate.present() || candidate.baseline_only) continue;
+    if (candidate.cost.source != Cost::Source::predicted) continue;
+    if (std::ranges::count(decision->second.used, &candidate) || was_asked(&candidate)) continue;
+    decision->second.rivals.push_back(&candidate);
+  }
+  return decisions;
+}
+
+/// Sums up the expected gain and cost of timing the decision's primitives, and keeps as many rivals
+/// as raise the gain per time. `timed`: primitives that were timed on some workload.
+void keep_worthwhile_rivals(OpenDecision& decision,
+                            const std::unordered_set<const Primitive*>& timed) {
+  const double uses = decision.uses();
+  // A choice that turns out slower than predicted is given up for another: on average the gain is
+  // half the mean deviation.
+  constexpr double kHalfMeanDeviation = 0.4;
+  for (const Candidate* c : decision.used) {
+    const Estimate& e = c->cost.estimate;
+    const double sigma = deviation(e) + (timed.contains(c->primitive) ? 0 : kNeverRun);
+    decision.add(uses * kHalfMeanDeviation * sigma * e.ns, e.ns);
+  }
+  const auto gain = [&, ns = decision.ns](const Candidate* c) {
+    return uses * expected_gain(ns, c->cost.estimate);
+  };
+  const auto rate = [&](const Candidate* c) {
+    return gain(c) / (kRuns * std::max(1.0, c->cost.estimate.ns));
+  };
+  std::ranges::stable_sort(decision.rivals, std::greater(), rate);
+  std::size_t count = 0;
+  for (; count < decision.rivals.size() && rate(decision.rivals[count]) > decision.gain_rate();
+       ++count) {
+    decision.add(gain(decision.rivals[count]), decision.rivals[count]->cost.estimate.ns);
+  }
+  decision.rivals.resize(count);
+}
+
 /// Pairs that the assignment uses without a time, and for each of these workloads as many rivals as
 /// raise the expected gain per second of measuring; workloads with the largest gain per second come
 /// first. Each pair is named once.
 std::vector<Query> contested_by(const Problem& problem, const Solution& solution,
                                 std::unordered_set<TimingKey>& asked) {
-  const auto key = [&](const Candidate& candidate) {
-    return TimingKey{problem.workloads[candidate.workload].text(),
-                     candidate.primitive->info().name};
-  };
-  struct Place {
-    double ns = 0, total_ns = 0;  // time of one use, of all uses
-    std::vector<const Candidate*> used, rivals;
-    double gain = 0, cost = kWorkloadNs;
-
-    void add(double gained, double ns_per_run) {
-      gain += gained;
-      cost += kRuns * ns_per_run;
-    }
-    double rate() const { return gain / cost; }
-  };
   std::unordered_set<const Primitive*> timed;
   for (const Candidate& candidate : problem.candidates) {
     if (candidate.cost.source == Cost::Source::measured) timed.insert(candidate.primitive);
   }
-  std::map<int, Place> places;  // by workload
-  for_each_used(problem, solution.assignment, [&](const Candidate& candidate) {
-    if (candidate.cost.source == Cost::Source::measured) return;
-    Place& place = places[candidate.workload];
-    place.ns = candidate.cost.estimate.ns;
-    place.total_ns += place.ns;
-    if (!std::ranges::count(place.used, &candidate)) place.used.push_back(&candidate);
-  });
-  std::erase_if(places, [&](const auto& entry) {
-    return entry.second.total_ns < kLeastShare * solution.ns ||
-           std::ranges::all_of(entry.second.used,
-                               [&](const Candidate* c) { return asked.contains(key(*c)); });
-  });
-  for (const Candidate& candidate : problem.candidates) {
-    const auto place = places.find(candidate.workload);
-    if (place == places.end() || !candidate.present() || candidate.baseline_only) continue;
-    if (candidate.cost.source != Cost::Source::predicted) continue;
-    if (std::ranges::count(place->second.used, &candidate) || asked.contains(key(candidate))) {
-      continue;
-    }
-    place->second.rivals.push_back(&candidate);
+  std::map<int, OpenDecision> decisions = open_decisions(problem, solution, asked);
+  std::vector<const OpenDecision*> order;
+  for (auto& [workload, decision] : decisions) {
+    keep_worthwhile_rivals(decision, timed);
+    order.push_back(&decision);
   }
-
-  std::vector<Place*> order;
-  for (auto& [workload, place] : places) {
-    const double uses = place.total_ns / place.ns;
-    // A choice that turns out slower than predicted is given up for another: on average the gain is
-    // half the mean deviation.
-    constexpr double kHalfMeanDeviation = 0.4;
-    for (const Candidate* c : place.used) {
-      const Estimate& e = c->cost.estimate;
-      const double sigma = deviation(e) + (timed.contains(c->primitive) ? 0 : kNeverRun);
-      place.add(uses * kHalfMeanDeviation * sigma * e.ns, e.ns);
-    }
-    const auto gain = [&, ns = place.ns](const Candidate* c) {
-      return uses * expected_gain(ns, c->cost.estimate);
-    };
-    const auto rate = [&](const Candidate* c) {
-      return gain(c) / (kRuns * std::max(1.0, c->cost.estimate.ns));
-    };
-    std::ranges::stable_sort(place.rivals, std::greater(), rate);
-    std::size_t count = 0;
-    for (; count < place.rivals.size() && rate(place.rivals[count]) > place.rate(); ++count) {
-      place.add(gain(place.rivals[count]), place.rivals[count]->cost.estimate.ns);
-    }
-    place.rivals.resize(count);
-    order.push_back(&place);
-  }
-  std::ranges::stable_sort(order, std::greater(), &Place::rate);
+  std::ranges::stable_sort(order, std::greater(), &OpenDecision::gain_rate);
   std::vector<Query> result;
-  for (const Place* place : order) {
-    for (const auto* list : {&place->used, &place->rivals}) {
+  for (const OpenDecision* decision : order) {
+    for (const auto* list : {&decision->used, &decision->rivals}) {
       for (const Candidate* candidate : *list) {
-        if (!asked.insert(key(*candidate)).second) continue;
+        if (!asked.insert(key_of(problem, *candidate)).second) continue;
         result.push_back({&problem.workloads[candidate->workload], &candidate->primitive->info()});
       }
     }
@@ -223,7 +240,7 @@ Result<std::shared_ptr<const CostSource>> corrected_by_times(
   }
   CONVOPT_TRY(BiasCorrectedCosts corrected,
               BiasCorrectedCosts::create(costs, predicted, measured, pairs));
-  return std::make_shared<CautiousCosts>(std::move(corrected));
+  return std::make_shared<RiskAdjustedCosts>(std::move(corrected));
 }
 
 Result<Refinement> refine(const Network& network, const Registry& registry, const CostSource& costs,

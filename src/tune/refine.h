@@ -27,8 +27,8 @@ struct Refinement {
 };
 
 /// Costs to plan a network with once some of its pairs are timed: times, and predictions that are
-/// corrected by those times (src/tune/bias_correction.h). Choices count the unsure for more
-/// (Cost::caution), so that certain ones are preferred.
+/// corrected by those times (src/tune/bias_correction.h). Uncertain predictions have a risk factor
+/// (Cost::risk_factor), so that certain ones are preferred.
 /// `costs`: measured before predicted times. All sources outlive the result.
 Result<std::shared_ptr<const CostSource>> corrected_by_times(
     const Network& network, const Registry& registry, const std::set<DataType>& types,

@@ -900,7 +900,7 @@ TEST(Select, UnsureTimesCountForMoreInChoicesAlone) {
     Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
       auto result = times_.costs(queries);
       for (std::size_t i = 0; i < queries.size(); ++i) {
-        if (queries[i].primitive->name == "own_nhwc") result.value()[i].caution = caution_;
+        if (queries[i].primitive->name == "own_nhwc") result.value()[i].risk_factor = caution_;
       }
       return result;
     }
