@@ -34,7 +34,7 @@ class JsonReader {
         return fail(std::string("field '") + key + "' is out of range");
       }
       if (value != std::trunc(value)) {
-        return fail(std::string("field '") + key + "' is not a whole number");
+        return fail(std::string("field '") + key + "' is not an integer");
       }
       out = field->get<T>();
     }

@@ -322,7 +322,7 @@ Result<void> Workload::validate() const {
     return bad_text("workload that rounds to numbers of its result's type", text());
   }
   if (zero_points && !minds_zero_points(*this)) {
-    return bad_text("workload that minds zero points", text());
+    return bad_text("workload that depends on zero points", text());
   }
   if (!is_possible(epilogue, output_type)) {
     return bad_text("workload whose residual can be added", text());

@@ -115,7 +115,7 @@ void Adapter::add_factors_per_primitive(Rows rows, Ensemble& ensemble) const {
   for (const auto& [name, s] : sums) {
     ensemble.own[name] += s.sum / (s.count + within / std::max(between, 1e-6));
   }
-  // One that was not timed goes with its kin, among which it would rank differently otherwise.
+  // A primitive that was not timed gets the mean factor of its kind, which keeps its rank there.
   std::map<std::string, std::pair<double, double>> of_kind;  // sum and count
   for (const PrimitiveInfo& primitive : data_->primitives) {
     if (!sums.contains(primitive.name)) continue;
@@ -160,7 +160,7 @@ void Adapter::add_slopes(Rows rows, Ensemble& ensemble) const {
   }
   const double ridge = std::max(rr / weight, 1e-4) / (kSlopeDeviation * kSlopeDeviation);
   const double determinant = (ff + ridge) * (aa + ridge) - fa * fa;
-  // A slope near zero or below would turn what the source knows upside down.
+  // A slope near zero or below would discard or invert the source's ranking.
   const double slope = std::clamp(((aa + ridge) * fr - fa * ar) / determinant,
                                   std::min(0.0, 0.2 - ensemble.slope), 3.0 - ensemble.slope);
   const double size = ((ff + ridge) * ar - fa * fr) / determinant;
@@ -222,8 +222,8 @@ Result<Trees> Adapter::more_trees(Rows rows, const Ensemble& ensemble) const {
   return trees;
 }
 
-Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
-  Learnt learnt{.method = method, .ensemble = source_->parts().ensemble};
+Result<AdaptedFit> Adapter::learn(TransferMethod method, Rows rows) const {
+  AdaptedFit learnt{.method = method, .ensemble = source_->parts().ensemble};
   Ensemble& ensemble = learnt.ensemble;
   switch (method) {
     case TransferMethod::zero_shot:
@@ -276,19 +276,19 @@ Result<Learnt> Adapter::learn(TransferMethod method, Rows rows) const {
   return learnt;
 }
 
-Result<Learnt> Adapter::learn(const Comparison& comparison, Rows rows) const {
+Result<AdaptedFit> Adapter::learn(const Comparison& comparison, Rows rows) const {
   const TransferMethod method = comparison.candidates[comparison.chosen].method;
   if (method != TransferMethod::ensemble) return learn(method, rows);
   Ensemble ensemble = Ensemble::nothing();
   for (const TransferCandidate& candidate : comparison.candidates) {
     if (!(candidate.weight > 0)) continue;
-    CONVOPT_TRY(const Learnt learnt, learn(candidate.method, rows));
+    CONVOPT_TRY(const AdaptedFit learnt, learn(candidate.method, rows));
     ensemble.add(learnt.ensemble, candidate.weight);
   }
-  return Learnt{.method = method, .ensemble = std::move(ensemble)};
+  return AdaptedFit{.method = method, .ensemble = std::move(ensemble)};
 }
 
-Result<std::vector<double>> Adapter::predict(const Learnt& learnt, Rows rows) const {
+Result<std::vector<double>> Adapter::predict(const AdaptedFit& learnt, Rows rows) const {
   std::vector<double> ratios;
   if (learnt.own != nullptr) {
     CONVOPT_TRY(ratios, learnt.own->predict(*data_, rows));

@@ -10,7 +10,7 @@
 
 namespace convopt {
 
-/// A coefficient of a primitive's cost model may differ by so much, relatively, from the source's
+/// Prior standard deviation of a coefficient of a primitive's cost model, relative to the source's
 /// times the factors common to all primitives.
 inline constexpr double kCostDeviation = 0.5;
 
@@ -30,8 +30,8 @@ struct TransferCandidate {
   double weight = 0;  ///< in the ensemble
 };
 
-/// What one method learnt: an ensemble over the source's trees or others.
-struct Learnt {
+/// A model as one method adapts it: an ensemble over the source's trees or others.
+struct AdaptedFit {
   TransferMethod method = TransferMethod::zero_shot;
   Ensemble ensemble{};
   std::shared_ptr<Trees> more_trees{};  ///< the source's and more; null: the source's
@@ -53,9 +53,9 @@ class Adapter {
   static Result<Adapter> create(const TypeModel& source, const Dataset& data, std::uint64_t seed);
 
   /// Any method but `ensemble`.
-  Result<Learnt> learn(TransferMethod method, std::span<const std::size_t> rows) const;
+  Result<AdaptedFit> learn(TransferMethod method, std::span<const std::size_t> rows) const;
   /// Logarithms of times of these rows.
-  Result<std::vector<double>> predict(const Learnt& learnt,
+  Result<std::vector<double>> predict(const AdaptedFit& learnt,
                                       std::span<const std::size_t> rows) const;
 
   /// Cross-validated by shape inside these rows: takes the mean of the methods that are as good as
@@ -63,7 +63,7 @@ class Adapter {
   Result<Comparison> compare(std::span<const std::size_t> rows,
                              const TransferOptions& options) const;
   /// The choice of a comparison, learnt from all of its rows.
-  Result<Learnt> learn(const Comparison& comparison, std::span<const std::size_t> rows) const;
+  Result<AdaptedFit> learn(const Comparison& comparison, std::span<const std::size_t> rows) const;
 
   const Dataset& data() const { return *data_; }
   /// How many platforms the source has learnt from.

@@ -1,5 +1,5 @@
-// What the arithmetic and the memory traffic of a primitive should take, by first principles. The
-// trained model corrects it by a factor; far from its samples, this is what carries it.
+// Analytic time of a primitive: a roofline-like estimate from its operations and bytes. The trained
+// model corrects it by a factor; far from the samples, predictions rely on it.
 #pragma once
 
 #include <algorithm>

@@ -28,7 +28,7 @@ struct BoosterParameters {
   std::uint64_t seed = 0;
 };
 
-/// What the trees learn for one row.
+/// Regression target of one row.
 struct Target {
   double value = 0;
   double weight = 1;
@@ -39,8 +39,8 @@ struct Target {
 Result<Trees> train_trees(const FeatureMatrix& features, std::span<const Target> targets,
                           std::span<const std::string> feature_names,
                           const BoosterParameters& parameters);
-/// More trees on top of those there, fitted to what these leave unexplained of `targets`. The rows
-/// are those that the trees predict.
+/// Adds trees that are fitted to the residuals of the present ones. The rows are those that the
+/// trees predict.
 Result<void> boost(Trees& trees, const FeatureMatrix& rows, std::vector<Target> targets,
                    const BoosterParameters& parameters);
 

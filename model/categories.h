@@ -1,6 +1,6 @@
-// Numbers of categorical features. Trees compare numbers, so the number of a category must never
-// change its meaning: every model file carries the tables it was trained with and is predicted by
-// them, whatever the enumerations of this version look like.
+// Codes of categorical features. Trees compare the codes, so a code must never change its meaning:
+// every model file holds the tables that it was trained with and is evaluated with them, whatever
+// the enumerations of this version look like.
 #pragma once
 
 #include <array>
@@ -42,7 +42,7 @@ class CategoryCodes {
   float of(DataType type) const { return code(type_, type); }
   float of_vendor(std::string_view vendor) const;
 
-  /// Whether features know in which unit of the processor a primitive multiplies.
+  /// Whether features tell vector registers from tile registers (AMX).
   bool tells_units() const { return tables_.contains("unit"); }
 
   bool operator==(const CategoryCodes& other) const { return tables_ == other.tables_; }

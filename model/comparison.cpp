@@ -141,7 +141,7 @@ class MethodComparison {
 
   Result<void> cross_validate_method(std::size_t m) {
     const auto learn_and_predict = [&](Rows training, Rows test) -> Result<std::vector<double>> {
-      CONVOPT_TRY(const Learnt learnt, adapter_.learn(methods_[m], training));
+      CONVOPT_TRY(const AdaptedFit learnt, adapter_.learn(methods_[m], training));
       return adapter_.predict(learnt, test);
     };
     CONVOPT_TRY(const std::vector<double> predicted,
@@ -204,8 +204,8 @@ class MethodComparison {
     return best;
   }
 
-  // The ensemble's members are weighted by stacking. What corrects the source little is in before
-  // there is any evidence, and all else as far as held-out shapes speak for it: so the source's
+  // The ensemble's members are weighted by stacking. The prior is on methods that correct the
+  // source little; others gain weight as far as held-out shapes support them. So the source's
   // ranking changes only where it is seen to be wrong.
   std::size_t stack(std::size_t ensemble) {
     std::vector<std::size_t> members;

@@ -11,8 +11,7 @@ namespace convopt {
 
 inline constexpr int kCostTerms = 11;
 
-/// Time of each cost by first principles, in nanoseconds. A cost model's coefficients say how many
-/// times that long it takes.
+/// Analytic time of each cost in nanoseconds. A cost model's coefficients are factors of these.
 using CostTerms = std::array<double, kCostTerms>;
 
 /// `call`, `arithmetic`, ...: the order of the terms, and of the coefficients in a model file.

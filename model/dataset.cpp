@@ -79,7 +79,7 @@ void shuffle(std::vector<std::size_t>& values, std::uint64_t seed) {
   }
 }
 
-// Decisions hang on the fastest few primitives of a workload: of those, errors matter.
+// Decisions depend on the fastest few primitives of a workload, so their errors matter most.
 void set_relevance(Dataset& data) {
   std::map<std::pair<std::size_t, std::size_t>, double> best;
   for (const Sample& s : data.samples) {

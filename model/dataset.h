@@ -1,4 +1,4 @@
-// Profiles as rows that a model can learn from.
+// Profiles as training rows.
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ struct Sample {
   std::size_t workload = 0, primitive = 0, platform = 0;  ///< indices into the data set's lists
   std::size_t group = 0;  ///< shapes of one group are never split between training and test
   double log_ns = 0;      ///< of the median; of the bound where censored
-  /// What a model corrects: the analytic time, or what the model of another type predicts.
+  /// The baseline that a model corrects: the analytic time, or the prediction of the model of
+  /// another type.
   double log_expected = 0;
   CostTerms terms{};
   double relevance = 1;  ///< fastest primitive's time of this workload over this one's

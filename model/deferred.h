@@ -1,5 +1,4 @@
-// A value that is read when it is first asked for: most of a model file is about platforms and
-// types that it is not used on.
+// A lazily read value: most of a model file is about platforms and types that are not used.
 #pragma once
 
 #include <functional>
@@ -12,7 +11,7 @@
 
 namespace convopt {
 
-/// Copies share the value; asking is safe from several threads.
+/// Copies share the value; access is thread-safe.
 template <class T>
 class Deferred {
  public:

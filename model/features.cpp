@@ -75,7 +75,7 @@ void for_each_feature(Put&& put) {
     return in.work.nominal_flops > 0 ? log2_of(in.work.flops / in.work.nominal_flops) : 0.0F;
   });
 
-  // Time by first principles and what it is made of.
+  // Analytic time and its parts.
   put("log_time", [](In in) { return log2_of(in.time.ns); });
   put("log_memory_share", [](In in) { return log2_of(in.time.memory_ns / in.time.ns); });
   put("transform_share", [](In in) { return float(in.time.transform_ns / in.time.ns); });

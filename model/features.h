@@ -1,4 +1,4 @@
-// The numbers by which the model knows a workload, a primitive and a platform.
+// Features of a workload, a primitive and a platform.
 #pragma once
 
 #include <span>
@@ -28,14 +28,14 @@ struct FeatureInput {
   AnalyticTime time{};
 };
 
-/// Fills in work and time. Models without codes of units were trained when a type had one peak.
+/// Fills in work and time. Models without codes of units were trained with one peak per type.
 void count_work(FeatureInput& input, TimingMode mode);
 
 /// Writes one row of feature_names().size() values; prior features are NaN.
 void write_features(const FeatureInput& input, std::span<float> row);
 
-/// What decides whether a workload lies within the range of those a model has seen; all of them
-/// grow with size and are on a scale on which distances mean the same everywhere.
+/// Coordinates that decide whether a workload is within the training range; all grow with size and
+/// are on logarithmic scales.
 inline constexpr int kRangeCount = 10;
 std::vector<double> range_coordinates(const Workload& workload);
 

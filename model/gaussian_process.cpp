@@ -35,11 +35,11 @@ constexpr Level kLevels[] = {
     {Level::Key::op, 0.15, 0.1, true},
     {Level::Key::kind, 0.07, 0.07, true},
     {Level::Key::name, 0.1, 0.05, true}};
-/// Tried: times what changes with size, and noise of a time by itself. One pair is taken by the
-/// likelihood of primitives' observations, of so many and so many points each.
+/// Candidates for the amplitude of what changes with size and for the noise of single times. The pair
+/// with the largest likelihood is taken, computed on this many primitives with this many points each.
 constexpr std::array kScales = {0.5, 1.0, 2.0, 4.0};
 constexpr std::array kNoises = {0.03, 0.06, 0.12};
-constexpr std::size_t kJudges = 24, kJudgePoints = 40;
+constexpr std::size_t kLikelihoodPrimitives = 24, kLikelihoodPoints = 40;
 
 /// Matern, smoothness 3/2.
 double kernel(const SizePoint& a, const SizePoint& b) {
@@ -233,10 +233,10 @@ class Fitting {
       for (const double noise : kNoises) {
         const Amplitudes amplitudes{scale, noise};
         double likelihood = 0;
-        std::size_t judges = 0;
+        std::size_t primitives = 0;
         for (const auto& [key, part] : parts_[names]) {
-          if (++judges > kJudges) break;
-          const std::size_t points = std::min(part.points.size(), kJudgePoints);
+          if (++primitives > kLikelihoodPrimitives) break;
+          const std::size_t points = std::min(part.points.size(), kLikelihoodPoints);
           std::vector<double> values = part.means(seen_, left_);
           values.resize(points);
           likelihood += solver(part, points, constant, changing, amplitudes).log_likelihood(values);
@@ -270,7 +270,7 @@ class Fitting {
 };
 
 /// Residuals that are farther from their median than most say are moved as near as that (Huber,
-/// 1964): one time that was taken in a bad moment must not move what all others say.
+/// 1964): a single disturbed time must not outweigh all others.
 std::vector<double> without_outliers(std::span<const double> residuals) {
   // A normal distribution has one of 16000 beyond four deviations. Corrections below a factor of
   // two are never doubted.

@@ -1,5 +1,5 @@
-// Random intercepts: by how much the analytic time misses each primitive on average, shrunk towards
-// its kind where there are few samples. A primitive that was never seen gets its kind's.
+// Random intercepts: the mean log ratio of each primitive's time to the analytic time, shrunk
+// towards that of its kind where there are few samples. An unseen primitive gets its kind's.
 #pragma once
 
 #include <map>

@@ -88,7 +88,7 @@ Intervals Intervals::fit(const Dataset& data, std::span<const std::size_t> rows,
       target->groups.insert(sample.group);
     }
   }
-  // Nothing held out: a factor of two either way says so honestly enough.
+  // Without held-out errors: a factor of two either way.
   intervals.pooled = all.values.empty() ? Range{-std::log(2.0), std::log(2.0)} : range_of(all);
   for (const auto& [op, of_op] : ops) {
     if (of_op.groups.size() >= kGroupsForOwnRange) intervals.by_op[op] = range_of(of_op);

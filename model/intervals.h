@@ -1,4 +1,4 @@
-// Intervals with a stated coverage, from errors on shapes that were held out.
+// Prediction intervals of a given coverage, from errors on held-out shapes (conformal prediction).
 #pragma once
 
 #include <map>

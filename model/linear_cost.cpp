@@ -160,7 +160,7 @@ LinearCost fit_linear_cost(std::span<const CostSample> samples, const LinearCost
 }
 
 LinearCosts LinearCosts::fit(const Dataset& data, std::span<const std::size_t> rows) {
-  // Wide priors: first principles are all there is to go by.
+  // Wide priors around the analytic costs.
   constexpr double kOpDeviation = 5, kKindDeviation = 2, kPrimitiveDeviation = 1;
   LinearCosts costs;
   for (const auto& [op, of_op] : split(data, rows, op_of)) {

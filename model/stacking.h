@@ -10,9 +10,10 @@
 namespace convopt {
 
 /// Weights of the predictors: none negative, their sum is 1. `errors` of each predictor:
-/// log(measured / predicted) of row `rows[i]`, held out. What a choice hangs on is how predictions
-/// of one workload's primitives differ, so an error that they have in common counts little. The
-/// less the samples say, the nearer the weights are to `prior`, which sums to 1.
+/// log(measured / predicted) of row `rows[i]`, held out. A choice depends on the differences
+/// between predictions of one workload's primitives, so an error that they have in common counts
+/// little. The weights are shrunk to `prior`, which sums to 1, the more the fewer samples there
+/// are.
 std::vector<double> stacking_weights(const Dataset& data, std::span<const std::size_t> rows,
                                      std::span<const std::span<const double>> errors,
                                      std::span<const double> prior);

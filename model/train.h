@@ -30,7 +30,7 @@ Result<std::unique_ptr<TrainedModel>> train(const Dataset& data, const TrainOpti
 /// A model of all these samples, whatever their type.
 Result<TypeModel> train_type(const Dataset& data, const TrainOptions& options);
 
-/// The model without its error bars: effects, then trees on what they leave.
+/// The model without intervals: intercepts, then trees on their residuals.
 struct Fit {
   PriorFeatures priors;
   Trees trees;

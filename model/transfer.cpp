@@ -34,7 +34,7 @@ void add_primitives(ModelParts& parts, const std::vector<PrimitiveInfo>& more) {
 
 // Trees, prior features and ranges of what was learnt, or of the source.
 TypeModel make_model(const TypeModel& source, const Dataset& data, ModelParts parts,
-                     const Learnt& learnt, const TransferOptions& options) {
+                     const AdaptedFit& learnt, const TransferOptions& options) {
   if (learnt.own != nullptr) {
     parts.priors = learnt.own->priors;
     parts.ranges = seen_ranges(data);
@@ -61,7 +61,7 @@ Result<Adapted> adapt_type(const TypeModel& source, const std::string& id, const
   CONVOPT_TRY(const Adapter adapter, Adapter::create(source, data, options.seed));
   const std::vector<std::size_t> rows = data.all_rows();
   CONVOPT_TRY(Comparison comparison, adapter.compare(rows, options));
-  CONVOPT_TRY(Learnt learnt, adapter.learn(comparison, rows));
+  CONVOPT_TRY(AdaptedFit learnt, adapter.learn(comparison, rows));
 
   ModelParts parts;
   parts.info = describe(data, options.seed);

@@ -1,4 +1,4 @@
-// A model that learnt elsewhere, and a few times of this machine: one model for this machine.
+// Transfer of a model to another machine by a few of its times.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Which thread runs where.
+// Binding of threads to processors.
 #pragma once
 
 #include <string>
@@ -16,9 +16,9 @@ int available_processors();
 /// processors than threads.
 void bind_threads(int threads);
 
-/// Leaves this process, and those that it starts, so many of its processors: one of each core
-/// first, and not the first core, to which most interrupts go, where others suffice. Does nothing
-/// with fewer.
+/// Restricts this process, and those that it starts, to `count` of its processors: one per core
+/// first, and not the first core, which handles most interrupts, unless all are needed. Does
+/// nothing with fewer processors.
 void keep_to_processors(int count);
 
 /// Processors in the order in which threads get them: `siblings[i]` is the list of hardware threads

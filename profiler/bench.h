@@ -33,18 +33,18 @@ struct BenchOptions {
   double race_factor = std::numeric_limits<double>::infinity();
 };
 
-/// Times primitives in rounds, one visit each in random order, so that all see the machine's good
-/// and bad moments alike.
+/// Times primitives in rounds (random interleaving): one visit each per round, in random order, so
+/// that disturbances of the machine affect all alike.
 class Bench {
  public:
-  /// Called before every step that runs foreign code, and with null and `idle` after it.
+  /// Called before every step that runs a primitive's code, and with null and `idle` after it.
   using Watch = std::function<void(const Primitive* primitive, Step step)>;
   using Emit = std::function<void(const Measurement&)>;
 
   Bench(const Context& context, const BenchOptions& options, double undisturbed_ns = 0);
   Bench(const Context& context, const BenchOptions& options, std::unique_ptr<Timer> timer);
 
-  /// How undisturbed the measuring was.
+  /// Disturbance of the measuring by other processes.
   struct Quality {
     std::size_t samples = 0;    ///< taken, lost ones included
     std::size_t lost = 0;       ///< samples whose threads lost a processor to other processes
@@ -79,8 +79,8 @@ class Bench {
   BenchOptions options_;
   Random random_;
   std::unique_ptr<Timer> timer_;
-  /// Where the machine has come to rest: the least disturbance during the last workload. A clock
-  /// frequency that stays lower is no reason to time everything twice.
+  /// The machine's steady state: the least disturbance during the last workload. A clock frequency
+  /// that stays lower is no reason to time everything twice.
   double drift_ = 1;
   Buffer workspace_;
 };

@@ -1,4 +1,4 @@
-// Memory that is timed or read while timing.
+// Aligned memory for tensors that are timed.
 #pragma once
 
 #include <cstddef>

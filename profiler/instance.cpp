@@ -141,7 +141,7 @@ void Instance::reset(const PrimitiveInfo& primitive, const RunArgs& args) const 
     reference::fill_residual(workload_, args.residual, stream(seed_, kResidual));
     return;
   }
-  // All ones are NaN in every type of real numbers.
+  // All bits set are NaN in every floating-point type.
   std::memset(destination_.data(), 0xFF, destination_.count() * sizeof(float));
 }
 

@@ -1,4 +1,4 @@
-// A workload with data: tensors in every layout, weights, and what the result should be.
+// A workload with data: tensors in every layout, weights, and the reference result.
 #pragma once
 
 #include <array>

@@ -133,7 +133,7 @@ void measure(Machine& machine, Isa isa, int threads) {
     machine.l1_gbps = 16 * machine.memory_gbps;
     return;
   }
-  // Half of each cache: the other half is for what else lives there. Of L3 the part of one thread,
+  // Half of each cache: the other half is for other data. Of L3 the part of one thread,
   // but more than its L2 holds.
   if (machine.l1d_bytes > 0) {
     machine.l1_gbps = read_rate(bench, threads, machine.l1d_bytes / 2) / kGiga;

@@ -1,4 +1,4 @@
-// The smallest loops that reach a processor's limits, at any instruction-set level.
+// Microbenchmarks of peak and read bandwidth at any instruction-set level.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,8 @@
 namespace convopt {
 
 struct Microbench {
-  /// Independent multiply-add chains in registers only. The result keeps the compiler honest.
+  /// Independent multiply-add chains in registers only. The result keeps the compiler from removing
+  /// the loop.
   float (*multiply_add)(std::int64_t iterations);
   double flops_per_iteration;
   /// Reads `count` floats, a multiple of kReadStep, from aligned memory.

@@ -1,4 +1,4 @@
-// The smallest loops that reach a processor's limit in products of shorter numbers than f32.
+// Microbenchmarks of peak for products of bf16 and int8.
 #pragma once
 
 #include <cstdint>

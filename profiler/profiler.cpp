@@ -89,7 +89,7 @@ class Watchdog {
 class ProfilingRun {
  public:
   ProfilingRun(const std::vector<Workload>& workloads, const ProfileOptions& options)
-      : options_(options), workloads_(take_turns(workloads)) {
+      : options_(options), workloads_(interleaved(workloads)) {
     summary_.workloads_total = workloads_.size();
   }
 
@@ -108,7 +108,7 @@ class ProfilingRun {
     header_.timing_mode = options_.timing_mode;
     header_.seed = options_.seed;
     if (times_are_simulated()) {
-      summary_.warnings.emplace_back("CONVOPT_TEST_CLOCK is set: these times are invented");
+      summary_.warnings.emplace_back("CONVOPT_TEST_CLOCK is set: these times are simulated");
     }
     CONVOPT_CHECK(start_worker());
     find_remaining();
@@ -463,7 +463,7 @@ class ProfilingRun {
 
 }  // namespace
 
-std::vector<Workload> take_turns(const std::vector<Workload>& workloads) {
+std::vector<Workload> interleaved(const std::vector<Workload>& workloads) {
   // There are so many operations that with one of each first, half a minute had a single
   // convolution.
   std::map<Op, double> count;

@@ -39,19 +39,19 @@ struct ProfileOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
-/// The distinct workloads, convolutions in turns with everything else, which is first one of every
-/// operation, then each in proportion to its number.
-std::vector<Workload> take_turns(const std::vector<Workload>& workloads);
+/// The distinct workloads, convolutions alternating with everything else: first one of every
+/// operation, then each operation in proportion to its number.
+std::vector<Workload> interleaved(const std::vector<Workload>& workloads);
 
 /// Times every primitive on every workload and appends to `options.output`; what that file already
-/// holds is skipped, so the same call resumes. Workloads take_turns(), so that a short budget
-/// sees something of everything. Measurements already written stay valid whatever
+/// holds is skipped, so the same call resumes. The order is that of interleaved(), so that a
+/// short budget covers all operations. Measurements already written stay valid whatever
 /// error is returned.
 Result<ProfileSummary> profile(const std::vector<Workload>& workloads,
                                const ProfileOptions& options);
 
-/// How many runs a busy machine spoilt, if they are more than on a quiet one. The callers of
-/// profile() say it, since several calls may be one measuring.
+/// A warning if more runs were disturbed than on a quiet machine. Callers of profile() report it,
+/// since several calls may belong to one measurement.
 std::optional<std::string> busy_warning(const ProfileSummary& summary);
 
 /// What profile() would do, without timing anything.

@@ -1,6 +1,6 @@
-// How a profiling run talks with its child: lines of JSON through a socket, and a page of shared
-// memory that says what the child is doing, so that a crash or a hang has a name. The socket could
-// not: the parent would be woken, and disturb, before every single timing.
+// Protocol between a profiling run and its child: lines of JSON through a socket, and a page of
+// shared memory with the child's current step, so that a crash or a hang can be attributed. The
+// step is not sent through the socket, which would wake the parent before every single timing.
 //
 //   parent  {"parent":PID,"isa","threads","workspace_limit","timing_mode","seed",
 //            "target_uncertainty","race","sentinel_ns"}
@@ -65,7 +65,7 @@ class LineReader {
   std::string buffer_;
 };
 
-/// To a socket; raises no signal if nobody is at the other end.
+/// To a socket; raises no signal if the other end is closed.
 bool write_line(int fd, std::string line);
 
 }  // namespace convopt

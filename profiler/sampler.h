@@ -1,4 +1,4 @@
-// Which layers could a network have? Draws workloads from the space of real networks.
+// Random workloads that are typical of real networks.
 #pragma once
 
 #include <cstddef>

@@ -98,7 +98,7 @@ double Sentinel::run() {
 double Sentinel::ratio() {
   run();  // brings its own data back
   const double time = median({run(), run(), run()});
-  // Clearly faster than ever: the level was taken in a bad moment.
+  // Clearly faster than before: the level was taken while the machine was disturbed.
   constexpr double kClearly = 0.97;
   if (time < kClearly * level_ns_) level_ns_ = time;
   return time / level_ns_;

@@ -1,4 +1,4 @@
-// Clocks, and how undisturbed the machine is while they run.
+// Clocks, and detection of disturbances by other processes.
 #pragma once
 
 #include <functional>
@@ -56,9 +56,9 @@ class RunQueue {
   std::vector<Account> accounts_;  ///< one per thread
 };
 
-/// A small fixed load, half arithmetic, half reading, timed again and again. When it slows down,
-/// the clock frequency has changed or a neighbour is at work, and times taken beside it are not to
-/// be trusted.
+/// A small fixed load, half arithmetic, half reading, that is timed repeatedly. When it slows down,
+/// the clock frequency has changed or another process is running, and times taken then are not
+/// reliable.
 class Sentinel {
  public:
   /// `level_ns`: its time on the undisturbed machine if known from before, else 0.

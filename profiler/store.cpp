@@ -305,7 +305,7 @@ Result<void> ProfileWriter::write(const Measurement& measurement) {
 
 Result<void> ProfileWriter::write_line(std::string line) {
   line += '\n';
-  // Somebody's last line may have been cut off, before this process started or since.
+  // Another writer's last line may have been cut off, before this process started or since.
   struct stat status {};
   char last = '\n';
   if (fstat(fd_, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&

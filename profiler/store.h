@@ -1,4 +1,4 @@
-// What was measured, kept. JSON Lines, append-only (docs/reference/profile-format.md): every line
+// Storage of measurements. JSON Lines, append-only (docs/reference/profile-format.md): every line
 // is written with one write(2), so a killed process, a full disk or a second writer cost at most a
 // line.
 #pragma once

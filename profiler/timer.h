@@ -1,4 +1,4 @@
-// Where the times of the profiler come from: this machine's clocks, or invented times in tests.
+// Source of the profiler's times: this machine's clocks, or simulated times in tests.
 //
 // With CONVOPT_TEST_CLOCK set in the environment, every time is a function of workload and
 // primitive (simulated_ns), the machine's description has fixed figures, and budgets are spent by
@@ -85,7 +85,7 @@ double budget_seconds();
 /// Lets simulated time pass as if `measurement` had been taken; otherwise does nothing.
 void spend_simulated_time(const Measurement& measurement);
 
-/// Operations and bytes that a workload cannot do without.
+/// Least operations and bytes of a workload, whatever the primitive.
 struct Amount {
   double flops = 0, bytes = 0;
 };

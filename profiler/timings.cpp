@@ -87,7 +87,7 @@ Result<Row> read_row(std::string_view line, const std::array<std::size_t, kColum
     const auto number = parse_number<int>(text);
     if (!number || *number < 1 || *number > most) {
       return bad(std::string(kColumnNames[column]) + " is " + in_quotes(text) +
-                 ", not a whole number from 1 to " + std::to_string(most));
+                 ", not an integer from 1 to " + std::to_string(most));
     }
     value = *number;
     return {};
@@ -130,7 +130,7 @@ PrimitiveInfo primitive_of(const Row& row) {
   return info;
 }
 
-/// The highest level that the names of the kernels speak of; a CPU runs all below as well.
+/// The highest level in the kernels' names; a CPU runs all lower ones as well.
 Isa isa_of(const std::vector<PrimitiveInfo>& primitives) {
   struct Word {
     std::string_view word;

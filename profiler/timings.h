@@ -1,6 +1,6 @@
-// Times that were taken elsewhere as a profile: tables of register-tiled matrix products, as
-// authors of kernels publish them. A product of m x k by k x n is a 1x1 convolution of k to m
-// channels on n pixels; a kernel is a primitive whose trait is its register tile.
+// Import of published timings as a profile: tables of register-tiled matrix products. A product of
+// m x k by k x n is a 1x1 convolution of k to m channels on n pixels; a kernel is a primitive whose
+// trait is its register tile.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ namespace convopt {
 struct TimingsOptions {
   std::string vendor;      ///< of the processor; empty: not known
   std::string name;        ///< of the processor; empty: not known
-  std::optional<Isa> isa;  ///< of the table; none: the highest that a kernel's name speaks of
+  std::optional<Isa> isa;  ///< of the table; none: the highest in a kernel's name
   int threads = 1;
   TimingMode timing_mode = TimingMode::warm;
 };

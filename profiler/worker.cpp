@@ -155,7 +155,7 @@ Result<void> run_worker(const RegistryFactory& registry_for, const TimerFactory&
 
   try {
     const Json setup = Json::parse(line);
-    // If the parent ends, so does this process: nobody reads its results, and its load would
+    // If the parent ends, so does this process: its results would be lost, and its load would
     // disturb other work.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != setup.at("parent").get<int>()) return {};

@@ -2,7 +2,7 @@
  *
  * Functions that can fail return CONVOPT_OK or another status; convopt_last_error() then says why
  * in one sentence. Nothing is printed, no exception leaves a function. Handles may be used in
- * several threads at once, except that nobody may close one that is in use. Pointers that a session
+ * several threads at once, but must not be closed while they are in use. Pointers that a session
  * returns live as long as it does. */
 #ifndef CONVOPT_CONVOPT_H
 #define CONVOPT_CONVOPT_H

@@ -1,4 +1,5 @@
-// What was seen. A profile is a sequence of runs, each with a header that says where and how.
+// Profiles: sequences of runs, each a header, which says where and how it was measured, and
+// measurements.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ enum class MeasurementStatus : std::uint8_t {
 };
 std::string_view to_string(MeasurementStatus status);
 
-/// What the weights' place is while a kernel is timed.
+/// Where packed weights are before each timed run.
 enum class TimingMode : std::uint8_t {
   warm,          ///< the same buffers over and over
   cold_weights,  ///< packed weights come from memory, tensors are warm, as inside a network

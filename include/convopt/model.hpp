@@ -1,4 +1,4 @@
-// What is expected: the time of any workload with any primitive on a platform.
+// Performance models: the expected time of any workload with any primitive on a platform.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// What is in the network: a directed acyclic graph of operators on tensors of any rank.
+// Networks: directed acyclic graphs of operators on tensors of any rank.
 #pragma once
 
 #include <cstddef>
@@ -34,16 +34,15 @@ struct Tensor {
   DataType type = DataType::f32;
 };
 
-/// Numbers that copies of the array share. Those of a file may be read only when they are first
-/// asked for, so a file must not change while a network of it lives. Asking is safe in several
-/// threads.
+/// Shared floats: copies share the values. Values of a file are read lazily, at the first access,
+/// so the file must not change while a network of it exists. Access is thread-safe.
 class FloatArray {
  public:
   FloatArray() = default;
   FloatArray(std::vector<float> values);
-  /// Numbers in memory that lives as long as `owner`.
+  /// Values in memory that `owner` keeps alive.
   FloatArray(std::shared_ptr<const void> owner, std::span<const float> values);
-  /// `count` numbers, made when they are first asked for.
+  /// `count` values, made at the first access.
   static FloatArray deferred(std::size_t count, std::function<std::vector<float>()> make);
 
   std::size_t size() const;
@@ -56,7 +55,7 @@ class FloatArray {
   float operator[](std::size_t i) const { return data()[i]; }
   bool operator==(const FloatArray& other) const;
 
-  /// A copy that this array does not share, to be changed. Not while other threads ask.
+  /// A private copy to be changed. Not thread-safe.
   std::vector<float>& own();
 
  private:
@@ -95,11 +94,11 @@ struct Network {
   std::vector<std::string> warnings;
   std::vector<std::string> clean_up = {};      ///< what reading simplified, one sentence each
   std::vector<std::string> output_names = {};  ///< as the file calls them; empty: like the tensors
-  /// What the model makes of these outputs, where shapes depend on their numbers; null: they are
-  /// the model's outputs.
+  /// The rest of a model with data-dependent shapes, which takes these outputs; null: they are the
+  /// model's outputs.
   std::shared_ptr<const NetworkRest> rest = {};
 
-  /// Outputs by their names at the border: tensors[outputs[i]] with the file's name for it.
+  /// Outputs by the model's names: tensors[outputs[i]] with the file's name for it.
   std::vector<Tensor> named_outputs() const;
   std::vector<Tensor> named_inputs() const;
 
@@ -107,13 +106,13 @@ struct Network {
   std::string hash() const;
 };
 
-/// Shapes for inputs of the network, by name: of any rank, sizes from 1. They replace what the file
-/// says, and bind dimensions that an ONNX model leaves open.
+/// Shapes for inputs of the network, by name: of any rank, sizes from 1. They replace those of the
+/// file and bind the dynamic dimensions of an ONNX model.
 using InputShapes = std::vector<std::pair<std::string, std::vector<int>>>;
 
 /// Values for inputs of an ONNX model, by name, in row-major order; a single one stands for all
-/// elements. Such an input becomes a constant: conditions, sizes and branches that depend on it are
-/// settled, and the network does not have it.
+/// elements. Such an input becomes a constant and is no longer an input of the network: conditions
+/// and sizes that depend on it are known when the model is read.
 using InputValues = std::vector<std::pair<std::string, std::vector<double>>>;
 
 /// Reads a network file, JSON (docs/reference/network-format.md), ONNX or a bundle, which its
@@ -128,14 +127,14 @@ Result<Network> parse_network(std::string_view json, std::string_view file_name,
 /// An input or output as a file declares it.
 struct DeclaredTensor {
   struct Size {
-    int size = 0;        ///< 0: open
-    std::string symbol;  ///< what the file calls an open size, if anything
+    int size = 0;        ///< 0: dynamic
+    std::string symbol;  ///< the file's name for a dynamic size, or empty
   };
   std::string name;
-  std::optional<DataType> type;            ///< nothing for types that no network takes
-  std::optional<std::vector<Size>> sizes;  ///< nothing where the file does not say the shape
-  /// A condition or a size in the model depends on the values of this input, so that they have to
-  /// be known when the model is read (InputValues).
+  std::optional<DataType> type;            ///< nothing for types that networks do not have
+  std::optional<std::vector<Size>> sizes;  ///< nothing where the file states no shape
+  /// A condition or a shape in the model depends on the values of this input, so they have to be
+  /// known when the model is read (InputValues).
   bool decides = false;
 };
 
@@ -146,12 +145,13 @@ struct ModelMetadata {
   std::map<std::string, std::string> properties;  ///< its own, such as the names of classes
 };
 
+/// A network's interface: inputs and outputs.
 struct NetworkBorder {
   std::vector<DeclaredTensor> inputs, outputs;
   ModelMetadata metadata = {};
 };
 
-/// A tensor with its numbers.
+/// A tensor with its values.
 struct Array {
   std::string name;
   DataType type = DataType::f32;
@@ -159,10 +159,10 @@ struct Array {
   std::vector<std::byte> data;      ///< row-major
 };
 
-/// The part of an ONNX model whose shapes depend on numbers that a network computes, such as the
-/// boxes that NonMaxSuppression keeps. It is read step by step: each step takes the outputs of the
-/// network before it and makes the next network, until all outputs of the model are known. Networks
-/// are kept by the shapes that they were made for. May be used in several threads at once.
+/// The part of an ONNX model behind data-dependent shapes, such as the number of boxes that
+/// NonMaxSuppression keeps. It is read step by step: each step takes the outputs of the network
+/// before it and makes the next network, until all outputs of the model are known. Networks are
+/// cached by their shapes. Thread-safe.
 class NetworkRest {
  public:
   struct Step {
@@ -179,8 +179,8 @@ class NetworkRest {
   virtual const std::vector<DeclaredTensor>& outputs() const = 0;
 };
 
-/// What a network file says of its inputs and outputs, even where load_network needs to be told
-/// more.
+/// Inputs and outputs as a network file declares them, also where load_network needs shapes or
+/// values besides.
 Result<NetworkBorder> network_border(const std::filesystem::path& path);
 
 /// The network in the JSON format, without its weights.

@@ -56,8 +56,7 @@ struct PlanInPlace {
   TensorFormat format() const { return {layout, type}; }
 };
 
-/// A tensor that is stored in u8 or s8: its numbers are scale times the stored ones less the zero
-/// point.
+/// A tensor that is stored in u8 or s8: value = scale * (stored number - zero point).
 struct PlanScale {
   std::string tensor;
   DataType type = DataType::u8;
@@ -82,7 +81,7 @@ struct PlanBaselines {
   double greedy_ms = 0;
 };
 
-/// How far the outputs are from those of a plan in the network's own types, as measured.
+/// Measured deviation of the outputs from those of a plan in the network's own types.
 struct PlanAccuracy {
   double error = 0;   ///< largest difference over the range of the output's values
   double cosine = 1;  ///< smallest, of the angle between both

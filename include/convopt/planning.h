@@ -20,7 +20,7 @@ typedef struct convopt_plan_options {
   const char* precision;   /* "f32", "bf16", "int8" or "auto"; null: "f32" */
   const char* calibration; /* file of `convopt calibrate`, which int8 needs, or null */
   size_t max_memory;       /* most bytes that a run holds; 0: no limit */
-  double max_output_error; /* what outputs may differ, as a part of their range; 0: no limit */
+  double max_output_error; /* error limit of the outputs, as a fraction of their range; 0: none */
   double refine;           /* seconds of measuring what could change the plan; 0: none */
   double confirm;          /* seconds of running the plan and its rivals; 0: none */
   int measures_machine;    /* not 0: where this machine's peak and bandwidths are not stored, which

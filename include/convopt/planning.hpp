@@ -1,7 +1,7 @@
 // Plans as `convopt select` makes them: with a precision, limits, refinement and confirmation.
 //
-// Nothing is printed. Sentences that are no errors go to `Messages`. Errors and messages name the
-// options of the command line, whose names are those of the members here.
+// Nothing is printed. Notes and warnings go to `Messages`. Errors and messages name the options of
+// the command line, which are called like the members here.
 #pragma once
 
 #include <atomic>
@@ -58,9 +58,10 @@ struct PlanOptions {
   std::size_t max_workspace = SIZE_MAX;     ///< bytes, of every operator
   std::size_t max_memory = SIZE_MAX;        ///< bytes that executing the plan holds
   double max_error = 0;  ///< of a convolution, relative to its largest result; 0: no limit
-  /// What outputs may differ from single precision, held in measurement: their largest difference
-  /// as a part of the output's range, above 0, and their cosine, from 0 and below 1. Infinity and
-  /// -1: no limit.
+  /// Error budget of the outputs against single precision, verified by measurement: the largest
+  /// difference as a fraction of the output's range, above 0, and the least cosine, from 0 and
+  /// below
+  /// 1. Infinity and -1: no limit.
   double max_output_error = std::numeric_limits<double>::infinity(), min_cosine = -1;
 
   /// Seconds of measuring the primitives that could change the plan; 0: none. The times are added

@@ -1,4 +1,4 @@
-// Where it is computed: a platform is a machine at an instruction-set level with a thread count.
+// Platforms: a machine at an instruction-set level with a number of threads.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +28,7 @@ Isa default_isa();
 int default_threads();
 
 /// Data caches that one core can use, in bytes (an L3 cache may be shared with other cores).
-/// Kernels cut their work into blocks that fit them. The defaults stand in for caches that are not
-/// known.
+/// Kernels block their loops for them. The defaults are used for caches that are not known.
 struct Caches {
   std::int64_t l1d = std::int64_t{48} << 10;
   std::int64_t l2 = std::int64_t{1} << 20;
@@ -42,7 +41,7 @@ Caches described_caches();
 /// The same with the defaults for unknown ones, read once per process.
 const Caches& machine_caches();
 
-/// What an applicability and a time depend on besides the workload.
+/// What a kernel is prepared for: applicability and time depend on it and on the workload.
 struct Context {
   Isa isa = Isa::scalar;
   int threads = 1;

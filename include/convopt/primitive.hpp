@@ -1,5 +1,5 @@
-// How it is computed. A Primitive is a stateless description of one way to compute one kind of
-// workload from one layout to another; `prepare` turns it into a Kernel that can run.
+// Primitives: stateless descriptions of one way to compute one kind of workload from one layout to
+// another; `prepare` makes a Kernel that can run.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 namespace convopt {
 
 enum class Algorithm : std::uint8_t {
-  unknown,   ///< a library's secret
+  unknown,   ///< of a library that does not tell
   direct,    ///< register tile over pixels and output channels, reduction loops inside
   gemm,      ///< matrix product over a patch matrix, or over the tensor itself for 1x1
   indirect,  ///< matrix product over pointers into the image
@@ -29,11 +29,11 @@ enum class Algorithm : std::uint8_t {
 };
 std::string_view to_string(Algorithm algorithm);
 
-/// What is known about a primitive without timing it; features of the performance model, which can
-/// therefore say something sensible about a primitive it has never seen. Zero means "not known".
+/// Static properties of a primitive: features by which the performance model predicts it, even if
+/// it was never timed. Zero means "not known".
 struct Traits {
   Algorithm algorithm = Algorithm::unknown;
-  DataType product_type = DataType::f32;  ///< of the numbers that it multiplies
+  DataType product_type = DataType::f32;  ///< of the operands of its multiplications
   /// Multiplies in vector registers even where the machine has larger ones for that type (AMX).
   bool vector_products = false;
   std::string cost;                      ///< name of its cost structure (primitives/primitives.inc)
@@ -85,7 +85,7 @@ struct Applicability {
   static Applicability no(std::string reason) { return {std::move(reason)}; }
 };
 
-/// Values of one type that somebody else owns; none where `data` is null.
+/// Borrowed values of one type; none where `data` is null.
 struct ParameterView {
   const void* data = nullptr;
   DataType type = DataType::f32;
@@ -105,9 +105,9 @@ struct ParameterView {
   }
 };
 
-/// What the whole numbers stand for that u8 or s8 hold of real ones: value = scale * (number - zero
-/// point). Scales are 1 and zero points 0 for tensors of real numbers. Only u8 has other zero
-/// points than 0, from 0 to 255.
+/// Scales and zero points of quantised tensors: value = scale * (stored number - zero point).
+/// Scales are 1 and zero points 0 for tensors of f32. Only u8 has other zero points than 0, from 0
+/// to 255.
 struct Quantisation {
   float input = 1;     ///< of all sources, but
   float residual = 1;  ///< of a residual, or of the second source of an addition
@@ -118,13 +118,13 @@ struct Quantisation {
 
 /// Weights [oc][ic / groups][kh][kw] and bias [oc] of a convolution or fully connected layer. They
 /// are copied by `prepare` and need not outlive it. No bias means zeros. A layer whose source is of
-/// bf16 multiplies by weights that are rounded to bf16, to the nearest and to even. One whose
+/// bf16 multiplies by weights that are rounded to bf16, to nearest even. One whose
 /// source is quantised multiplies by weights of s8 with a scale per output channel, the largest
 /// magnitude of its weights over 127; its result is activation(input scale * weight scale * sum of
 /// products + bias + residual), which a quantised result divides by its scale and rounds to the
-/// nearest and to even, within the limits of its type. Weights that are whole numbers of smaller
-/// steps, at most 127 and -128, keep those. An activation `quantise` of a quantised result has the
-/// result's scale, and the lowest number of its type less its zero point.
+/// nearest and to even, within the limits of its type. Weights that are integer multiples of
+/// a smaller scale, from -128 to 127 of it, keep that scale. An activation `quantise` of a
+/// quantised result has the result's scale, and the lowest number of its type less its zero point.
 ///
 /// Scales and zero points also belong to conversions between f32 and u8 or s8, to additions and to
 /// activations of quantised tensors. All other operations of these take none: sources and result
@@ -212,8 +212,9 @@ class Registry {
   virtual const Primitive* find(std::string_view name) const = 0;
   /// Versions and builds of the libraries behind the primitives.
   virtual const Libraries& libraries() const = 0;
-  /// What the libraries themselves would take for a convolution if nobody chose: oneDNN's first
-  /// implementation for free layouts. Null if it has none.
+  /// The libraries' own choice for a convolution: oneDNN's first implementation when layouts are
+  /// free
+  /// (`any`). Null if it has none.
   virtual const Primitive* library_default(const Workload& workload) const = 0;
 };
 

@@ -21,7 +21,7 @@
 
 namespace convopt {
 
-/// Where sentences go that are no errors. Null: nowhere.
+/// Callbacks for notes and warnings. Null: dropped.
 struct Messages {
   std::function<void(const std::string&)> note, warn;
 
@@ -36,7 +36,7 @@ struct Messages {
   }
 };
 
-/// How a profiling run stands; told a few times per second at most.
+/// State of a profiling run, reported a few times per second at most.
 struct ProfileProgress {
   std::size_t workloads_done = 0, workloads_total = 0;
   std::size_t measurements = 0;
@@ -45,7 +45,7 @@ struct ProfileProgress {
   std::string workload;          ///< being timed
 };
 
-/// How measuring is followed and stopped.
+/// Progress and cancellation of measuring.
 struct Watch {
   std::function<void(const ProfileProgress&)> progress;
   /// Becomes true when the user wants to stop; times measured so far are kept.
@@ -134,7 +134,7 @@ enum class Verdict : std::uint8_t {
 };
 std::string_view to_string(Verdict verdict);
 
-/// Of fewer points the median is too easily one that met a bad moment.
+/// Fewer points give no verdict: one disturbed measurement would decide it.
 inline constexpr std::size_t kPointsToTell = 3;
 
 struct Check {

@@ -25,7 +25,7 @@ struct SessionOptions {
   std::size_t max_memory = SIZE_MAX;
 };
 
-/// Ends runs from another thread. Whoever gives it to a run keeps it until that has ended.
+/// Ends runs from another thread. It must outlive the runs that it is passed to.
 class Cancellation {
  public:
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
@@ -49,7 +49,7 @@ struct RunOptions {
   /// Null: nothing is timed. Timing takes about 20 ns a step.
   std::vector<LayerTime>* layer_times = nullptr;
   /// Asked before every step; a cancelled run fails with ErrorCode::interrupted, and its outputs
-  /// are not to be used. Null: nobody cancels.
+  /// are not to be used. Null: no cancellation.
   const Cancellation* cancellation = nullptr;
 };
 
@@ -118,9 +118,9 @@ class Session {
   /// is not run, and takes 0 ns among the layers' times.
   Result<void> run(std::span<const InputView> inputs, std::span<const OutputView> outputs,
                    const RunOptions& options = {}) const;
-  /// All outputs of the model with the shapes that they turn out to have. The only way where the
-  /// network has a rest (Network::rest), whose networks are made when their shapes are first seen;
-  /// such runs take turns, and only the whole library, convopt::convopt, has them.
+  /// All outputs of the model with their actual shapes. The only call for networks with
+  /// data-dependent shapes (Network::rest), whose rest is planned when its shapes are first seen;
+  /// such runs are serialised, and they need the whole library, convopt::convopt.
   Result<std::vector<Array>> run(std::span<const void* const> inputs) const;
 
   /// One sentence where a bundle had no plan for this platform; else empty.

@@ -61,7 +61,7 @@ inline constexpr std::array kLayouts = {Layout::nchw, Layout::nhwc, Layout::nChw
 std::string_view to_string(Layout layout);
 std::optional<Layout> parse_layout(std::string_view text);
 
-/// In which order the elements of a tensor lie, and of which type they are.
+/// Memory layout and element type of a tensor.
 struct TensorFormat {
   Layout layout = Layout::nchw;
   DataType type = DataType::f32;
@@ -136,7 +136,7 @@ constexpr std::int64_t padded_elements(const TensorShape& shape, Layout layout) 
   return shape.n() * padded_channels(shape.c(), layout) * shape.h() * shape.w();
 }
 
-/// A tensor, or a part of a larger one, in memory that belongs to somebody else. Element (i, j, …)
+/// A tensor, or a part of a larger one, in memory that it does not own. Element (i, j, …)
 /// is i * strides[0] + j * strides[1] + … elements behind `data`; in the layouts of images, element
 /// (n, c, h, w) is
 ///   n * batch_stride() + (c / block) * channel_stride() + h * row_stride() + w * column_stride()
@@ -158,7 +158,7 @@ struct TensorView {
   /// block. Written as a destination, a last partial block is padded with zeros, so channel ranges
   /// are written in ascending order.
   TensorView channels(int first, int count) const;
-  /// The same strides from another first element on.
+  /// The view shifted by a number of elements, with the same shape and strides.
   TensorView at_offset(std::int64_t elements) const;
 
   template <class T>

@@ -1,4 +1,4 @@
-// Trains performance models, adapts them to this machine, and judges them.
+// Trains performance models, adapts them to this machine, and evaluates them.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What is computed: convolutions and everything else in a network that takes time.
+// Workloads: the operations of a network with their shapes, types and epilogues.
 #pragma once
 
 #include <array>
@@ -58,7 +58,7 @@ struct ConvShape {
 
 enum class Op : std::uint8_t {
   conv,
-  convert,  ///< layout conversion; which one is the primitive's business
+  convert,  ///< to another layout or type; the primitive says which layouts
   max_pool,
   avg_pool_include,  ///< the divisor counts padding
   avg_pool_exclude,  ///< the divisor counts only elements inside the image
@@ -111,8 +111,8 @@ enum class Op : std::uint8_t {
   scatter_multiply,
   scatter_maximum,
   scatter_minimum,
-  grid_sample,  ///< images at the places that the second source has for each pixel
-  roi_average,  ///< parts of images that the second source names, as images of one size
+  grid_sample,  ///< image values at the coordinates that the second source has for each pixel
+  roi_average,  ///< RoiAlign: regions that the second source names, as images of one size
   roi_maximum,
   lstm,  ///< long short-term memory over a sequence, in one direction or both
   gru,   ///< gated recurrent units, likewise
@@ -152,8 +152,8 @@ enum class ActivationKind : std::uint8_t {
   sign,
   floor,
   ceil,
-  round,             ///< to the nearest whole number, halves to the even one
-  truncate,          ///< to the next whole number towards zero
+  round,             ///< to the nearest integer, halves to even
+  truncate,          ///< to an integer, towards zero
   softplus,          ///< log(exp(x) + 1)
   softsign,          ///< x / (1 + |x|)
   selu,              ///< beta * (x < 0 ? alpha * (exp(x) - 1) : x)
@@ -163,8 +163,9 @@ enum class ActivationKind : std::uint8_t {
   gelu_tanh,         ///< GELU by its approximation with tanh
   shrink,            ///< x < -alpha ? x + beta : x > alpha ? x - beta : 0
   is_zero,           ///< 1 where x is zero, else 0: logical negation
-  is_nan,            ///< 1 where x is no number, else 0
-  quantise,          ///< alpha * n, n the whole number nearest to x / alpha in [beta, beta + 255]
+  is_nan,            ///< 1 where x is NaN, else 0
+  quantise,  ///< fake quantisation: alpha * n, n the integer nearest to x / alpha in [beta, beta +
+             ///< 255]
 };
 inline constexpr std::size_t kActivationCount =
     static_cast<std::size_t>(ActivationKind::quantise) + 1;
@@ -180,8 +181,8 @@ struct Activation {
   bool operator==(const Activation&) const = default;
 };
 
-/// What happens to a result before it is stored: activation(result + bias + residual). Convolutions
-/// and fully connected layers always have a bias, so it is no option.
+/// What is fused behind an operation: activation(result + bias + residual). Convolutions and fully
+/// connected layers always have a bias, so it is no option.
 struct Epilogue {
   bool residual = false;
   Activation activation;
@@ -190,7 +191,7 @@ struct Epilogue {
   bool operator==(const Epilogue&) const = default;
 };
 
-/// What grid_sample finds outside of an image.
+/// Padding mode of grid_sample: values outside of the image.
 enum class Border : std::uint8_t {
   zeros,
   nearest,         ///< the nearest element
@@ -198,10 +199,9 @@ enum class Border : std::uint8_t {
   mirrored_edges,  ///< at their outer edges
 };
 
-/// Anything that takes time in a network and can be timed alone. One plain struct for every
-/// operation: `op` says which of the members mean something, all others stay at their defaults.
-/// Which they are, how they are written and what follows from them is in the operation's descriptor
-/// (core/ops).
+/// An operation with its shapes, types and epilogue: the unit that is timed and planned. One plain
+/// struct for every operation: `op` says which members are used, all others keep their defaults.
+/// The operation's descriptor (core/ops) lists them, with their text form.
 struct Workload {
   Op op = Op::conv;
   /// conv; pooling, with ic = oc = groups (a ceiling mode shows as larger bottom and right
@@ -212,8 +212,8 @@ struct Workload {
   DataType output_type = DataType::f32;  ///< of the result
   /// add: of the second source, only where that is s8 and the first u8, or the other way round.
   std::optional<DataType> second_type = {};
-  /// Of quantised tensors: some have other zero points than 0, and the operation has to mind them,
-  /// see minds_zero_points() in core/quantisation.h.
+  /// Of quantised tensors: some have other zero points than 0, which the kernel has to handle, see
+  /// minds_zero_points() in core/quantisation.h.
   bool zero_points = false;
 
   // All other operations.
@@ -239,7 +239,7 @@ struct Workload {
   /// 1 (the nearest), 2 (linear) or 4 (cubic); roi_*: places per direction that stand for an
   /// element of the result, 0: one per element of the image.
   int window = 1;
-  int border = 0;      ///< grid_sample: what lies outside, see Border
+  int border = 0;      ///< grid_sample: a Border
   int transposed = 0;  ///< matmul: 1 if the second source's last two dimensions are swapped
   int reversed = 0;    ///< lstm, gru of one direction: 1 if from the last step to the first
   int keeps_cell = 0;  ///< lstm: 1 if the cells' last states follow the steps of the result
@@ -249,7 +249,7 @@ struct Workload {
   std::array<int, 2> factors = {1, 1};
   std::array<int, 4> pads = {0, 0, 0, 0};  ///< pad: top, bottom, left, right
   std::vector<int> order;                  ///< transpose: the source's dimension of each result's
-  // What changes no time is not part of the text.
+  // Constants that do not affect the time, so that they are not part of the text.
   float lrn_alpha = 1e-4F, lrn_beta = 0.75F, lrn_k = 1.0F;
   float epsilon = 1e-5F;  ///< layer_norm: added to the variance
 

@@ -392,8 +392,7 @@ Result<void> bench_action(const BenchArguments& request) {
                                                   std::to_string(layers.size()) + " layers");
   }
   if (failed) {
-    return make_error(ErrorCode::verification_failed,
-                      "a primitive's result is not what it should be");
+    return make_error(ErrorCode::verification_failed, "the result of a primitive is wrong");
   }
   return {};
 }

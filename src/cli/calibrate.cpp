@@ -33,10 +33,9 @@ void add_calibrate(CLI::App& app, Action& action) {
       "Runs a network on given inputs and writes the ranges of its tensors, which plans in int8 "
       "need.");
   request->planning.add_network_to(*verb);
-  verb->add_option(
-          "--input", request->inputs,
-          "Inputs like those that the network is for: .npy files of one or several inputs, "
-          "NAME=FILE if the network has more than one.")
+  verb->add_option("--input", request->inputs,
+                   "Representative inputs: .npy files of one or several inputs, "
+                   "NAME=FILE if the network has more than one.")
       ->required();
   add_text_output(*verb, "-o,--output", request->output,
                   "Writes the calibration as JSON (docs/reference/plan-format.md) to this file. "

@@ -1,4 +1,4 @@
-// Inputs on which ranges and a plan's error are measured, from files.
+// Calibration samples from files.
 #pragma once
 
 #include <string>

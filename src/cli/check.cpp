@@ -95,7 +95,7 @@ Result<void> check_action(const CheckArguments& request) {
                         "primitives have changed against each other: run convopt profile --again "
                         "and convopt transfer");
     case Verdict::unknown:
-      return make_error(ErrorCode::partial, "so few points do not tell whether times still hold: " +
+      return make_error(ErrorCode::partial, "too few points to tell whether times still hold: " +
                                                 result->missing + "; convopt profile adds some");
   }
   return {};
@@ -105,9 +105,9 @@ Result<void> check_action(const CheckArguments& request) {
 
 void add_check(CLI::App& app, Action& action) {
   auto request = std::make_shared<CheckArguments>();
-  CLI::App* verb = app.add_subcommand(
-      "check",
-      "Measures a few points of the local profile again, and says whether its times still hold.");
+  CLI::App* verb = app.add_subcommand("check",
+                                      "Measures a few points of the local profile again, and says "
+                                      "whether the profile is still valid.");
   verb->add_option("--model", request->check.model,
                    "Model to evaluate as well. Default: this machine's own, if there is one.");
   verb->add_option("--profile", request->check.profile,

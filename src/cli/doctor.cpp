@@ -41,7 +41,7 @@ struct FoundFile {
   std::uintmax_t bytes = 0;
 };
 
-/// What of a local profile can be told without reading its measurements.
+/// Facts of a local profile from its headers alone.
 struct ProfileFacts {
   std::size_t runs = 0, runs_here = 0;
   std::string last_started;
@@ -117,7 +117,7 @@ std::string changed_libraries(const Libraries& before, const Libraries& now) {
   return changes;
 }
 
-void judge_machine(const Survey& s, int threads, Diagnosis& diagnosis) {
+void diagnose_machine(const Survey& s, int threads, Diagnosis& diagnosis) {
   const auto warn = [&](std::string finding, std::string remedy) {
     diagnosis.warnings.push_back({std::move(finding), std::move(remedy)});
   };
@@ -126,8 +126,8 @@ void judge_machine(const Survey& s, int threads, Diagnosis& diagnosis) {
   };
   if (s.quota && s.allowed && *s.quota < *s.allowed) {
     const auto whole = static_cast<int>(std::max(1.0, std::floor(*s.quota)));
-    warn("the cgroup allows " + significant(*s.quota, 3) + " processors' worth of time on " +
-             counted(static_cast<std::size_t>(*s.allowed), "processor"),
+    warn("the cgroup quota is " + significant(*s.quota, 3) + " processors, fewer than the " +
+             std::to_string(*s.allowed) + " that this process may run on",
          "plan and run with --threads " + std::to_string(whole) +
              " at most: more are stopped in the middle of a layer");
   }
@@ -167,9 +167,9 @@ void judge_machine(const Survey& s, int threads, Diagnosis& diagnosis) {
   }
 }
 
-/// Rates that cannot be right were measured while something else ran, or by an older version.
-void judge_description(const Platform& stored, const fs::path& path, Diagnosis& diagnosis) {
-  // Some virtual machines have caches that are no faster than what lies behind them.
+/// Implausible rates were measured while other work ran, or by an older version.
+void diagnose_description(const Platform& stored, const fs::path& path, Diagnosis& diagnosis) {
+  // On some virtual machines a cache is no faster than the next level.
   constexpr double kNoise = 0.9;
   const Machine& m = stored.machine;
   std::string odd;
@@ -189,7 +189,7 @@ void judge_description(const Platform& stored, const fs::path& path, Diagnosis& 
            " while the machine is idle; the next plan measures them again"});
 }
 
-void judge_files(Diagnosis& d) {
+void diagnose_files(Diagnosis& d) {
   const auto warn = [&](std::string finding, std::string remedy) {
     d.warnings.push_back({std::move(finding), std::move(remedy)});
   };
@@ -201,7 +201,7 @@ void judge_files(Diagnosis& d) {
     hint("peak and bandwidths of this machine are not known yet",
          "the first convopt select measures them, in about a second; let it be an idle one");
   } else {
-    judge_description(d.platform, d.description.path, d);
+    diagnose_description(d.platform, d.description.path, d);
   }
   if (!d.model_fault.empty()) {
     warn("the model cannot be used: " + d.model_fault,
@@ -223,8 +223,8 @@ void judge_files(Diagnosis& d) {
   }
   if (!d.profile.exists) {
     hint("there is no profile of this platform",
-         "convopt select NET --refine 5s measures what a plan hangs on, convopt profile --network "
-         "NET all of a network's primitives");
+         "convopt select NET --refine 5s measures the primitives that a plan depends on, convopt "
+         "profile --network NET all primitives of a network");
     return;
   }
   if (!d.profile_facts.fault.empty()) {
@@ -264,8 +264,8 @@ Result<Diagnosis> diagnose(const DoctorArguments& request) {
   }
   d.profile = look_at(local_profile_path(d.platform));
   if (d.profile.exists) d.profile_facts = read_headers(d.profile.path, d.platform);
-  judge_machine(d.survey, context.threads, d);
-  judge_files(d);
+  diagnose_machine(d.survey, context.threads, d);
+  diagnose_files(d);
   return d;
 }
 

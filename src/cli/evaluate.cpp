@@ -220,8 +220,8 @@ Result<CurveOptions> curve_options(const EvaluateArguments& request) {
   return options;
 }
 
-/// Mean regret over networks of plans by one of the shipped measurements, judged by a repeat of it;
-/// none if the curve is of other profiles.
+/// Noise floor: mean regret over networks of plans by one of the shipped profiles, with a repeat of
+/// it as the truth; none if the curve is of other profiles.
 Result<std::optional<double>> noise_floor(const EvaluateArguments& request) {
   if (!request.model.empty()) return std::optional<double>();
   double sum = 0, count = 0;
@@ -322,7 +322,8 @@ Result<void> evaluate_action(const EvaluateArguments& request) {
 void add_evaluate(CLI::App& app, Action& action) {
   auto request = std::make_shared<EvaluateArguments>();
   CLI::App* verb = app.add_subcommand(
-      "evaluate", "Evaluates a model on a profile: regret of its choices and errors of its times.");
+      "evaluate",
+      "Evaluates a model on a profile: regret of its choices and errors of its predictions.");
   verb->add_option("model", request->model,
                    "The model, or an earlier profile of the same platform, which shows the noise "
                    "floor. With --transfer-curve also a profile like the others: models are then "

@@ -11,7 +11,7 @@ namespace convopt::cli {
 namespace {
 
 std::atomic<bool> stop{false};
-std::atomic<bool> waits{false};  ///< somebody looks at `stop`, or a file is being written
+std::atomic<bool> waits{false};  ///< the verb polls `stop`, or a file is being written
 std::atomic<const std::string*> farewell{nullptr};
 static_assert(std::atomic<bool>::is_always_lock_free, "used by a signal handler");
 static_assert(std::atomic<const std::string*>::is_always_lock_free, "used by a signal handler");

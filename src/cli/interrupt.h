@@ -18,7 +18,7 @@ void exit_on_signal(const std::string& sentence);
 /// the process.
 const std::atomic<bool>& stop_on_signal();
 
-/// While it lives, a file is being written, which is not left half done.
+/// Guards the writing of a file: signals wait until it is complete.
 class FinishWriting {
  public:
   FinishWriting();

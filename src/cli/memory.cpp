@@ -44,7 +44,7 @@ Result<void> check_available(const std::string& subject, std::size_t bytes) {
   if (bytes <= available) return {};
   return make_error(ErrorCode::environment, subject + " " +
                                                 format_bytes(static_cast<double>(bytes)) +
-                                                " of memory, of which this process can have " +
+                                                " of memory, available are " +
                                                 format_bytes(static_cast<double>(available)));
 }
 

@@ -1,4 +1,4 @@
-// Memory that is there. What is taken beyond it ends the process without a word.
+// Available memory. Linux kills a process that takes more, without a message.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace convopt::cli {
 /// of its control group. SIZE_MAX where nothing is known.
 std::size_t available_memory();
 
-/// Refuses, in a sentence that `subject` begins, what takes more than is there.
+/// Fails where `bytes` are not available. `subject` is the beginning of the sentence.
 Result<void> check_available(const std::string& subject, std::size_t bytes);
 
 }  // namespace convopt::cli

@@ -66,8 +66,8 @@ Result<InputValues> parse_bindings(const std::vector<std::string>& texts) {
 void add_input_options(CLI::App& verb, std::vector<std::string>& shapes,
                        std::vector<std::string>& bindings) {
   verb.add_option("--shape", shapes,
-                  "Shape of an input, e.g. input=1x3x224x224; binds dimensions that an ONNX model "
-                  "leaves open.")
+                  "Shape of an input, e.g. input=1x3x224x224; binds the dynamic dimensions of an "
+                  "ONNX model.")
       ->type_name("INPUT=SIZES")
       ->allow_extra_args(false);
   verb.add_option(
@@ -93,9 +93,10 @@ void PlanningOptions::add_network_to(CLI::App& verb) {
       ->required();
   verb.add_option("--model", model,
                   "Performance model. Default: this machine's own, else the shipped one.");
-  verb.add_option("--profile", profile,
-                  "Times measured on this machine; they count before predictions. Default: this "
-                  "machine's own profile, if there is one.");
+  verb.add_option(
+      "--profile", profile,
+      "Profile of this machine, whose times take precedence over predictions. Default: this "
+      "machine's own profile, if there is one.");
   add_batch(verb, batch, "Images per batch. Default: the network's own.");
   add_input_options(verb, shapes, bindings);
   context.add_to(verb);
@@ -122,8 +123,8 @@ void PlanningOptions::add_to(CLI::App& verb) {
       ->type_name("NUMBER");
   precision = add_precision(
       verb, [this](Precision named) { select.limits.types = types_of(named); },
-      "Types in which tensors are stored and products computed: f32; bf16 or int8, which is f32 "
-      "or that, whatever makes the network faster; auto, any of these.");
+      "Types in which tensors are stored and products computed: f32; bf16 or int8: that or f32 for "
+      "each layer, whatever makes the network faster; auto: any of these.");
   verb.add_option("--calibration", calibration,
                   "Ranges of the network's tensors, which int8 needs, as `convopt calibrate` "
                   "writes them.");
@@ -131,8 +132,8 @@ void PlanningOptions::add_to(CLI::App& verb) {
       {"max", RangeRule::max}, {"percentile", RangeRule::percentile}, {"mse", RangeRule::mse}};
   verb.add_option_function<std::string>(
           "--range", [this](const std::string& name) { range = kRules.at(name); },
-          "What of a tensor's range int8 represents: all of it (max), 99.99 % of its "
-          "numbers (percentile), or as much as errs least (mse).")
+          "The range that int8 represents: all of a tensor's (max), 99.99 % of its values "
+          "(percentile), or the one with the least mean square error (mse).")
       ->check(CLI::IsMember({"max", "percentile", "mse"}))
       ->type_name("TEXT")
       ->default_str("max");

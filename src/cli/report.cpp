@@ -238,8 +238,8 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
   }
   if (planning->network().rest != nullptr) {
     report.notes.push_back(
-        "The model goes on behind these layers, where shapes depend on numbers: "
-        "that part is not planned and not in these times.");
+        "The part of the model behind these layers has data-dependent shapes: "
+        "it is not planned and not in these times.");
   }
   return write_output(request.output, to_html(report));
 }
@@ -248,8 +248,9 @@ Result<void> report_action(const CLI::App& verb, ReportArguments request) {
 
 void add_report(CLI::App& app, Action& action) {
   auto request = std::make_shared<ReportArguments>();
-  CLI::App* verb = app.add_subcommand(
-      "report", "Draws a page about a plan: where the time goes, what else there was to choose.");
+  CLI::App* verb = app.add_subcommand("report",
+                                      "Makes an HTML report about a plan: where time goes, and "
+                                      "what the alternatives of each layer cost.");
   request->planning.add_to(*verb);
   verb->add_option("--plan", request->plan,
                    "Plan file, as `convopt select -o` writes it. Default: makes a plan as `convopt "

@@ -594,7 +594,7 @@ void print_report(const Network& network, const RunArguments& request, const Con
   std::printf("predicted  %s, measured / predicted %.2f\n", format_time(predicted_ns).c_str(),
               predicted_ns > 0 ? main.times.median_ns() / predicted_ns : 0);
   if (rest) {
-    std::printf("rest       %s behind the network, %s when its shapes are new\n",
+    std::printf("rest       %s for the data-dependent part, %s when its shapes are new\n",
                 format_time(rest->ms * 1e6).c_str(), format_time(rest->first_ms * 1e6).c_str());
     for (const Array& output : rest->outputs)
       std::printf("           %s %s\n", output.name.c_str(), shape_text(output.shape).c_str());

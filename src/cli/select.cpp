@@ -196,15 +196,15 @@ void add_select(CLI::App& app, Action& action) {
   add_bytes(*verb, "--max-memory", request->steps.max_memory,
             "Most memory for packed weights, tensors and workspace when the plan is executed, e.g. "
             "100MB: the fastest plan that needs no more.");
-  verb->add_option(
-          "--max-output-error", request->steps.error_budget.max_error,
-          "Largest difference of an output from that in single precision, as a part of the "
-          "range of its values, e.g. 0.01: the fastest plan that keeps it when it is run.")
+  verb->add_option("--max-output-error", request->steps.error_budget.max_error,
+                   "Error limit: largest difference of an output from that in single precision, as "
+                   "a fraction of the range of its values, e.g. 0.01. The plan is the fastest that "
+                   "keeps the limit when it is run.")
       ->check(output_error())
       ->type_name("NUMBER");
   verb->add_option("--min-cosine", request->steps.error_budget.min_cosine,
-                   "Smallest cosine of the angle between an output and that in single precision, "
-                   "e.g. 0.999.")
+                   "Error limit: smallest cosine similarity of an output and that in single "
+                   "precision, e.g. 0.999.")
       ->check(cosine())
       ->type_name("NUMBER");
   request->planning.add_calibrate_to(

@@ -71,14 +71,13 @@ bool is_compared(const Transfer& transfer) {
 
 /// Of a transfer after which times are predicted as before.
 Error nothing_written(const TransferOutcome& outcome) {
-  return make_error(
-      ErrorCode::partial,
-      std::string("no model is written: ") +
-          (is_compared(outcome.transfer)
-               ? "none is better than the one it started from"
-               : "so few shapes do not tell whether one is better, and a larger --budget would") +
-          "; the times are kept in '" + outcome.profile.string() +
-          "', and --output writes the model anyhow");
+  return make_error(ErrorCode::partial, std::string("no model is written: ") +
+                                            (is_compared(outcome.transfer)
+                                                 ? "none is better than the one it started from"
+                                                 : "too few shapes were timed to tell whether one "
+                                                   "is better; a larger --budget times more") +
+                                            "; the times are kept in '" + outcome.profile.string() +
+                                            "', and --output writes the model anyhow");
 }
 
 void print(const TransferOutcome& outcome, const std::filesystem::path& output) {

@@ -17,11 +17,11 @@ CLI::Validator validator(const Read& read) {
 
 }  // namespace
 
-CLI::Validator whole_number(std::uint64_t low, std::uint64_t high) {
+CLI::Validator integer_between(std::uint64_t low, std::uint64_t high) {
   return validator([low, high](std::string& text) -> std::string {
     const auto value = parse_number<std::uint64_t>(text);
     if (!value || *value < low || *value > high) {
-      std::string range = " is not a whole number";
+      std::string range = " is not an integer";
       if (high < std::numeric_limits<std::uint64_t>::max()) {
         range += " from " + std::to_string(low) + " to " + std::to_string(high);
       }

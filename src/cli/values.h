@@ -14,8 +14,8 @@
 
 namespace convopt::cli {
 
-/// Replaces the text by a canonical whole number from `low` to `high`.
-CLI::Validator whole_number(std::uint64_t low, std::uint64_t high);
+/// Replaces the text by a canonical integer from `low` to `high`.
+CLI::Validator integer_between(std::uint64_t low, std::uint64_t high);
 /// Replaces a size such as 64MB by its bytes.
 CLI::Validator byte_size();
 /// Replaces a time such as 500ms by its seconds, from 1 ns to a year; zero if `may_be_zero`.
@@ -27,7 +27,7 @@ CLI::Validator positive_number();
 template <class Target>
 CLI::Option* add_count(CLI::App& verb, const std::string& name, Target& target,
                        const std::string& help, std::uint64_t low, std::uint64_t high) {
-  return verb.add_option(name, target, help)->transform(whole_number(low, high))->type_name("N");
+  return verb.add_option(name, target, help)->transform(integer_between(low, high))->type_name("N");
 }
 
 inline CLI::Option* add_seed(CLI::App& verb, std::uint64_t& seed, const std::string& help) {

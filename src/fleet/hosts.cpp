@@ -31,7 +31,7 @@ constexpr int kMostFailures = 3;
 struct Work {
   std::set<std::size_t> open, running;
   std::map<std::size_t, int> failures;
-  bool planned = false;  ///< or somebody is at it
+  bool planned = false;  ///< or being planned
 };
 
 Error at_work(const RunnerState& state) {
@@ -70,7 +70,7 @@ class Runner {
     {
       std::unique_lock lock(mutex_);
       while (serving > 0) {
-        // Says that somebody is at work.
+        // The runner's sign of life.
         constexpr std::chrono::seconds kPause{5};
         changed_.wait_for(lock, kPause, [&] { return serving == 0; });
         static_cast<void>(write_runner_state(fleet_, state_));
@@ -136,7 +136,7 @@ class Runner {
   /// Why a program that was started there did not do its work; empty: it did.
   static std::string problem_of(const Result<ProcessResult>& result) {
     if (!result) return result.error().message;
-    return result->code == 0 ? "" : result->complaint();
+    return result->code == 0 ? "" : result->error_text();
   }
 
   /// All that is done on one host.

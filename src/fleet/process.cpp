@@ -77,7 +77,7 @@ bool read_some(int descriptor, std::string& text) {
 
 }  // namespace
 
-std::string ProcessResult::complaint() const {
+std::string ProcessResult::error_text() const {
   const auto end = err.find_last_not_of("\n\r ");
   if (end == std::string::npos) return "exit status " + std::to_string(code);
   const auto begin = err.find_last_of("\n\r", end);

@@ -14,8 +14,8 @@ struct ProcessResult {
   int code = 0;  ///< exit status, or 128 and the signal that ended it
   std::string out, err;
 
-  /// The last line of what it said on standard error, or else "exit status 1".
-  std::string complaint() const;
+  /// The last line of its standard error, or else "exit status 1".
+  std::string error_text() const;
 };
 
 /// Runs the program, which is searched in PATH, to its end. Its standard input is a pipe that ends

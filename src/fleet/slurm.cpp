@@ -27,7 +27,8 @@ Result<std::string> ask_slurm(const std::vector<std::string>& arguments) {
         result.error().message + "; without Slurm, --hosts FILE or --hosts local runs the tasks");
   }
   if (result->code == 0) return std::move(result->out);
-  return make_error(ErrorCode::environment, arguments.front() + " refused: " + result->complaint());
+  return make_error(ErrorCode::environment,
+                    arguments.front() + " refused: " + result->error_text());
 }
 
 std::string describing_name(const Fleet& fleet) { return "convopt-" + fleet.id + "-nodes"; }

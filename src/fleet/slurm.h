@@ -46,7 +46,7 @@ Result<Submission> submit_descriptions(const Fleet& fleet);
 /// For every kind that is known, the tasks that are neither finished nor queued, and then the plans
 /// where those are not made of all that is finished.
 Result<Submission> submit_tasks(const Fleet& fleet, const Messages& messages);
-/// The same for one kind, as its plan job does without anybody asking; `round` counts these times.
+/// The same for one kind, as its plan job does by itself; `round` counts these times.
 Result<std::size_t> submit_again(const Fleet& fleet, const std::string& kind, int round);
 
 /// How often tasks that ended without being finished are submitted by themselves.

@@ -50,7 +50,7 @@ TaskStatus task_status(const Fleet& fleet, const std::string& kind, std::size_t 
     return task;
   }
   const bool says_running = !all.empty() && all.back().state == "running";
-  const bool is_fresh = says_running && all.back().age < kSilence;
+  const bool is_fresh = says_running && all.back().age < kHeartbeatTimeout;
   if (outside.queue) {
     const auto queued = outside.queue->tasks.find({kind, shard});
     const bool in_queue = queued != outside.queue->tasks.end();
@@ -71,7 +71,7 @@ TaskStatus task_status(const Fleet& fleet, const std::string& kind, std::size_t 
     task.left = all.back().left;
   if (task.state == TaskState::lost && task.reason.empty())
     task.reason =
-        task.attempts > 0 ? "it ended without a word" : "it left the queue without beginning";
+        task.attempts > 0 ? "it ended without a report" : "it left the queue without beginning";
   return task;
 }
 
@@ -135,8 +135,8 @@ std::optional<RunnerState> runner_state(const Fleet& fleet) {
   state.pid = static_cast<int>(number_in(*json, "pid"));
   // One that was killed on this machine need not be waited for.
   const bool is_dead = state.host == node_name() && kill(state.pid, 0) != 0 && errno == ESRCH;
-  state.running =
-      text_in(*json, "state") == "running" && !is_dead && age_of(runner_file(fleet)) < kSilence;
+  state.running = text_in(*json, "state") == "running" && !is_dead &&
+                  age_of(runner_file(fleet)) < kHeartbeatTimeout;
   for (const Json& note : json->value("notes", Json::array()))
     if (note.is_string()) state.notes.push_back(note.get<std::string>());
   return state;

@@ -19,7 +19,7 @@ enum class TaskState : unsigned char {
   running,
   done,
   failed,  ///< its last attempt ended with an error
-  lost,    ///< begun or queued once, and nobody is at it
+  lost,    ///< begun or queued once, but no longer running
 };
 inline constexpr int kTaskStates = 5;
 std::string_view to_string(TaskState state);
@@ -68,7 +68,7 @@ struct RunnerState {
 std::optional<RunnerState> runner_state(const Fleet& fleet);
 Result<void> write_runner_state(const Fleet& fleet, const RunnerState& state);
 
-/// Seconds of silence after which nobody is thought to be at work.
-inline constexpr double kSilence = 60;
+/// Seconds without an update after which a task or runner counts as dead.
+inline constexpr double kHeartbeatTimeout = 60;
 
 }  // namespace convopt::fleet

@@ -44,7 +44,7 @@ Result<Network> load_network(const std::filesystem::path& path, int batch,
                              const InputShapes& shapes, const InputValues& values) {
   if (batch < 0) {
     return make_error(ErrorCode::usage,
-                      "--batch " + std::to_string(batch) + " is not a whole number from 1");
+                      "--batch " + std::to_string(batch) + " is not an integer from 1");
   }
   if (Bundle::is_bundle(path)) return network_of_bundle(path, batch, shapes, values);
   if (!begins_like_json(path)) {

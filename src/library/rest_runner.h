@@ -1,5 +1,4 @@
-// Runs what follows a network: networks whose shapes are known only when those before them have
-// run.
+// Runs the rest of a network: networks whose shapes are known only when those before them have run.
 #pragma once
 
 #include <list>

@@ -244,7 +244,7 @@ class InferenceSession {
     return array;
   }
 
-  /// That for these sizes and deciding values, made where it is not known.
+  /// The prepared network for these sizes and values of control inputs, made at the first use.
   std::shared_ptr<Prepared> prepared_for(const std::vector<py::array>& arrays) {
     std::string key;
     InputShapes shapes;

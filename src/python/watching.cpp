@@ -45,7 +45,7 @@ Messages messages_to(const py::object& logger) {
       try {
         (*held)("%s", sentence);
       } catch (py::error_already_set& error) {
-        // Nobody waits for a logger's exception.
+        // An exception of a logger has no one to handle it.
         error.discard_as_unraisable("convopt's logger");
       }
     };

@@ -1,6 +1,5 @@
-// Elements of HTML and SVG. Text is escaped where it is made into markup, values of attributes
-// always, so that no name from a model can become an element or a script. What comes out is
-// well-formed XML.
+// Elements of HTML and SVG. Text is escaped where it becomes markup, values of attributes always,
+// so that no name from a model can inject an element or a script. The result is well-formed XML.
 #pragma once
 
 #include <initializer_list>

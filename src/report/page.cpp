@@ -609,7 +609,7 @@ std::string to_html(const Report& report) {
       element("div", {{"class", "pair"}},
               machine_table(report.plan.platform, report.plan.libraries) + model_table(report)) +
       "\n" + commands(report);
-  // Whoever chose the network's names could not know it.
+  // A hash of the page: the author of a network's names cannot guess it.
   const std::string nonce = hex16(hash64(body));
   body += element("script", {{"nonce", nonce}}, page_script());
   return "<!DOCTYPE html>\n" +

@@ -22,7 +22,7 @@ struct ReportCandidate {
   std::string source;  ///< "measured", "predicted", "extrapolated", "cut short"
 };
 
-/// Primitives that are not available for one and the same reason.
+/// Primitives that are not available for the same reason.
 struct ReportAbsence {
   std::string reason;
   std::vector<std::string> primitives;

@@ -128,7 +128,7 @@ Result<void> check_parts(const BundleParts& parts) {
   if (network.rest != nullptr) {
     return make_error(
         ErrorCode::bad_input,
-        "shapes of the model's outputs depend on numbers, so that it is planned while "
+        "the shapes of the model's outputs are data-dependent, so that it is planned while "
         "it runs: it cannot be bundled");
   }
   for (const Operator& op : network.operators) {

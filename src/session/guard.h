@@ -8,7 +8,7 @@
 
 namespace convopt {
 
-/// `body`'s result, or what it threw as an error.
+/// `body`'s result, or an error made of the exception that it threw.
 template <class Body>
 auto guarded(const Body& body) -> decltype(body()) {
   try {

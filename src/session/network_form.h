@@ -12,7 +12,7 @@
 
 namespace convopt {
 
-/// Where numbers stand: bytes from the beginning of the weights, and how many floats.
+/// A range of the weights: offset in bytes and number of floats.
 struct StoredRange {
   std::size_t offset = 0, count = 0;
 };

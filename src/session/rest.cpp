@@ -15,7 +15,7 @@ Result<std::unique_ptr<RestExecution>> make_rest_execution(const Registry& regis
                                                            const Platform& platform) {
   if (const MakeRestExecution make = plugged_in) return make(registry, platform);
   return make_error(ErrorCode::environment,
-                    "shapes of the model's outputs depend on numbers, which takes the whole "
+                    "the shapes of the model's outputs are data-dependent, which takes the whole "
                     "library, convopt::convopt, not the runtime alone");
 }
 

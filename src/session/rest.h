@@ -1,5 +1,5 @@
-// Networks whose shapes depend on numbers (Network::rest) are planned while they run, which takes
-// the planner. It is plugged in, so that programs that only execute plans need not link it.
+// Networks with data-dependent shapes (Network::rest) are planned while they run, which needs the
+// planner. It is registered at run time, so that programs that only execute plans need not link it.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace convopt {
 
-/// Runs what follows a network. One thread at a time.
+/// Runs the rest of a network. One thread at a time.
 class RestExecution {
  public:
   virtual ~RestExecution() = default;
@@ -23,10 +23,10 @@ class RestExecution {
 using MakeRestExecution = std::unique_ptr<RestExecution> (*)(const Registry& registry,
                                                              const Platform& platform);
 
-/// Whoever makes networks with a rest calls this before it hands one out.
+/// Called before a network with a rest is returned to a user.
 void plug_in_rest_execution(MakeRestExecution make);
 
-/// Fails where nothing is plugged in.
+/// Fails where no planner is registered.
 Result<std::unique_ptr<RestExecution>> make_rest_execution(const Registry& registry,
                                                            const Platform& platform);
 

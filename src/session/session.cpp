@@ -171,8 +171,8 @@ class RunObserver final : public Observer {
 }  // namespace
 
 struct Session::State {
-  /// What one run at a time needs.
-  struct Lane {
+  /// State of one run: memory, views and copies. Each concurrent run has its own.
+  struct Slot {
     Executor::Frame* frame = nullptr;
     std::unique_ptr<Executor::Frame> own_frame;  ///< null: the executor's
     std::vector<std::span<const std::byte>> sources;
@@ -183,12 +183,12 @@ struct Session::State {
     /// Tensors in the network's own order that the caller has in another, or does not want.
     std::vector<std::vector<std::byte>> own_inputs, own_outputs;
   };
-  /// Gives the lane back.
+  /// Deleter that returns the slot to the pool.
   struct Return {
     State* state;
-    void operator()(Lane* lane) const { state->give_back(lane); }
+    void operator()(Slot* slot) const { state->give_back(slot); }
   };
-  using Borrowed = std::unique_ptr<Lane, Return>;
+  using Borrowed = std::unique_ptr<Slot, Return>;
 
   std::shared_ptr<const Registry> registry;
   std::unique_ptr<Executor> executor;
@@ -203,80 +203,81 @@ struct Session::State {
 
   std::mutex mutex;
   std::condition_variable given_back;
-  std::vector<std::unique_ptr<Lane>> lanes;
-  std::vector<Lane*> idle;
-  std::size_t in_making = 0;
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::vector<Slot*> idle;
+  std::size_t slots_in_making = 0;
 
-  std::size_t lane_bytes() const {
+  std::size_t slot_bytes() const {
     return executor->memory().tensors + executor->memory().workspace;
   }
 
   /// The first one has the executor's frame.
-  Result<std::unique_ptr<Lane>> make_lane(bool is_first) const {
-    auto lane = std::make_unique<Lane>();
+  Result<std::unique_ptr<Slot>> make_slot(bool is_first) const {
+    auto slot = std::make_unique<Slot>();
     if (!is_first) {
-      CONVOPT_TRY(lane->own_frame, executor->make_frame());
+      CONVOPT_TRY(slot->own_frame, executor->make_frame());
     }
-    lane->frame = is_first ? &executor->frame() : lane->own_frame.get();
-    lane->sources.resize(inputs.size());
-    lane->destinations.resize(outputs.size());
-    lane->view_of_input.resize(inputs.size());
-    lane->view_of_output.resize(outputs.size());
-    lane->input_layouts.resize(inputs.size(), Layout::nchw);
-    lane->output_layouts.resize(outputs.size(), Layout::nchw);
-    lane->own_inputs.resize(inputs.size());
-    lane->own_outputs.resize(outputs.size());
-    return lane;
+    slot->frame = is_first ? &executor->frame() : slot->own_frame.get();
+    slot->sources.resize(inputs.size());
+    slot->destinations.resize(outputs.size());
+    slot->view_of_input.resize(inputs.size());
+    slot->view_of_output.resize(outputs.size());
+    slot->input_layouts.resize(inputs.size(), Layout::nchw);
+    slot->output_layouts.resize(outputs.size(), Layout::nchw);
+    slot->own_inputs.resize(inputs.size());
+    slot->own_outputs.resize(outputs.size());
+    return slot;
   }
 
-  /// An idle lane, else another one; where there is no room for it, the next that is given back.
+  /// An idle slot, else a new one; where the memory limit admits none, the next that is returned.
   Result<Borrowed> borrow() {
     std::unique_lock lock(mutex);
     const auto has_room = [&] {
-      const std::size_t count = lanes.size() + in_making;
-      return executor->memory().packed_weights + (count + 1) * lane_bytes() <= max_memory;
+      const std::size_t count = slots.size() + slots_in_making;
+      return executor->memory().packed_weights + (count + 1) * slot_bytes() <= max_memory;
     };
     given_back.wait(lock, [&] { return !idle.empty() || has_room(); });
     if (!idle.empty()) {
-      Lane* const lane = idle.back();
+      Slot* const slot = idle.back();
       idle.pop_back();
-      return Borrowed(lane, {this});
+      return Borrowed(slot, {this});
     }
-    ++in_making;
+    ++slots_in_making;
     lock.unlock();
-    auto made = guarded([&] { return make_lane(false); });
+    auto made = guarded([&] { return make_slot(false); });
     lock.lock();
-    --in_making;
+    --slots_in_making;
     if (!made) {
-      given_back.notify_one();  // there may be room for another run's
+      given_back.notify_one();  // the limit may admit another one now
       return made.error();
     }
-    idle.reserve(lanes.size() + 1);  // so that giving back allocates nothing
-    lanes.push_back(std::move(*made));
-    return Borrowed(lanes.back().get(), {this});
+    idle.reserve(slots.size() + 1);  // so that giving back allocates nothing
+    slots.push_back(std::move(*made));
+    return Borrowed(slots.back().get(), {this});
   }
 
-  void give_back(Lane* lane) {
+  void give_back(Slot* slot) {
     {
       const std::scoped_lock lock(mutex);
-      idle.push_back(lane);
+      idle.push_back(slot);
     }
     given_back.notify_one();
   }
 
   Result<void> check_has_no_rest() const {
     if (border.rest == nullptr) return {};
-    return make_error(ErrorCode::usage,
-                      "shapes of the model's outputs depend on numbers: run it by the call that "
-                      "returns arrays");
+    return make_error(
+        ErrorCode::usage,
+        "the shapes of the model's outputs are data-dependent: run it by the call that "
+        "returns arrays");
   }
 
-  Result<void> execute(Lane& lane, const RunOptions& options,
+  Result<void> execute(Slot& slot, const RunOptions& options,
                        const Executor::Layouts& layouts = {}) const {
     if (options.layer_times == nullptr && options.cancellation == nullptr)
-      return executor->run(*lane.frame, lane.sources, lane.destinations, nullptr, layouts);
+      return executor->run(*slot.frame, slot.sources, slot.destinations, nullptr, layouts);
     RunObserver observer(options, executor->steps());
-    return executor->run(*lane.frame, lane.sources, lane.destinations, &observer, layouts);
+    return executor->run(*slot.frame, slot.sources, slot.destinations, &observer, layouts);
   }
 
   template <class Source, class Destination>
@@ -284,10 +285,10 @@ struct Session::State {
                    const RunOptions& options) {
     return guarded([&]() -> Result<void> {
       CONVOPT_CHECK(check_has_no_rest());
-      CONVOPT_TRY(const Borrowed lane, borrow());
-      CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", lane->sources));
-      CONVOPT_CHECK(bind_tensors(outputs_given, outputs, "output", lane->destinations));
-      return execute(*lane, options);
+      CONVOPT_TRY(const Borrowed slot, borrow());
+      CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", slot->sources));
+      CONVOPT_CHECK(bind_tensors(outputs_given, outputs, "output", slot->destinations));
+      return execute(*slot, options);
     });
   }
 
@@ -295,44 +296,44 @@ struct Session::State {
                    std::span<const OutputView> outputs_given, const RunOptions& options) {
     return guarded([&]() -> Result<void> {
       CONVOPT_CHECK(check_has_no_rest());
-      CONVOPT_TRY(const Borrowed lane, borrow());
-      CONVOPT_CHECK(match(inputs_given, inputs, "input", lane->view_of_input));
-      CONVOPT_CHECK(match(outputs_given, outputs, "output", lane->view_of_output));
+      CONVOPT_TRY(const Borrowed slot, borrow());
+      CONVOPT_CHECK(match(inputs_given, inputs, "input", slot->view_of_input));
+      CONVOPT_CHECK(match(outputs_given, outputs, "output", slot->view_of_output));
       for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (lane->view_of_input[i] == kNone) {
+        if (slot->view_of_input[i] == kNone) {
           return make_error(ErrorCode::usage,
                             "the input " + in_quotes(inputs[i].name) + " is not given");
         }
-        const InputView& view = inputs_given[static_cast<std::size_t>(lane->view_of_input[i])];
-        lane->sources[i] = {static_cast<const std::byte*>(view.data), view.bytes};
+        const InputView& view = inputs_given[static_cast<std::size_t>(slot->view_of_input[i])];
+        slot->sources[i] = {static_cast<const std::byte*>(view.data), view.bytes};
         const bool is_taken = view.layout == Layout::nchw || executor->takes_nhwc(i);
-        lane->input_layouts[i] = is_taken ? view.layout : Layout::nchw;
+        slot->input_layouts[i] = is_taken ? view.layout : Layout::nchw;
         if (is_taken) continue;
-        lane->own_inputs[i].resize(view.bytes);
-        from_nhwc(view.data, lane->own_inputs[i].data(), inputs[i]);
-        lane->sources[i] = lane->own_inputs[i];
+        slot->own_inputs[i].resize(view.bytes);
+        from_nhwc(view.data, slot->own_inputs[i].data(), inputs[i]);
+        slot->sources[i] = slot->own_inputs[i];
       }
       for (std::size_t i = 0; i < outputs.size(); ++i) {
-        const int v = lane->view_of_output[i];
-        lane->output_layouts[i] = Layout::nchw;
+        const int v = slot->view_of_output[i];
+        slot->output_layouts[i] = Layout::nchw;
         if (v != kNone) {
           const OutputView& view = outputs_given[static_cast<std::size_t>(v)];
           if (view.layout == Layout::nchw || executor->gives_nhwc(i)) {
-            lane->output_layouts[i] = view.layout;
-            lane->destinations[i] = {static_cast<std::byte*>(view.data), view.bytes};
+            slot->output_layouts[i] = view.layout;
+            slot->destinations[i] = {static_cast<std::byte*>(view.data), view.bytes};
             continue;
           }
         }
-        lane->own_outputs[i].resize(bytes_of(outputs[i]));
-        lane->destinations[i] = lane->own_outputs[i];
+        slot->own_outputs[i].resize(bytes_of(outputs[i]));
+        slot->destinations[i] = slot->own_outputs[i];
       }
-      CONVOPT_CHECK(execute(*lane, options, {lane->input_layouts, lane->output_layouts}));
+      CONVOPT_CHECK(execute(*slot, options, {slot->input_layouts, slot->output_layouts}));
       for (std::size_t i = 0; i < outputs.size(); ++i) {
-        const int v = lane->view_of_output[i];
-        if (v == kNone || lane->output_layouts[i] == Layout::nhwc) continue;
+        const int v = slot->view_of_output[i];
+        if (v == kNone || slot->output_layouts[i] == Layout::nhwc) continue;
         const OutputView& view = outputs_given[static_cast<std::size_t>(v)];
         if (view.layout == Layout::nhwc)
-          to_nhwc(lane->own_outputs[i].data(), view.data, outputs[i]);
+          to_nhwc(slot->own_outputs[i].data(), view.data, outputs[i]);
       }
       return {};
     });
@@ -342,9 +343,9 @@ struct Session::State {
     return guarded([&]() -> Result<std::vector<Array>> {
       Buffers buffers(border, border.outputs);
       {
-        CONVOPT_TRY(const Borrowed lane, borrow());
-        CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", lane->sources));
-        CONVOPT_CHECK(executor->run(*lane->frame, lane->sources, buffers.outputs()));
+        CONVOPT_TRY(const Borrowed slot, borrow());
+        CONVOPT_CHECK(bind_tensors(inputs_given, inputs, "input", slot->sources));
+        CONVOPT_CHECK(executor->run(*slot->frame, slot->sources, buffers.outputs()));
       }
       auto arrays = arrays_of(border, buffers.outputs());
       if (border.rest == nullptr) return arrays;
@@ -379,9 +380,9 @@ Result<Session> Session::create(const Network& network, const Plan& plan,
     state->border.outputs = network.outputs;
     state->border.output_names = network.output_names;
     state->border.rest = network.rest;
-    CONVOPT_TRY(auto lane, state->make_lane(true));
-    state->idle.push_back(lane.get());
-    state->lanes.push_back(std::move(lane));
+    CONVOPT_TRY(auto slot, state->make_slot(true));
+    state->idle.push_back(slot.get());
+    state->slots.push_back(std::move(slot));
     return Session(std::move(state));
   });
 }
@@ -423,8 +424,8 @@ const Platform& Session::platform() const { return state_->platform; }
 MemoryUse Session::memory() const {
   MemoryUse use = state_->executor->memory();
   const std::scoped_lock lock(state_->mutex);
-  use.tensors *= state_->lanes.size();
-  use.workspace *= state_->lanes.size();
+  use.tensors *= state_->slots.size();
+  use.workspace *= state_->slots.size();
   return use;
 }
 

@@ -13,8 +13,8 @@
 
 namespace convopt {
 
-/// Runs the network on the samples, twice each, in its own types and with nothing fused, so that
-/// every tensor is there to be seen. Tensors with a number that is not finite are left out.
+/// Runs the network on the samples, twice each, in its own types and without fusion, so that every
+/// tensor is stored. Tensors with values that are not finite are left out.
 Result<Calibration> calibrate(const Network& network, const Registry& registry,
                               const CostSource& costs, const Platform& platform,
                               const WeightSource& weights, std::span<const Buffers> samples,

@@ -1,4 +1,4 @@
-// Plans that err no more than the user allows, held in measurement.
+// Plans within an error budget, verified by measurement.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,7 @@
 
 namespace convopt {
 
-/// What the outputs may differ from those of the plan in the network's own types.
+/// Limits of the outputs' deviation from the plan in the network's own types.
 struct ErrorBudget {
   double max_error = std::numeric_limits<double>::infinity();  ///< Difference::error
   double min_cosine = -1;
@@ -35,9 +35,10 @@ struct ErrorReport {
 };
 
 /// Runs the selection's plan on the samples and compares its outputs. If they differ by more than
-/// the budget allows, measures what rounding in every place does to the outputs, and replaces the
-/// selection by the fastest plan found that keeps the budget in measurement. The plan in the
-/// network's own types always does. `note` is told what takes time.
+/// the budget allows, measures the effect of rounding each tensor and each layer's weights on the
+/// outputs, and replaces the selection by the fastest plan found that keeps the budget when it is
+/// run. The plan in the network's own types always does. `note` is called before steps that take
+/// long.
 Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
                               const WeightSource& weights, std::span<const Buffers> samples,
                               const ErrorBudget& budget, std::chrono::duration<double> time_limit,

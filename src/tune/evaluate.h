@@ -1,5 +1,5 @@
-// Evaluation of a model on a profile. Regret is the headline: the measured time of the model's
-// choices over that of the best ones. Errors are the diagnosis.
+// Evaluation of a model on a profile: regret first (the measured time of the model's choices over
+// that of the best ones), then prediction errors.
 #pragma once
 
 #include <span>

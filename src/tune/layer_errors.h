@@ -1,4 +1,4 @@
-// What computing one layer in another type changes at a network's outputs.
+// Error at a network's outputs from computing one layer in another type.
 #pragma once
 
 #include <chrono>

@@ -12,7 +12,7 @@
 
 namespace convopt {
 
-/// Time that each measurement of a profile took, as an estimate of taking it again.
+/// Estimated time to repeat each measurement of a profile.
 class TimingEffort {
  public:
   TimingEffort(const Profile& profile, const Platform& platform, TimingMode mode);

@@ -1,5 +1,4 @@
-// Hold-out of whole platforms: how well does a model of other machines transfer to one that it has
-// not seen?
+// Leave-one-platform-out evaluation: how well a model of other machines transfers to an unseen one.
 #pragma once
 
 #include <memory>

@@ -11,7 +11,7 @@
 namespace convopt {
 namespace {
 
-/// What numbers become in another type.
+/// Rounds values to another type.
 class Rounding {
  public:
   Rounding(const RoundedPlaces& places, TensorId tensor) : type_(places.type) {
@@ -28,7 +28,7 @@ class Rounding {
   TensorScale scale_;
 };
 
-/// Rounds a tensor of floats where it lies, the filling of channel blocks apart, which is zero.
+/// Rounds a tensor of f32 in place. The padding of channel blocks is zero and stays so.
 void round_in_place(const TensorView& view, const Rounding& rounding) {
   if (view.is_dense()) {
     const std::int64_t count = padded_elements(view.shape, view.layout);

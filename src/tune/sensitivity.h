@@ -1,4 +1,4 @@
-// How much rounding in one place of a network changes its outputs.
+// Sensitivity of a network's outputs to rounding one tensor or one layer's weights.
 #pragma once
 
 #include <span>
@@ -18,7 +18,7 @@ struct Sensitivities {
   std::vector<Difference> operators;  ///< if its weights alone are rounded
 };
 
-/// Where to round, and to what.
+/// Tensors and weights to round, and the type.
 struct RoundedPlaces {
   std::vector<char> tensors, operators;  ///< of the network
   DataType type = DataType::bf16;        ///< s8: to the tensor's own type and scale

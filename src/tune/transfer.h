@@ -1,4 +1,4 @@
-// A model for this machine in half a minute: profile a little, then adapt.
+// A model for this machine in half a minute: times a few workloads, then adapts.
 #pragma once
 
 #include <atomic>

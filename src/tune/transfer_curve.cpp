@@ -116,7 +116,7 @@ struct DrawScores {
 };
 
 Result<DrawScores> score_draw(const Adapter& adapter, const PlanRegrets& networks,
-                              const Learnt& learnt, const Draw& rows) {
+                              const AdaptedFit& learnt, const Draw& rows) {
   const Dataset& data = adapter.data();
   // A profile of networks only has no other shapes, so their layers are the test.
   const std::vector<std::size_t>& test = rows.test.empty() ? rows.networks : rows.test;

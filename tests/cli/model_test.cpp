@@ -271,7 +271,7 @@ TEST_F(ModelVerbs, CheckSaysWhetherTimesStillHold) {
   const std::string few = shell_->file("few.jsonl");
   ASSERT_EQ(run("profile --threads 1 --quiet --network " + one + " -o " + few), 0) << shell_->err();
   EXPECT_EQ(run("check --threads 1 --quiet --profile " + few), 5) << shell_->out();
-  EXPECT_NE(shell_->err().find("so few points do not tell"), std::string::npos) << shell_->err();
+  EXPECT_NE(shell_->err().find("too few points to tell"), std::string::npos) << shell_->err();
 }
 
 TEST_F(ModelVerbs, TransferIsUndone) {
@@ -303,7 +303,7 @@ TEST_F(ModelVerbs, TooShortATransferLeavesTheModelAlone) {
   setenv("XDG_DATA_HOME", home.c_str(), 1);
   // Two shapes of a simulated second tell nothing.
   ASSERT_EQ(run("transfer --threads 1 --quiet --budget 1s --json --from " + model_), 5);
-  EXPECT_NE(shell_->err().find("no model is written: so few shapes"), std::string::npos)
+  EXPECT_NE(shell_->err().find("no model is written: too few shapes"), std::string::npos)
       << shell_->err();
   ASSERT_LT(shell_->out_json()["shapes"].get<int>(), 3) << shell_->out();
   EXPECT_EQ(shell_->out_json()["written"], false);

@@ -14,7 +14,7 @@ TEST(Process, GivesBackWhatAProgramSays) {
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->code, 3);
   EXPECT_EQ(result->out, "one two\n");
-  EXPECT_EQ(result->complaint(), "why");
+  EXPECT_EQ(result->error_text(), "why");
 }
 
 TEST(Process, ArgumentsArriveAsTheyAre) {
@@ -65,9 +65,9 @@ TEST(Process, AGrandchildThatHoldsTheOutputIsNotWaitedFor) {
 TEST(Process, AComplaintIsTheLastLineWithoutOurName) {
   ProcessResult result;
   result.code = 4;
-  EXPECT_EQ(result.complaint(), "exit status 4");
+  EXPECT_EQ(result.error_text(), "exit status 4");
   result.err = "warning: first\nconvopt: second\n";
-  EXPECT_EQ(result.complaint(), "second");
+  EXPECT_EQ(result.error_text(), "second");
 }
 
 }  // namespace

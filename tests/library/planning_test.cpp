@@ -159,7 +159,7 @@ TEST_F(PlanningTest, RefusesLimitsThatAreNone) {
 
   const auto batch = load_network(CONVOPT_SOURCE_DIR "/data/networks/squeezenet1_1.json", -1);
   ASSERT_FALSE(batch.ok());
-  EXPECT_EQ(batch.error().message, "--batch -1 is not a whole number from 1");
+  EXPECT_EQ(batch.error().message, "--batch -1 is not an integer from 1");
   EXPECT_EQ(batch.error().code, ErrorCode::usage);
 }
 

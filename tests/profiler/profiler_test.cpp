@@ -177,7 +177,7 @@ TEST(Order, ConvolutionsTakeTurnsWithAllElse) {
   };
   const auto add = [](int channels) { return Workload::pointwise(Op::add, {1, channels, 8, 8}); };
   const auto ordered =
-      take_turns({relu(1), relu(2), relu(3), add(1), conv(1), conv(2), relu(1), conv(3)});
+      interleaved({relu(1), relu(2), relu(3), add(1), conv(1), conv(2), relu(1), conv(3)});
   ASSERT_EQ(ordered.size(), 7U);  // one was there twice
   for (std::size_t i = 0; i < ordered.size(); ++i)
     EXPECT_EQ(ordered[i].op == Op::conv, i % 2 == 0 && i < 6);

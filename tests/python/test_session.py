@@ -137,7 +137,7 @@ class Session(unittest.TestCase):
         for threads in (0, -1):
             with self.assertRaisesRegex(convopt.UsageError, "at least 1"):
                 convopt.InferenceSession(self.path, threads=threads)
-        with self.assertRaisesRegex(TypeError, "threads is no whole number: 'two'"):
+        with self.assertRaisesRegex(TypeError, "threads is no integer: 'two'"):
             convopt.InferenceSession(self.path, threads="two")
         with self.assertRaisesRegex(TypeError, "did you mean 'threads'"):
             convopt.InferenceSession(self.path, thread=1)
@@ -168,7 +168,7 @@ class Session(unittest.TestCase):
         with self.assertRaisesRegex(convopt.UsageError, "intra_op_num_threads is -1"):
             convopt.InferenceSession(self.path, options)
         options.intra_op_num_threads = "two"
-        with self.assertRaisesRegex(TypeError, "intra_op_num_threads is no whole number: 'two'"):
+        with self.assertRaisesRegex(TypeError, "intra_op_num_threads is no integer: 'two'"):
             convopt.InferenceSession(self.path, options)
         runs = convopt.RunOptions()
         runs.terminate = False

@@ -152,11 +152,11 @@ class Tool(unittest.TestCase):
                                 ({"shapes": {1: (1, 3, 8, 8)}}, "shapes: not a dictionary by the names of inputs"),
                                 ({"shapes": {"image": "1x3x8x8"}}, r"shapes\['image'\] is text, not a tuple of sizes"),
                                 ({"shapes": {"image": 8}}, r"shapes\['image'\] is no tuple of sizes"),
-                                ({"shapes": {"image": (1, 3, 8, 8.5)}}, "is no whole number of 32 bits: 8.5"),
-                                ({"shapes": {"image": (1, 3, 8, 2**40)}}, "is no whole number of 32 bits"),
+                                ({"shapes": {"image": (1, 3, 8, 8.5)}}, "is no integer of 32 bits: 8.5"),
+                                ({"shapes": {"image": (1, 3, 8, 2**40)}}, "is no integer of 32 bits"),
                                 ({"values": 5}, "values: not a dictionary by the names of inputs"),
                                 ({"values": {"image": "five"}}, r"values\['image'\] is no number"),
-                                ({"batch": "two"}, "batch is no whole number of 32 bits: 'two'"),
+                                ({"batch": "two"}, "batch is no integer of 32 bits: 'two'"),
                                 ({"calibrate": {1: 2}}, "arrays: not a dictionary by the names")):
             with self.assertRaisesRegex(TypeError, sentence) as caught:
                 convopt.select(path, threads=1, **{"shapes": {"image": (1, 3, 8, 8)}, **given})

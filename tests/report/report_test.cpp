@@ -237,7 +237,7 @@ TEST_F(CurveFile, RefusesWhatIsNoCurve) {
   refused(document(begin + "1}"), "'mdrae' is missing");
   refused(document(begin + R"(-1, "mdrae": 0, "regret_mean": 1, "regret_max": 1})"),
           "out of range");
-  refused(document(begin + R"(1.5, "mdrae": 0, "regret_mean": 1, "regret_max": 1})"), "whole");
+  refused(document(begin + R"(1.5, "mdrae": 0, "regret_mean": 1, "regret_max": 1})"), "integer");
   refused(document(begin + R"(1, "mdrae": -1, "regret_mean": 1, "regret_max": 1})"), "error below");
   refused(document(begin + R"(1, "mdrae": 0, "regret_mean": 0.5, "regret_max": 1})"),
           "regret below");

@@ -25,7 +25,7 @@ call finds:
     select -> Plan                       choose a primitive for every layer
     calibrate -> Calibration             ranges of tensors, which int8 needs
     profile, merge, check                measure this machine; join profiles; do they still hold?
-    transfer, train, evaluate            adapt the cost model, make one, judge one
+    transfer, train, evaluate            adapt the cost model, train one, evaluate one
     measure_machine                      this machine's peak and bandwidths
 
 Times are in the unit that their names end in. Errors are exceptions below `convopt.Error`, with one

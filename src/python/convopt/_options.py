@@ -76,7 +76,7 @@ def _whole(value: Any, what: str) -> int:
     except TypeError:
         number = None
     if number is None or not -(2**31) <= number < 2**31:
-        raise TypeError(f"{what} is no whole number of 32 bits: {value!r:.80}")
+        raise TypeError(f"{what} is no integer of 32 bits: {value!r:.80}")
     return number
 
 
@@ -113,7 +113,7 @@ def load_network(
     shapes: Optional[Mapping[str, Sequence[int]]] = None,
     values: Optional[Mapping[str, Any]] = None,
 ) -> _core.Network:
-    """The network of a file, with open sizes and deciding values bound."""
+    """The network of a file, with its dynamic dimensions and the values of control inputs bound."""
     shapes = _by_name({} if shapes is None else shapes, "shapes", "{'image': (1, 3, 224, 224)}")
     values = _by_name({} if values is None else values, "values", "{'rate': 16000}")
     file = ModelFile(model)

@@ -200,7 +200,7 @@ _IGNORED = {"disabled_optimizers", "enable_fallback", "read_config_from_model"}
 
 def _whole_threads(name: str, given: Any) -> int:
     if not isinstance(given, numbers.Integral):
-        raise TypeError(f"{name} is no whole number: {given!r:.80}")
+        raise TypeError(f"{name} is no integer: {given!r:.80}")
     return int(given)
 
 
@@ -305,7 +305,7 @@ class InferenceSession:
             profile=profile,
         )
         options["logger"] = _Notes
-        # Kept, since a model with open sizes is read again for every new set of them.
+        # Kept, since a model with dynamic dimensions is read again for every new set of sizes.
         self._file = ModelFile(path_or_model)
         self._options = sess_options if sess_options is not None else SessionOptions()
         if self._file.in_memory:
@@ -420,7 +420,7 @@ class InferenceSession:
         `SessionOptions.profile_file_prefix` and the time. Without `enable_profiling`, nothing is
         written, and the name is empty.
 
-        Layers are those of the plan, with their primitives. Models whose shapes depend on numbers
+        Layers are those of the plan, with their primitives. Models with data-dependent shapes
         have times of whole runs alone. Raises MachineError where the file cannot be written; the
         times are kept then.
         """
@@ -436,7 +436,7 @@ class InferenceSession:
 
     @property
     def plan(self) -> Optional[Plan]:
-        """The plan that was run last; None before the first run of a model with open sizes."""
+        """The plan that was run last; None before the first run of a model with dynamic dimensions."""
         plan = self._session.plan()
         return Plan(plan) if plan is not None else None
 

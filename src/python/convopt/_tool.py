@@ -70,12 +70,12 @@ def select(
     confirm : seconds of running the plan and its rivals; the fastest is taken
     max_memory, max_workspace : bytes that running the plan, or scratch memory of a layer, may take
     max_error : largest error of a convolution, relative to its largest result
-    max_output_error, min_cosine : what outputs may differ from single precision, held in
-        measurement: as a part of the output's range, and as the cosine of the angle
+    max_output_error, min_cosine : limits of the outputs' error against single precision, verified
+        by measurement: as a fraction of the output's range, and as cosine similarity
     allow, exclude : names of primitives or families for convolutions
     time_limit : seconds for proving that no plan is better
-    batch, shapes, values : images per batch, shapes of inputs by name for sizes that the file leaves
-        open, such as {'image': (1, 3, 224, 224)}, and values of inputs on which a size or a condition
+    batch, shapes, values : images per batch, shapes of inputs by name for dynamic dimensions,
+        such as {'image': (1, 3, 224, 224)}, and values of inputs on which a size or a condition
         depends, such as {'rate': 16000}
     cost_model, profile : paths of a cost model and of times measured on this machine, which count
         before predictions; default: this machine's own, else the shipped model
