@@ -22,7 +22,7 @@ struct TransferOptions {
 
 struct TransferCandidate {
   TransferMethod method = TransferMethod::zero_shot;
-  HoldoutScores scores{};  ///< on shapes left out of the adaptation; zeros if there were too few
+  ModelScores scores{};  ///< on shapes left out of the adaptation; zeros if there were too few
   /// Mean over shapes of |log(measured / predicted)|, fast primitives weighing most, and of the
   /// logarithm of the regret. The choice is made by it.
   double loss = 0;

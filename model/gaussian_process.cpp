@@ -35,8 +35,9 @@ constexpr Level kLevels[] = {
     {Level::Key::op, 0.15, 0.1, true},
     {Level::Key::kind, 0.07, 0.07, true},
     {Level::Key::name, 0.1, 0.05, true}};
-/// Candidates for the amplitude of what changes with size and for the noise of single times. The pair
-/// with the largest likelihood is taken, computed on this many primitives with this many points each.
+/// Candidates for the amplitude of what changes with size and for the noise of single times. The
+/// pair with the largest likelihood is taken, computed on this many primitives with this many
+/// points each.
 constexpr std::array kScales = {0.5, 1.0, 2.0, 4.0};
 constexpr std::array kNoises = {0.03, 0.06, 0.12};
 constexpr std::size_t kLikelihoodPrimitives = 24, kLikelihoodPoints = 40;

@@ -147,7 +147,7 @@ static void from_json(const Json& json, Intervals::Range& range) {
 }
 
 template <class Archive>
-static void visit_fields(Archive& archive, HoldoutScores& scores) {
+static void visit_fields(Archive& archive, ModelScores& scores) {
   archive("mdrae", scores.mdrae);
   archive("within_10_percent", scores.within_10_percent);
   archive("spearman", scores.spearman);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convopt/model.hpp"
+#include "convopt/transfer.hpp"
 #include "model/booster.h"
 #include "model/categories.h"
 #include "model/ensemble.h"
@@ -28,14 +29,6 @@ void name_platform(ModelInfo& info, const Platform& platform);
 Result<std::vector<double>> log_ratios(const PriorFeatures& priors, const Trees& trees,
                                        const Dataset& data, std::span<const std::size_t> rows);
 
-/// On workloads that were held out.
-struct HoldoutScores {
-  double mdrae = 0;  ///< median of |predicted - measured| / measured
-  double within_10_percent = 0;
-  double spearman = 0;
-  double regret = 0;  ///< time of the predicted best over time of the best, summed
-};
-
 struct ModelParts {
   ModelInfo info;
   CategoryCodes codes = CategoryCodes::current();
@@ -45,7 +38,7 @@ struct ModelParts {
   std::optional<LinearCosts> adapted;  ///< of the platform it was transferred to
   Intervals intervals;
   SeenRanges ranges;
-  HoldoutScores holdout;
+  ModelScores holdout;
   BoosterParameters parameters;
   std::string method;  ///< `trained`, or how it was transferred and from which model
 

@@ -75,9 +75,9 @@ Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const 
   return predictions;
 }
 
-HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
-                    std::span<const double> errors) {
-  HoldoutScores scores;
+ModelScores score(const Dataset& data, std::span<const std::size_t> rows,
+                  std::span<const double> errors) {
+  ModelScores scores;
   std::vector<double> relative, measured, predicted;
   // A choice is made where several primitives compute the same between the same layouts; beyond
   // that, layouts have to fit the neighbours. Here all layouts compete: a diagnosis, not a plan.

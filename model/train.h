@@ -51,7 +51,7 @@ Result<std::vector<double>> cross_validate(const Dataset& data, std::span<const 
                                            const FitAndPredict& fit_and_predict);
 
 /// `errors[i]` = log(measured / predicted) of row `rows[i]`.
-HoldoutScores score(const Dataset& data, std::span<const std::size_t> rows,
-                    std::span<const double> errors);
+ModelScores score(const Dataset& data, std::span<const std::size_t> rows,
+                  std::span<const double> errors);
 
 }  // namespace convopt

@@ -334,13 +334,13 @@ class ProfilingRun {
       const double silent = watchdog.silent(activity);
       const bool in_primitive =
           activity.primitive >= 0 && static_cast<std::size_t>(activity.primitive) < asked.size();
-      const std::string culprit =
+      const std::string at_fault =
           in_primitive ? asked[static_cast<std::size_t>(activity.primitive)] : std::string();
       if (event == WorkerProcess::Event::ended) {
         const WorkerProcess::End end = worker_->end();
         if (in_primitive && !end.from_outside()) {
-          return blame(culprit, activity.step, MeasurementStatus::crashed,
-                       "the process ended with " + end.text(), task, writer);
+          return record_fault(at_fault, activity.step, MeasurementStatus::crashed,
+                              "the process ended with " + end.text(), task, writer);
         }
         // As far as can be told no primitive's fault: once more, then give up.
         if (++unexplained < 2) return Outcome::again;
@@ -355,8 +355,8 @@ class ProfilingRun {
       }
       if (in_primitive && silent > timeout()) {
         worker_->kill();
-        return blame(culprit, activity.step, MeasurementStatus::timeout,
-                     "no end after " + significant(timeout(), 3) + " s", task, writer);
+        return record_fault(at_fault, activity.step, MeasurementStatus::timeout,
+                            "no end after " + significant(timeout(), 3) + " s", task, writer);
       }
       if (!in_primitive && silent > kIdleTimeoutSeconds) {
         return make_error(ErrorCode::partial,
@@ -386,8 +386,8 @@ class ProfilingRun {
   }
 
   /// Keeps what a primitive did to the child instead of a time.
-  Result<Outcome> blame(const std::string& primitive, Step step, MeasurementStatus status,
-                        const std::string& reason, Task& task, ProfileWriter& writer) {
+  Result<Outcome> record_fault(const std::string& primitive, Step step, MeasurementStatus status,
+                               const std::string& reason, Task& task, ProfileWriter& writer) {
     Measurement m;
     m.workload = *task.workload;
     m.primitive = primitive;

@@ -59,9 +59,8 @@ struct PlanOptions {
   std::size_t max_memory = SIZE_MAX;        ///< bytes that executing the plan holds
   double max_error = 0;  ///< of a convolution, relative to its largest result; 0: no limit
   /// Error budget of the outputs against single precision, verified by measurement: the largest
-  /// difference as a fraction of the output's range, above 0, and the least cosine, from 0 and
-  /// below
-  /// 1. Infinity and -1: no limit.
+  /// difference as a fraction of the output's range, above 0, and the least cosine, in [0, 1).
+  /// Infinity and -1: no limit.
   double max_output_error = std::numeric_limits<double>::infinity(), min_cosine = -1;
 
   /// Seconds of measuring the primitives that could change the plan; 0: none. The times are added

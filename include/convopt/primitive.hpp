@@ -212,9 +212,8 @@ class Registry {
   virtual const Primitive* find(std::string_view name) const = 0;
   /// Versions and builds of the libraries behind the primitives.
   virtual const Libraries& libraries() const = 0;
-  /// The libraries' own choice for a convolution: oneDNN's first implementation when layouts are
-  /// free
-  /// (`any`). Null if it has none.
+  /// The libraries' own choice for a convolution: oneDNN's first implementation for layouts `any`.
+  /// Null if it has none.
   virtual const Primitive* library_default(const Workload& workload) const = 0;
 };
 

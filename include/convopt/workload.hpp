@@ -164,8 +164,7 @@ enum class ActivationKind : std::uint8_t {
   shrink,            ///< x < -alpha ? x + beta : x > alpha ? x - beta : 0
   is_zero,           ///< 1 where x is zero, else 0: logical negation
   is_nan,            ///< 1 where x is NaN, else 0
-  quantise,  ///< fake quantisation: alpha * n, n the integer nearest to x / alpha in [beta, beta +
-             ///< 255]
+  quantise,          ///< alpha * n, n the integer nearest to x / alpha in [beta, beta + 255]
 };
 inline constexpr std::size_t kActivationCount =
     static_cast<std::size_t>(ActivationKind::quantise) + 1;

@@ -7,7 +7,7 @@
 
 namespace convopt::cli {
 
-Json to_json(const HoldoutScores& scores) {
+Json to_json(const ModelScores& scores) {
   return {{"mdrae", scores.mdrae},
           {"within_10_percent", scores.within_10_percent},
           {"spearman", scores.spearman},

@@ -8,7 +8,7 @@
 
 namespace convopt::cli {
 
-Json to_json(const HoldoutScores& scores);
+Json to_json(const ModelScores& scores);
 /// Schema convopt.model_summary/1.
 Json to_json(const TrainedModel& model, const std::filesystem::path& path);
 /// Writes the whole file or leaves the old one, whatever signals come.

@@ -20,7 +20,7 @@ struct TrainArguments {
 
 void print(const TrainedModel& model, const std::filesystem::path& output) {
   const ModelInfo& info = model.info();
-  const HoldoutScores& scores = model.base().parts().holdout;
+  const ModelScores& scores = model.base().parts().holdout;
   std::printf("model %s, from %zu times of %zu workloads and %zu primitives\n", info.id.c_str(),
               info.samples, info.workloads, info.primitives.size());
   for (const std::string& platform : info.platforms) std::printf("  %s\n", platform.c_str());

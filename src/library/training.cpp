@@ -18,10 +18,6 @@ namespace {
 // With fewer, cross-validation itself says nothing, and a transferred model has always been better.
 constexpr std::size_t kFewShapes = 30;
 
-ModelScores scores_of(const HoldoutScores& scores) {
-  return {scores.mdrae, scores.within_10_percent, scores.spearman, scores.regret};
-}
-
 TrainingReport report_of(const TrainedModel& model, const std::filesystem::path& path) {
   const ModelInfo& info = model.info();
   TrainingReport report;
@@ -31,13 +27,13 @@ TrainingReport report_of(const TrainedModel& model, const std::filesystem::path&
   report.samples = info.samples;
   report.workloads = info.workloads;
   report.primitives = info.primitives.size();
-  report.scores = scores_of(model.base().parts().holdout);
+  report.scores = model.base().parts().holdout;
   report.interval_coverage = info.interval_coverage;
   for (const ModelOfType& own : model.models()) {
     const auto known = own.model.get();
     if (!known) continue;
     const ModelParts& parts = (*known)->parts();
-    report.types.push_back({own.type, parts.info.samples, scores_of(parts.holdout)});
+    report.types.push_back({own.type, parts.info.samples, parts.holdout});
   }
   return report;
 }

@@ -168,12 +168,9 @@ Result<TransferReport> transfer_model(const TransferSettings& settings) {
     report.shapes = outcome.transfer.shapes;
     report.samples = outcome.transfer.samples;
     for (const TransferCandidate& candidate : outcome.transfer.candidates) {
-      const HoldoutScores& s = candidate.scores;
       report.methods.push_back({std::string(to_string(candidate.method)),
-                                std::string(description(candidate.method)),
-                                {s.mdrae, s.within_10_percent, s.spearman, s.regret},
-                                candidate.loss,
-                                candidate.chosen});
+                                std::string(description(candidate.method)), candidate.scores,
+                                candidate.loss, candidate.chosen});
     }
     return report;
   });

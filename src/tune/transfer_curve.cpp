@@ -111,7 +111,7 @@ class RowCosts final : public CostSource {
 
 /// Scores of one draw, on the shapes left and on each network.
 struct DrawScores {
-  HoldoutScores shapes;
+  ModelScores shapes;
   std::vector<double> networks;  ///< regrets
 };
 

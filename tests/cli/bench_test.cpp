@@ -104,8 +104,7 @@ TEST_F(BenchVerb, RefusesWhatDoesNotFitIntoMemory) {
   // Tensors of 8 GB, and of 128 GB in layouts of 16 channels.
   const std::string huge = "bench --threads 1 --shape n1_ic1_ih46000_iw46000_oc1_kh3_kw3_s1_p1";
   EXPECT_EQ(shell_.run_limited("-v 8000000", huge), 4) << shell_.err();
-  EXPECT_NE(shell_.err().find("GiB of memory, available are"), std::string::npos)
-      << shell_.err();
+  EXPECT_NE(shell_.err().find("GiB of memory, available are"), std::string::npos) << shell_.err();
   EXPECT_EQ(std::ranges::count(shell_.err(), '\n'), 1) << shell_.err();
 }
 
