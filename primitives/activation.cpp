@@ -12,6 +12,7 @@
 // clang-format off: after simd.h
 #include "hwy/contrib/math/math-inl.h"
 #include "primitives/clamp-inl.h"
+#include "primitives/gemm/partial-inl.h"
 #include "primitives/sigmoid-inl.h"
 // clang-format on
 
@@ -197,30 +198,46 @@ constexpr Range good_range() {
   }
 }
 
+/// Rows of `width` neighbouring values, `step` apart.
+struct ValueRows {
+  float* data;
+  std::int64_t width, count, step;
+};
+
 template <class Function>
-void for_each_vector(float* data, std::int64_t count, const Function& function) {
+HWY_INLINE void for_each_vector(ValueRows rows, const Function& function) {
   const D d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, data + i)), d, data + i);
-  if (i < count) {
-    HWY_ALIGN float rest[HWY_LANES(float)] = {};
-    for (std::int64_t j = 0; j < lanes; ++j) rest[j] = data[std::min(i + j, count - 1)];
-    hn::Store(function(hn::Load(d, rest)), d, rest);
-    for (std::int64_t j = i; j < count; ++j) data[j] = rest[j - i];
+  if (rows.step == rows.width) rows = {rows.data, rows.width * rows.count, 1, 0};
+  for (std::int64_t r = 0; r < rows.count; ++r, rows.data += rows.step) {
+    std::int64_t i = 0;
+    for (; i + lanes <= rows.width; i += lanes) {
+      hn::StoreU(function(hn::LoadU(d, rows.data + i)), d, rows.data + i);
+    }
+    if (i < rows.width) {
+      const int rest = static_cast<int>(rows.width - i);
+      const V values = load_partial(d, rows.data + i, rest);
+      // A value that exists stands for those that do not: zeros may be where a function is slow.
+      const V last = constant(rows.data[rows.width - 1]);
+      const auto exists = hn::FirstN(d, static_cast<std::size_t>(rest));
+      store_partial(d, function(hn::IfThenElse(exists, values, last)), rows.data + i, rest);
+    }
   }
 }
 
 /// Powers that networks have, by arithmetic; the others value by value.
-void power(float exponent, float* data, std::int64_t count) {
+void power(float exponent, const ValueRows& rows) {
   if (exponent == 2) {
-    for_each_vector(data, count, [](V x) { return hn::Mul(x, x); });
+    for_each_vector(rows, [](V x) HWY_ATTR { return hn::Mul(x, x); });
   } else if (exponent == 0.5F) {
-    for_each_vector(data, count, [](V x) { return hn::Sqrt(x); });
+    for_each_vector(rows, [](V x) HWY_ATTR { return hn::Sqrt(x); });
   } else if (exponent == -1) {
-    for_each_vector(data, count, [](V x) { return hn::Div(constant(1), x); });
+    for_each_vector(rows, [](V x) HWY_ATTR { return hn::Div(constant(1), x); });
   } else {
-    for (std::int64_t i = 0; i < count; ++i) data[i] = std::pow(data[i], exponent);
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+      float* const data = rows.data + r * rows.step;
+      for (std::int64_t i = 0; i < rows.width; ++i) data[i] = std::pow(data[i], exponent);
+    }
   }
 }
 
@@ -234,16 +251,16 @@ HWY_NOINLINE V apply_slowly(const Activation& activation, V x) {
 }
 
 template <ActivationKind kKind>
-void pass(const Activation& activation, float* data, std::int64_t count) {
+void pass(const Activation& activation, const ValueRows& rows) {
   if constexpr (kKind == ActivationKind::none) return;
-  if constexpr (kKind == ActivationKind::pow) return power(activation.alpha, data, count);
+  if constexpr (kKind == ActivationKind::pow) return power(activation.alpha, rows);
   const V alpha = constant(activation.alpha);
   const V beta = constant(activation.beta);
   constexpr Range kRange = good_range<kKind>();
   if constexpr (kRange.low == -std::numeric_limits<float>::infinity()) {
-    for_each_vector(data, count, [&](V x) { return apply<kKind>(x, alpha, beta); });
+    for_each_vector(rows, [&](V x) HWY_ATTR { return apply<kKind>(x, alpha, beta); });
   } else {
-    for_each_vector(data, count, [&](V x) {
+    for_each_vector(rows, [&](V x) HWY_ATTR {
       const auto is_good =
           hn::And(hn::Ge(x, constant(kRange.low)), hn::Le(x, constant(kRange.high)));
       if (HWY_LIKELY(hn::AllTrue(D(), is_good))) return apply<kKind>(x, alpha, beta);
@@ -257,9 +274,14 @@ constexpr auto passes(std::index_sequence<kKinds...>) {
   return std::array{&pass<static_cast<ActivationKind>(kKinds)>...};
 }
 
-void activate(const Activation& activation, float* data, std::int64_t count) {
+void activate_rows(const Activation& activation, float* data, std::int64_t width, std::int64_t rows,
+                   std::int64_t step) {
   static constexpr auto kPasses = passes(std::make_index_sequence<kActivationCount>());
-  kPasses[static_cast<std::size_t>(activation.kind)](activation, data, count);
+  kPasses[static_cast<std::size_t>(activation.kind)](activation, {data, width, rows, step});
+}
+
+void activate(const Activation& activation, float* data, std::int64_t count) {
+  activate_rows(activation, data, count, 1, count);
 }
 
 }  // namespace convopt::HWY_NAMESPACE
@@ -270,6 +292,11 @@ namespace convopt {
 
 CONVOPT_EXPORT(activate);
 ActivateFunction activate_function(Isa isa) { return CONVOPT_DISPATCH(activate, isa); }
+
+CONVOPT_EXPORT(activate_rows);
+ActivateRowsFunction activate_rows_function(Isa isa) {
+  return CONVOPT_DISPATCH(activate_rows, isa);
+}
 
 LastWrite last_write(const Activation& activation) {
   LastWrite write;

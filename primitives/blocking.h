@@ -54,6 +54,10 @@ constexpr int patch_panel_rows(const Caches& caches) {
 /// Bytes of input that make a segment of a flat image longer: 16 KiB.
 constexpr std::int64_t segment_bytes(const Caches& caches) { return caches.l1d / 3; }
 
+/// Bytes of results of direct convolution that an activation goes over at once: 8 KiB, which lie in
+/// L1 beside the segment's input.
+constexpr std::int64_t activated_bytes(const Caches& caches) { return caches.l1d / 6; }
+
 /// Bytes of input of a depthwise band whose channel block takes several vectors, one after the
 /// other: 24 KiB.
 constexpr std::int64_t band_bytes(const Caches& caches) { return caches.l1d / 2; }

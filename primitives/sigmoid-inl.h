@@ -12,45 +12,38 @@
 HWY_BEFORE_NAMESPACE();
 namespace convopt::HWY_NAMESPACE {
 
-/// The exponential of -87 to 87, where it and its factors are normal numbers, and of NaN: a third
-/// of the instructions of Highway's, which has to mind the others. Off by at most two roundings.
-template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE V exponential_of_bounded(D d, V x) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  // x = n log(2) + r, where log(2) is two numbers whose first has few enough bits for n times it to
-  // be exact.
-  const auto n = hn::NearestInt(hn::Mul(x, hn::Set(d, 1.44269504F)));
-  const V whole = hn::ConvertTo(d, n);
-  V r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375F), x);
-  r = hn::NegMulAdd(whole, hn::Set(d, -2.12194440e-4F), r);
-  // The series to r^7, whose next term is below 2^-27 for |r| <= log(2) / 2.
-  V p = hn::Set(d, 1.0F / 5040);
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F / 720));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F / 120));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F / 24));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0F / 6));
-  p = hn::MulAdd(p, r, hn::Set(d, 0.5F));
-  p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, hn::Set(d, 1)));
-  // 2^n by adding to the exponent, which NaN has none of.
-  const auto bits = hn::BitCast(hn::RebindToSigned<D>(), p);
-  const V result = hn::BitCast(d, hn::Add(bits, hn::ShiftLeft<23>(n)));
-  return hn::IfThenElse(hn::Eq(x, x), result, x);
-}
-
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
-  // Beyond 87 the exponential leaves the range of normal numbers; the result is 0 or 1 to single
-  // precision long before.
-  const V bounded = clamp(hn::Set(d, -87.0F), hn::Set(d, 87.0F), hn::Neg(x));
-  const V divisor = hn::Add(hn::Set(d, 1), exponential_of_bounded(d, bounded));
+  const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
+  // 1 / (1 + exp(-x)). Beyond 87 the exponential leaves the range of normal numbers; the result is
+  // 0 or 1 to single precision long before.
+  x = clamp(constant(-87.0F), constant(87.0F), x);
+  // -x = n log(2) + r. A number of this size has no bits behind the point: adding it leaves n
+  // nearest to the quotient, and in its last bits the exponent of 2^n.
+  const V large = constant(12582912.0F + 127);
+  const V shifted = hn::NegMulAdd(x, constant(1.44269504F), large);
+  const V n = hn::Sub(shifted, large);
+  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), shifted)));
+  // log(2) is two numbers, of which the first has few enough bits for n times it to be exact.
+  V r = hn::NegMulSub(n, constant(0.693359375F), x);
+  r = hn::NegMulAdd(n, constant(-2.12194440e-4F), r);
+  // exp(r) by Remez's algorithm with relative error 2^-29 for |r| <= log(2) / 2.
+  V e = constant(0.0013836742F);
+  e = hn::MulAdd(e, r, constant(0.0083748987F));
+  e = hn::MulAdd(e, r, constant(0.041668233F));
+  e = hn::MulAdd(e, r, constant(0.1666642F));
+  e = hn::MulAdd(e, r, constant(0.4999999F));
+  e = hn::MulAdd(e, r, constant(1));
+  e = hn::MulAdd(e, r, constant(1));
+  const V divisor = hn::MulAdd(e, power, constant(1));
 #if HWY_TARGET == HWY_AVX3
   // A quotient of 16 numbers takes as long as all the rest. The reciprocal is good to 2^-14, one
   // step of Newton's method squares that.
   const V reciprocal = hn::ApproximateReciprocal(divisor);
-  return hn::Mul(reciprocal, hn::NegMulAdd(divisor, reciprocal, hn::Set(d, 2)));
+  return hn::Mul(reciprocal, hn::NegMulAdd(divisor, reciprocal, constant(2)));
 #else
-  return hn::Div(hn::Set(d, 1), divisor);
+  return hn::Div(constant(1), divisor);
 #endif
 }
 

@@ -80,6 +80,18 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
   }
 }
 
+/// Applies an activation that is no clamp to neighbouring pixels of a row for a vector of channels.
+template <class D>
+HWY_INLINE void activate(D d, const Band& band, int row, int first_pixel, int pixels, int channel) {
+  if (band.activate == nullptr) return;
+  const int channels = std::min(static_cast<int>(hn::Lanes(d)), band.existing - channel);
+  if (channels <= 0) return;
+  band.activate(
+      *band.activation,
+      band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel,
+      channels, pixels, band.output_column_step);
+}
+
 /// Inputs [first, last) of a tile lie inside the image. Only the outermost columns of a tile may
 /// lie in the padding; see band_function().
 template <int kPixels, int kColumns, int kStride>
@@ -265,6 +277,8 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
       finish(d, band, row, pixel, channel, upper);
       if (kTwoRows && rows.two) finish(d, band, row + 1, pixel, channel, lower);
     }
+    activate(d, band, row, first_pixel, repeat * kPixels, channel);
+    if (rows.two) activate(d, band, row + 1, first_pixel, repeat * kPixels, channel);
     row += rows.two ? 2 : 1;
   }
 }
@@ -310,6 +324,7 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
       }
       finish(d, band, row, pixel, channel, sum);
     }
+    activate(d, band, row, first_pixel, repeat * kPixels, channel);
   }
 }
 

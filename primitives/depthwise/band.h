@@ -5,6 +5,7 @@
 
 #include "convopt/platform.hpp"
 #include "convopt/workload.hpp"
+#include "primitives/own.h"
 
 namespace convopt::depthwise {
 
@@ -38,6 +39,11 @@ struct Band {
 
   int channels = 0;  ///< at most kUnit
   float low = 0, high = 0;
+  /// Unless null, what comes instead of the clamp, to the first `existing` channels: after every
+  /// row of tiles, which is in L1 then.
+  ActivateRowsFunction activate = nullptr;
+  const Activation* activation = nullptr;
+  int existing = 0;
 };
 
 using BandFunction = void (*)(const Band& band);

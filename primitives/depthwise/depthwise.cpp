@@ -39,7 +39,7 @@ class DepthwiseKernel final : public Kernel {
         caches_(context.caches),
         lanes_(vector_floats(context.isa)),
         last_write_(last_write(activation_)),
-        activate_(activate_function(context.isa)),
+        activate_(activate_rows_function(context.isa)),
         band_(band_function(context.isa, shape_)),
         weights_(units(shape_) * unit_weights(shape_)),
         bias_(units(shape_) * kUnit) {
@@ -138,18 +138,12 @@ class DepthwiseKernel final : public Kernel {
     band.channels = layout_ == Layout::nhwc ? existing : block;
     band.low = last_write_.low;
     band.high = last_write_.high;
-    band_(band);
-    if (!last_write_.needs_pass) return;
-    for (int row = first_row; row < last_row; ++row) {
-      float* values = band.output + row * band.output_row_step;
-      // The padding of the last block is left out and stays zero.
-      if (existing == out.column_stride()) {
-        activate_(activation_, values, Index{s.ow()} * existing);
-        continue;
-      }
-      for (int w = 0; w < s.ow(); ++w)
-        activate_(activation_, values + w * out.column_stride(), existing);
+    if (last_write_.needs_pass) {
+      band.activate = activate_;
+      band.activation = &activation_;
+      band.existing = existing;  // the padding of the last block stays zero
     }
+    band_(band);
   }
 
   ConvShape shape_;
@@ -160,7 +154,7 @@ class DepthwiseKernel final : public Kernel {
   Caches caches_;
   int lanes_;
   LastWrite last_write_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
   BandFunction band_;
   AlignedFloats weights_;
   AlignedFloats bias_;
@@ -227,14 +221,14 @@ std::unique_ptr<Primitive> make(PrimitiveInfo info, int tile_channels) {
 std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& context,
                                           std::initializer_list<int>) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
-  info.revision = "3";
+  info.revision = "4";
   return make<DepthwisePrimitive>(std::move(info), vector_floats(context.isa));
 }
 
 std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context&,
                                         std::initializer_list<int>) {
   info.description = "groups of 4, 8 or 16 channels, each within a vector whose lanes share inputs";
-  info.revision = "1";
+  info.revision = "2";
   // A vector holds several groups: none is filled up to its width.
   return make<GroupedPrimitive>(std::move(info), 4);
 }

@@ -60,6 +60,7 @@ struct Blocking {
     const Index weight_bytes = s.groups * vectors * vector_weights * Index{sizeof(float)};
     weights_stay = weight_bytes <= resident_weight_bytes(context.caches);
     segment_input_bytes = segment_bytes(context.caches);
+    activated_bytes = convopt::activated_bytes(context.caches);
   }
 
   // Output channels of a group are split evenly over tiles, chunks evenly over parts.
@@ -98,6 +99,7 @@ struct Blocking {
   /// segments first, and its weights stay in L2.
   bool weights_stay;
   Index segment_input_bytes;  ///< of input, where segments are longer than kSegmentPixels
+  Index activated_bytes;      ///< of results between two passes of an activation
   Index chunk_weights;        ///< weights of one chunk for one output channel
   Index vector_weights;       ///< floats of packed weights of one vector of output channels
 };
@@ -127,7 +129,7 @@ class DirectKernel final : public Kernel {
         threads_(threads_for(context.threads, products(shape_), kLeastProducts)),
         blocking_(shape_, info, context),
         last_write_(last_write(activation_)),
-        activate_(activate_function(context.isa)),
+        activate_(activate_rows_function(context.isa)),
         weights_(
             static_cast<std::size_t>(shape_.groups * blocking_.vectors * blocking_.vector_weights)),
         bias_(bias_floats(shape_, blocking_)) {
@@ -291,7 +293,7 @@ class DirectKernel final : public Kernel {
   int threads_;
   Blocking blocking_;
   LastWrite last_write_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
   std::array<RowTiles, kMaxVectors + 1> rows_;  ///< by vectors of a tile
   AlignedFloats weights_;
   AlignedFloats bias_;
@@ -331,15 +333,13 @@ class DirectKernel::SegmentLoop {
           for_each_tile_size(segment_.columns.first, segment_.columns.last,
                              blocking_.most_pixels(vectors_),
                              [&](int first, int pixels, int repeat) {
-                               compute({first, pixels, repeat, {0, 1}}, part, row);
+                               finish({first, pixels, repeat, {0, 1}}, part, row);
                              });
         } else {
-          for (const Step& step : row_.steps) compute(step, part, row);
+          for (const Step& step : row_.steps) finish(step, part, row);
         }
       }
     }
-    if (!kernel_.last_write_.needs_pass) return;
-    for (int row = segment_.rows.first; row < segment_.rows.last; ++row) activate(row);
   }
 
  private:
@@ -366,6 +366,23 @@ class DirectKernel::SegmentLoop {
     const int block = blocking_.output_block;
     const int in_block = in_block_ + blocking_.vector_channel(segment_.tile, v);
     return in_block / block * view.channel_stride() + in_block % block - in_block_;
+  }
+
+  /// Computes a step, and after the last part of the reduction what an activation that is no clamp
+  /// makes of it: after so few tiles at a time that they are still in L1.
+  void finish(const Step& step, int part, int row) const {
+    if (!kernel_.last_write_.needs_pass || part + 1 < blocking_.parts) {
+      return compute(step, part, row);
+    }
+    const Index tile_bytes = Index{step.pixels} * width_ * Index{sizeof(float)};
+    const int most = static_cast<int>(std::max<Index>(1, blocking_.activated_bytes / tile_bytes));
+    for (int i = 0; i < step.repeat; i += most) {
+      Step some = step;
+      some.first += i * step.pixels;
+      some.repeat = std::min(most, step.repeat - i);
+      compute(some, part, row);
+      activate(some, row);
+    }
   }
 
   void compute(const Step& step, int part, int row) const {
@@ -554,22 +571,15 @@ class DirectKernel::SegmentLoop {
     });
   }
 
-  /// Applies an activation that is no clamp to a row of what was just written.
-  void activate(int row) const {
-    const Range columns = segment_.columns;
-    float* const first = out_.as<float>() + out_.offset(segment_.n, first_channel_, row, 0);
+  /// Applies the activation to the pixels of a step.
+  void activate(const Step& step, int row) const {
+    float* const first = out_.as<float>() + out_.offset(segment_.n, first_channel_, row, 0) +
+                         step.first * out_.column_stride();
     for_each_block(out_, [&](Index offset, int c, int count) {
       // Padding stays zero.
       const int used = std::clamp(shape_.oc - first_channel_ - c, 0, count);
-      float* const values = first + offset;
-      if (out_.column_stride() == used) {
-        kernel_.activate_(kernel_.activation_, values + Index{columns.first} * used,
-                          Index{columns.size()} * used);
-        return;
-      }
-      for (int w = columns.first; w < columns.last && used > 0; ++w) {
-        kernel_.activate_(kernel_.activation_, values + w * out_.column_stride(), used);
-      }
+      kernel_.activate_(kernel_.activation_, first + offset, used,
+                        Index{step.pixels} * step.repeat, out_.column_stride());
     });
   }
 
@@ -638,7 +648,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
                                        std::initializer_list<int>) {
   const TileSet& tiles = tile_set(context.isa);
   info.description = "register tile over pixels and output channels, reduction in registers";
-  info.revision = "5";
+  info.revision = "6";
   info.traits.algorithm = Algorithm::direct;
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];

@@ -43,7 +43,7 @@ ProductKernel::ProductKernel(const Workload& workload, const Context& context,
       residual_(workload.epilogue.residual),
       activation_(workload.epilogue.activation),
       last_write_(last_write(activation_)),
-      activate_(activate_function(context.isa)),
+      activate_(activate_rows_function(context.isa)),
       weights_(weight_floats),
       bias_(bias_floats(shape_, kernels_)) {}
 

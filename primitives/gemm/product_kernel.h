@@ -123,8 +123,7 @@ class ProductKernel : public Kernel {
   }
 
   void activate_rows(float* data, std::int64_t stride, int rows, int columns) const {
-    if (!last_write_.needs_pass) return;
-    for (int i = 0; i < rows; ++i) activate_(activation_, data + i * stride, columns);
+    if (last_write_.needs_pass) activate_(activation_, data, columns, rows, stride);
   }
 
   ConvShape shape_;
@@ -137,7 +136,7 @@ class ProductKernel : public Kernel {
   bool residual_;
   Activation activation_;
   LastWrite last_write_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
   AlignedFloats weights_;
   AlignedFloats bias_;
 };

@@ -111,9 +111,7 @@ class Kn2colKernel final : public gemm::ProductKernel {
     if (activation_.kind == ActivationKind::none) return;
     for (int row = task.pixel; row < task.pixel + task.pixels; ++row) {
       float* const to = destination.as<float>() + destination.offset(task.image, channel, row, 0);
-      for (int i = 0; i < shape_.ow(); ++i) {
-        activate_(activation_, to + i * destination.column_stride(), task.channels);
-      }
+      activate_(activation_, to, task.channels, shape_.ow(), destination.column_stride());
     }
   }
 

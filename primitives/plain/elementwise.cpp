@@ -13,27 +13,20 @@ using pointwise::with_function;
 class Finish {
  public:
   Finish(const Workload& workload, const Context& context)
-      : activation_(workload.epilogue.activation), activate_(activate_function(context.isa)) {}
+      : activation_(workload.epilogue.activation), activate_(activate_rows_function(context.isa)) {}
 
   void operator()(float* data, std::int64_t row_step, std::int64_t step, std::int64_t rows,
                   std::int64_t columns) const {
     if (activation_.kind == ActivationKind::none) return;
-    if (step == 1 && (row_step == columns || rows == 1)) {
-      activate_(activation_, data, rows * columns);
-      return;
-    }
+    if (step == 1) return activate_(activation_, data, columns, rows, row_step);
     for (std::int64_t r = 0; r < rows; ++r, data += row_step) {
-      if (step == 1) {
-        activate_(activation_, data, columns);
-      } else {
-        for (std::int64_t c = 0; c < columns; ++c) activate_(activation_, data + c * step, 1);
-      }
+      activate_(activation_, data, 1, columns, step);
     }
   }
 
  private:
   Activation activation_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
 };
 
 class ActivationKernel final : public WeightlessKernel {

@@ -8,15 +8,10 @@ namespace convopt::pointwise {
 namespace {
 
 /// Applies the activation to a row that was just written.
-void finish_row(ActivateFunction activate, const Activation& activation, const TensorView& view,
+void finish_row(ActivateRowsFunction activate, const Activation& activation, const TensorView& view,
                 const Rows::Index& i, const Rows& rows, float* row) {
   if (activation.kind == ActivationKind::none) return;
-  if (view.column_stride() == rows.block) {
-    activate(activation, row, std::int64_t{view.shape.w()} * rows.block);
-  } else {
-    for (int w = 0; w < view.shape.w(); ++w)
-      activate(activation, row + w * view.column_stride(), rows.block);
-  }
+  activate(activation, row, rows.block, view.shape.w(), view.column_stride());
   clear_tail(view, i, rows, row);
 }
 
@@ -69,7 +64,7 @@ class ElementwiseKernel final : public WeightlessKernel {
         clears_tail_(info.op != Op::activation && (workload.repeats() || !keeps_zeros(info.op))),
         activation_(workload.epilogue.activation),
         threads_(context.threads),
-        activate_(activate_function(context.isa)) {}
+        activate_(activate_rows_function(context.isa)) {}
 
   void run(const RunArgs& args) const noexcept override {
     const TensorView& out = args.destination;
@@ -123,7 +118,7 @@ class ElementwiseKernel final : public WeightlessKernel {
   bool clears_tail_;  ///< because the operation does not keep its zeros
   Activation activation_;
   int threads_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
 };
 
 }  // namespace

@@ -58,7 +58,7 @@ class Writer {
   Writer(const Epilogue& epilogue, Isa isa)
       : activation_(epilogue.activation),
         last_write_(last_write(activation_)),
-        activate_(activate_function(isa)),
+        activate_(activate_rows_function(isa)),
         residual_(epilogue.residual) {}
 
   bool has_residual() const { return residual_; }
@@ -82,17 +82,15 @@ class Writer {
   void finish(const OutputTile& tile, int channels) const {
     if (!last_write_.needs_pass) return;
     for (int i = 0; i < tile.rows; ++i) {
-      for (int j = 0; j < tile.columns; ++j) {
-        activate_(activation_, tile.destination + i * tile.row_stride + j * tile.column_stride,
-                  channels);
-      }
+      activate_(activation_, tile.destination + i * tile.row_stride, channels, tile.columns,
+                tile.column_stride);
     }
   }
 
  private:
   Activation activation_;
   LastWrite last_write_;
-  ActivateFunction activate_;
+  ActivateRowsFunction activate_;
   bool residual_;
 };
 
