@@ -108,6 +108,7 @@ Json to_json(const PrimitiveInfo& info) {
     json["traits"]["product_type"] = to_string(t.product_type);
     json["traits"]["vector_products"] = t.vector_products;
   }
+  if (t.cheap_exponentials) json["traits"]["cheap_exponentials"] = true;
   return json;
 }
 
@@ -220,6 +221,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     fields.number("error_amplification", t.error_amplification);
     fields.flag("overwrites_residual", t.overwrites_residual);
     fields.flag("strided_views", t.strided_views);
+    fields.flag("cheap_exponentials", t.cheap_exponentials);
     if (!fields.ok()) return fields.error();
   }
   if (!reader.ok()) return reader.error();

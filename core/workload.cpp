@@ -23,7 +23,14 @@ struct TypedFields {
   std::optional<DataType> second_type = {};
 };
 
-constexpr std::string_view kZeroPoints = "_zp";
+constexpr std::string_view kZeroPoints = "_zp", kScaled = "_scaled";
+
+/// Takes the ending off, if the text has it.
+bool cut_ending(std::string_view& text, std::string_view ending) {
+  const bool has_it = text.ends_with(ending);
+  if (has_it) text.remove_suffix(ending.size());
+  return has_it;
+}
 
 /// The ways to read a shape's text, fewest types first. There are several because `_s8` may be a
 /// stride or a type; one of them at most is canonical.
@@ -289,11 +296,13 @@ bool Workload::has_conv_shape() const {
 }
 
 int Workload::source_count() const {
+  if (scaled) return 2;
   const int sources = descriptor(op).sources;
   return sources == kAsManyAsParts ? static_cast<int>(parts.size()) : sources;
 }
 
 TensorShape Workload::source(int index) const {
+  if (scaled && index == 1) return {shape.n, shape.ic, 1, 1};
   if (has_conv_shape()) return shape.input();
   if (op == Op::concat) {
     TensorShape part = first;
@@ -323,6 +332,10 @@ Result<void> Workload::validate() const {
   }
   if (zero_points && !minds_zero_points(*this)) {
     return bad_text("workload that depends on zero points", text());
+  }
+  if (scaled && (op != Op::conv || shape.groups != 1 || input_type != DataType::f32 ||
+                 output_type != DataType::f32)) {
+    return bad_text("workload whose source can be scaled", text());
   }
   if (!is_possible(epilogue, output_type)) {
     return bad_text("workload whose residual can be added", text());
@@ -357,6 +370,7 @@ std::string Workload::text() const {
   if (second_type) text += "+" + std::string(to_string(*second_type));
   if (input_type != output_type) text += "_" + std::string(to_string(output_type));
   if (zero_points) text += kZeroPoints;
+  if (scaled) text += kScaled;
   const std::string activation = epilogue.activation.text();
   if (epilogue.residual) text += ":add";
   if (epilogue.residual_type) text += "_" + std::string(to_string(*epilogue.residual_type));
@@ -374,12 +388,13 @@ Result<Workload> Workload::parse(std::string_view text) {
     CONVOPT_TRY(epilogue, parse_epilogue(parts[2]));
   }
   std::string_view shape = parts[1];
-  const bool zero_points = shape.ends_with(kZeroPoints);
-  if (zero_points) shape.remove_suffix(kZeroPoints.size());
+  const bool scaled = cut_ending(shape, kScaled);
+  const bool zero_points = cut_ending(shape, kZeroPoints);
   std::optional<Error> problem;
   for (const auto& [fields, input_type, output_type, second_type] : readings(shape)) {
     Workload workload;
     workload.zero_points = zero_points;
+    workload.scaled = scaled;
     workload.op = *op;
     workload.epilogue = epilogue;
     workload.input_type = input_type;

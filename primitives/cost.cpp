@@ -38,7 +38,7 @@ double bytes_of(const TensorShape& shape, DataType type, Layout layout) {
 }
 
 // Arithmetic per element, in multiply-adds' worth: exponentials cost a polynomial.
-double activation_flops(ActivationKind kind) {
+double activation_flops(ActivationKind kind, bool cheap_exponentials) {
   switch (kind) {
     case ActivationKind::none:
       return 0;
@@ -64,9 +64,7 @@ double activation_flops(ActivationKind kind) {
     case ActivationKind::elu:
     case ActivationKind::selu:
     case ActivationKind::celu:
-    case ActivationKind::sigmoid:
     case ActivationKind::tanh:
-    case ActivationKind::swish:
     case ActivationKind::log:
     case ActivationKind::sin:
     case ActivationKind::cos:
@@ -77,6 +75,9 @@ double activation_flops(ActivationKind kind) {
     case ActivationKind::mish:
     case ActivationKind::gelu_tanh:
       return 24;
+    case ActivationKind::sigmoid:
+    case ActivationKind::swish:
+      return cheap_exponentials ? 10 : 24;
     case ActivationKind::gelu:
     case ActivationKind::erf:
     case ActivationKind::exp:
@@ -109,8 +110,15 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
   work.n = image.c();
   work.transform_flops =
       static_cast<double>(output.elements()) *
-      (activation_flops(workload.epilogue.activation.kind) + (workload.epilogue.residual ? 1 : 0));
+      (activation_flops(workload.epilogue.activation.kind, primitive.traits.cheap_exponentials) +
+       (workload.epilogue.residual ? 1 : 0));
   structure_of(primitive)(workload, primitive, vector, work);
+  // Weights times the factors of an image, from L2 to L2.
+  constexpr double kFlopsPerScaledWeight = 4;
+  if (workload.scaled) {
+    work.transform_flops +=
+        workload.shape.n * work.weight_bytes / kFloatBytes * kFlopsPerScaledWeight;
+  }
   // Cost structures count weights as floats; packed, they are of the type that is multiplied.
   work.product_type = primitive.traits.product_type;
   work.vector_products = primitive.traits.vector_products;

@@ -111,8 +111,8 @@ using ActivateFunction = void (*)(const Activation& activation, float* data, std
 ActivateFunction activate_function(Isa isa);
 
 /// The same for `rows` rows of `width` values that lie `step` apart.
-using ActivateRowsFunction = void (*)(const Activation& activation, float* data,
-                                      std::int64_t width, std::int64_t rows, std::int64_t step);
+using ActivateRowsFunction = void (*)(const Activation& activation, float* data, std::int64_t width,
+                                      std::int64_t rows, std::int64_t step);
 ActivateRowsFunction activate_rows_function(Isa isa);
 
 /// A kernel that holds nothing and needs nothing but its arguments.

@@ -24,7 +24,8 @@ HWY_INLINE V sigmoid(D d, V x) {
   const V large = constant(12582912.0F + 127);
   const V shifted = hn::NegMulAdd(x, constant(1.44269504F), large);
   const V n = hn::Sub(shifted, large);
-  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), shifted)));
+  const V power_of_two =
+      hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), shifted)));
   // log(2) is two numbers, of which the first has few enough bits for n times it to be exact.
   V r = hn::NegMulSub(n, constant(0.693359375F), x);
   r = hn::NegMulAdd(n, constant(-2.12194440e-4F), r);
@@ -36,7 +37,7 @@ HWY_INLINE V sigmoid(D d, V x) {
   e = hn::MulAdd(e, r, constant(0.4999999F));
   e = hn::MulAdd(e, r, constant(1));
   e = hn::MulAdd(e, r, constant(1));
-  const V divisor = hn::MulAdd(e, power, constant(1));
+  const V divisor = hn::MulAdd(e, power_of_two, constant(1));
 #if HWY_TARGET == HWY_AVX3
   // A quotient of 16 numbers takes as long as all the rest. The reciprocal is good to 2^-14, one
   // step of Newton's method squares that.

@@ -204,7 +204,8 @@ void Instance::choose_points() {
 /// A fully connected layer is the convolution of a 1x1 image. Real, whatever the result's type.
 double Instance::expected_at(const Point& point) {
   const ConvShape& s = workload_.shape;
-  const TensorView& source = sources(Layout::nchw).views.front();
+  const std::vector<TensorView>& views = sources(Layout::nchw).views;
+  const TensorView& source = views.front();
   const auto value = [](const TensorView& view, int n, int c, int h, int w) {
     return reference::load(view, view.offset(n, c, h, w));
   };
@@ -213,12 +214,13 @@ double Instance::expected_at(const Point& point) {
   const float* weight = weights_.data() + static_cast<std::int64_t>(point.c) * inputs * s.kh * s.kw;
   double sum = 0;
   for (int c = 0; c < inputs; ++c) {
+    const double factor = workload_.scaled ? value(views[1], point.n, c, 0, 0) : 1;
     for (int kh = 0; kh < s.kh; ++kh) {
       const int h = point.h * s.stride_h + kh * s.dilation_h - s.pad_top;
       for (int kw = 0; kw < s.kw; ++kw, ++weight) {
         const int w = point.w * s.stride_w + kw * s.dilation_w - s.pad_left;
         if (h < 0 || h >= s.ih || w < 0 || w >= s.iw) continue;
-        sum += static_cast<double>(*weight) *
+        sum += factor * static_cast<double>(*weight) *
                (value(source, point.n, first_input + c, h, w) - scales_.input_zero);
       }
     }

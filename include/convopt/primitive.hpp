@@ -51,6 +51,9 @@ struct Traits {
   bool overwrites_residual = false;  ///< the residual must be the destination (oneDNN's `sum`)
   bool strided_views = false;        ///< sources and destination may be views with gaps
   bool zero_points = false;          ///< computes workloads that mind zero points
+  bool scales_source = false;        ///< computes scaled convolutions
+  /// A sigmoid or a swish takes a few multiply-adds per element, as convopt's own do.
+  bool cheap_exponentials = false;
 
   bool operator==(const Traits&) const = default;
 };
@@ -73,7 +76,8 @@ struct PrimitiveInfo {
   bool computes(const Workload& workload) const {
     return op == workload.op && input_type == workload.input_type &&
            output_type == workload.output_type && workload.is_image() != plain &&
-           (traits.zero_points || !workload.zero_points);
+           (traits.zero_points || !workload.zero_points) &&
+           (traits.scales_source || !workload.scaled);
   }
 };
 

@@ -214,6 +214,9 @@ struct Workload {
   /// Of quantised tensors: some have other zero points than 0, which the kernel has to handle, see
   /// minds_zero_points() in core/quantisation.h.
   bool zero_points = false;
+  /// conv of f32 without groups: a second source, n x ic x 1 x 1, multiplies the channels of the
+  /// first.
+  bool scaled = false;
 
   // All other operations.
   TensorShape first;  ///< shape of the first source
@@ -335,7 +338,8 @@ struct Workload {
   /// other than 1, `softmax:d8x197x197_axis2`. Types other than f32 end the shape:
   /// `convert:n1_c64_h56_w56_bf16` reads and writes bf16, `convert:n1_c64_h56_w56_u8_s32` reads u8
   /// and writes s32, `add:n1_c64_h56_w56_s8+u8_u8` adds u8 to s8. A residual of another type than
-  /// the result says so, `:add_s8+relu`.
+  /// the result says so, `:add_s8+relu`. A convolution of a product with factors ends in `_scaled`,
+  /// `conv:n1_ic96_ih56_iw56_oc24_kh1_kw1_s1_p0_scaled`.
   std::string text() const;
   static Result<Workload> parse(std::string_view text);
 

@@ -10,6 +10,7 @@
 #include "primitives/direct/row_tiles.h"
 #include "primitives/direct/tile.h"
 #include "primitives/own.h"
+#include "primitives/workspace.h"
 
 namespace convopt::direct {
 namespace {
@@ -126,6 +127,7 @@ class DirectKernel final : public Kernel {
       : shape_(workload.shape),
         activation_(workload.epilogue.activation),
         has_residual_(workload.epilogue.residual),
+        scaled_(workload.scaled),
         threads_(threads_for(context.threads, products(shape_), kLeastProducts)),
         blocking_(shape_, info, context),
         last_write_(last_write(activation_)),
@@ -151,7 +153,16 @@ class DirectKernel final : public Kernel {
     return Index{s.n} * s.oc * s.oh() * s.ow() * (s.ic / s.groups) * s.kh * s.kw;
   }
 
-  std::size_t workspace_bytes() const override { return 0; }
+  /// Scaled weights, for every image of a batch.
+  static std::size_t workspace_bytes(const Workload& workload, const Blocking& blocking) {
+    if (!workload.scaled) return 0;
+    return static_cast<std::size_t>(workload.shape.n * blocking.vectors * blocking.vector_weights) *
+           sizeof(float);
+  }
+
+  std::size_t workspace_bytes() const override {
+    return scaled_ ? static_cast<std::size_t>(shape_.n) * weights_.bytes() : 0;
+  }
   std::size_t packed_bytes() const override { return weights_.bytes() + bias_.bytes(); }
 
   void run(const RunArgs& args) const noexcept override;
@@ -172,9 +183,38 @@ class DirectKernel final : public Kernel {
     return bias_.data() +
            (group * blocking_.vectors + blocking_.first_vector(tile)) * blocking_.tiles.lanes;
   }
-  const float* weights(int group, int tile) const {
-    return weights_.data() +
-           (group * blocking_.vectors + blocking_.first_vector(tile)) * blocking_.vector_weights;
+  /// Distance of a tile's weights from the first ones.
+  Index weights_before(int group, int tile) const {
+    return (group * blocking_.vectors + blocking_.first_vector(tile)) * blocking_.vector_weights;
+  }
+  /// All weights that an image is multiplied with.
+  const float* weights_of(const RunArgs& args, int image) const {
+    return scaled_ ? scaled_weights(args, image) : weights_.data();
+  }
+  float* scaled_weights(const RunArgs& args, int image) const {
+    return static_cast<float*>(args.workspace) + image * static_cast<Index>(weights_.size());
+  }
+
+  /// Multiplies the weights of every input channel by the images' factors for it: fewer numbers
+  /// than the images wherever these have more pixels than output channels.
+  void scale_weights(const RunArgs& args) const {
+    const int taps = shape_.kh * shape_.kw, chunk = blocking_.chunk;
+    const TensorView& factors = args.sources[1];
+    parallel_for(threads_, Index{shape_.n} * blocking_.oc_tiles, [&](Index item) {
+      const int image = static_cast<int>(item / blocking_.oc_tiles);
+      const int tile = static_cast<int>(item % blocking_.oc_tiles);
+      const int width = blocking_.tile_vectors(tile) * blocking_.tiles.lanes;
+      const float* from = weights_.data() + weights_before(0, tile);
+      float* to = scaled_weights(args, image) + weights_before(0, tile);
+      for (int first = 0; first < blocking_.chunks * chunk; first += chunk) {
+        for (int tap = 0; tap < taps; ++tap) {
+          for (int ic = first; ic < first + chunk; ++ic, from += width, to += width) {
+            const float factor = ic < blocking_.ic ? factors.at(image, ic, 0, 0) : 0.0F;
+            for (int i = 0; i < width; ++i) to[i] = factor * from[i];
+          }
+        }
+      }
+    });
   }
 
   /// Weights as [group][tile][chunk][kh][kw][channel of the chunk][output channel of the tile].
@@ -289,7 +329,7 @@ class DirectKernel final : public Kernel {
 
   ConvShape shape_;
   Activation activation_;
-  bool has_residual_;
+  bool has_residual_, scaled_;
   int threads_;
   Blocking blocking_;
   LastWrite last_write_;
@@ -316,7 +356,8 @@ class DirectKernel::SegmentLoop {
         width_(vectors_ * lanes_),
         row_(kernel.rows_[static_cast<std::size_t>(vectors_)]),
         bias_(kernel.bias(segment.group, segment.tile)),
-        weights_(kernel.weights(segment.group, segment.tile)) {
+        all_weights_(kernel.weights_of(args, segment.n)),
+        weights_(all_weights_ + kernel.weights_before(segment.group, segment.tile)) {
     first_channel_ = segment.group * blocking_.oc + blocking_.first_channel(segment.tile);
     in_block_ = first_channel_ % blocking_.output_block;
     channels_ = blocking_.tile_channels(segment.tile);
@@ -462,7 +503,7 @@ class DirectKernel::SegmentLoop {
     if (again) return weights_;
     const float* const next =
         weights_ + blocking_.first_chunk(part + 1) * blocking_.chunk_weights * width_;
-    return next < kernel_.weights_.data() + kernel_.weights_.size() ? next : nullptr;
+    return next < all_weights_ + kernel_.weights_.size() ? next : nullptr;
   }
 
   /// Makes the tiles of a step fetch their share of `next`: as large as the present part, to be
@@ -578,8 +619,8 @@ class DirectKernel::SegmentLoop {
     for_each_block(out_, [&](Index offset, int c, int count) {
       // Padding stays zero.
       const int used = std::clamp(shape_.oc - first_channel_ - c, 0, count);
-      kernel_.activate_(kernel_.activation_, first + offset, used,
-                        Index{step.pixels} * step.repeat, out_.column_stride());
+      kernel_.activate_(kernel_.activation_, first + offset, used, Index{step.pixels} * step.repeat,
+                        out_.column_stride());
     });
   }
 
@@ -591,13 +632,14 @@ class DirectKernel::SegmentLoop {
   const TensorView &in_, &out_, &residual_;
   const int lanes_, vectors_, width_;  ///< of the tile of output channels
   const RowTiles& row_;
-  const float *bias_, *weights_;
+  const float *bias_, *all_weights_, *weights_;
   int first_channel_, in_block_, channels_;  ///< in_block_: of the first one, in its layout block
   bool in_place_;  ///< vectors of neighbouring channels are written straight to the tensor
   Tile steps_;     ///< what all tiles of the segment share
 };
 
 void DirectKernel::run(const RunArgs& args) const noexcept {
+  if (scaled_) scale_weights(args);
   const Geometry geometry = this->geometry(args);
   const Index places = Index{geometry.row_segments} * geometry.column_segments;
   const Index channel_tiles = Index{shape_.groups} * blocking_.oc_tiles;
@@ -610,9 +652,9 @@ class DirectPrimitive final : public Primitive {
  public:
   using Primitive::Primitive;
 
-  Applicability applicability(const Workload& workload, const Context&) const override {
+  Applicability applicability(const Workload& workload, const Context& context) const override {
     const ConvShape& s = workload.shape;
-    if (s.groups == 1) return Applicability::yes();
+    if (s.groups == 1) return workspace_fits(workspace_bytes(workload, context), context);
     if (s.is_depthwise() && info().output_layout != Layout::nchw) {
       return Applicability::no("depthwise convolutions have primitives of their own");
     }
@@ -628,7 +670,9 @@ class DirectPrimitive final : public Primitive {
     return Applicability::yes();
   }
 
-  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
+  std::size_t workspace_bytes(const Workload& workload, const Context& context) const override {
+    return DirectKernel::workspace_bytes(workload, Blocking(workload.shape, info(), context));
+  }
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
     return DirectKernel::packed_bytes(workload.shape, Blocking(workload.shape, info(), context));
@@ -653,6 +697,7 @@ std::unique_ptr<Primitive> make_direct(PrimitiveInfo info, const Context& contex
   info.traits.tile_oc = tiles.vectors * tiles.lanes;
   info.traits.tile_pixels = tiles.pixels[tiles.vectors];
   info.traits.strided_views = true;
+  info.traits.scales_source = true;
   return std::make_unique<DirectPrimitive>(std::move(info));
 }
 

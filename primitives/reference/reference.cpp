@@ -322,7 +322,13 @@ double uniform(std::uint64_t seed, std::uint64_t index) {
 void compute_image(const Workload& workload, const Parameters& parameters,
                    std::span<const TensorView> sources, Image& out) {
   const Quantisation& scales = parameters.scales;
-  const Image in = read_image(sources[0], scales.input, scales.input_zero);
+  Image in = read_image(sources[0], scales.input, scales.input_zero);
+  if (workload.scaled) {
+    const Image factors = read_image(sources[1], 1, 0);
+    for_each(in.shape, [&](int n, int c, int h, int w) {
+      in.at(n, c, h, w) *= repeated(factors, n, c, h, w);
+    });
+  }
   switch (workload.op) {
     case Op::conv:
       convolve(workload.shape, {workload, parameters}, parameters.bias, in, out);

@@ -132,7 +132,7 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
     const ScheduleStep& step = schedule_.steps[number];
     Weights weights;
     if (step.workload.has_weights()) {
-      const Operator& op = network.operators[step.operators.front()];
+      const Operator& op = network.operators[step.weighted_operator()];
       const std::scoped_lock lock(mutex);
       CONVOPT_TRY(weights, source.weights(op));
       CONVOPT_CHECK(check_sizes(op, weights));
@@ -148,8 +148,8 @@ Result<void> Executor::prepare(const Network& network, const Registry& registry,
     if (step.kernel_of == kNone) return false;
     const ScheduleStep& first = schedule_.steps[static_cast<std::size_t>(step.kernel_of)];
     const std::scoped_lock lock(mutex);
-    const auto a = source.weights(network.operators[first.operators.front()]);
-    const auto b = source.weights(network.operators[step.operators.front()]);
+    const auto a = source.weights(network.operators[first.weighted_operator()]);
+    const auto b = source.weights(network.operators[step.weighted_operator()]);
     return a && b && is_same(a->weights.values(), b->weights.values()) &&
            is_same(a->bias.values(), b->bias.values());
   };

@@ -20,7 +20,8 @@ Result<void> check_network(const Plan& plan, const Network& network) {
       return refused("it was made for " + plan.network + " with a layer " + in_quotes(layer.name) +
                      ", which the network does not have");
     }
-    if (op->kind != OperatorKind::compute) continue;
+    // A product that absorbs a convolution has the shape of that.
+    if (op->kind != OperatorKind::compute || layer.op != to_string(op->workload.op)) continue;
     if (const std::string shape = shape_text(op->workload); shape != layer.shape) {
       return refused("it was made for another input size or batch: layer " + in_quotes(layer.name) +
                      " is " + layer.shape + " in the plan and " + shape + " in the network");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/quantisation.h"
+#include "core/scaled_convolution.h"
 #include "core/text.h"
 #include "core/try.h"
 #include "core/views.h"
@@ -221,6 +222,11 @@ class Scheduler {
         return cannot("it does not read that result exactly once");
       if (uses_[group.result] != 1) return cannot("other operators need what lies between");
       if (op.kind != OperatorKind::compute) return cannot("it computes nothing");
+      if (const auto scaled = scaled_convolution(group.workload, op.workload)) {
+        group.workload = *scaled;
+        group.result = op.outputs.front();
+        continue;
+      }
       Epilogue& epilogue = group.workload.epilogue;
       if (epilogue.activation.kind != ActivationKind::none) {
         return cannot("an activation ends an epilogue");
@@ -541,7 +547,7 @@ void share_kernels(const Network& network, Schedule& schedule) {
   for (int s = 0; s < std::ssize(schedule.steps); ++s) {
     ScheduleStep& step = schedule.steps[static_cast<std::size_t>(s)];
     if (!step.workload.has_weights() || step.operators.empty()) continue;
-    const Operator& op = network.operators[static_cast<std::size_t>(step.operators.front())];
+    const Operator& op = network.operators[static_cast<std::size_t>(step.weighted_operator())];
     if (op.weights == nullptr) continue;
     std::vector<int>& same_weights = makers[op.weights.get()];
     const auto same = std::ranges::find_if(same_weights, [&](int other) {

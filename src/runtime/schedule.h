@@ -56,6 +56,9 @@ struct ScheduleStep {
   int kernel_of = kNone;
 
   bool is_conversion() const { return operators.empty(); }
+  /// Of the operators, the one that the kernel's weights belong to, if it has any: the main one, or
+  /// the convolution that reads it scaled.
+  int weighted_operator() const { return operators[workload.scaled ? 1 : 0]; }
 };
 
 /// An output of the network that cannot be written in place: a reshaped input, or a second name for

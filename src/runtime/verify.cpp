@@ -135,13 +135,13 @@ class Verifier final : public Observer {
     for (float& number : numbers) number = std::clamp(number / value.scale + zero, least, most);
   }
 
-  /// What rounding makes of the sums of the step's first operator, with these numbers.
+  /// What rounding makes of the step's sums, with these numbers.
   Result<double> condition_of(const ScheduleStep& step, const TensorView& expected) {
     if (step.operators.empty()) return 0.0;
     const Operator& op = network_.operators[step.operators.front()];
     Weights weights;
-    if (op.workload.has_weights()) {
-      CONVOPT_TRY(weights, weights_.weights(op));
+    if (step.workload.has_weights()) {
+      CONVOPT_TRY(weights, weights_.weights(network_.operators[step.weighted_operator()]));
     }
     std::vector<TensorView> sources;
     for (std::size_t i = 0; i < op.inputs.size(); ++i) {
@@ -149,7 +149,7 @@ class Verifier final : public Observer {
       const DataType type = type_of(input, step.workload.source_type(static_cast<int>(i)));
       sources.push_back(view(made(input, type), input));
     }
-    Workload workload = op.workload.of_type(DataType::f32);
+    Workload workload = step.workload.of_type(DataType::f32);
     workload.input_type = step.workload.input_type;
     return reference::condition(workload, weights.parameters(), sources, expected);
   }

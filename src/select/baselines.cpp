@@ -53,7 +53,7 @@ class BaselineSolver {
       if (!is_conv_[op]) continue;
       double least = pbqp::kImpossible;
       for (const Option& option : problem_.operators[op]) {
-        if (option.pending_out > 0 || baseline_only(option)) continue;
+        if (option.candidate < 0 || option.pending_out > 0 || baseline_only(option)) continue;
         if (problem_.option_ns(option) < least) {
           least = problem_.option_ns(option);
           chosen[op] = primitive_of(option);
@@ -110,7 +110,8 @@ class BaselineSolver {
   template <class Others>
   std::optional<Solution> with(const std::vector<const Primitive*>& chosen, Others others) const {
     Result<Solution> solved = solve(problem_, time_limit_, [&](int op, const Option& option) {
-      return is_conv_[op] ? primitive_of(option) == chosen[op] : others(op, option);
+      if (!is_conv_[op]) return others(op, option);
+      return option.candidate >= 0 && primitive_of(option) == chosen[op];
     });
     if (!solved) return std::nullopt;
     return std::move(solved).value();
@@ -136,6 +137,7 @@ class BaselineSolver {
   CheapestBy cheapest_by_primitive(std::size_t op) const {
     CheapestBy result;
     for (const Option& option : problem_.operators[op]) {
+      if (option.candidate < 0) continue;  // absorbed by a product
       Cheapest& cheapest = result[primitive_of(option)];
       const double ns = problem_.option_ns(option);
       cheapest.any_ns = std::min(cheapest.any_ns, ns);

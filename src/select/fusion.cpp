@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
+
+#include "core/scaled_convolution.h"
 
 namespace convopt {
 
@@ -92,6 +95,29 @@ std::vector<char> exact_tensors(const Network& network) {
   return result;
 }
 
+namespace {
+
+/// Every variant of a product with the convolution that reads it, if that can scale its source.
+std::vector<FusedWorkload> scaled_convolutions(const Network& network, const DataFlow& flow,
+                                               int product) {
+  const Operator& head = network.operators[product];
+  const int next = flow.only_consumer(head.outputs[0]);
+  if (next < 0 || network.operators[next].kind != OperatorKind::compute) return {};
+  const std::optional<Workload> scaled =
+      scaled_convolution(head.workload, network.operators[next].workload);
+  if (!scaled) return {};
+  std::vector<FusedWorkload> result;
+  for (FusedWorkload& variant : fusions(network, flow, next)) {
+    if (std::ssize(variant.absorbed) == kLongestChain) break;
+    variant.workload.scaled = true;
+    variant.absorbed.insert(variant.absorbed.begin(), next);
+    result.push_back(std::move(variant));
+  }
+  return result;
+}
+
+}  // namespace
+
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op) {
   const Operator& head = network.operators[op];
   std::vector<FusedWorkload> result{{head.workload, {}}};
@@ -121,6 +147,9 @@ std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow,
       break;
     }
     result.push_back(std::move(longer));
+  }
+  for (FusedWorkload& variant : scaled_convolutions(network, flow, op)) {
+    result.push_back(std::move(variant));
   }
   return result;
 }

@@ -30,7 +30,9 @@ inline constexpr int kLongestChain = 2;
 
 /// Every way to compute the operator, by itself first, then with longer and longer chains. A
 /// convolution may absorb an addition and then an activation, a fully connected layer
-/// or arithmetic on two tensors an activation. What lies between them must have no other reader.
+/// or arithmetic on two tensors an activation. A product of an image with a factor per channel may
+/// absorb a convolution with what that absorbs, see core/scaled_convolution.h. What lies between
+/// them must have no other reader.
 std::vector<FusedWorkload> fusions(const Network& network, const DataFlow& flow, int op);
 
 /// Per tensor, whether it must not be rounded to a shorter type: its values become indices,

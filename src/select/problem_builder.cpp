@@ -153,6 +153,7 @@ class Builder {
     if (primitives_for(typed).empty()) return;
     std::optional<DataType> residual_type;
     for (const FusedWorkload& variant : own) {
+      if (variant.workload.op != typed.op) break;  // what scales its source is in f32
       const int last = variant.absorbed.empty() ? static_cast<int>(op) : variant.absorbed.back();
       if (variant.workload.epilogue.residual && variant.absorbed.size() == 1) {
         const std::vector<TensorId>& summands = network().operators[last].inputs;
@@ -258,7 +259,8 @@ class Builder {
     return c;
   }
 
-  /// The variants of an operator in the same types, with what may compute them.
+  /// The variants of an operator by the same operation in the same types, with what may compute
+  /// them.
   struct Group {
     std::span<const Problem::Variant> variants;
     std::vector<const Primitive*> primitives;
@@ -307,7 +309,7 @@ class Builder {
     for (std::size_t op = 0; op < problem_.variants.size(); ++op) {
       std::span<const Problem::Variant> others = problem_.variants[op];
       while (!others.empty()) {
-        Group group{of_same_types(others), {}};
+        Group group{of_same_operation(of_same_types(others)), {}};
         const bool is_first = others.size() == problem_.variants[op].size();
         others = others.subspan(group.variants.size());
         std::vector<int> workloads;
@@ -333,6 +335,17 @@ class Builder {
     const auto end = std::ranges::find_if(variants, [&](const Problem::Variant& variant) {
       return variant.input_type != variants[0].input_type ||
              variant.output_type != variants[0].output_type;
+    });
+    return variants.first(static_cast<std::size_t>(end - variants.begin()));
+  }
+
+  /// The leading variants that are the first one's operation: a product's own, or all convolutions
+  /// that it is folded into.
+  std::span<const Problem::Variant> of_same_operation(
+      std::span<const Problem::Variant> variants) const {
+    const Op op = problem_.workloads[variants[0].workload].op;
+    const auto end = std::ranges::find_if(variants, [&](const Problem::Variant& variant) {
+      return problem_.workloads[variant.workload].op != op;
     });
     return variants.first(static_cast<std::size_t>(end - variants.begin()));
   }

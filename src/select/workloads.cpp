@@ -13,7 +13,7 @@ namespace convopt {
 std::vector<Workload> in_types(const Workload& workload, const std::set<DataType>& types) {
   std::vector<Workload> result = {workload};
   if (workload.input_type != DataType::f32 || workload.output_type != DataType::f32 ||
-      !workload.is_image()) {
+      workload.scaled || !workload.is_image()) {
     return result;
   }
   const bool int8 = workload.op == Op::convert || has_int8_form(workload.op);

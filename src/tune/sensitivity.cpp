@@ -175,7 +175,7 @@ Result<Sensitivities> measure_sensitivities(Executor& executor, const Network& n
       CONVOPT_TRY(result.tensors[written.tensor], measuring.with(&rounding));
       known[written.tensor] = 1;
     }
-    const int op = step.operators.front();
+    const int op = step.weighted_operator();
     if (places.operators[op] == 0 || !step.workload.has_weights()) continue;
     CONVOPT_TRY(Weights parameters, weights.weights(network.operators[op]));
     std::vector<float> values(parameters.weights.values().begin(),

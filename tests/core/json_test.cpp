@@ -68,6 +68,7 @@ TEST(Json, HeaderSurvives) {
   info.traits.algorithm = Algorithm::winograd;
   info.traits.cost = "winograd";
   info.traits.transform_h = 6;
+  info.traits.cheap_exponentials = true;
   header.primitives.push_back(info);
 
   const auto parsed = run_header_from_json(to_json(header));

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/ops/descriptor.h"
+#include "core/scaled_convolution.h"
 
 namespace convopt {
 namespace {
@@ -386,6 +387,42 @@ TEST(Workload, AResidualMayBeOfTheOtherTypeOfQuantisedNumbers) {
   for (const char* rest : {"_u8:add_u8", "_u8:add_f32", "_u8_f32:add_u8", ":add_s8", "_bf16:add_s8",
                            "_u8:add_", "_u8:add_s8+", "_u8:add_s8relu", "_u8:addrelu"}) {
     EXPECT_FALSE(Workload::parse(shape + rest).ok()) << rest;
+  }
+}
+
+TEST(Workload, MayBeAConvolutionOfAProductWithFactors) {
+  const std::string text = "conv:n2_ic12_ih9_iw7_oc20_kh3_kw3_s2_p1";
+  const Workload conv = Workload::parse(text).value();
+  const Workload product = Workload::binary(Op::multiply, {2, 12, 9, 7}, {2, 12, 1, 1});
+  const auto scaled = scaled_convolution(product, conv);
+  ASSERT_TRUE(scaled.has_value());
+  EXPECT_EQ(scaled->text(), text + "_scaled");
+  EXPECT_EQ(scaled->source_count(), 2);
+  EXPECT_EQ(scaled->source(0), product.first);
+  EXPECT_EQ(scaled->source(1), product.second);
+  EXPECT_EQ(scaled->output(), conv.output());
+  const auto read = Workload::parse(text + "_scaled:add+swish");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_TRUE(read->scaled && read->epilogue.residual);
+
+  EXPECT_FALSE(scaled_convolution(product, *scaled)) << "which is scaled already";
+  EXPECT_FALSE(scaled_convolution(conv, product));
+  for (const TensorShape& factors :
+       {TensorShape{1, 12, 1, 1}, {2, 1, 1, 1}, {2, 12, 9, 7}, {2, 12, 9, 1}}) {
+    EXPECT_FALSE(scaled_convolution(Workload::binary(Op::multiply, product.first, factors), conv));
+  }
+  EXPECT_FALSE(
+      scaled_convolution(Workload::binary(Op::divide, product.first, product.second), conv));
+  Workload activated = product;
+  activated.epilogue.activation.kind = ActivationKind::relu;
+  EXPECT_FALSE(scaled_convolution(activated, conv));
+  EXPECT_FALSE(scaled_convolution(product, conv.of_type(DataType::bf16)));
+  for (const char* refused : {"conv:n1_ic8_ih9_iw7_oc8_kh3_kw3_s1_p1_g8_scaled",
+                              "conv:n1_ic8_ih9_iw7_oc8_kh3_kw3_s1_p1_u8_scaled",
+                              "conv:n1_ic8_ih9_iw7_oc8_kh3_kw3_s1_p1_scaled_bf16",
+                              "conv:n1_ic8_ih9_iw7_oc8_kh3_kw3_s1_p1_scaled_scaled",
+                              "convert:n1_c8_h9_w7_scaled", "fully_connected:n1_ic8_oc8_scaled"}) {
+    EXPECT_FALSE(Workload::parse(refused).ok()) << refused;
   }
 }
 

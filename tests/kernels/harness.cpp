@@ -383,6 +383,7 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
 namespace {
 
 const Activation kRelu{ActivationKind::relu};
+const Epilogue kSwish{false, {ActivationKind::swish}};
 const std::vector<Activation> kActivations = {
     {},
     kRelu,
@@ -501,6 +502,9 @@ void add_convolutions(List& list) {
   conv("depthwise, epilogue", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20", {true, kRelu});
   conv("depthwise, sigmoid", "n1_ic20_ih9_iw9_oc20_kh3_kw3_s1_p1_g20",
        {false, {ActivationKind::sigmoid}});
+  conv("depthwise, swish, several tiles", "n1_ic28_ih5_iw33_oc28_kh3_kw3_s1_p1_g28", kSwish);
+  conv("depthwise, swish, stride 2", "n2_ic16_ih15_iw29_oc16_kh5_kw5_s2_p2_g16", kSwish);
+  conv("depthwise, swish, any kernel", "n1_ic21_ih9_iw13_oc21_kh4_kw4_s1_p1_g21", kSwish);
   conv("depthwise, several tiles", "n1_ic28_ih5_iw33_oc28_kh3_kw3_s1_p1_g28");
   conv("depthwise, several tiles, stride 2",
        "n1_ic24_ih8_iw61_oc24_kh3_kw3_s2_pt0_pb1_pl0_pr1_g24");
@@ -566,6 +570,17 @@ void add_convolutions(List& list) {
   conv("1x1, halves with tails", "n2_ic70_ih3_iw5_oc77_kh1_kw1_s1_p0",
        {true, {ActivationKind::sigmoid}});
   conv("one pixel, halves", "n3_ic64_ih1_iw1_oc64_kh1_kw1_s1_p0", {true, kRelu});
+  conv("1x1, swish of many pixels", "n1_ic16_ih33_iw31_oc88_kh1_kw1_s1_p0", kSwish);
+  conv("3x3, swish of long rows", "n1_ic5_ih3_iw401_oc24_kh3_kw3_s1_p1", kSwish);
+  const auto scaled = [&](const char* axis, const char* text, const Epilogue& epilogue = {}) {
+    Workload workload = Workload::conv(ConvShape::parse(text).value(), epilogue);
+    workload.scaled = true;
+    list.add(axis, workload);
+  };
+  scaled("scaled, 1x1", "n1_ic37_ih9_iw8_oc24_kh1_kw1_s1_p0", {true, {}});
+  scaled("scaled, 3x3 with stride", "n2_ic19_ih7_iw6_oc40_kh3_kw3_s2_p1", {false, kRelu});
+  scaled("scaled, several tiles", "n3_ic16_ih6_iw6_oc100_kh1_kw1_s1_p0", kSwish);
+  scaled("scaled, weights in several parts", "n1_ic320_ih8_iw16_oc72_kh3_kw3_s1_p1");
 }
 
 void add_epilogues(List& list) {

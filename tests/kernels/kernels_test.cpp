@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "primitives/own.h"
 #include "tests/kernels/harness.h"
@@ -172,6 +173,32 @@ TEST_P(Levels, SigmoidsAreGoodToAFewRoundings) {
   }
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(std::isnan(sigmoid(kNaN)) && std::isnan(sigmoid(-kNaN)));
+}
+
+TEST_P(Levels, ActivateRowsAndNothingBetweenThem) {
+  const ActivateFunction activate = activate_function(GetParam());
+  const ActivateRowsFunction activate_rows = activate_rows_function(GetParam());
+  const auto untouched = [](std::int64_t i) { return 0.25F * static_cast<float>(i % 23 - 11); };
+  for (const Activation& activation :
+       {Activation{ActivationKind::swish}, {ActivationKind::pow, 2}, {ActivationKind::pow, 3}}) {
+    for (const std::int64_t width : {1, 3, 8, 16, 21, 48}) {
+      for (const std::int64_t step : {width, width + 5}) {
+        constexpr std::int64_t kRows = 4, kBefore = 7;
+        std::vector<float> values(static_cast<std::size_t>(kBefore + kRows * step + 16));
+        for (std::size_t i = 0; i < values.size(); ++i)
+          values[i] = untouched(static_cast<std::int64_t>(i));
+        activate_rows(activation, values.data() + kBefore, width, kRows, step);
+        for (std::int64_t i = 0; i < std::ssize(values); ++i) {
+          const std::int64_t place = i - kBefore;
+          float expected = untouched(i);
+          const bool inside = place >= 0 && place / step < kRows && place % step < width;
+          if (inside) activate(activation, &expected, 1);
+          EXPECT_EQ(values[static_cast<std::size_t>(i)], expected)
+              << activation.text() << ", " << width << " of " << step << ", number " << i;
+        }
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Levels, testing::ValuesIn(supported_isas()),

@@ -90,6 +90,21 @@ TEST(Work, EveryCostStructureCanBeNamedAndAnUnknownNameCountsByOperation) {
   EXPECT_NE(flops("winograd"), flops("direct"));
 }
 
+TEST(Work, CheapExponentialsAndScaledWeightsCount) {
+  const auto transforms = [](const char* text, bool cheap) {
+    PrimitiveInfo info;
+    info.traits.cost = "direct";
+    info.traits.cheap_exponentials = cheap;
+    return estimate_work(Workload::parse(text).value(), info, 16).transform_flops;
+  };
+  constexpr double kResults = 48 * 20 * 10, kWeights = 32 * 48;
+  const char* const swish = "conv:n1_ic32_ih20_iw10_oc48_kh1_kw1_s1_p0:swish";
+  EXPECT_EQ(transforms(swish, false), 24 * kResults);
+  EXPECT_EQ(transforms(swish, true), 10 * kResults);
+  EXPECT_EQ(transforms("conv:n1_ic32_ih20_iw10_oc48_kh1_kw1_s1_p0_scaled", true), 4 * kWeights);
+  EXPECT_EQ(transforms("conv:n3_ic32_ih20_iw10_oc48_kh1_kw1_s1_p0_scaled", true), 12 * kWeights);
+}
+
 TEST(Work, BytesAreThoseOfTheTypes) {
   ConvShape shape;
   shape.ic = shape.oc = 32;

@@ -62,6 +62,16 @@ TEST(Instance, EveryOperationIsCheckedAgainstTheRightReference) {
   EXPECT_EQ(checked, computable);
 }
 
+TEST(Instance, ScaledConvolutionsAreCheckedWithTheirFactors) {
+  const auto registry = Registry::create({default_isa(), 1, SIZE_MAX});
+  ASSERT_TRUE(registry) << registry.error().message;
+  Checked checked;
+  const auto workload = Workload::parse("conv:n2_ic20_ih9_iw9_oc32_kh3_kw3_s1_p1_scaled:add+swish");
+  ASSERT_TRUE(workload) << workload.error().message;
+  check_all(*workload, **registry, checked);
+  EXPECT_EQ(checked.size(), 1U);
+}
+
 TEST(Instance, TypedTensorsAreCheckedInTheirScales) {
   const auto registry = Registry::create({default_isa(), 1, SIZE_MAX});
   ASSERT_TRUE(registry) << registry.error().message;

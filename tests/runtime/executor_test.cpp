@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/runtime/verify.h"
 #include "tests/runtime/allocations.h"
 #include "tests/runtime/support.h"
 
@@ -34,6 +35,35 @@ TEST(Executor, ResidualFusedAndInPlace) {
   const FakeRegistry overwriting(
       {{"conv_nChw16c_nChw16c", {.overwrites_residual = true, .defect = Defect::none}}});
   expect_computes(network, plan, overwriting);
+}
+
+TEST(Executor, FactorsOfChannelsGoIntoTheConvolutionThatReadsTheProduct) {
+  const Network network = network_of("[2, 20, 9, 7]", R"(
+      {"name": "mean", "op": "global_avg_pool"},
+      {"name": "scaled", "op": "multiply", "inputs": ["x", "mean"]},
+      {"name": "conv", "op": "conv", "oc": 20, "kernel": 3, "padding": 1},
+      {"name": "sum", "op": "add", "inputs": ["conv", "x"]})");
+  const auto plan = [&](std::vector<std::string> fused) {
+    Plan made = PlanBuilder(network)
+                    .convert("x", nchw, nChw16c)
+                    .layer("mean", nChw16c)
+                    .layer("scaled", nChw16c, std::move(fused))
+                    .convert("sum", nChw16c, nchw)
+                    .plan();
+    made.layers.back().primitive = "conv_nChw16c_nChw16c";
+    return made;
+  };
+  const FakeRegistry registry;
+  expect_computes(network, plan({"conv", "sum"}), registry);
+  const RandomWeights weights(network, kSeed);
+  const auto executor = Executor::create(network, plan({"conv", "sum"}), registry, weights);
+  ASSERT_TRUE(executor.ok()) << executor.error().message;
+  const Tensors inputs = random_inputs(network);
+  const auto verified = verify(**executor, network, weights, read_spans(inputs));
+  ASSERT_TRUE(verified.ok()) << verified.error().message;
+  EXPECT_EQ(verified->first_failure(), nullptr);
+  // Without the convolution a sum of products has none to go into.
+  EXPECT_FALSE(Executor::create(network, plan({"sum"}), registry, weights).ok());
 }
 
 constexpr TensorFormat kNchw{nchw}, kNchwBf16{nchw, DataType::bf16},

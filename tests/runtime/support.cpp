@@ -126,7 +126,7 @@ FakeRegistry::FakeRegistry(std::map<std::string, FakeOptions> special) {
         info.output_layout = output.layout;
         info.input_type = input.type;
         info.output_type = output.type;
-        info.traits.zero_points = true;
+        info.traits.zero_points = info.traits.scales_source = true;
         const FakeOptions options = special[info.name];
         info.traits.overwrites_residual = options.overwrites_residual;
         keep(std::make_unique<FakePrimitive>(std::move(info), options));

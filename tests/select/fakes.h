@@ -56,7 +56,7 @@ class FakeRegistry final : public PrimitiveList {
     PrimitiveInfo info;
     info.traits.product_type = product_type;
     info.traits.strided_views = strided_views;
-    info.traits.zero_points = true;
+    info.traits.zero_points = info.traits.scales_source = true;
     info.name = name;
     info.family = family;
     info.op = op;
@@ -172,6 +172,16 @@ class NetworkBuilder {
     s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = 1;
     return op(name, Workload::pool(Op::max_pool, s), {from});
   }
+  /// A number per channel.
+  TensorId mean(const std::string& name, TensorId from) {
+    ConvShape s;
+    s.ic = s.oc = s.groups = 16;
+    s.ih = s.iw = s.kh = s.kw = 8;
+    return op(name, Workload::pool(Op::avg_pool_include, s), {from});
+  }
+  TensorId scale(const std::string& name, TensorId image, TensorId factors) {
+    return op(name, Workload::binary(Op::multiply, kShape, {1, 16, 1, 1}), {image, factors});
+  }
   TensorId concat(const std::string& name, std::vector<TensorId> from) {
     const int count = static_cast<int>(from.size());
     return op(name, Workload::concat({1, 16 * count, 8, 8}, std::vector<int>(count, 16)),
@@ -198,7 +208,8 @@ class NetworkBuilder {
   }
   TensorId op(const std::string& name, Workload workload, std::vector<TensorId> inputs) {
     const TensorId result = tensor(name);
-    if (workload.op == Op::concat) network.tensors[result].shape = workload.output();
+    if (workload.op == Op::concat || workload.op == Op::avg_pool_include)
+      network.tensors[result].shape = workload.output();
     network.operators.push_back({name,
                                  std::string(to_string(workload.op)),
                                  OperatorKind::compute,

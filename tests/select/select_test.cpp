@@ -599,6 +599,41 @@ TEST(Select, FusesConvolutionAdditionAndActivation) {
   EXPECT_EQ(layer.shape, "n1_ic16_ih8_iw8_oc16_kh3_kw3_s1_p1");
 }
 
+/// An image times a factor per channel, a convolution of that, and a sum with the image.
+Network excited() {
+  NetworkBuilder builder;
+  const TensorId image = builder.conv("image", builder.input());
+  const TensorId scaled = builder.scale("scaled", image, builder.mean("mean", image));
+  return builder.build({builder.add("sum", builder.conv("conv", scaled, 1), image)});
+}
+
+TEST(Select, FoldsFactorsIntoTheConvolutionThatReadsTheProductWhereThatIsFaster) {
+  FakeRegistry registry = two_layouts();
+  registry.add("multiply_nchw", "lib", Op::multiply, Layout::nchw, Layout::nchw);
+  registry.add("mean_nchw", "lib", Op::avg_pool_include, Layout::nchw, Layout::nchw);
+  const Network network = excited();
+  for (const bool folds : {true, false}) {
+    const FakeCosts costs([&](const Workload& w, const PrimitiveInfo& p) {
+      return w.scaled ? (folds ? 1500.0 : 2500.0) : p.name == "lib_conv_nchw" ? 1000.0 : 1010.0;
+    });
+    const auto selection = select(network, registry, costs, platform());
+    ASSERT_TRUE(selection.ok()) << selection.error().message;
+    const PlanLayer* layer = find_layer(selection->plan, "scaled");
+    ASSERT_NE(layer, nullptr);
+    EXPECT_EQ(layer->op, folds ? "conv" : "multiply");
+    EXPECT_EQ(layer->fused,
+              folds ? (std::vector<std::string>{"conv", "sum"}) : std::vector<std::string>());
+    EXPECT_EQ(layer->workload, folds ? "conv:n1_ic16_ih8_iw8_oc16_kh1_kw1_s1_p0_scaled:add"
+                                     : "multiply:n1_c16_h8_w8_by1x16x1x1");
+    // Convolution, mean, then one or two layers more.
+    EXPECT_EQ(selection->solution.ns, folds ? 1000 + 1010 + 1500 : 1000 + 1010 + 1010 + 1000);
+    // What each convolution takes by itself is what baselines compare.
+    ASSERT_TRUE(selection->baselines.library_default && selection->baselines.greedy);
+    EXPECT_EQ(selection->baselines.library_default->ns, 4020);
+    EXPECT_EQ(selection->baselines.greedy->ns, 4020);
+  }
+}
+
 TEST(Select, ConcatenatesInPlaceWhereNobodyElseNeedsTheParts) {
   FakeRegistry registry = two_layouts();
   const FakeCosts costs([](const Workload& w, const PrimitiveInfo& p) {
@@ -1122,6 +1157,15 @@ TEST(Workloads, AreWhatPlansConsistOf) {
   EXPECT_EQ(texts[1], conv + "_f32_bf16");
   EXPECT_EQ(texts[3], conv + "_bf16");
   EXPECT_EQ(texts.back(), "convert:n1_c16_h8_w8_bf16");
+  texts.clear();
+  for (const Workload& w : network_workloads(excited(), {DataType::f32, DataType::bf16}))
+    texts.push_back(w.text());
+  const std::string scaled = "conv:n1_ic16_ih8_iw8_oc16_kh1_kw1_s1_p0_scaled";
+  EXPECT_EQ(std::ranges::count(texts, scaled + ":add"), 1);
+  EXPECT_EQ(
+      std::ranges::count_if(
+          texts, [](const std::string& text) { return text.find("scaled") != std::string::npos; }),
+      1);
 }
 
 }  // namespace
