@@ -79,6 +79,10 @@ TEST_F(ModelVerbs, FilesThatAreNoProfilesAreRefused) {
   expect_error("train " + shell_->file("absent.jsonl"), 3, "absent.jsonl");
   expect_error("train " + shell_->write("empty.jsonl", ""), 3, "empty.jsonl");
   expect_error("train " + network_, 3, "tiny.json");
+  expect_error("train " + profile_ + " --base " + shell_->file("absent.ubj"), 3, "absent.ubj");
+  expect_error("train " + profile_ + " --base " + model_ + " -o " + shell_->file("typed.ubj"), 3,
+               "no times of other types than f32");
+  EXPECT_FALSE(std::filesystem::exists(shell_->file("typed.ubj")));
   expect_error("evaluate " + model_ + " " + model_, 3, "model.ubj");
   expect_error("transfer --from " + model_ + " --profile " + network_, 3, "tiny.json");
 }
