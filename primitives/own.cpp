@@ -137,7 +137,15 @@ double error_bound(const Workload& workload, const Traits& traits, double condit
   // A sum halfway between two steps may become either.
   const float steps = most_steps(workload.epilogue.activation);
   const double step = steps > 0 ? 1 / steps : 0;
-  return stored + step +
+  // Weights and image are rounded to bf16 once more after they are transformed, each value by half
+  // of 2^-8 at most and by 0.4 of that in the mean, and the largest of many thousand such sums is
+  // five times the mean one; twice that.
+  const bool rounds_transformed = traits.product_type == DataType::bf16 && traits.transform_h > 0;
+  const double transformed =
+      rounds_transformed ? 6 * 0x1p-9 * traits.error_amplification * amplified *
+                               error_growth(workload.epilogue.activation)
+                         : 0;
+  return stored + step + transformed +
          kUnitRoundoff * traits.error_amplification * error_growth(workload.epilogue.activation) *
              (accumulated + placed + amplified * kConstantPart);
 }

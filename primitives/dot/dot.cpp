@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/conversion.h"
 #include "core/quantisation.h"
 #include "primitives/dot/product.h"
 
@@ -37,7 +38,8 @@ struct Product {
   const std::byte* later;
   std::int64_t later_step;     ///< 0 where there is nothing to fetch
   const std::int32_t* starts;  ///< null: zeros
-  float* sums;                 ///< [row][kBlockChannels]
+  float* sums;                 ///< [row][sums_row]
+  std::int64_t sums_row;
 };
 
 template <DataType kSource>
@@ -98,7 +100,7 @@ CONVOPT_DOT void multiply_tile(const Product& product) {
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 16
     for (int vector = 0; vector < kVectors; ++vector)
-      _mm512_store_si512(product.sums + row * kBlockChannels + vector * kLanes, sums[row][vector]);
+      _mm512_store_si512(product.sums + row * product.sums_row + vector * kLanes, sums[row][vector]);
   }
 }
 
@@ -140,7 +142,8 @@ CONVOPT_DOT void multiply_vectors(const Task& task) {
                      .later = nullptr,
                      .later_step = 0,
                      .starts = nullptr,
-                     .sums = sums};
+                     .sums = sums,
+                     .sums_row = kBlockChannels};
   // The first tile would wait for weights from beyond the second cache, and all others have them:
   // while tiles are multiplied by some weights, the next ones are fetched.
   const std::int64_t tile_bytes = std::int64_t{task.step_count} * product.step_lanes * kVectorBytes;
@@ -179,6 +182,40 @@ Multiply multiply_function(DataType source, DataType result) {
 
 }  // namespace
 
+void multiply(const MatrixProduct& product) {
+  constexpr std::int64_t kNoStep = 0;
+  const int lanes = static_cast<int>(ceil_div(product.k, 2));
+  const std::int64_t panel_bytes = packed_bytes(product.k, kPanelChannels);
+  Product tile = {.pixels = nullptr,
+                  .row_bytes = product.a_row_stride * std::int64_t{sizeof(std::uint16_t)},
+                  .steps = &kNoStep,
+                  .step_count = 1,
+                  .step_lanes = lanes,
+                  .weights = nullptr,
+                  .panel_bytes = panel_bytes,
+                  .later = nullptr,
+                  .later_step = 0,
+                  .starts = nullptr,
+                  .sums = nullptr,
+                  .sums_row = product.c_row_stride};
+  for (int column = 0; column < product.columns; column += kBlockChannels) {
+    const int columns = std::min(product.columns - column, kBlockChannels);
+    tile.weights = product.b + column / kPanelChannels * panel_bytes;
+    tile.later = tile.weights;
+    // Tiles of nearly the same size: the last one is not much smaller than the others.
+    const int most = columns > kPanelChannels ? kMostRows : kMostPanelRows;
+    const std::int64_t tiles = ceil_div(product.rows, most);
+    int row = 0;
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      const auto end = static_cast<int>(part_begin(product.rows, i + 1, tiles));
+      tile.pixels = reinterpret_cast<const std::byte*>(product.a) + row * tile.row_bytes;
+      tile.sums = product.c + row * product.c_row_stride + column;
+      function_of<DataType::bf16>(columns, end - row)(tile);
+      row = end;
+    }
+  }
+}
+
 bool has_vectors(DataType product, Isa isa) {
   if (isa != Isa::avx512) return false;
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -195,9 +232,25 @@ constexpr int kMostRows = 7, kMostPanelRows = 14;
 Multiply multiply_function(DataType, DataType) { return nullptr; }
 }  // namespace
 
+void multiply(const MatrixProduct&) {}
+
 bool has_vectors(DataType, Isa) { return false; }
 
 #endif
+
+std::int64_t packed_bytes(int k, int columns) {
+  return round_up(columns, kPanelChannels) * ceil_div(k, 2) * kLaneBytes;
+}
+
+void pack_row(int k, int columns, int row, const float* values, std::byte* packed) {
+  const std::int64_t panel_bytes = packed_bytes(k, kPanelChannels);
+  for (int column = 0; column < columns; ++column) {
+    std::byte* const to = packed + column / kPanelChannels * panel_bytes +
+                          (row / 2 * kPanelChannels + column % kPanelChannels) * kLaneBytes +
+                          row % 2 * std::int64_t{sizeof(std::uint16_t)};
+    from_floats(values + column, 1, DataType::bf16, to);
+  }
+}
 
 std::unique_ptr<Primitive> make_dot(PrimitiveInfo info, const Context& context,
                                     std::initializer_list<int> types) {

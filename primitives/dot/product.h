@@ -84,6 +84,23 @@ struct Task {
   Finish finish;
 };
 
+/// C = A B of matrices of bf16, products of two added at a time to sums in float; in vectors, where
+/// has_vectors(). A has `rows` rows of whole pairs of numbers, B is packed.
+struct MatrixProduct {
+  const std::uint16_t* a = nullptr;
+  std::int64_t a_row_stride = 0;  ///< in numbers
+  const std::byte* b = nullptr;   ///< on a cache line
+  float* c = nullptr;             ///< rows begin on cache lines and have whole vectors
+  std::int64_t c_row_stride = 0;
+  int rows = 0, columns = 0, k = 0;
+};
+void multiply(const MatrixProduct& product);
+
+/// Of B, k by `columns`.
+std::int64_t packed_bytes(int k, int columns);
+/// Row `row` of B, rounded to bf16, into its place; what is never packed has to be zeros.
+void pack_row(int k, int columns, int row, const float* values, std::byte* packed);
+
 using Multiply = void (*)(const Task& task);
 
 /// What multiplies: vectors, or the tile registers of AMX.

@@ -215,7 +215,7 @@ void input_tile(const InputTile& tile) {
 
 template <int kPoints, class D>
 HWY_INLINE void transform_pairs(D d, const OutputTile& tile, const float* from, const float* bias,
-                                const Place& place) {
+                                const Place<float>& place) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   constexpr int kHalf = kPoints / 2;
@@ -276,7 +276,7 @@ template <int kPoints, int kLanes>
 void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
   for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
-    transform_pairs<kPoints>(d, tile, tile.transformed + c, tile.bias + c, Place(tile, c, count));
+    transform_pairs<kPoints>(d, tile, tile.transformed + c, tile.bias + c, Place<float>(tile, c, count));
   });
 }
 

@@ -8,6 +8,9 @@
 #endif
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
 
 #include "primitives/clamp-inl.h"
 #include "primitives/gemm/partial-inl.h"
@@ -26,64 +29,108 @@ HWY_INLINE void for_each_vector(const Tile& tile, const Body& body) {
   for (int c = 0; c < tile.channels; c += kLanes) body(c, std::min(kLanes, tile.channels - c));
 }
 
+/// A vector of floats from as many numbers; those beyond `count` are zeros and are not read.
+template <class D>
+HWY_INLINE hn::Vec<D> load_numbers(D d, const float* from, int count) {
+  return count == static_cast<int>(hn::MaxLanes(D())) ? hn::LoadU(d, from)
+                                                      : load_partial(d, from, count);
+}
+template <class D>
+HWY_INLINE void store_numbers(D d, hn::Vec<D> value, float* to, int count) {
+  if (count == static_cast<int>(hn::MaxLanes(D()))) {
+    hn::StoreU(value, d, to);
+  } else {
+    store_partial(d, value, to, count);
+  }
+}
+
+#if HWY_TARGET == HWY_AVX3
+template <class D>
+HWY_INLINE hn::Vec<D> load_numbers(D d, const Bfloat16* from, int count) {
+  const hn::Rebind<Bfloat16, D> narrow;
+  const hn::Rebind<std::uint32_t, D> wide;
+  const auto bits = count == static_cast<int>(hn::MaxLanes(D()))
+                        ? hn::LoadU(narrow, from)
+                        : hn::MaskedLoad(hn::FirstN(narrow, static_cast<std::size_t>(count)),
+                                         narrow, from);
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, bits)));
+}
+/// Rounds by the instruction of AVX512_BF16, which Highway 1.0.3 does not have.
+template <class D>
+HWY_INLINE void store_numbers(D d, hn::Vec<D> value, Bfloat16* to, int count) {
+  static_assert(hn::MaxLanes(D()) == 16);
+  const hn::Rebind<Bfloat16, D> narrow;
+  hn::Vec<decltype(narrow)> rounded;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(rounded.raw) : "v"(value.raw));
+  if (count == static_cast<int>(hn::MaxLanes(D()))) {
+    hn::StoreU(rounded, narrow, to);
+  } else {
+    hn::BlendedStore(rounded, hn::FirstN(narrow, static_cast<std::size_t>(count)), narrow, to);
+  }
+}
+#endif
+
 /// Copies column `column` of a window that lies partly outside the image or is no whole vector of
 /// channels: whole vectors without gaps, zeros where nothing exists.
-template <int kRows, class D>
-HWY_INLINE void copy_column(D d, const InputTile& tile, const float* from, int column, int count,
-                            float* to) {
+template <int kRows, class D, class Number>
+HWY_INLINE void copy_column(D d, const BasicInputTile<Number>& tile, const Number* from, int column,
+                            int count, float* to) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   const bool exists = column >= tile.column_begin && column < tile.column_end;
 #pragma GCC unroll 1
   for (int i = 0; i < kRows; ++i) {
     auto x = hn::Zero(d);
     if (exists && i >= tile.row_begin && i < tile.row_end) {
-      const float* const at = from + i * tile.row_stride;
-      x = count == kLanes ? hn::LoadU(d, at) : load_partial(d, at, count);
+      x = load_numbers(d, from + i * tile.row_stride, count);
     }
     hn::Store(x, d, to + i * kLanes);
   }
 }
 
 /// Destination of a vector of channels of a tile, and what is added to it.
+template <class Number>
 struct Place {
-  float* destination;
-  const float* residual;  ///< null: none
-  int count;              ///< channels that exist
+  Number* destination;
+  const Number* residual;  ///< null: none
+  int count;               ///< channels that exist
 
-  Place(const OutputTile& tile, int channel, int channels)
+  Place(const BasicOutputTile<Number>& tile, int channel, int channels)
       : destination(tile.destination + channel),
         residual(tile.residual != nullptr ? tile.residual + channel : nullptr),
         count(channels) {}
 };
 
-/// Adds bias and residual to a column of results, clamps and stores it.
-template <bool kFetchNext, class D, int kRows>
-HWY_INLINE void store_column(D d, const OutputTile& tile, const Place& place, int column,
-                             const hn::Vec<D> (&y)[kRows], hn::Vec<D> bias) {
+/// Adds bias and residual to a column of results, applies the activation and stores it.
+template <bool kFetchNext, class D, int kRows, class Number>
+HWY_INLINE void store_column(D d, const BasicOutputTile<Number>& tile, const Place<Number>& place,
+                             int column, const hn::Vec<D> (&y)[kRows], hn::Vec<D> bias) {
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
-  const float* const residual = place.residual;
+  const Number* const residual = place.residual;
   const int count = place.count;
-  float* const to = place.destination + column * tile.column_stride;
-  const float* const add =
+  Number* const to = place.destination + column * tile.column_stride;
+  const Number* const add =
       residual + (residual != nullptr ? column * tile.residual_column_stride : 0);
 #pragma GCC unroll 32
   for (int i = 0; i < kRows; ++i) {
     if (i >= tile.rows) break;
     auto value = hn::Add(y[i], bias);
     if (residual != nullptr) {
-      const float* const from = add + i * tile.residual_row_stride;
-      value = hn::Add(value, count == kLanes ? hn::LoadU(d, from) : load_partial(d, from, count));
+      value = hn::Add(value, load_numbers(d, add + i * tile.residual_row_stride, count));
     }
     if (tile.clamp) {
       value = clamp(hn::Set(d, tile.low), hn::Set(d, tile.high), value);
     }
-    float* const at = to + i * tile.row_stride;
-    if constexpr (kFetchNext) __builtin_prefetch(at + tile.next_distance);
-    if (count == kLanes) {
-      hn::StoreU(value, d, at);
-    } else {
-      store_partial(d, value, at, count);
+    if constexpr (!std::is_same_v<Number, float>) {
+      if (tile.activate != nullptr) {
+        HWY_ALIGN float values[kLanes];
+        hn::Store(value, d, values);
+        tile.activate(*tile.activation, values, kLanes);
+        value = hn::Load(d, values);
+      }
     }
+    Number* const at = to + i * tile.row_stride;
+    if constexpr (kFetchNext) __builtin_prefetch(at + tile.next_distance);
+    store_numbers(d, value, at, count);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "convopt/primitive.hpp"
 #include "primitives/own.h"
@@ -11,14 +12,18 @@
 
 namespace convopt::tiles {
 
-/// One window of the image, channels that lie side by side.
-struct InputTile {
-  const float* source = nullptr;  ///< the window's first pixel, which may lie outside the image
+/// bf16 in memory.
+using Bfloat16 = std::uint16_t;
+
+/// One window of the image, channels that lie side by side. `Number` is float or Bfloat16.
+template <class Number>
+struct BasicInputTile {
+  const Number* source = nullptr;  ///< the window's first pixel, which may lie outside the image
   std::int64_t row_stride = 0, column_stride = 0;
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  float* transformed = nullptr;  ///< value p, channel c goes to [p * transformed_stride + c]
+  Number* transformed = nullptr;  ///< value p, channel c goes to [p * transformed_stride + c]
   std::int64_t transformed_stride = 0;
 
   /// A window of `rows` by `columns` pixels from (top, left) on.
@@ -33,14 +38,18 @@ struct InputTile {
   }
 };
 
-/// The first rows x columns results of one tile, channels that lie side by side.
-struct OutputTile {
+using InputTile = BasicInputTile<float>;
+
+/// The first rows x columns results of one tile, channels that lie side by side. `Number` is float
+/// or Bfloat16.
+template <class Number>
+struct BasicOutputTile {
   const float* transformed = nullptr;
   std::int64_t transformed_stride = 0;
   const float* bias = nullptr;  ///< as many as channels, whole vectors readable
-  float* destination = nullptr;
+  Number* destination = nullptr;
   std::int64_t row_stride = 0, column_stride = 0;
-  const float* residual = nullptr;
+  const Number* residual = nullptr;
   std::int64_t residual_row_stride = 0, residual_column_stride = 0;
   int channels = 0;
   int rows = 0, columns = 0;
@@ -50,7 +59,11 @@ struct OutputTile {
   std::int64_t next_distance = 0;
   bool clamp = false;
   float low = 0, high = 0;
+  /// Bfloat16: an activation that is no clamp, of values before they are rounded. Null: none.
+  ActivateFunction activate = nullptr;
+  const Activation* activation = nullptr;
 };
+using OutputTile = BasicOutputTile<float>;
 
 /// The last step of a tile: what follows from the arguments of a run and the epilogue.
 class Writer {
@@ -58,14 +71,16 @@ class Writer {
   Writer(const Epilogue& epilogue, Isa isa)
       : activation_(epilogue.activation),
         last_write_(last_write(activation_)),
-        activate_(activate_rows_function(isa)),
+        activate_(activate_function(isa)),
+        activate_rows_(activate_rows_function(isa)),
         residual_(epilogue.residual) {}
 
   bool has_residual() const { return residual_; }
 
   /// Sets what all tiles of a run share.
-  OutputTile shared(const RunArgs& args) const {
-    OutputTile tile;
+  template <class Number = float>
+  BasicOutputTile<Number> shared(const RunArgs& args) const {
+    BasicOutputTile<Number> tile;
     tile.row_stride = args.destination.row_stride();
     tile.column_stride = args.destination.column_stride();
     if (residual_) {
@@ -75,6 +90,10 @@ class Writer {
     tile.clamp = last_write_.clamps();
     tile.low = last_write_.low;
     tile.high = last_write_.high;
+    if (!std::is_same_v<Number, float> && last_write_.needs_pass) {
+      tile.activate = activate_;
+      tile.activation = &activation_;
+    }
     return tile;
   }
 
@@ -82,7 +101,7 @@ class Writer {
   void finish(const OutputTile& tile, int channels) const {
     if (!last_write_.needs_pass) return;
     for (int i = 0; i < tile.rows; ++i) {
-      activate_(activation_, tile.destination + i * tile.row_stride, channels, tile.columns,
+      activate_rows_(activation_, tile.destination + i * tile.row_stride, channels, tile.columns,
                 tile.column_stride);
     }
   }
@@ -90,7 +109,8 @@ class Writer {
  private:
   Activation activation_;
   LastWrite last_write_;
-  ActivateRowsFunction activate_;
+  ActivateFunction activate_;
+  ActivateRowsFunction activate_rows_;
   bool residual_;
 };
 

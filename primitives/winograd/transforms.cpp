@@ -14,8 +14,10 @@ namespace convopt::winograd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using tiles::HWY_NAMESPACE::copy_column;
 using tiles::HWY_NAMESPACE::for_each_vector;
+using tiles::HWY_NAMESPACE::load_numbers;
 using tiles::HWY_NAMESPACE::Place;
 using tiles::HWY_NAMESPACE::store_column;
+using tiles::HWY_NAMESPACE::store_numbers;
 
 // B^T of any algorithm with this many products.
 template <int kProducts>
@@ -97,24 +99,24 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
 }
 
 // The window of one vector of channels. `inside`: all of it exists.
-template <int kH, int kW, class D>
-HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const float* source,
-                                 int count, float* products) {
+template <int kH, int kW, class D, class Number>
+HWY_INLINE void transform_window(D d, const BasicInputTile<Number>& tile, bool inside,
+                                 const Number* source, int count, Number* products) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   HWY_ALIGN float copy[kH * kLanes];
   V middle[kH][kW];
   for (int j = 0; j < kW; ++j) {
     V x[kH], y[kH];
-    const float* column = source + j * tile.column_stride;
-    std::int64_t row_stride = tile.row_stride;
-    if (!inside) {
-      copy_column<kH>(d, tile, column, j, count, copy);
-      column = copy;
-      row_stride = kLanes;
-    }
+    const Number* column = source + j * tile.column_stride;
+    if (inside) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kH; ++i) x[i] = hn::LoadU(d, column + i * row_stride);
+      for (int i = 0; i < kH; ++i) x[i] = load_numbers(d, column + i * tile.row_stride, kLanes);
+    } else {
+      copy_column<kH>(d, tile, column, j, count, copy);
+#pragma GCC unroll 16
+      for (int i = 0; i < kH; ++i) x[i] = hn::Load(d, copy + i * kLanes);
+    }
     transform_input<kH>(d, x, y);
 #pragma GCC unroll 16
     for (int i = 0; i < kH; ++i) middle[i][j] = y[i];
@@ -124,14 +126,14 @@ HWY_INLINE void transform_window(D d, const InputTile& tile, bool inside, const 
 #pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
     transform_input<kW>(d, x, y);
-    float* to = products + i * kW * tile.transformed_stride;
+    Number* to = products + i * kW * tile.transformed_stride;
 #pragma GCC unroll 16
-    for (int j = 0; j < kW; ++j) hn::StoreU(y[j], d, to + j * tile.transformed_stride);
+    for (int j = 0; j < kW; ++j) store_numbers(d, y[j], to + j * tile.transformed_stride, kLanes);
   }
 }
 
-template <int kH, int kW, int kLanes>
-void input_tile(const InputTile& tile) {
+template <int kH, int kW, int kLanes, class Number>
+void input_tile(const BasicInputTile<Number>& tile) {
   const hn::CappedTag<float, kLanes> d;
   const bool inside = tile.is_inside(kH, kW);
   for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
@@ -140,9 +142,9 @@ void input_tile(const InputTile& tile) {
   });
 }
 
-template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, class D>
-HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* products,
-                                  const float* bias, const Place& place) {
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, class D, class Number>
+HWY_INLINE void transform_results(D d, const BasicOutputTile<Number>& tile, const float* products,
+                                  const float* bias, const Place<Number>& place) {
   using V = hn::Vec<D>;
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
   V middle[kH][kOutputsW];
@@ -168,27 +170,39 @@ HWY_INLINE void transform_results(D d, const OutputTile& tile, const float* prod
   }
 }
 
-template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes>
-void output_tile(const OutputTile& tile) {
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes, class Number>
+void output_tile(const BasicOutputTile<Number>& tile) {
   const hn::CappedTag<float, kLanes> d;
   for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
     transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(d, tile, tile.transformed + c,
-                                                            tile.bias + c, Place(tile, c, count));
+                                                            tile.bias + c,
+                                                            Place<Number>(tile, c, count));
   });
+}
+
+template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes>
+Transforms functions_of() {
+  constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
+  Transforms result;
+  result.input = &input_tile<kH, kW, kLanes, float>;
+  result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes, float>;
+#if HWY_TARGET == HWY_AVX3
+  // Tiles of more products lose what bf16 has of digits.
+  if constexpr (kLanes == static_cast<int>(HWY_LANES(float)) && kH * kW <= 36) {
+    result.input_bf16 = &input_tile<kH, kW, kLanes, Bfloat16>;
+    result.output_bf16 = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes, Bfloat16>;
+  }
+#endif
+  return result;
 }
 
 template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW>
 Transforms functions([[maybe_unused]] int channel_block) {
-  constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
   constexpr int kLanes = static_cast<int>(HWY_LANES(float));
   if constexpr (kLanes > 8) {
-    if (channel_block == 8) {
-      return {&input_tile<kH, kW, 8>, &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, 8>,
-              nullptr};
-    }
+    if (channel_block == 8) return functions_of<kOutputsH, kOutputsW, kTapsH, kTapsW, 8>();
   }
-  return {&input_tile<kH, kW, kLanes>, &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes>,
-          nullptr};
+  return functions_of<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes>();
 }
 
 Transforms find_transforms(const Variant& variant, int channel_block) {

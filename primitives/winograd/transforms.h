@@ -9,6 +9,9 @@
 
 namespace convopt::winograd {
 
+using tiles::BasicInputTile;
+using tiles::BasicOutputTile;
+using tiles::Bfloat16;
 using tiles::InputTile;
 using tiles::OutputTile;
 
@@ -24,6 +27,10 @@ struct Variant {
 struct Transforms {
   void (*input)(const InputTile& tile) = nullptr;
   void (*output)(const OutputTile& tile) = nullptr;
+  /// The same from and to bf16, computed in float: for AVX-512 alone, and only a processor with
+  /// AVX512_BF16 can run them.
+  void (*input_bf16)(const BasicInputTile<Bfloat16>& tile) = nullptr;
+  void (*output_bf16)(const BasicOutputTile<Bfloat16>& tile) = nullptr;
   /// G g G^T in double precision: `filter` is taps_h x taps_w.
   void (*filter)(const float* filter, double* products) = nullptr;
 };

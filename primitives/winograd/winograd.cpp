@@ -3,14 +3,19 @@
 // V [product][tile][input channel] are made once; then, per block of output channels, the results
 // M [product][tile][output channel] of one matrix product per transform product, and from them the
 // destination. V and M of a block are small, so they live in cache from writing to reading.
+//
+// Sources of bf16 are transformed in float, V and U are rounded to bf16, and their products are added
+// up in float.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "primitives/blocking.h"
+#include "primitives/dot/product.h"
 #include "primitives/gemm/gemm.h"
 #include "primitives/own.h"
 #include "primitives/tiles/tiles.h"
@@ -20,7 +25,71 @@
 namespace convopt::winograd {
 namespace {
 
+constexpr std::int64_t kCacheLineBytes = 64, kFloatBytes = sizeof(float);
 constexpr int kCacheLineFloats = 16;
+
+/// The matrix products, of sources of that type. B is packed; its bytes are whole cache lines for
+/// each of a matrix's panels.
+template <class Number>
+class Products;
+
+template <>
+class Products<float> {
+ public:
+  explicit Products(Isa isa) : kernels_(gemm::kernels(isa)) {}
+
+  /// Of columns that are packed alike wherever they begin.
+  int unit() const { return kernels_.lanes; }
+  int panel_columns() const { return kernels_.panel_columns(); }
+  std::int64_t packed_floats(int k, int columns) const {
+    return gemm::packed_floats(kernels_, k, columns);
+  }
+  void pack_row(int k, int columns, int row, const float* values, float* packed) const {
+    gemm::pack_row(kernels_, k, columns, row, values, packed);
+  }
+  void multiply(int rows, int columns, int k, const float* a, std::int64_t a_row_stride,
+                const float* b, float* c, std::int64_t c_row_stride) const {
+    gemm::Product product;
+    product.rows = rows;
+    product.columns = static_cast<int>(round_up(columns, kernels_.lanes));
+    product.k = k;
+    product.a = a;
+    product.a_row_stride = a_row_stride;
+    product.b = b;
+    product.c = c;
+    product.c_row_stride = c_row_stride;
+    gemm::multiply(kernels_, product);
+  }
+
+ private:
+  const gemm::Kernels& kernels_;
+};
+
+template <>
+class Products<Bfloat16> {
+ public:
+  explicit Products(Isa) {}
+
+  int unit() const { return dot::kPanelChannels; }
+  int panel_columns() const { return 2 * dot::kPanelChannels; }
+  std::int64_t packed_floats(int k, int columns) const {
+    return dot::packed_bytes(k, columns) / kFloatBytes;
+  }
+  void pack_row(int k, int columns, int row, const float* values, float* packed) const {
+    dot::pack_row(k, columns, row, values, reinterpret_cast<std::byte*>(packed));
+  }
+  void multiply(int rows, int columns, int k, const Bfloat16* a, std::int64_t a_row_stride,
+                const float* b, float* c, std::int64_t c_row_stride) const {
+    dot::multiply({.a = a,
+                   .a_row_stride = a_row_stride,
+                   .b = reinterpret_cast<const std::byte*>(b),
+                   .c = c,
+                   .c_row_stride = c_row_stride,
+                   .rows = rows,
+                   .columns = columns,
+                   .k = k});
+  }
+};
 
 /// Everything that follows from shape and context alone.
 struct Blocking {
@@ -31,8 +100,9 @@ struct Blocking {
   int unit_oc = 0, block_oc = 0, oc_blocks = 0;  ///< blocks are whole units, but for the last
   /// Threads form a grid of so many parts of the tile blocks by so many of the channel blocks.
   int tile_parts = 1, channel_parts = 1;
-  std::int64_t v_row = 0, v_product = 0, m_row = 0, m_product = 0;  ///< strides in floats
-  std::int64_t v_floats = 0, m_floats = 0;                          ///< of one thread
+  std::int64_t v_row = 0, v_product = 0;    ///< strides in numbers
+  std::int64_t m_row = 0, m_product = 0;    ///< in floats
+  std::int64_t v_floats = 0, m_floats = 0;  ///< of one thread
 
   /// Distance of two threads' V. Between them lies as much again that stays untouched:
   /// cores prefetch several products ahead, past the last one too, and every line that they fetch
@@ -57,7 +127,6 @@ struct Blocking {
 };
 
 constexpr int kBlockOutputChannels = 64;
-constexpr std::int64_t kFloatBytes = sizeof(float);
 
 // Costs that choose_blocking() weighs, in multiply-adds of one vector. Per product a vector of V
 // costs 8 and one of the destination 7: F(6,3) on 64 channels at 56 x 56 takes 316 per vector of
@@ -76,9 +145,11 @@ std::int64_t weight_work(std::int64_t weight_bytes, std::int64_t vector_bytes,
   return vector_bytes / (weight_bytes <= caches.l3 / 2 ? kL3BytesPerWork : kMemoryBytesPerWork);
 }
 
+template <class Number>
 Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layout,
-                     const gemm::Kernels& kernels, const Caches& caches, int tile_parts,
+                     const Products<Number>& products, const Caches& caches, int tile_parts,
                      int channel_parts) {
+  constexpr std::int64_t kNumberBytes = sizeof(Number);
   Blocking b;
   b.grid = tiles::Grid(shape, variant.outputs_h, variant.outputs_w);
   b.tiles = static_cast<int>(b.grid.count);
@@ -86,41 +157,44 @@ Blocking blocking_of(const ConvShape& shape, const Variant& variant, Layout layo
   b.tile_parts = tile_parts;
   b.channel_parts = channel_parts;
 
-  const std::int64_t most_oc = std::max(kBlockOutputChannels, kernels.panel_columns());
+  const std::int64_t most_oc = std::max(kBlockOutputChannels, products.panel_columns());
   const auto blocks = [](std::int64_t count, std::int64_t most, int parts) {
     return static_cast<int>(std::min(round_up(ceil_div(count, most), parts), count));
   };
   b.tile_blocks = blocks(b.tiles, most_winograd_tiles(caches), tile_parts);
   b.block_tiles = static_cast<int>(ceil_div(b.tiles, b.tile_blocks));
 
-  b.unit_oc = std::max(kernels.lanes, channel_block(layout));
+  b.unit_oc = std::max(products.unit(), channel_block(layout));
   const std::int64_t units = ceil_div(b.oc, b.unit_oc);
   b.oc_blocks = blocks(units, std::max<std::int64_t>(most_oc / b.unit_oc, 1), channel_parts);
   b.block_oc = static_cast<int>(ceil_div(units, b.oc_blocks)) * b.unit_oc;
 
-  b.v_row = round_up(shape.ic, kCacheLineFloats);
-  b.v_product = tiles::matrix_stride(b.block_tiles * b.v_row);
+  b.v_row = round_up(shape.ic, kCacheLineBytes / kNumberBytes);
+  const std::int64_t product_floats =
+      tiles::matrix_stride(b.block_tiles * b.v_row * kNumberBytes / kFloatBytes);
+  b.v_product = product_floats * kFloatBytes / kNumberBytes;
   b.m_row = round_up(b.block_oc, kCacheLineFloats);
   b.m_product = tiles::matrix_stride(b.block_tiles * b.m_row);
-  b.v_floats = variant.products() * b.v_product;
+  b.v_floats = variant.products() * product_floats;
   b.m_floats = variant.products() * b.m_product;
   return b;
 }
 
-/// Work of the busiest thread, per product of the variant.
+/// Work of the busiest thread, per product of the variant. Numbers of half the size are multiplied
+/// and fetched in half the time.
 std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& variant, Layout layout,
-                  int lanes, const Caches& caches) {
+                  int lanes, std::int64_t number_bytes, const Caches& caches) {
   const std::int64_t blocks = ceil_div(b.tile_blocks, b.tile_parts);
   const std::int64_t tiles = std::min(blocks * b.block_tiles, ceil_div(b.tiles, b.tile_parts));
   const std::int64_t channels = std::min<std::int64_t>(
       ceil_div(ceil_div(b.oc, b.unit_oc), b.channel_parts) * b.unit_oc, b.oc);
   const std::int64_t vectors = ceil_div(channels, lanes);
   const std::int64_t fetch =
-      weight_work(std::int64_t{variant.products()} * shape.ic * channels * kFloatBytes,
+      weight_work(std::int64_t{variant.products()} * shape.ic * channels * number_bytes,
                   lanes * kFloatBytes, caches);
   const bool shared_pixels = b.channel_parts > 1 && layout == Layout::nhwc;
   const std::int64_t output_work = shared_pixels ? kSharedOutputWork : kOutputWork;
-  return vectors * shape.ic * std::max(tiles, blocks * fetch) +
+  return vectors * shape.ic * std::max(tiles, blocks * fetch) * number_bytes / kFloatBytes +
          tiles * (kInputWork * ceil_div(shape.ic, lanes) + output_work * vectors);
 }
 
@@ -128,17 +202,20 @@ std::int64_t work(const Blocking& b, const ConvShape& shape, const Variant& vari
 /// fetch from its cache, which takes long where a virtual machine's cores lie far apart. Parts of
 /// the tiles cost reading all weights in every thread, parts of the output channels transforming
 /// all tiles in every thread, and either may leave one thread more than the others.
+template <class Number>
 Blocking choose_blocking(const ConvShape& shape, const Variant& variant, Layout layout,
                          const Context& context) {
-  const gemm::Kernels& kernels = gemm::kernels(context.isa);
+  const Products<Number> products(context.isa);
+  const int lanes = simd_lanes(context.isa);
   const int threads = context.threads;
   Blocking best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (int parts = 1; parts <= threads; ++parts) {
     if (threads % parts != 0) continue;
     const Blocking b =
-        blocking_of(shape, variant, layout, kernels, context.caches, threads / parts, parts);
-    const std::int64_t cost = work(b, shape, variant, layout, kernels.lanes, context.caches);
+        blocking_of(shape, variant, layout, products, context.caches, threads / parts, parts);
+    const std::int64_t cost =
+        work(b, shape, variant, layout, lanes, sizeof(Number), context.caches);
     if (cost < least) {
       least = cost;
       best = b;
@@ -152,6 +229,8 @@ int channels_together(const TensorView& view) {
   return view.layout == Layout::nhwc ? view.shape.c() : channel_block(view.layout);
 }
 
+/// `Source` is float, and then `Destination` too, or Bfloat16.
+template <class Source, class Destination>
 class WinogradKernel final : public Kernel {
  public:
   WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
@@ -159,24 +238,27 @@ class WinogradKernel final : public Kernel {
       : shape_(workload.shape),
         variant_(variant),
         threads_(context.threads),
-        kernels_(gemm::kernels(context.isa)),
+        products_(context.isa),
         transforms_(transforms(context.isa, variant, channel_block(layout))),
-        blocking_(choose_blocking(shape_, variant, layout, context)),
+        blocking_(choose_blocking<Source>(shape_, variant, layout, context)),
         writer_(workload.epilogue, context.isa),
-        weights_(weight_floats(shape_, variant, blocking_, kernels_)),
+        weights_(weight_floats(shape_, variant, blocking_, products_)),
         bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
     if (parameters.bias.as<float>() != nullptr)
       std::copy_n(parameters.bias.as<float>(), shape_.oc, bias_.data());
+    // The second of a pair of numbers, where there is none.
+    if constexpr (std::is_same_v<Source, Bfloat16>)
+      std::fill_n(weights_.data(), weights_.size(), 0.0F);
     parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
       pack_weights(parameters.weights.as<float>(), static_cast<int>(block));
     });
   }
 
   static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
-                                   const Blocking& blocking, const gemm::Kernels& kernels) {
-    return static_cast<std::size_t>(variant.products() * round_up(blocking.oc, kernels.lanes) *
-                                    shape.ic);
+                                   const Blocking& blocking, const Products<Source>& products) {
+    return static_cast<std::size_t>(variant.products() *
+                                    products.packed_floats(shape.ic, blocking.oc));
   }
   static std::size_t bias_floats(const Blocking& blocking) {
     return static_cast<std::size_t>(round_up(blocking.oc, blocking.unit_oc));
@@ -192,8 +274,9 @@ class WinogradKernel final : public Kernel {
           part(b.tile_blocks, thread / b.channel_parts, b.tile_parts);
       const auto [first_oc, last_oc] = part(b.oc_blocks, thread % b.channel_parts, b.channel_parts);
       if (first_oc == last_oc) return;
-      float* const v = static_cast<float*>(args.workspace) + thread * b.thread_floats();
-      float* const m = v + b.v_floats;
+      float* const workspace = static_cast<float*>(args.workspace) + thread * b.thread_floats();
+      auto* const v = reinterpret_cast<Source*>(workspace);
+      float* const m = workspace + b.v_floats;
       for (int block = first_block; block < last_block; ++block) {
         const int first = b.first_tile(block);
         const int count = b.first_tile(block + 1) - first;
@@ -218,7 +301,8 @@ class WinogradKernel final : public Kernel {
   }
 
   std::int64_t block_weights(int block) const {
-    return std::int64_t{blocking_.first_channel(block)} * shape_.ic * variant_.products();
+    return variant_.products() *
+           products_.packed_floats(shape_.ic, blocking_.first_channel(block));
   }
 
   // U [block of output channels][product], each an ic x block matrix packed for the product.
@@ -228,7 +312,8 @@ class WinogradKernel final : public Kernel {
     const int columns = blocking_.channels_of_block(block);
     const int first = blocking_.first_channel(block);
     const int real = std::clamp(shape_.oc - first, 0, columns);
-    const std::int64_t row_floats = round_up(columns, kernels_.lanes);
+    const std::int64_t row_floats = round_up(columns, products_.unit());
+    const std::int64_t product_floats = products_.packed_floats(shape_.ic, columns);
     // Row k of all matrices, then into their panels.
     std::vector<float> rows(static_cast<std::size_t>(products * row_floats));
     std::vector<double> transformed(static_cast<std::size_t>(products));
@@ -242,8 +327,8 @@ class WinogradKernel final : public Kernel {
         }
       }
       for (int p = 0; p < products; ++p) {
-        gemm::pack_row(kernels_, shape_.ic, columns, k, rows.data() + p * row_floats,
-                       weights_.data() + block_weights(block) + p * row_floats * shape_.ic);
+        products_.pack_row(shape_.ic, columns, k, rows.data() + p * row_floats,
+                           weights_.data() + block_weights(block) + p * product_floats);
       }
     }
   }
@@ -251,17 +336,17 @@ class WinogradKernel final : public Kernel {
   // Blocks of channels are the outer loop: a core that sees a tile read or written block after
   // block takes that for a pattern, and fetches from where another block would be, also behind the
   // last one. With that, threads took cache lines of each other's and of whatever lies there.
-  void transform_tiles(const RunArgs& args, int first, int count, float* v) const {
+  void transform_tiles(const RunArgs& args, int first, int count, Source* v) const {
     const TensorView& source = args.sources[0];
     const int step = channels_together(source);
-    InputTile input;
+    BasicInputTile<Source> input;
     input.row_stride = source.row_stride();
     input.column_stride = source.column_stride();
     input.transformed_stride = blocking_.v_product;
     const Position start = blocking_.grid.position(first);
     for (int channel = 0; channel < shape_.ic; channel += step) {
-      const float* const corner =
-          source.as<float>() + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
+      const Source* const corner =
+          source.as<const Source>() + source.offset(0, channel, -shape_.pad_top, -shape_.pad_left);
       input.channels = std::min(step, shape_.ic - channel);
       input.transformed = v + channel;
       Position at = start;
@@ -269,28 +354,27 @@ class WinogradKernel final : public Kernel {
         input.source = corner + place(source, at);
         input.set_window(shape_, at.row - shape_.pad_top, at.column - shape_.pad_left,
                          variant_.window_h(), variant_.window_w());
-        transforms_.input(input);
+        transform(input);
         input.transformed += blocking_.v_row;
         blocking_.grid.advance(at);
       }
     }
   }
 
-  void compute(const RunArgs& args, int first, int count, int block, const float* v,
+  void transform(const InputTile& tile) const { transforms_.input(tile); }
+  void transform(const BasicInputTile<Bfloat16>& tile) const { transforms_.input_bf16(tile); }
+  void transform(const OutputTile& tile) const { transforms_.output(tile); }
+  void transform(const BasicOutputTile<Bfloat16>& tile) const { transforms_.output_bf16(tile); }
+
+  void compute(const RunArgs& args, int first, int count, int block, const Source* v,
                float* m) const {
     const int columns = blocking_.channels_of_block(block);
-    gemm::Product product;
-    product.rows = count;
-    product.columns = static_cast<int>(round_up(columns, kernels_.lanes));
-    product.k = shape_.ic;
-    product.a_row_stride = blocking_.v_row;
-    product.c_row_stride = blocking_.m_row;
-    const std::int64_t product_floats = gemm::packed_floats(kernels_, shape_.ic, columns);
+    const std::int64_t product_floats = products_.packed_floats(shape_.ic, columns);
+    const float* const weights = weights_.data() + block_weights(block);
     for (int p = 0; p < variant_.products(); ++p) {
-      product.a = v + p * blocking_.v_product;
-      product.b = weights_.data() + block_weights(block) + p * product_floats;
-      product.c = m + p * blocking_.m_product;
-      gemm::multiply(kernels_, product);
+      products_.multiply(count, columns, shape_.ic, v + p * blocking_.v_product, blocking_.v_row,
+                         weights + p * product_floats, m + p * blocking_.m_product,
+                         blocking_.m_row);
     }
     const int step = channels_together(args.destination);
     for (int channel = 0; channel < columns; channel += step) {
@@ -303,11 +387,12 @@ class WinogradKernel final : public Kernel {
                    const float* m) const {
     const TensorView& destination = args.destination;
     const tiles::Grid& grid = blocking_.grid;
-    float* const to = destination.as<float>() + destination.offset(0, channel, 0, 0);
-    const float* const add =
-        writer_.has_residual() ? args.residual.as<float>() + args.residual.offset(0, channel, 0, 0)
-                               : nullptr;
-    OutputTile output = writer_.shared(args);
+    Destination* const to = destination.as<Destination>() + destination.offset(0, channel, 0, 0);
+    const Destination* const add =
+        writer_.has_residual()
+            ? args.residual.as<const Destination>() + args.residual.offset(0, channel, 0, 0)
+            : nullptr;
+    auto output = writer_.shared<Destination>(args);
     output.transformed = m;
     output.transformed_stride = blocking_.m_product;
     output.bias = bias_.data() + channel;
@@ -322,8 +407,10 @@ class WinogradKernel final : public Kernel {
       grid.advance(at);
       const std::int64_t next = place(destination, at);
       output.next_distance = tile + 1 < count ? next - here : 0;
-      transforms_.output(output);
-      writer_.finish(output, std::min(channels, shape_.oc - channel));
+      transform(output);
+      if constexpr (std::is_same_v<Destination, float>) {
+        writer_.finish(output, std::min(channels, shape_.oc - channel));
+      }
       output.transformed += blocking_.m_row;
       here = next;
     }
@@ -332,7 +419,7 @@ class WinogradKernel final : public Kernel {
   ConvShape shape_;
   Variant variant_;
   int threads_;
-  const gemm::Kernels& kernels_;
+  Products<Source> products_;
   Transforms transforms_;
   Blocking blocking_;
   tiles::Writer writer_;
@@ -359,6 +446,7 @@ double amplification(const Variant& variant) {
   return one_dimension(variant.window_h()) * one_dimension(variant.window_w());
 }
 
+template <class Source, class Destination>
 class WinogradPrimitive final : public Primitive {
  public:
   WinogradPrimitive(PrimitiveInfo info, const Variant& variant)
@@ -384,21 +472,23 @@ class WinogradPrimitive final : public Primitive {
 
   std::size_t packed_bytes(const Workload& workload, const Context& context) const override {
     const Blocking b = blocking(workload, context);
-    return sizeof(float) *
-           (WinogradKernel::bias_floats(b) +
-            WinogradKernel::weight_floats(workload.shape, variant_, b, gemm::kernels(context.isa)));
+    return sizeof(float) * (KernelType::bias_floats(b) +
+                            KernelType::weight_floats(workload.shape, variant_, b,
+                                                      Products<Source>(context.isa)));
   }
 
   Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
                                               const Parameters& parameters,
                                               const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<WinogradKernel>(workload, parameters, context,
-                                                                    variant_, info().input_layout));
+    return std::unique_ptr<Kernel>(std::make_unique<KernelType>(workload, parameters, context,
+                                                                variant_, info().input_layout));
   }
 
  private:
+  using KernelType = WinogradKernel<Source, Destination>;
+
   Blocking blocking(const Workload& workload, const Context& context) const {
-    return choose_blocking(workload.shape, variant_, info().input_layout, context);
+    return choose_blocking<Source>(workload.shape, variant_, info().input_layout, context);
   }
 
   Variant variant_;
@@ -406,11 +496,18 @@ class WinogradPrimitive final : public Primitive {
 
 }  // namespace
 
-/// Variant: outputs per tile (h, w), taps (h, w).
+/// Variant: outputs per tile (h, w), taps (h, w), and types of sources and results if these are not
+/// f32.
 std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& context,
                                          std::initializer_list<int> numbers) {
   const int* number = numbers.begin();
   const Variant variant{number[0], number[1], number[2], number[3]};
+  if (numbers.size() > 4) {
+    info.input_type = static_cast<DataType>(number[4]);
+    info.output_type = static_cast<DataType>(number[5]);
+  }
+  const bool is_bf16 = info.input_type == DataType::bf16;
+  if (is_bf16 && !dot::has_vectors(DataType::bf16, context.isa)) return nullptr;
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   const auto by = [](int a, int b) { return std::to_string(a) + "x" + std::to_string(b); };
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
@@ -418,7 +515,9 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
                      by(variant.window_h(), variant.window_w()) + " products per tile";
   info.revision = "4";
   info.traits.algorithm = Algorithm::winograd;
-  info.traits.tile_oc = kernels.panel_columns();
+  info.traits.product_type = info.input_type;
+  info.traits.vector_products = is_bf16;
+  info.traits.tile_oc = is_bf16 ? dot::kPanelChannels : kernels.panel_columns();
   info.traits.tile_pixels = kernels.rows[kernels.vectors];
   info.traits.transform_h = variant.window_h();
   info.traits.transform_w = variant.window_w();
@@ -429,7 +528,11 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
       double{1} * variant.products() / (variant.outputs_h * variant.outputs_w);
   info.traits.error_amplification = amplification(variant);
   info.traits.strided_views = true;
-  return std::make_unique<WinogradPrimitive>(std::move(info), variant);
+  if (!is_bf16)
+    return std::make_unique<WinogradPrimitive<float, float>>(std::move(info), variant);
+  if (info.output_type == DataType::f32)
+    return std::make_unique<WinogradPrimitive<Bfloat16, float>>(std::move(info), variant);
+  return std::make_unique<WinogradPrimitive<Bfloat16, Bfloat16>>(std::move(info), variant);
 }
 
 }  // namespace convopt::winograd

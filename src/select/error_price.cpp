@@ -18,9 +18,14 @@ constexpr int kErrorHalvings = 12;
 double share_of(const Problem& problem, const ErrorShares& shares, int op, const Option& option) {
   if (option.candidate < 0 || problem.in_own_types(option)) return 0;
   const DataType source = option.input.type;
-  DataType product = problem.candidates[option.candidate].primitive->info().traits.product_type;
+  const Traits& traits = problem.candidates[option.candidate].primitive->info().traits;
+  DataType product = traits.product_type;
   if (product == DataType::f32) product = source;
   double share = shares.weights(op, product);
+  // Not the weights but what they are transformed to is rounded, and the transformed image likewise:
+  // two errors of that size, amplified.
+  if (traits.product_type == DataType::bf16 && traits.transform_h > 0)
+    share *= 2 * traits.error_amplification * traits.error_amplification;
   // Sources that are rounded on the way into the product.
   if (source == DataType::f32) {
     for (const TensorId t : problem.network->operators[op].inputs)
