@@ -141,8 +141,14 @@ double error_bound(const Workload& workload, const Traits& traits, double condit
   // of 2^-8 at most and by 0.4 of that in the mean, and the largest of many thousand such sums is
   // five times the mean one; twice that.
   const bool rounds_transformed = traits.product_type == DataType::bf16 && traits.transform_h > 0;
+  // Of sums several times as large as what becomes of them.
+  const ActivationKind kind = workload.epilogue.activation.kind;
+  const double saturation = kind == ActivationKind::tanh || kind == ActivationKind::erf ||
+                                    kind == ActivationKind::softsign || kind == ActivationKind::atan
+                                ? 3
+                                : 1;
   const double transformed =
-      rounds_transformed ? 6 * 0x1p-9 * traits.error_amplification * amplified *
+      rounds_transformed ? 6 * 0x1p-9 * traits.error_amplification * amplified * saturation *
                                error_growth(workload.epilogue.activation)
                          : 0;
   return stored + step + transformed +

@@ -45,16 +45,36 @@ HWY_INLINE void store_numbers(D d, hn::Vec<D> value, float* to, int count) {
 }
 
 #if HWY_TARGET == HWY_AVX3
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_some(D d, const T* from, int count) {
+  return count == static_cast<int>(hn::MaxLanes(D()))
+             ? hn::LoadU(d, from)
+             : hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, from);
+}
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void store_some(D d, hn::Vec<D> value, T* to, int count) {
+  if (count == static_cast<int>(hn::MaxLanes(D()))) {
+    hn::StoreU(value, d, to);
+  } else {
+    hn::BlendedStore(value, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
+  }
+}
+
 template <class D>
 HWY_INLINE hn::Vec<D> load_numbers(D d, const Bfloat16* from, int count) {
   const hn::Rebind<Bfloat16, D> narrow;
   const hn::Rebind<std::uint32_t, D> wide;
-  const auto bits = count == static_cast<int>(hn::MaxLanes(D()))
-                        ? hn::LoadU(narrow, from)
-                        : hn::MaskedLoad(hn::FirstN(narrow, static_cast<std::size_t>(count)),
-                                         narrow, from);
+  const auto bits = load_some(narrow, from, count);
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, bits)));
 }
+template <class D, class Number>
+  requires(sizeof(Number) == 1)
+HWY_INLINE hn::Vec<D> load_numbers(D d, const Number* from, int count) {
+  const hn::Rebind<Number, D> narrow;
+  const hn::Rebind<std::int32_t, D> wide;
+  return hn::ConvertTo(d, hn::PromoteTo(wide, load_some(narrow, from, count)));
+}
+
 /// Rounds by the instruction of AVX512_BF16, which Highway 1.0.3 does not have.
 template <class D>
 HWY_INLINE void store_numbers(D d, hn::Vec<D> value, Bfloat16* to, int count) {
@@ -62,13 +82,25 @@ HWY_INLINE void store_numbers(D d, hn::Vec<D> value, Bfloat16* to, int count) {
   const hn::Rebind<Bfloat16, D> narrow;
   hn::Vec<decltype(narrow)> rounded;
   asm("vcvtneps2bf16 %1, %0" : "=v"(rounded.raw) : "v"(value.raw));
-  if (count == static_cast<int>(hn::MaxLanes(D()))) {
-    hn::StoreU(rounded, narrow, to);
-  } else {
-    hn::BlendedStore(rounded, hn::FirstN(narrow, static_cast<std::size_t>(count)), narrow, to);
-  }
+  store_some(narrow, rounded, to, count);
+}
+/// Of numbers within the type's limits.
+template <class D, class Number>
+  requires(sizeof(Number) == 1)
+HWY_INLINE void store_numbers(D /*d*/, hn::Vec<D> value, Number* to, int count) {
+  const hn::Rebind<Number, D> narrow;
+  store_some(narrow, hn::DemoteTo(narrow, hn::NearestInt(value)), to, count);
 }
 #endif
+
+/// Pixels as the real numbers, or whole steps, that they stand for.
+template <class D, class Number>
+HWY_INLINE hn::Vec<D> load_pixels(D d, const BasicInputTile<Number>& tile, const Number* from,
+                                  int count) {
+  const auto x = load_numbers(d, from, count);
+  if constexpr (std::is_same_v<Number, std::uint8_t>) return hn::Sub(x, hn::Set(d, tile.zero_point));
+  return x;
+}
 
 /// Copies column `column` of a window that lies partly outside the image or is no whole vector of
 /// channels: whole vectors without gaps, zeros where nothing exists.
@@ -81,7 +113,7 @@ HWY_INLINE void copy_column(D d, const BasicInputTile<Number>& tile, const Numbe
   for (int i = 0; i < kRows; ++i) {
     auto x = hn::Zero(d);
     if (exists && i >= tile.row_begin && i < tile.row_end) {
-      x = load_numbers(d, from + i * tile.row_stride, count);
+      x = load_pixels(d, tile, from + i * tile.row_stride, count);
     }
     hn::Store(x, d, to + i * kLanes);
   }
@@ -115,10 +147,16 @@ HWY_INLINE void store_column(D d, const BasicOutputTile<Number>& tile, const Pla
     if (i >= tile.rows) break;
     auto value = hn::Add(y[i], bias);
     if (residual != nullptr) {
-      value = hn::Add(value, load_numbers(d, add + i * tile.residual_row_stride, count));
-    }
-    if (tile.clamp) {
-      value = clamp(hn::Set(d, tile.low), hn::Set(d, tile.high), value);
+      const Number* const from = add + i * tile.residual_row_stride;
+      if constexpr (sizeof(Number) == 1) {
+        using Other = std::conditional_t<std::is_signed_v<Number>, std::uint8_t, std::int8_t>;
+        const auto x = tile.residual_is_other
+                           ? load_numbers(d, reinterpret_cast<const Other*>(from), count)
+                           : load_numbers(d, from, count);
+        value = hn::MulAdd(x, hn::Set(d, tile.residual_scale), value);
+      } else {
+        value = hn::Add(value, load_numbers(d, from, count));
+      }
     }
     if constexpr (!std::is_same_v<Number, float>) {
       if (tile.activate != nullptr) {
@@ -126,7 +164,12 @@ HWY_INLINE void store_column(D d, const BasicOutputTile<Number>& tile, const Pla
         hn::Store(value, d, values);
         tile.activate(*tile.activation, values, kLanes);
         value = hn::Load(d, values);
+        if constexpr (sizeof(Number) == 1)
+          value = hn::MulAdd(value, hn::Set(d, tile.steps), hn::Set(d, tile.zero_point));
       }
+    }
+    if (tile.clamp) {
+      value = clamp(hn::Set(d, tile.low), hn::Set(d, tile.high), value);
     }
     Number* const at = to + i * tile.row_stride;
     if constexpr (kFetchNext) __builtin_prefetch(at + tile.next_distance);

@@ -15,15 +15,19 @@ namespace convopt::tiles {
 /// bf16 in memory.
 using Bfloat16 = std::uint16_t;
 
-/// One window of the image, channels that lie side by side. `Number` is float or Bfloat16.
+/// One window of the image, channels that lie side by side. `Number` is float, or Bfloat16,
+/// std::uint8_t or std::int8_t, and then the transformed image is of bf16.
 template <class Number>
 struct BasicInputTile {
+  using Transformed = std::conditional_t<std::is_same_v<Number, float>, float, Bfloat16>;
+
   const Number* source = nullptr;  ///< the window's first pixel, which may lie outside the image
   std::int64_t row_stride = 0, column_stride = 0;
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  Number* transformed = nullptr;  ///< value p, channel c goes to [p * transformed_stride + c]
+  float zero_point = 0;  ///< std::uint8_t: the number that stands for zero
+  Transformed* transformed = nullptr;  ///< value p, channel c goes to [p * transformed_stride + c]
   std::int64_t transformed_stride = 0;
 
   /// A window of `rows` by `columns` pixels from (top, left) on.
@@ -40,8 +44,8 @@ struct BasicInputTile {
 
 using InputTile = BasicInputTile<float>;
 
-/// The first rows x columns results of one tile, channels that lie side by side. `Number` is float
-/// or Bfloat16.
+/// The first rows x columns results of one tile, channels that lie side by side. `Number` is that
+/// of an input tile.
 template <class Number>
 struct BasicOutputTile {
   const float* transformed = nullptr;
@@ -59,9 +63,13 @@ struct BasicOutputTile {
   std::int64_t next_distance = 0;
   bool clamp = false;
   float low = 0, high = 0;
-  /// Bfloat16: an activation that is no clamp, of values before they are rounded. Null: none.
+  /// Where results are rounded: an activation that is no clamp, before that. Null: none.
   ActivateFunction activate = nullptr;
   const Activation* activation = nullptr;
+  // std::uint8_t and std::int8_t: what dot::Finish says, always with a clamp. A residual may be of
+  // the other one of the two.
+  bool residual_is_other = false;
+  float residual_scale = 1, steps = 1, zero_point = 0;
 };
 using OutputTile = BasicOutputTile<float>;
 

@@ -14,7 +14,7 @@ namespace convopt::winograd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using tiles::HWY_NAMESPACE::copy_column;
 using tiles::HWY_NAMESPACE::for_each_vector;
-using tiles::HWY_NAMESPACE::load_numbers;
+using tiles::HWY_NAMESPACE::load_pixels;
 using tiles::HWY_NAMESPACE::Place;
 using tiles::HWY_NAMESPACE::store_column;
 using tiles::HWY_NAMESPACE::store_numbers;
@@ -101,7 +101,8 @@ HWY_INLINE void transform_output(D d, const V (&x)[kOutputs + kTaps - 1], V (&y)
 // The window of one vector of channels. `inside`: all of it exists.
 template <int kH, int kW, class D, class Number>
 HWY_INLINE void transform_window(D d, const BasicInputTile<Number>& tile, bool inside,
-                                 const Number* source, int count, Number* products) {
+                                 const Number* source, int count,
+                                 typename BasicInputTile<Number>::Transformed* products) {
   using V = hn::Vec<D>;
   constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   HWY_ALIGN float copy[kH * kLanes];
@@ -111,7 +112,7 @@ HWY_INLINE void transform_window(D d, const BasicInputTile<Number>& tile, bool i
     const Number* column = source + j * tile.column_stride;
     if (inside) {
 #pragma GCC unroll 16
-      for (int i = 0; i < kH; ++i) x[i] = load_numbers(d, column + i * tile.row_stride, kLanes);
+      for (int i = 0; i < kH; ++i) x[i] = load_pixels(d, tile, column + i * tile.row_stride, kLanes);
     } else {
       copy_column<kH>(d, tile, column, j, count, copy);
 #pragma GCC unroll 16
@@ -126,7 +127,7 @@ HWY_INLINE void transform_window(D d, const BasicInputTile<Number>& tile, bool i
 #pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) x[j] = middle[i][j];
     transform_input<kW>(d, x, y);
-    Number* to = products + i * kW * tile.transformed_stride;
+    auto* const to = products + i * kW * tile.transformed_stride;
 #pragma GCC unroll 16
     for (int j = 0; j < kW; ++j) store_numbers(d, y[j], to + j * tile.transformed_stride, kLanes);
   }
@@ -184,13 +185,19 @@ template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes>
 Transforms functions_of() {
   constexpr int kH = kOutputsH + kTapsH - 1, kW = kOutputsW + kTapsW - 1;
   Transforms result;
-  result.input = &input_tile<kH, kW, kLanes, float>;
-  result.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes, float>;
+  const auto set = [&]<class Number>(TileFunctions<Number>& functions) {
+    functions.input = &input_tile<kH, kW, kLanes, Number>;
+    functions.output = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes, Number>;
+  };
+  set(result.of_f32);
 #if HWY_TARGET == HWY_AVX3
   // Tiles of more products lose what bf16 has of digits.
   if constexpr (kLanes == static_cast<int>(HWY_LANES(float)) && kH * kW <= 36) {
-    result.input_bf16 = &input_tile<kH, kW, kLanes, Bfloat16>;
-    result.output_bf16 = &output_tile<kOutputsH, kOutputsW, kTapsH, kTapsW, kLanes, Bfloat16>;
+    set(result.of_bf16);
+    if constexpr (kOutputsH == 4 && kOutputsW == 4) {
+      set(result.of_u8);
+      set(result.of_s8);
+    }
   }
 #endif
   return result;

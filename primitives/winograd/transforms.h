@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "convopt/platform.hpp"
 #include "primitives/tiles/tiles.h"
@@ -24,15 +25,29 @@ struct Variant {
   constexpr bool operator==(const Variant&) const = default;
 };
 
+/// From an image of such numbers, and to one.
+template <class Number>
+struct TileFunctions {
+  void (*input)(const BasicInputTile<Number>& tile) = nullptr;
+  void (*output)(const BasicOutputTile<Number>& tile) = nullptr;
+};
+
 struct Transforms {
-  void (*input)(const InputTile& tile) = nullptr;
-  void (*output)(const OutputTile& tile) = nullptr;
-  /// The same from and to bf16, computed in float: for AVX-512 alone, and only a processor with
-  /// AVX512_BF16 can run them.
-  void (*input_bf16)(const BasicInputTile<Bfloat16>& tile) = nullptr;
-  void (*output_bf16)(const BasicOutputTile<Bfloat16>& tile) = nullptr;
+  TileFunctions<float> of_f32;
+  // Computed in float: for AVX-512 alone, and only a processor with AVX512_BF16 can run them.
+  TileFunctions<Bfloat16> of_bf16;
+  TileFunctions<std::uint8_t> of_u8;
+  TileFunctions<std::int8_t> of_s8;
   /// G g G^T in double precision: `filter` is taps_h x taps_w.
   void (*filter)(const float* filter, double* products) = nullptr;
+
+  template <class Number>
+  const TileFunctions<Number>& of() const {
+    if constexpr (std::is_same_v<Number, float>) return of_f32;
+    if constexpr (std::is_same_v<Number, Bfloat16>) return of_bf16;
+    if constexpr (std::is_same_v<Number, std::uint8_t>) return of_u8;
+    if constexpr (std::is_same_v<Number, std::int8_t>) return of_s8;
+  }
 };
 
 /// Functions for one variant; null pointers for one that is not compiled. `channel_block` limits

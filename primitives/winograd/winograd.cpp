@@ -4,16 +4,18 @@
 // M [product][tile][output channel] of one matrix product per transform product, and from them the
 // destination. V and M of a block are small, so they live in cache from writing to reading.
 //
-// Sources of bf16 are transformed in float, V and U are rounded to bf16, and their products are added
-// up in float.
+// Sources of bf16, u8 and s8 are transformed in float, V and U are rounded to bf16, and their products
+// are added up in float.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "core/quantisation.h"
 #include "primitives/blocking.h"
 #include "primitives/dot/product.h"
 #include "primitives/gemm/gemm.h"
@@ -28,7 +30,7 @@ namespace {
 constexpr std::int64_t kCacheLineBytes = 64, kFloatBytes = sizeof(float);
 constexpr int kCacheLineFloats = 16;
 
-/// The matrix products, of sources of that type. B is packed; its bytes are whole cache lines for
+/// The matrix products of transformed tiles of that type. B is packed; its bytes are whole cache lines for
 /// each of a matrix's panels.
 template <class Number>
 class Products;
@@ -229,10 +231,13 @@ int channels_together(const TensorView& view) {
   return view.layout == Layout::nhwc ? view.shape.c() : channel_block(view.layout);
 }
 
-/// `Source` is float, and then `Destination` too, or Bfloat16.
+/// `Source` is float, and then `Destination` too; Bfloat16, and then that or float; or std::uint8_t
+/// or std::int8_t, and then these or float.
 template <class Source, class Destination>
 class WinogradKernel final : public Kernel {
  public:
+  using Transformed = typename BasicInputTile<Source>::Transformed;
+
   WinogradKernel(const Workload& workload, const Parameters& parameters, const Context& context,
                  const Variant& variant, Layout layout)
       : shape_(workload.shape),
@@ -240,23 +245,34 @@ class WinogradKernel final : public Kernel {
         threads_(context.threads),
         products_(context.isa),
         transforms_(transforms(context.isa, variant, channel_block(layout))),
-        blocking_(choose_blocking<Source>(shape_, variant, layout, context)),
-        writer_(workload.epilogue, context.isa),
+        blocking_(choose_blocking<Transformed>(shape_, variant, layout, context)),
+        activation_(activation_before_storing(workload)),
+        writer_({.residual = workload.epilogue.residual, .activation = activation_}, context.isa),
         weights_(weight_floats(shape_, variant, blocking_, products_)),
         bias_(bias_floats(blocking_)) {
     std::fill_n(bias_.data(), bias_.size(), 0.0F);
     if (parameters.bias.as<float>() != nullptr)
       std::copy_n(parameters.bias.as<float>(), shape_.oc, bias_.data());
+    const auto* weights = parameters.weights.as<float>();
+    std::vector<float> rounded, scales;
+    if constexpr (sizeof(Source) == 1) {
+      rounded.assign(weights, weights + parameters.weights.count);
+      round_weights(rounded, shape_.oc, workload.input_type);
+      weights = rounded.data();
+      scales.assign(static_cast<std::size_t>(shape_.oc), 1.0F);
+      zero_point_ = static_cast<float>(parameters.scales.input_zero);
+      set_finish(workload, parameters.scales, scales);
+    }
     // The second of a pair of numbers, where there is none.
-    if constexpr (std::is_same_v<Source, Bfloat16>)
+    if constexpr (!std::is_same_v<Transformed, float>)
       std::fill_n(weights_.data(), weights_.size(), 0.0F);
     parallel_for(threads_, blocking_.oc_blocks, [&](std::int64_t block) {
-      pack_weights(parameters.weights.as<float>(), static_cast<int>(block));
+      pack_weights(weights, scales, static_cast<int>(block));
     });
   }
 
   static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
-                                   const Blocking& blocking, const Products<Source>& products) {
+                                   const Blocking& blocking, const Products<Transformed>& products) {
     return static_cast<std::size_t>(variant.products() *
                                     products.packed_floats(shape.ic, blocking.oc));
   }
@@ -275,7 +291,7 @@ class WinogradKernel final : public Kernel {
       const auto [first_oc, last_oc] = part(b.oc_blocks, thread % b.channel_parts, b.channel_parts);
       if (first_oc == last_oc) return;
       float* const workspace = static_cast<float*>(args.workspace) + thread * b.thread_floats();
-      auto* const v = reinterpret_cast<Source*>(workspace);
+      auto* const v = reinterpret_cast<Transformed*>(workspace);
       float* const m = workspace + b.v_floats;
       for (int block = first_block; block < last_block; ++block) {
         const int first = b.first_tile(block);
@@ -305,8 +321,20 @@ class WinogradKernel final : public Kernel {
            products_.packed_floats(shape_.ic, blocking_.first_channel(block));
   }
 
-  // U [block of output channels][product], each an ic x block matrix packed for the product.
-  void pack_weights(const float* weights, int block) {
+  /// The epilogue of whole steps; turns biases and factors of sums into what it adds and multiplies.
+  void set_finish(const Workload& workload, const Quantisation& quantisation,
+                  std::vector<float>& scales) {
+    const std::span<float> biases(bias_.data(), static_cast<std::size_t>(shape_.oc));
+    const std::vector<float> shifts = zero_point_shifts(
+        {{}, scales}, quantisation, false, !last_write(activation_).needs_pass);
+    for (std::size_t i = 0; i < shifts.size(); ++i) biases[i] += shifts[i];
+    const double most = 255.0 * 128 * shape_.ic * shape_.kh * shape_.kw;
+    finish_ = dot::make_finish(workload, quantisation, activation_, most, scales, biases);
+  }
+
+  // U [block of output channels][product], each an ic x block matrix packed for the product, times
+  // the channels' scales, if there are any.
+  void pack_weights(const float* weights, const std::vector<float>& scales, int block) {
     const int products = variant_.products();
     const int taps = variant_.taps_h * variant_.taps_w;
     const int columns = blocking_.channels_of_block(block);
@@ -321,9 +349,11 @@ class WinogradKernel final : public Kernel {
       for (int c = 0; c < real; ++c) {
         transforms_.filter(weights + (std::int64_t{first + c} * shape_.ic + k) * taps,
                            transformed.data());
+        const double scale =
+            scales.empty() ? 1.0 : double{scales[static_cast<std::size_t>(first + c)]};
         for (int p = 0; p < products; ++p) {
           rows[static_cast<std::size_t>(p * row_floats + c)] =
-              static_cast<float>(transformed[static_cast<std::size_t>(p)]);
+              static_cast<float>(transformed[static_cast<std::size_t>(p)] * scale);
         }
       }
       for (int p = 0; p < products; ++p) {
@@ -336,13 +366,14 @@ class WinogradKernel final : public Kernel {
   // Blocks of channels are the outer loop: a core that sees a tile read or written block after
   // block takes that for a pattern, and fetches from where another block would be, also behind the
   // last one. With that, threads took cache lines of each other's and of whatever lies there.
-  void transform_tiles(const RunArgs& args, int first, int count, Source* v) const {
+  void transform_tiles(const RunArgs& args, int first, int count, Transformed* v) const {
     const TensorView& source = args.sources[0];
     const int step = channels_together(source);
     BasicInputTile<Source> input;
     input.row_stride = source.row_stride();
     input.column_stride = source.column_stride();
     input.transformed_stride = blocking_.v_product;
+    input.zero_point = zero_point_;
     const Position start = blocking_.grid.position(first);
     for (int channel = 0; channel < shape_.ic; channel += step) {
       const Source* const corner =
@@ -354,19 +385,14 @@ class WinogradKernel final : public Kernel {
         input.source = corner + place(source, at);
         input.set_window(shape_, at.row - shape_.pad_top, at.column - shape_.pad_left,
                          variant_.window_h(), variant_.window_w());
-        transform(input);
+        transforms_.template of<Source>().input(input);
         input.transformed += blocking_.v_row;
         blocking_.grid.advance(at);
       }
     }
   }
 
-  void transform(const InputTile& tile) const { transforms_.input(tile); }
-  void transform(const BasicInputTile<Bfloat16>& tile) const { transforms_.input_bf16(tile); }
-  void transform(const OutputTile& tile) const { transforms_.output(tile); }
-  void transform(const BasicOutputTile<Bfloat16>& tile) const { transforms_.output_bf16(tile); }
-
-  void compute(const RunArgs& args, int first, int count, int block, const Source* v,
+  void compute(const RunArgs& args, int first, int count, int block, const Transformed* v,
                float* m) const {
     const int columns = blocking_.channels_of_block(block);
     const std::int64_t product_floats = products_.packed_floats(shape_.ic, columns);
@@ -392,7 +418,17 @@ class WinogradKernel final : public Kernel {
         writer_.has_residual()
             ? args.residual.as<const Destination>() + args.residual.offset(0, channel, 0, 0)
             : nullptr;
-    auto output = writer_.shared<Destination>(args);
+    BasicOutputTile<Destination> output = writer_.shared<Destination>(args);
+    if constexpr (sizeof(Destination) == 1) {
+      output.clamp = true;
+      output.low = finish_.low;
+      output.high = finish_.high;
+      output.residual_is_other =
+          (finish_.residual_type == DataType::s8) != std::is_signed_v<Destination>;
+      output.residual_scale = finish_.residual_scale;
+      output.steps = finish_.steps;
+      output.zero_point = finish_.zero_point;
+    }
     output.transformed = m;
     output.transformed_stride = blocking_.m_product;
     output.bias = bias_.data() + channel;
@@ -407,7 +443,7 @@ class WinogradKernel final : public Kernel {
       grid.advance(at);
       const std::int64_t next = place(destination, at);
       output.next_distance = tile + 1 < count ? next - here : 0;
-      transform(output);
+      transforms_.template of<Destination>().output(output);
       if constexpr (std::is_same_v<Destination, float>) {
         writer_.finish(output, std::min(channels, shape_.oc - channel));
       }
@@ -419,9 +455,12 @@ class WinogradKernel final : public Kernel {
   ConvShape shape_;
   Variant variant_;
   int threads_;
-  Products<Source> products_;
+  Products<Transformed> products_;
   Transforms transforms_;
   Blocking blocking_;
+  Activation activation_;
+  dot::Finish finish_;
+  float zero_point_ = 0;
   tiles::Writer writer_;
   AlignedFloats weights_;
   AlignedFloats bias_;
@@ -474,7 +513,7 @@ class WinogradPrimitive final : public Primitive {
     const Blocking b = blocking(workload, context);
     return sizeof(float) * (KernelType::bias_floats(b) +
                             KernelType::weight_floats(workload.shape, variant_, b,
-                                                      Products<Source>(context.isa)));
+                                                      Products<Transformed>(context.isa)));
   }
 
   Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
@@ -486,13 +525,34 @@ class WinogradPrimitive final : public Primitive {
 
  private:
   using KernelType = WinogradKernel<Source, Destination>;
+  using Transformed = typename KernelType::Transformed;
 
   Blocking blocking(const Workload& workload, const Context& context) const {
-    return choose_blocking<Source>(workload.shape, variant_, info().input_layout, context);
+    return choose_blocking<Transformed>(workload.shape, variant_, info().input_layout, context);
   }
 
   Variant variant_;
 };
+
+}  // namespace
+
+namespace {
+
+template <class Source>
+std::unique_ptr<Primitive> make_from(PrimitiveInfo info, const Variant& variant) {
+  const auto make = [&]<class Destination>(Destination) -> std::unique_ptr<Primitive> {
+    return std::make_unique<WinogradPrimitive<Source, Destination>>(std::move(info), variant);
+  };
+  if constexpr (std::is_same_v<Source, float>) {
+    return make(float{});
+  } else if constexpr (std::is_same_v<Source, Bfloat16>) {
+    return info.output_type == DataType::f32 ? make(float{}) : make(Bfloat16{});
+  } else {
+    return info.output_type == DataType::f32  ? make(float{})
+           : info.output_type == DataType::u8 ? make(std::uint8_t{})
+                                              : make(std::int8_t{});
+  }
+}
 
 }  // namespace
 
@@ -506,8 +566,8 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
     info.input_type = static_cast<DataType>(number[4]);
     info.output_type = static_cast<DataType>(number[5]);
   }
-  const bool is_bf16 = info.input_type == DataType::bf16;
-  if (is_bf16 && !dot::has_vectors(DataType::bf16, context.isa)) return nullptr;
+  const bool is_f32 = info.input_type == DataType::f32;
+  if (!is_f32 && !dot::has_vectors(DataType::bf16, context.isa)) return nullptr;
   const gemm::Kernels& kernels = gemm::kernels(context.isa);
   const auto by = [](int a, int b) { return std::to_string(a) + "x" + std::to_string(b); };
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
@@ -515,9 +575,9 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
                      by(variant.window_h(), variant.window_w()) + " products per tile";
   info.revision = "4";
   info.traits.algorithm = Algorithm::winograd;
-  info.traits.product_type = info.input_type;
-  info.traits.vector_products = is_bf16;
-  info.traits.tile_oc = is_bf16 ? dot::kPanelChannels : kernels.panel_columns();
+  info.traits.product_type = is_f32 ? DataType::f32 : DataType::bf16;
+  info.traits.vector_products = !is_f32;
+  info.traits.tile_oc = is_f32 ? kernels.panel_columns() : dot::kPanelChannels;
   info.traits.tile_pixels = kernels.rows[kernels.vectors];
   info.traits.transform_h = variant.window_h();
   info.traits.transform_w = variant.window_w();
@@ -528,11 +588,17 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
       double{1} * variant.products() / (variant.outputs_h * variant.outputs_w);
   info.traits.error_amplification = amplification(variant);
   info.traits.strided_views = true;
-  if (!is_bf16)
-    return std::make_unique<WinogradPrimitive<float, float>>(std::move(info), variant);
-  if (info.output_type == DataType::f32)
-    return std::make_unique<WinogradPrimitive<Bfloat16, float>>(std::move(info), variant);
-  return std::make_unique<WinogradPrimitive<Bfloat16, Bfloat16>>(std::move(info), variant);
+  info.traits.zero_points = is_quantised(info.input_type);
+  switch (info.input_type) {
+    case DataType::bf16:
+      return make_from<Bfloat16>(std::move(info), variant);
+    case DataType::u8:
+      return make_from<std::uint8_t>(std::move(info), variant);
+    case DataType::s8:
+      return make_from<std::int8_t>(std::move(info), variant);
+    default:
+      return make_from<float>(std::move(info), variant);
+  }
 }
 
 }  // namespace convopt::winograd

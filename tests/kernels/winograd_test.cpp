@@ -72,7 +72,7 @@ void check_tile(Isa isa, const Variant& variant, int layout_block, int channels,
                " channels " + std::to_string(channels) + (border ? " border" : "") + " seed " +
                std::to_string(kSeed));
   const Transforms functions = transforms(isa, variant, layout_block);
-  ASSERT_NE(functions.input, nullptr);
+  ASSERT_NE(functions.of_f32.input, nullptr);
   const int h = variant.window_h(), w = variant.window_w(), products = variant.products();
   const int stored = channels + 3;            // of a pixel; the last ones are not the tile's
   const int row = (channels + 15) / 16 * 16;  // products' channels, whole vectors
@@ -96,7 +96,7 @@ void check_tile(Isa isa, const Variant& variant, int layout_block, int channels,
   std::vector<float> v(static_cast<std::size_t>(products) * row);
   input.transformed = v.data();
   input.transformed_stride = row;
-  functions.input(input);
+  functions.of_f32.input(input);
 
   for (int c = 0; c < channels; ++c) {
     std::vector<double> transformed(static_cast<std::size_t>(products));
@@ -120,7 +120,7 @@ void check_tile(Isa isa, const Variant& variant, int layout_block, int channels,
   output.channels = channels;
   output.rows = border ? (variant.outputs_h + 1) / 2 : variant.outputs_h;
   output.columns = border ? (variant.outputs_w + 1) / 2 : variant.outputs_w;
-  functions.output(output);
+  functions.of_f32.output(output);
 
   const auto at = [&](const auto& tile, int c, int i, int j) {
     return i * tile.row_stride + j * tile.column_stride + c;

@@ -135,5 +135,33 @@ TEST_F(WithinError, ProductsInAnotherTypeErr) {
   EXPECT_EQ(solve_within_error(*wide, std::chrono::seconds(5), shares, 0.7)->ns, 100);
 }
 
+TEST_F(WithinError, RoundingAfterATransformErrsMore) {
+  FakeRegistry registry;
+  registry.add("f32", "own", Op::conv, kF32, kF32);
+  PrimitiveInfo winograd =
+      registry.add("direct", "own", Op::conv, kF32, kF32, {}, false, DataType::bf16).info();
+  winograd.name = "winograd";
+  winograd.traits.transform_h = winograd.traits.transform_w = 6;
+  winograd.traits.error_amplification = 3;
+  registry.add(winograd);
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("c", builder.input())});
+  const FakeCosts costs([](const Workload&, const PrimitiveInfo& p) {
+    return p.name == "winograd" ? 25.0 : p.name == "direct" ? 50.0 : 100.0;
+  });
+  Limits limits;
+  limits.types = {DataType::f32, DataType::bf16};
+  const auto problem = build_problem(network, registry, costs, limits);
+  ASSERT_TRUE(problem.ok());
+  const ErrorShares shares = {{{DataType::bf16, {{0.25, 0.25}, {0.125}}}}};
+  const auto fastest = solve_within_error(*problem, std::chrono::seconds(5), shares, 3);
+  ASSERT_TRUE(fastest.ok());
+  EXPECT_EQ(fastest->ns, 25);
+  // The source, and twice the error of its weights, three times as large.
+  EXPECT_DOUBLE_EQ(error_share(*problem, fastest->assignment, shares), 0.25 + 2 * 9 * 0.125);
+  EXPECT_EQ(solve_within_error(*problem, std::chrono::seconds(5), shares, 2)->ns, 50);
+  EXPECT_EQ(solve_within_error(*problem, std::chrono::seconds(5), shares, 0.3)->ns, 100);
+}
+
 }  // namespace
 }  // namespace convopt

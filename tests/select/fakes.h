@@ -65,6 +65,9 @@ class FakeRegistry final : public PrimitiveList {
     info.input_type = input.type;
     info.output_type = output.type;
     info.revision = "1";
+    return add(info, std::move(applies));
+  }
+  FakePrimitive& add(const PrimitiveInfo& info, Applies applies = {}) {
     return keep(std::make_unique<FakePrimitive>(info, std::move(applies)));
   }
   /// Conversions between all the layouts, and every other operation in each of them.
