@@ -147,10 +147,10 @@ double error_bound(const Workload& workload, const Traits& traits, double condit
                                     kind == ActivationKind::softsign || kind == ActivationKind::atan
                                 ? 3
                                 : 1;
-  const double transformed =
-      rounds_transformed ? 6 * 0x1p-9 * traits.error_amplification * amplified * saturation *
-                               error_growth(workload.epilogue.activation)
-                         : 0;
+  const double transformed = rounds_transformed
+                                 ? 6 * 0x1p-9 * traits.error_amplification * amplified *
+                                       saturation * error_growth(workload.epilogue.activation)
+                                 : 0;
   return stored + step + transformed +
          kUnitRoundoff * traits.error_amplification * error_growth(workload.epilogue.activation) *
              (accumulated + placed + amplified * kConstantPart);

@@ -100,7 +100,8 @@ CONVOPT_DOT void multiply_tile(const Product& product) {
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 16
     for (int vector = 0; vector < kVectors; ++vector)
-      _mm512_store_si512(product.sums + row * product.sums_row + vector * kLanes, sums[row][vector]);
+      _mm512_store_si512(product.sums + row * product.sums_row + vector * kLanes,
+                         sums[row][vector]);
   }
 }
 

@@ -276,7 +276,8 @@ template <int kPoints, int kLanes>
 void output_tile(const OutputTile& tile) {
   const hn::CappedTag<float, kLanes> d;
   for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
-    transform_pairs<kPoints>(d, tile, tile.transformed + c, tile.bias + c, Place<float>(tile, c, count));
+    transform_pairs<kPoints>(d, tile, tile.transformed + c, tile.bias + c,
+                             Place<float>(tile, c, count));
   });
 }
 

@@ -67,12 +67,19 @@ HWY_INLINE hn::Vec<D> load_numbers(D d, const Bfloat16* from, int count) {
   const auto bits = load_some(narrow, from, count);
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, bits)));
 }
-template <class D, class Number>
-  requires(sizeof(Number) == 1)
-HWY_INLINE hn::Vec<D> load_numbers(D d, const Number* from, int count) {
-  const hn::Rebind<Number, D> narrow;
+template <class D, class Byte>
+HWY_INLINE hn::Vec<D> load_bytes(D d, const Byte* from, int count) {
+  const hn::Rebind<Byte, D> narrow;
   const hn::Rebind<std::int32_t, D> wide;
   return hn::ConvertTo(d, hn::PromoteTo(wide, load_some(narrow, from, count)));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_numbers(D d, const std::uint8_t* from, int count) {
+  return load_bytes(d, from, count);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_numbers(D d, const std::int8_t* from, int count) {
+  return load_bytes(d, from, count);
 }
 
 /// Rounds by the instruction of AVX512_BF16, which Highway 1.0.3 does not have.
@@ -84,12 +91,19 @@ HWY_INLINE void store_numbers(D d, hn::Vec<D> value, Bfloat16* to, int count) {
   asm("vcvtneps2bf16 %1, %0" : "=v"(rounded.raw) : "v"(value.raw));
   store_some(narrow, rounded, to, count);
 }
-/// Of numbers within the type's limits.
-template <class D, class Number>
-  requires(sizeof(Number) == 1)
-HWY_INLINE void store_numbers(D /*d*/, hn::Vec<D> value, Number* to, int count) {
-  const hn::Rebind<Number, D> narrow;
+/// Of values within the type's limits.
+template <class D, class Byte>
+HWY_INLINE void store_bytes(D /*d*/, hn::Vec<D> value, Byte* to, int count) {
+  const hn::Rebind<Byte, D> narrow;
   store_some(narrow, hn::DemoteTo(narrow, hn::NearestInt(value)), to, count);
+}
+template <class D>
+HWY_INLINE void store_numbers(D d, hn::Vec<D> value, std::uint8_t* to, int count) {
+  store_bytes(d, value, to, count);
+}
+template <class D>
+HWY_INLINE void store_numbers(D d, hn::Vec<D> value, std::int8_t* to, int count) {
+  store_bytes(d, value, to, count);
 }
 #endif
 
@@ -98,7 +112,8 @@ template <class D, class Number>
 HWY_INLINE hn::Vec<D> load_pixels(D d, const BasicInputTile<Number>& tile, const Number* from,
                                   int count) {
   const auto x = load_numbers(d, from, count);
-  if constexpr (std::is_same_v<Number, std::uint8_t>) return hn::Sub(x, hn::Set(d, tile.zero_point));
+  if constexpr (std::is_same_v<Number, std::uint8_t>)
+    return hn::Sub(x, hn::Set(d, tile.zero_point));
   return x;
 }
 

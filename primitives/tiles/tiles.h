@@ -26,7 +26,7 @@ struct BasicInputTile {
   int channels = 0;
   int row_begin = 0, row_end = 0;  ///< rows and columns of the window that are inside the image;
   int column_begin = 0, column_end = 0;  ///< the others count as zeros
-  float zero_point = 0;  ///< std::uint8_t: the number that stands for zero
+  float zero_point = 0;                  ///< std::uint8_t: the number that stands for zero
   Transformed* transformed = nullptr;  ///< value p, channel c goes to [p * transformed_stride + c]
   std::int64_t transformed_stride = 0;
 
@@ -110,7 +110,7 @@ class Writer {
     if (!last_write_.needs_pass) return;
     for (int i = 0; i < tile.rows; ++i) {
       activate_rows_(activation_, tile.destination + i * tile.row_stride, channels, tile.columns,
-                tile.column_stride);
+                     tile.column_stride);
     }
   }
 

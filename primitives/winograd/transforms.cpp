@@ -112,7 +112,8 @@ HWY_INLINE void transform_window(D d, const BasicInputTile<Number>& tile, bool i
     const Number* column = source + j * tile.column_stride;
     if (inside) {
 #pragma GCC unroll 16
-      for (int i = 0; i < kH; ++i) x[i] = load_pixels(d, tile, column + i * tile.row_stride, kLanes);
+      for (int i = 0; i < kH; ++i)
+        x[i] = load_pixels(d, tile, column + i * tile.row_stride, kLanes);
     } else {
       copy_column<kH>(d, tile, column, j, count, copy);
 #pragma GCC unroll 16
@@ -175,9 +176,8 @@ template <int kOutputsH, int kOutputsW, int kTapsH, int kTapsW, int kLanes, clas
 void output_tile(const BasicOutputTile<Number>& tile) {
   const hn::CappedTag<float, kLanes> d;
   for_each_vector<kLanes>(tile, [&](int c, int count) HWY_ATTR {
-    transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(d, tile, tile.transformed + c,
-                                                            tile.bias + c,
-                                                            Place<Number>(tile, c, count));
+    transform_results<kOutputsH, kOutputsW, kTapsH, kTapsW>(
+        d, tile, tile.transformed + c, tile.bias + c, Place<Number>(tile, c, count));
   });
 }
 

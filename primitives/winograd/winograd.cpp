@@ -4,8 +4,8 @@
 // M [product][tile][output channel] of one matrix product per transform product, and from them the
 // destination. V and M of a block are small, so they live in cache from writing to reading.
 //
-// Sources of bf16, u8 and s8 are transformed in float, V and U are rounded to bf16, and their products
-// are added up in float.
+// Sources of bf16, u8 and s8 are transformed in float, V and U are rounded to bf16, and their
+// products are added up in float.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -30,8 +30,8 @@ namespace {
 constexpr std::int64_t kCacheLineBytes = 64, kFloatBytes = sizeof(float);
 constexpr int kCacheLineFloats = 16;
 
-/// The matrix products of transformed tiles of that type. B is packed; its bytes are whole cache lines for
-/// each of a matrix's panels.
+/// The matrix products of transformed tiles of that type. B is packed; its bytes are whole cache
+/// lines for each of a matrix's panels.
 template <class Number>
 class Products;
 
@@ -272,7 +272,8 @@ class WinogradKernel final : public Kernel {
   }
 
   static std::size_t weight_floats(const ConvShape& shape, const Variant& variant,
-                                   const Blocking& blocking, const Products<Transformed>& products) {
+                                   const Blocking& blocking,
+                                   const Products<Transformed>& products) {
     return static_cast<std::size_t>(variant.products() *
                                     products.packed_floats(shape.ic, blocking.oc));
   }
@@ -317,16 +318,16 @@ class WinogradKernel final : public Kernel {
   }
 
   std::int64_t block_weights(int block) const {
-    return variant_.products() *
-           products_.packed_floats(shape_.ic, blocking_.first_channel(block));
+    return variant_.products() * products_.packed_floats(shape_.ic, blocking_.first_channel(block));
   }
 
-  /// The epilogue of whole steps; turns biases and factors of sums into what it adds and multiplies.
+  /// The epilogue of whole steps; turns biases and factors of sums into what it adds and
+  /// multiplies.
   void set_finish(const Workload& workload, const Quantisation& quantisation,
                   std::vector<float>& scales) {
     const std::span<float> biases(bias_.data(), static_cast<std::size_t>(shape_.oc));
-    const std::vector<float> shifts = zero_point_shifts(
-        {{}, scales}, quantisation, false, !last_write(activation_).needs_pass);
+    const std::vector<float> shifts =
+        zero_point_shifts({{}, scales}, quantisation, false, !last_write(activation_).needs_pass);
     for (std::size_t i = 0; i < shifts.size(); ++i) biases[i] += shifts[i];
     const double most = 255.0 * 128 * shape_.ic * shape_.kh * shape_.kw;
     finish_ = dot::make_finish(workload, quantisation, activation_, most, scales, biases);
@@ -519,8 +520,8 @@ class WinogradPrimitive final : public Primitive {
   Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
                                               const Parameters& parameters,
                                               const Context& context) const override {
-    return std::unique_ptr<Kernel>(std::make_unique<KernelType>(workload, parameters, context,
-                                                                variant_, info().input_layout));
+    return std::unique_ptr<Kernel>(
+        std::make_unique<KernelType>(workload, parameters, context, variant_, info().input_layout));
   }
 
  private:

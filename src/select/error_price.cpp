@@ -22,8 +22,8 @@ double share_of(const Problem& problem, const ErrorShares& shares, int op, const
   DataType product = traits.product_type;
   if (product == DataType::f32) product = source;
   double share = shares.weights(op, product);
-  // Not the weights but what they are transformed to is rounded, and the transformed image likewise:
-  // two errors of that size, amplified.
+  // Not the weights but what they are transformed to is rounded, and the transformed image
+  // likewise: two errors of that size, amplified.
   if (traits.product_type == DataType::bf16 && traits.transform_h > 0)
     share *= 2 * traits.error_amplification * traits.error_amplification;
   // Sources that are rounded on the way into the product.

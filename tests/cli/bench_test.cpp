@@ -82,7 +82,11 @@ TEST_F(BenchVerb, TimesShapesOfOtherTypes) {
     for (const json& row : document["rows"]) {
       EXPECT_EQ(row["shape"], kShape + types);
       EXPECT_TRUE(row["primitive"].get<std::string>().ends_with(types)) << row;
-      EXPECT_LT(row["max_relative_error"], types.ends_with("_f32") ? 1e-4 : 5e-3) << row;
+      // Winograd rounds to bf16 what it has transformed.
+      const double most = row["family"] == "winograd" ? 3e-2
+                          : types.ends_with("_f32")   ? 1e-4
+                                                      : 5e-3;
+      EXPECT_LT(row["max_relative_error"], most) << row;
       EXPECT_LT(row["percent_of_peak"], 110) << row;
     }
   }
