@@ -34,7 +34,7 @@ struct Product {
   int step_count, step_lanes;
   const std::byte* weights;
   std::int64_t panel_bytes;
-  /// From here a line is fetched into the second cache for each lane: weights of later tiles.
+  /// From here two lines are fetched into the second cache for each lane: weights of later tiles.
   const std::byte* later;
   std::int64_t later_step;     ///< 0 where there is nothing to fetch
   const std::int32_t* starts;  ///< null: zeros
@@ -93,6 +93,7 @@ CONVOPT_DOT void multiply_tile(const Product& product) {
       second += 2 * kVectorBytes;
       pixels += kLaneBytes;
       _mm_prefetch(later, _MM_HINT_T1);
+      _mm_prefetch(later + kVectorBytes, _MM_HINT_T1);
       later += product.later_step;
     }
   }
@@ -201,8 +202,11 @@ void multiply(const MatrixProduct& product) {
                   .sums_row = product.c_row_stride};
   for (int column = 0; column < product.columns; column += kBlockChannels) {
     const int columns = std::min(product.columns - column, kBlockChannels);
-    tile.weights = product.b + column / kPanelChannels * panel_bytes;
-    tile.later = tile.weights;
+    const std::int64_t offset = column / kPanelChannels * panel_bytes;
+    tile.weights = product.b + offset;
+    const std::byte* const next = tile.weights + packed_bytes(product.k, product.columns);
+    const std::int64_t next_bytes = packed_bytes(product.k, columns);
+    constexpr int kFetchStep = 2 * kVectorBytes;
     // Tiles of nearly the same size: the last one is not much smaller than the others.
     const int most = columns > kPanelChannels ? kMostRows : kMostPanelRows;
     const std::int64_t tiles = ceil_div(product.rows, most);
@@ -211,6 +215,11 @@ void multiply(const MatrixProduct& product) {
       const auto end = static_cast<int>(part_begin(product.rows, i + 1, tiles));
       tile.pixels = reinterpret_cast<const std::byte*>(product.a) + row * tile.row_bytes;
       tile.sums = product.c + row * product.c_row_stride + column;
+      const std::int64_t fetched = i * lanes * kFetchStep;
+      // A single tile waits for its own weights.
+      const bool fetches = tiles > 1 && fetched < next_bytes;
+      tile.later = fetches ? next + fetched : tile.weights;
+      tile.later_step = fetches ? kFetchStep : 0;
       function_of<DataType::bf16>(columns, end - row)(tile);
       row = end;
     }

@@ -89,8 +89,10 @@ struct Task {
 struct MatrixProduct {
   const std::uint16_t* a = nullptr;
   std::int64_t a_row_stride = 0;  ///< in numbers
-  const std::byte* b = nullptr;   ///< on a cache line
-  float* c = nullptr;             ///< rows begin on cache lines and have whole vectors
+  /// On a cache line. What lies behind it is fetched into the second cache meanwhile, since it is
+  /// what the next product multiplies by, if there is one.
+  const std::byte* b = nullptr;
+  float* c = nullptr;  ///< rows begin on cache lines and have whole vectors
   std::int64_t c_row_stride = 0;
   int rows = 0, columns = 0, k = 0;
 };

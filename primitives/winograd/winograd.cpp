@@ -573,8 +573,9 @@ std::unique_ptr<Primitive> make_winograd(PrimitiveInfo info, const Context& cont
   const auto by = [](int a, int b) { return std::to_string(a) + "x" + std::to_string(b); };
   info.description = "Winograd convolution of " + by(variant.taps_h, variant.taps_w) +
                      " kernels, " + by(variant.outputs_h, variant.outputs_w) + " outputs from " +
-                     by(variant.window_h(), variant.window_w()) + " products per tile";
-  info.revision = "4";
+                     by(variant.window_h(), variant.window_w()) + " products per tile" +
+                     (is_f32 ? "" : ", in bf16");
+  info.revision = is_f32 ? "4" : "2";
   info.traits.algorithm = Algorithm::winograd;
   info.traits.product_type = is_f32 ? DataType::f32 : DataType::bf16;
   info.traits.vector_products = !is_f32;
