@@ -291,9 +291,11 @@ bool is_defective(const Offer& offer, const Workload& workload) {
       is_long(workload.epilogue.activation.kind)) {
     return true;
   }
-  // Pairs of channels that end in half a pair are read wrongly, in some widths of images.
-  if (offer.implementation.starts_with("jit_bf16_1x1") && offer.input == Layout::nhwc &&
-      shape.ic % 2 != 0) {
+  // Pairs of channels that end in half a pair are read wrongly, in some widths of images, or with
+  // what lies behind the tensor, which may be no number.
+  if ((offer.implementation.starts_with("jit_bf16_1x1") ||
+       (offer.implementation.starts_with("brgconv") && workload.input_type == DataType::bf16)) &&
+      offer.input == Layout::nhwc && shape.ic % 2 != 0) {
     return true;
   }
   // Pixels that are worked through in several parts get wrong results or lose their residual.

@@ -195,6 +195,7 @@ TEST(TypedRegistry, FaultsOfTheLibraryAreKnown) {
                            "conv:n1_ic64_ih21_iw25_oc70_kh1_kw1_s1_p0_s8_u8:add_s8+relu",
                            "conv:n1_ic64_ih18_iw10_oc83_kh1_kw1_s2_p0_s8",
                            "conv:n1_ic99_ih30_iw25_oc40_kh1_kw1_s1_p0_bf16",
+                           "conv:n1_ic67_ih23_iw29_oc38_kh9_kw9_s1_pt4_pb2_pl0_pr0_bf16",
                            "softmax:n1_c23_h3_w2_bf16", "softmax:n2_c31_h12_w11_bf16"}) {
     const harness::Problem problem("known", Workload::parse(text).value());
     if (!library_has(problem.workload().input_type)) continue;
