@@ -28,18 +28,18 @@ constexpr int kAhead = 2048;
 
 /// A tile of pixels by the channels of one or two panels.
 struct Product {
-  const std::byte* pixels;
-  std::int64_t row_bytes;
-  const std::int64_t* steps;
-  int step_count, step_lanes;
-  const std::byte* weights;
-  std::int64_t panel_bytes;
+  const std::byte* pixels = nullptr;
+  std::int64_t row_bytes = 0;
+  const std::int64_t* steps = nullptr;
+  int step_count = 0, step_lanes = 0;
+  const std::byte* weights = nullptr;
+  std::int64_t panel_bytes = 0;
   /// From here two lines are fetched into the second cache for each lane: weights of later tiles.
-  const std::byte* later;
-  std::int64_t later_step;     ///< 0 where there is nothing to fetch
-  const std::int32_t* starts;  ///< null: zeros
-  float* sums;                 ///< [row][sums_row]
-  std::int64_t sums_row;
+  const std::byte* later = nullptr;
+  std::int64_t later_step = 0;           ///< 0 where there is nothing to fetch
+  const std::int32_t* starts = nullptr;  ///< null: zeros
+  float* sums = nullptr;                 ///< [row][sums_row]
+  std::int64_t sums_row = kBlockChannels;
 };
 
 template <DataType kSource>
@@ -134,18 +134,13 @@ template <DataType kSource, DataType kResult>
 CONVOPT_DOT void multiply_vectors(const Task& task) {
   alignas(64) float sums[kMostPanelRows * kBlockChannels];
   const auto panel_bytes = std::int64_t{task.step_count} * task.step_bytes * kPanelChannels;
-  Product product = {.pixels = nullptr,
-                     .row_bytes = task.row_bytes,
-                     .steps = task.steps,
-                     .step_count = task.step_count,
-                     .step_lanes = task.step_bytes / kLaneBytes,
-                     .weights = nullptr,
-                     .panel_bytes = panel_bytes,
-                     .later = nullptr,
-                     .later_step = 0,
-                     .starts = nullptr,
-                     .sums = sums,
-                     .sums_row = kBlockChannels};
+  Product product;
+  product.row_bytes = task.row_bytes;
+  product.steps = task.steps;
+  product.step_count = task.step_count;
+  product.step_lanes = task.step_bytes / kLaneBytes;
+  product.panel_bytes = panel_bytes;
+  product.sums = sums;
   // The first tile would wait for weights from beyond the second cache, and all others have them:
   // while tiles are multiplied by some weights, the next ones are fetched.
   const std::int64_t tile_bytes = std::int64_t{task.step_count} * product.step_lanes * kVectorBytes;
@@ -188,18 +183,13 @@ void multiply(const MatrixProduct& product) {
   constexpr std::int64_t kNoStep = 0;
   const int lanes = static_cast<int>(ceil_div(product.k, 2));
   const std::int64_t panel_bytes = packed_bytes(product.k, kPanelChannels);
-  Product tile = {.pixels = nullptr,
-                  .row_bytes = product.a_row_stride * std::int64_t{sizeof(std::uint16_t)},
-                  .steps = &kNoStep,
-                  .step_count = 1,
-                  .step_lanes = lanes,
-                  .weights = nullptr,
-                  .panel_bytes = panel_bytes,
-                  .later = nullptr,
-                  .later_step = 0,
-                  .starts = nullptr,
-                  .sums = nullptr,
-                  .sums_row = product.c_row_stride};
+  Product tile;
+  tile.row_bytes = product.a_row_stride * std::int64_t{sizeof(std::uint16_t)};
+  tile.steps = &kNoStep;
+  tile.step_count = 1;
+  tile.step_lanes = lanes;
+  tile.panel_bytes = panel_bytes;
+  tile.sums_row = product.c_row_stride;
   for (int column = 0; column < product.columns; column += kBlockChannels) {
     const int columns = std::min(product.columns - column, kBlockChannels);
     const std::int64_t offset = column / kPanelChannels * panel_bytes;
