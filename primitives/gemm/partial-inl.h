@@ -20,27 +20,27 @@ inline constexpr bool kMasksProtect = true;
 inline constexpr bool kMasksProtect = false;
 #endif
 
-template <class D>
-HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load_partial(D d, const float* from, int count) {
+template <class D, class T = hwy::HWY_NAMESPACE::TFromD<D>>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load_partial(D d, const T* from, int count) {
   namespace hn = hwy::HWY_NAMESPACE;
   if constexpr (kMasksProtect) {
     return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, from);
   } else {
-    HWY_ALIGN float buffer[hn::MaxLanes(D())] = {};
-    std::memcpy(buffer, from, static_cast<std::size_t>(count) * sizeof(float));
+    HWY_ALIGN T buffer[hn::MaxLanes(D())] = {};
+    std::memcpy(buffer, from, static_cast<std::size_t>(count) * sizeof(T));
     return hn::Load(d, buffer);
   }
 }
 
-template <class D>
-HWY_INLINE void store_partial(D d, hwy::HWY_NAMESPACE::Vec<D> value, float* to, int count) {
+template <class D, class T = hwy::HWY_NAMESPACE::TFromD<D>>
+HWY_INLINE void store_partial(D d, hwy::HWY_NAMESPACE::Vec<D> value, T* to, int count) {
   namespace hn = hwy::HWY_NAMESPACE;
   if constexpr (kMasksProtect) {
     hn::BlendedStore(value, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
   } else {
-    HWY_ALIGN float buffer[hn::MaxLanes(D())];
+    HWY_ALIGN T buffer[hn::MaxLanes(D())];
     hn::Store(value, d, buffer);
-    std::memcpy(to, buffer, static_cast<std::size_t>(count) * sizeof(float));
+    std::memcpy(to, buffer, static_cast<std::size_t>(count) * sizeof(T));
   }
 }
 

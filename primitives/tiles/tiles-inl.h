@@ -29,14 +29,14 @@ HWY_INLINE void for_each_vector(const Tile& tile, const Body& body) {
   for (int c = 0; c < tile.channels; c += kLanes) body(c, std::min(kLanes, tile.channels - c));
 }
 
-/// A vector of floats from as many numbers; those beyond `count` are zeros and are not read.
-template <class D>
-HWY_INLINE hn::Vec<D> load_numbers(D d, const float* from, int count) {
+/// Whole vectors, or the first `count` numbers of one; nothing beyond these is touched.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_some(D d, const T* from, int count) {
   return count == static_cast<int>(hn::MaxLanes(D())) ? hn::LoadU(d, from)
                                                       : load_partial(d, from, count);
 }
-template <class D>
-HWY_INLINE void store_numbers(D d, hn::Vec<D> value, float* to, int count) {
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void store_some(D d, hn::Vec<D> value, T* to, int count) {
   if (count == static_cast<int>(hn::MaxLanes(D()))) {
     hn::StoreU(value, d, to);
   } else {
@@ -44,22 +44,17 @@ HWY_INLINE void store_numbers(D d, hn::Vec<D> value, float* to, int count) {
   }
 }
 
-#if HWY_TARGET == HWY_AVX3
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> load_some(D d, const T* from, int count) {
-  return count == static_cast<int>(hn::MaxLanes(D()))
-             ? hn::LoadU(d, from)
-             : hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, from);
+/// A vector of floats from as many numbers of any type, zeros beyond `count`; and back.
+template <class D>
+HWY_INLINE hn::Vec<D> load_numbers(D d, const float* from, int count) {
+  return load_some(d, from, count);
 }
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void store_some(D d, hn::Vec<D> value, T* to, int count) {
-  if (count == static_cast<int>(hn::MaxLanes(D()))) {
-    hn::StoreU(value, d, to);
-  } else {
-    hn::BlendedStore(value, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
-  }
+template <class D>
+HWY_INLINE void store_numbers(D d, hn::Vec<D> value, float* to, int count) {
+  store_some(d, value, to, count);
 }
 
+#if HWY_TARGET == HWY_AVX3
 template <class D>
 HWY_INLINE hn::Vec<D> load_numbers(D d, const Bfloat16* from, int count) {
   const hn::Rebind<Bfloat16, D> narrow;

@@ -32,9 +32,10 @@ void cost(const Workload& workload, const PrimitiveInfo& primitive, int vector,
   work.transform_flops +=
       points * (double(traits.transform_h) + traits.transform_w) * tiles * images;
   work.weight_bytes = kFloatBytes * points * ic * oc * s.groups;
-  // The transformed image is of the source's type, what comes before the result's transform is not.
-  const auto source_bytes = static_cast<double>(element_bytes(primitive.input_type));
-  work.packed_bytes = points * tiles * (source_bytes * s.ic + kFloatBytes * s.oc);
+  // The transformed image is of the type that is multiplied, what comes before the result's
+  // transform is not.
+  const auto product_bytes = static_cast<double>(element_bytes(traits.product_type));
+  work.packed_bytes = points * tiles * (product_bytes * s.ic + kFloatBytes * s.oc);
 }
 
 }  // namespace convopt::winograd

@@ -535,10 +535,6 @@ class WinogradPrimitive final : public Primitive {
   Variant variant_;
 };
 
-}  // namespace
-
-namespace {
-
 template <class Source>
 std::unique_ptr<Primitive> make_from(PrimitiveInfo info, const Variant& variant) {
   const auto make = [&]<class Destination>(Destination) -> std::unique_ptr<Primitive> {
