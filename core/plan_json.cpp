@@ -71,6 +71,8 @@ Json to_json(const PlanScale& scale) {
 Json to_json(const PlanAccuracy& accuracy) {
   Json json = {{"error", accuracy.error},
                {"cosine", accuracy.cosine},
+               {"error_bound", accuracy.error_bound},
+               {"cosine_bound", accuracy.cosine_bound},
                {"allowed_error", nullptr},
                {"allowed_cosine", nullptr},
                {"samples", accuracy.samples}};
@@ -279,6 +281,10 @@ Result<Plan> parse_plan(std::string_view text, std::string_view file_name) {
     PlanAccuracy measured;
     a.number("error", measured.error, true);
     a.number("cosine", measured.cosine, true);
+    measured.error_bound = measured.error;
+    measured.cosine_bound = measured.cosine;
+    a.number("error_bound", measured.error_bound);
+    a.number("cosine_bound", measured.cosine_bound);
     read_number_or_null(a, "allowed_error", measured.allowed_error);
     read_number_or_null(a, "allowed_cosine", measured.allowed_cosine);
     a.number("samples", measured.samples);

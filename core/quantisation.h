@@ -65,13 +65,12 @@ inline Activation activation_before_storing(const Workload& workload) {
   return stored ? Activation{} : activation;
 }
 
-/// The representative of all workloads that differ in the scale of `quantise` only, which take the
-/// same time: a scale of 1, from the lowest number of the type that the result is stored in.
-inline Workload with_unit_steps(Workload workload) {
+/// The representative of all workloads that take the same time: storing in int8 is the rounding, so
+/// `quantise` is left out there; in f32 it has a scale of 1.
+inline Workload timed_as(Workload workload) {
   Activation& activation = workload.epilogue.activation;
-  if (activation.kind == ActivationKind::quantise)
-    activation = {activation.kind, 1,
-                  workload.output_type == DataType::s8 ? smallest_number(DataType::s8) : 0};
+  activation = activation_before_storing(workload);
+  if (activation.kind == ActivationKind::quantise) activation = {activation.kind, 1, 0};
   return workload;
 }
 

@@ -85,7 +85,10 @@ struct PlanBaselines {
 struct PlanAccuracy {
   double error = 0;   ///< largest difference over the range of the output's values
   double cosine = 1;  ///< smallest, of the angle between both
-  double allowed_error = std::numeric_limits<double>::infinity();
+  /// What one other input of the kind in a hundred exceeds, by the spread over at least three
+  /// inputs; of fewer the same as above.
+  double error_bound = 0, cosine_bound = 1;
+  double allowed_error = std::numeric_limits<double>::infinity();  ///< of the bound
   double allowed_cosine = -1;
   std::size_t samples = 0;  ///< inputs that it was measured on
 };

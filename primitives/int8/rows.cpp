@@ -128,26 +128,32 @@ void interleave(const std::byte* planes, std::int64_t distance, int channels, st
   }
 }
 
-/// a, or a + b, as the nearest numbers: the same as the functions above one after the other, but
-/// nothing is stored in between. There are no NaNs among whole numbers.
+/// a + b as the nearest numbers, halves to even, within the type's limits. Nothing is stored in
+/// between, zero points are one summand, and numbers are taken from the last bits of a sum with one
+/// that leaves no place for fractions: half the time of what the functions above do one after the
+/// other. There are no NaNs among whole numbers.
 template <class A, class B, class Number>
 void round_sum(const Numbers& a, const Numbers& b, std::int64_t first, std::int64_t count,
                float zero_point, Number* result) {
   const D d;
-  const hn::Rebind<Number, D> narrow;
+  const hn::RebindToUnsigned<D> bits;
+  const hn::Rebind<std::uint8_t, D> narrow;
   constexpr DataType kType = std::is_signed_v<Number> ? DataType::s8 : DataType::u8;
   const V low = hn::Set(d, smallest_number(kType)), high = hn::Set(d, largest_number(kType));
-  const V zero = hn::Set(d, zero_point);
-  const V factor_a = hn::Set(d, a.scale), zero_a = hn::Set(d, a.zero_point);
-  const V factor_b = hn::Set(d, b.scale), zero_b = hn::Set(d, b.zero_point);
+  const V whole = hn::Set(d, 0x1.8p23F);
+  const V factor_a = hn::Set(d, a.scale), factor_b = hn::Set(d, b.scale);
+  const V summand =
+      hn::Set(d, static_cast<float>(double{zero_point} - double{a.scale} * double{a.zero_point} -
+                                    double{b.scale} * double{b.zero_point}));
   const A* const from_a = static_cast<const A*>(a.data) + first;
   const B* const from_b = static_cast<const B*>(b.data) + first;
+  auto* const to = reinterpret_cast<std::uint8_t*>(result);
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   for (std::int64_t i = 0; i < count; i += lanes) {
-    const V sum = hn::MulAdd(hn::Sub(load(from_b + i), zero_b), factor_b,
-                             hn::Mul(hn::Sub(load(from_a + i), zero_a), factor_a));
-    const V value = hn::Min(high, hn::Max(low, hn::Add(sum, zero)));
-    hn::StoreU(hn::DemoteTo(narrow, hn::NearestInt(value)), narrow, result + i);
+    const V sum =
+        hn::MulAdd(load(from_b + i), factor_b, hn::MulAdd(load(from_a + i), factor_a, summand));
+    const V value = hn::Add(hn::Min(high, hn::Max(low, sum)), whole);
+    hn::StoreU(hn::TruncateTo(narrow, hn::BitCast(bits, value)), narrow, to + i);
   }
 }
 
@@ -524,7 +530,7 @@ std::unique_ptr<Primitive> make_int8(PrimitiveInfo info, const Context&,
   info.output_type = static_cast<DataType>(types.begin()[1]);
   info.description = "rows of pixels to or from whole numbers, activation included";
   const bool from_planes = info.input_layout == Layout::nchw;
-  info.revision = info.op == Op::add || from_planes ? "2" : "1";
+  info.revision = info.op == Op::add ? "3" : from_planes ? "2" : "1";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;

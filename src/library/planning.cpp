@@ -20,6 +20,7 @@
 #include "src/tune/confirm.h"
 #include "src/tune/memory_budget.h"
 #include "src/tune/model_paths.h"
+#include "src/tune/prediction_bound.h"
 
 namespace convopt {
 namespace {
@@ -338,6 +339,10 @@ Result<void> Planning::keep_error_budget(Selection& selection, const ErrorBudget
   const NetworkWeights weights(network_, kWeightsSeed);
   CONVOPT_TRY(const auto report, fit_error(selection, platform_, weights, samples, budget,
                                            options_.time_limit, request_.messages.note));
+  if (request_.samples && budget.is_limited() && samples.size() < kLeastForBound) {
+    warn("the limit holds on " + counted(samples.size(), "input") + "; from " +
+         std::to_string(kLeastForBound) + " on, --calibrate says what others like them err");
+  }
   if (report.changed)
     note("the plan was found among " + counted(report.plans, "plan") + " that were run");
   return {};

@@ -593,7 +593,11 @@ std::string summary(const Report& report) {
     html += paragraph("Outputs differ from those in the network's own types by " +
                       significant(plan.accuracy->error, 2) + " of their range, cosine " +
                       fixed(plan.accuracy->cosine, 6) + ", measured on " +
-                      with_count(plan.accuracy->samples, "input") + ".");
+                      with_count(plan.accuracy->samples, "input") +
+                      (plan.accuracy->error_bound > plan.accuracy->error
+                           ? "; those of 99 in 100 such inputs by at most " +
+                                 significant(plan.accuracy->error_bound, 2) + "."
+                           : "."));
   }
   return html;
 }

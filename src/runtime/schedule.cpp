@@ -159,6 +159,15 @@ class Scheduler {
     return {};
   }
 
+  /// Whether a plan's text is of the workload's representative. Earlier plans name the rounding of
+  /// what is stored in int8, too.
+  static bool is_timed_as(const std::string& text, const Workload& workload) {
+    const Workload representative = timed_as(workload);
+    if (text.empty() || text == representative.text()) return true;
+    const auto planned = Workload::parse(text);
+    return planned && timed_as(*planned) == representative;
+  }
+
   /// What rounds to a tensor's numbers has its scale and zero point.
   Result<void> check_rounding(const ScheduleStep& step) const {
     const Value& result = schedule_.values[step.destination];
@@ -244,7 +253,7 @@ class Scheduler {
       }
       group.result = op.outputs.front();
     }
-    if (!layer.workload.empty() && layer.workload != with_unit_steps(group.workload).text()) {
+    if (!is_timed_as(layer.workload, group.workload)) {
       return bad_plan("layer " + in_quotes(layer.name) + " of the plan is " + layer.workload +
                       ", but the network has " + group.workload.text());
     }

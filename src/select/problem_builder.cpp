@@ -56,7 +56,7 @@ class Builder {
   const Network& network() const { return *problem_.network; }
 
   int intern(const Workload& given) {
-    const Workload workload = with_unit_steps(given);
+    const Workload workload = timed_as(given);
     const auto [place, is_new] =
         workload_ids_.try_emplace(workload.text(), static_cast<int>(problem_.workloads.size()));
     if (is_new) {

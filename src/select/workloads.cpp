@@ -44,7 +44,7 @@ std::vector<Workload> network_workloads(const Network& network, const std::set<D
   std::unordered_set<std::string> seen;
   const auto add_in_types = [&](const Workload& workload) {
     for (Workload& typed : in_types(workload, types)) {
-      typed = with_unit_steps(std::move(typed));
+      typed = timed_as(std::move(typed));
       if (seen.insert(typed.text()).second) result.push_back(std::move(typed));
     }
   };

@@ -64,7 +64,7 @@ class Distribution {
     }
     double least = std::numeric_limits<double>::infinity();
     for (int part = kTriedSizes; part >= kLeastTried; --part) {
-      const float size = largest() * static_cast<float>(part) / kTriedSizes;
+      const float size = largest() * (static_cast<float>(part) / kTriedSizes);
       const double squares = squared_errors(size);
       if (squares >= least) continue;
       least = squares;

@@ -12,6 +12,7 @@
 #include "core/try.h"
 #include "src/runtime/executor.h"
 #include "src/select/error_price.h"
+#include "src/tune/prediction_bound.h"
 #include "src/tune/sensitivity.h"
 
 namespace convopt {
@@ -20,8 +21,10 @@ namespace {
 /// Sensitivities are averages over many numbers; two samples say nearly as much as all.
 constexpr std::size_t kSensitivitySamples = 2;
 /// Most plans that are run, and how close the limit of the sum of shares is found.
-constexpr int kMaxPlans = 8;
+constexpr int kMaxPlans = 10;
 constexpr double kCloseEnough = 1.15;
+/// By how much that limit moves until one is found that holds and one that does not.
+constexpr double kSmallestStep = 4, kLargestStep = 64;
 
 using Outputs = std::vector<std::vector<float>>;
 
@@ -52,6 +55,10 @@ RoundedPlaces rounded_places(const Problem& problem, DataType type) {
   return places;
 }
 
+struct Measured {
+  Difference worst, bound;
+};
+
 class Fitting {
  public:
   Fitting(Selection& selection, const Platform& platform, const WeightSource& weights,
@@ -75,18 +82,20 @@ class Fitting {
     return {};
   }
 
-  /// The outputs' difference by the plan.
-  Result<Difference> measure(const Solution& solution) {
+  /// The outputs' difference by the plan on the samples, and on others like them.
+  Result<Measured> measure(const Solution& solution) {
     ++plans;
     CONVOPT_TRY(const auto executor, prepare(solution));
-    Difference worst;
+    std::vector<Difference> differences(samples_.size());
+    Measured measured;
     for (std::size_t s = 0; s < samples_.size(); ++s) {
       CONVOPT_TRY(const Outputs outputs, outputs_of(*executor, network(), samples_[s]));
-      for (std::size_t i = 0; i < outputs.size(); ++i) {
-        worst = worse(worst, difference(outputs[i], exact_[s][i]));
-      }
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        differences[s] = worse(differences[s], difference(outputs[i], exact_[s][i]));
+      measured.worst = worse(measured.worst, differences[s]);
     }
-    return worst;
+    measured.bound = prediction_bound(differences);
+    return measured;
   }
 
   Result<void> find_shares() {
@@ -107,8 +116,8 @@ class Fitting {
 
   /// The fastest plan found that keeps the budget, and its difference. The sum of shares is an
   /// estimate, so the limit on it is moved until the measured error is just admissible.
-  Result<std::pair<Solution, Difference>> search(const Assignment& fastest) {
-    std::pair<Solution, Difference> best{own_, {}};
+  Result<std::pair<Solution, Measured>> search(const Assignment& fastest) {
+    std::pair<Solution, Measured> best{own_, {}};
     double limit = 1, held = 0, broken = std::numeric_limits<double>::infinity();
     std::vector<Assignment> seen = {fastest};  // known to break the budget
     for (int i = 0; i < kMaxPlans; ++i) {
@@ -116,14 +125,18 @@ class Fitting {
       const bool known = std::ranges::find(seen, solution.assignment) != seen.end();
       seen.push_back(solution.assignment);
       bool holds = solution.ns >= best.first.ns;
+      double excess = kSmallestStep;  // of the error's square
       if (!known && !holds) {
-        CONVOPT_TRY(const Difference difference, measure(solution));
-        holds = budget_.holds(difference);
-        if (holds) best = {std::move(solution), difference};
+        CONVOPT_TRY(const Measured measured, measure(solution));
+        holds = budget_.holds(measured.bound);
+        excess = std::clamp(budget_.share(measured.bound), kSmallestStep, kLargestStep);
+        if (holds) best = {std::move(solution), measured};
       }
       (holds ? held : broken) = limit;
       if (held > 0 && broken / held < kCloseEnough) break;
-      limit = held == 0 ? limit / 4 : std::isinf(broken) ? limit * 4 : std::sqrt(held * broken);
+      limit = held == 0            ? limit / excess
+              : std::isinf(broken) ? limit * kSmallestStep
+                                   : std::sqrt(held * broken);
     }
     return best;
   }
@@ -167,22 +180,31 @@ Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
   ErrorReport report;
   Fitting fitting(selection, platform, weights, samples, budget, time_limit);
   CONVOPT_CHECK(fitting.start());
-  CONVOPT_TRY(report.difference, fitting.measure(selection.solution));
-  if (!budget.holds(report.difference)) {
+  CONVOPT_TRY(Measured measured, fitting.measure(selection.solution));
+  if (!budget.holds(measured.bound)) {
     if (note) {
-      note("the fastest plan errs by " + significant(report.difference.error, 2) +
-           " of the outputs' range, cosine " + fixed(report.difference.cosine, 6) +
+      note("the fastest plan errs by " + significant(measured.worst.error, 2) +
+           " of the outputs' range, cosine " + fixed(measured.worst.cosine, 6) +
            ", so the error of every layer is measured");
     }
     CONVOPT_CHECK(fitting.find_shares());
     CONVOPT_TRY(auto found, fitting.search(selection.solution.assignment));
     choose(selection, std::move(found.first), platform);
-    report.difference = found.second;
+    measured = found.second;
     report.changed = true;
   }
+  report.difference = measured.worst;
+  report.bound = measured.bound;
   report.plans = fitting.plans;
-  selection.plan.accuracy = PlanAccuracy{report.difference.error, report.difference.cosine,
-                                         budget.max_error, budget.min_cosine, samples.size()};
+  selection.plan.accuracy = PlanAccuracy{
+      .error = report.difference.error,
+      .cosine = report.difference.cosine,
+      .error_bound = report.bound.error,
+      .cosine_bound = report.bound.cosine,
+      .allowed_error = budget.max_error,
+      .allowed_cosine = budget.min_cosine,
+      .samples = samples.size(),
+  };
   return report;
 }
 

@@ -14,7 +14,8 @@
 
 namespace convopt {
 
-/// Limits of the outputs' deviation from the plan in the network's own types.
+/// Limits of the outputs' deviation from the plan in the network's own types, on inputs like those
+/// that it is measured on.
 struct ErrorBudget {
   double max_error = std::numeric_limits<double>::infinity();  ///< Difference::error
   double min_cosine = -1;
@@ -30,15 +31,16 @@ struct ErrorBudget {
 
 struct ErrorReport {
   Difference difference;  ///< of the plan, the largest over outputs and samples
+  Difference bound;       ///< prediction_bound() of those of the samples: what the budget limits
   int plans = 0;          ///< that were run
   bool changed = false;   ///< the fastest plan did not keep the budget
 };
 
-/// Runs the selection's plan on the samples and compares its outputs. If they differ by more than
-/// the budget allows, measures the effect of rounding each tensor and each layer's weights on the
-/// outputs, and replaces the selection by the fastest plan found that keeps the budget when it is
-/// run. The plan in the network's own types always does. `note` is called before steps that take
-/// long.
+/// Runs the selection's plan on the samples and compares its outputs. If other inputs may differ by
+/// more than the budget allows, measures the effect of rounding each tensor and each layer's
+/// weights on the outputs, and replaces the selection by the fastest plan found that keeps the
+/// budget when it is run. The plan in the network's own types always does. `note` is called before
+/// steps that take long.
 Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
                               const WeightSource& weights, std::span<const Buffers> samples,
                               const ErrorBudget& budget, std::chrono::duration<double> time_limit,

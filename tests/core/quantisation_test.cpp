@@ -46,10 +46,10 @@ TEST(Quantisation, StoringInInt8IsTheActivationThatRounds) {
   Workload workload = Workload::conv(ConvShape::parse("n1_ic8_ih8_iw8_oc8_kh1_kw1_s1_p0").value());
   workload.epilogue.activation = {ActivationKind::quantise, 0.25F, -128};
   EXPECT_EQ(activation_before_storing(workload), workload.epilogue.activation);
-  EXPECT_EQ(with_unit_steps(workload).epilogue.activation.text(), "quantise(1,0)");
+  EXPECT_EQ(timed_as(workload).epilogue.activation.text(), "quantise(1,0)");
   workload.output_type = DataType::s8;
   EXPECT_EQ(activation_before_storing(workload), Activation{});
-  EXPECT_EQ(with_unit_steps(workload).epilogue.activation.text(), "quantise(1,-128)");
+  EXPECT_EQ(timed_as(workload).epilogue.activation, Activation{});
 }
 
 TEST(Quantisation, ZeroPointsShiftTheSumsOfALayer) {

@@ -351,8 +351,11 @@ TEST_F(Int8, OfAQuantisedModelStoresWhatIsRoundedAnyway) {
   const auto scale = std::ranges::find(selection.plan.scales, "q2", &PlanScale::tensor);
   ASSERT_NE(scale, selection.plan.scales.end());
   EXPECT_EQ(scale->zero_point, 100);
-  // Steps change no time, and are no part of what is timed.
+  // Steps change no time, and are no part of what is timed; where storing in int8 is the rounding,
+  // the rounding is none, either.
   EXPECT_NE(first->workload.find("quantise(1,0)"), std::string::npos) << first->workload;
+  EXPECT_EQ(third->fused, std::vector<std::string>{"q3"});
+  EXPECT_EQ(third->workload.find("quantise"), std::string::npos) << third->workload;
 }
 
 }  // namespace
