@@ -9,12 +9,47 @@
 #include "primitives/simd.h"
 
 #include "primitives/clamp-inl.h"
+#include "primitives/tiles/tiles-inl.h"
+
+#ifndef CONVOPT_DEPTHWISE_BAND_
+#define CONVOPT_DEPTHWISE_BAND_
+namespace convopt::depthwise {
+
+using FloatBand = BasicBand<float, float>;
+
+/// Code for kernels of 3, 5 and 7 columns by stride, 1 or 2, and for any.
+template <class Source, class Destination>
+struct Bands {
+  BandFunction<Source, Destination> any, columns_3[2], columns_5[2], columns_7[2];
+};
+
+struct AllBands {
+  Bands<float, float> f32;
+  BandFunction<float, float> grouped, grouped_3[2];
+  Bands<Bfloat16, Bfloat16> bf16;  ///< these where there are the instructions
+  Bands<Bfloat16, float> bf16_f32;
+};
+
+}  // namespace convopt::depthwise
+#endif  // CONVOPT_DEPTHWISE_BAND_
 
 HWY_BEFORE_NAMESPACE();
 namespace convopt::depthwise::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 using convopt::HWY_NAMESPACE::clamp;
+using tiles::HWY_NAMESPACE::load_numbers;
+using tiles::HWY_NAMESPACE::store_numbers;
+
+/// Whole vectors of floats, whatever is in memory.
+template <class D, class Number>
+HWY_INLINE hn::Vec<D> load(D d, const Number* from) {
+  return load_numbers(d, from, static_cast<int>(hn::MaxLanes(D())));
+}
+template <class D, class Number>
+HWY_INLINE void store(D d, hn::Vec<D> value, Number* to) {
+  store_numbers(d, value, to, static_cast<int>(hn::MaxLanes(D())));
+}
 
 // Never wider than a block of nChw8c asks for where `channels` says so; see compute().
 template <int kLanes>
@@ -38,14 +73,16 @@ constexpr int most_pixels() {
 }
 
 /// Kernel rows that one output row reads inside the image.
+template <class Source>
 struct KernelRows {
-  int first, last;     ///< of the kernel, those inside the image
-  const float* input;  ///< column 0 of what the first one reads
+  int first, last;      ///< of the kernel, those inside the image
+  const Source* input;  ///< column 0 of what the first one reads
 };
 
-HWY_INLINE KernelRows kernel_rows(const Band& band, int row, int channel) {
+template <class Band>
+HWY_INLINE KernelRows<typename Band::Input> kernel_rows(const Band& band, int row, int channel) {
   const int top = row * band.row_stride - band.top_padding;
-  KernelRows rows = {0, band.kernel_rows, nullptr};
+  KernelRows<typename Band::Input> rows = {0, band.kernel_rows, nullptr};
   if (top < 0) rows.first = (-top + band.row_dilation - 1) / band.row_dilation;
   const int below = top + (band.kernel_rows - 1) * band.row_dilation - (band.input_rows - 1);
   if (below > 0) rows.last -= (below + band.row_dilation - 1) / band.row_dilation;
@@ -54,42 +91,56 @@ HWY_INLINE KernelRows kernel_rows(const Band& band, int row, int channel) {
   return rows;
 }
 
-/// Bias is in the sums already; residual, clamp and store.
-template <class D, int kPixels>
+/// Bias is in the sums already; residual, clamp and store. Results of another type than float pass
+/// through an activation that is no clamp before they are rounded.
+template <class D, int kPixels, class Band>
 HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
                        hn::Vec<D> (&sum)[kPixels]) {
-  float* output =
+  auto* output =
       band.output + row * band.output_row_step + pixel * band.output_column_step + channel;
   const std::int64_t output_step = band.output_column_step;
   const auto low = hn::Set(d, band.low);
   const auto high = hn::Set(d, band.high);
   if (band.residual != nullptr) {
-    const float* add =
+    const auto* add =
         band.residual + row * band.residual_row_step + pixel * band.residual_column_step + channel;
     const std::int64_t add_step = band.residual_column_step;
 #pragma GCC unroll 16
     for (int p = 0; p < kPixels; ++p) {
-      sum[p] = hn::Add(sum[p], hn::LoadU(d, add));
+      sum[p] = hn::Add(sum[p], load(d, add));
       add += add_step;
+    }
+  }
+  if constexpr (!std::is_same_v<typename Band::Output, float>) {
+    if (band.activate != nullptr) {
+      constexpr auto kLanes = static_cast<int>(hn::MaxLanes(D()));
+      HWY_ALIGN float values[kPixels * kLanes];
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) hn::Store(sum[p], d, values + p * kLanes);
+      band.activate(*band.activation, values, kLanes, kPixels, kLanes);
+#pragma GCC unroll 16
+      for (int p = 0; p < kPixels; ++p) sum[p] = hn::Load(d, values + p * kLanes);
     }
   }
 #pragma GCC unroll 16
   for (int p = 0; p < kPixels; ++p) {
-    hn::StoreU(clamp(low, high, sum[p]), d, output);
+    store(d, clamp(low, high, sum[p]), output);
     output += output_step;
   }
 }
 
 /// Applies an activation that is no clamp to neighbouring pixels of a row for a vector of channels.
-template <class D>
+template <class D, class Band>
 HWY_INLINE void activate(D d, const Band& band, int row, int first_pixel, int pixels, int channel) {
-  if (band.activate == nullptr) return;
-  const int channels = std::min(static_cast<int>(hn::Lanes(d)), band.existing - channel);
-  if (channels <= 0) return;
-  band.activate(
-      *band.activation,
-      band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel,
-      channels, pixels, band.output_column_step);
+  if constexpr (std::is_same_v<typename Band::Output, float>) {
+    if (band.activate == nullptr) return;
+    const int channels = std::min(static_cast<int>(hn::Lanes(d)), band.existing - channel);
+    if (channels <= 0) return;
+    band.activate(
+        *band.activation,
+        band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel,
+        channels, pixels, band.output_column_step);
+  }
 }
 
 /// Inputs [first, last) of a tile lie inside the image. Only the outermost columns of a tile may
@@ -119,7 +170,7 @@ struct OfGroup {
   }
 };
 
-template <bool kGrouped, class D>
+template <bool kGrouped, class D, class Band>
 HWY_INLINE auto selection([[maybe_unused]] D d, [[maybe_unused]] const Band& band,
                           [[maybe_unused]] int input) {
   if constexpr (kGrouped) {
@@ -132,9 +183,10 @@ HWY_INLINE auto selection([[maybe_unused]] D d, [[maybe_unused]] const Band& ban
 /// Adds the products of one row of inputs to two rows of outputs, or to one of them only. `select`
 /// picks from a vector of inputs what each lane multiplies. `column` is the tile's first input,
 /// weights are those of the kernel's row that the inputs are for the outputs.
-template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels, class Select>
+template <bool kUpper, bool kLower, int kColumns, int kStride, class D, int kPixels, class Source,
+          class Select>
 HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower)[kPixels],
-                           const float* column, std::int64_t step, const float* upper_weights,
+                           const Source* column, std::int64_t step, const float* upper_weights,
                            const float* lower_weights, Inside<kPixels, kColumns, kStride> inside,
                            Select select) {
   using V = hn::Vec<D>;
@@ -155,7 +207,7 @@ HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower
     // Every sum once in turn, so that none waits for the product before: at stride 2, 0.9 of the
     // time of the other order, which is as much better where more inputs are shared.
     constexpr int kTogether = 4;  // columns per pointer
-    const float* at[(kInputs + kTogether - 1) / kTogether];
+    const Source* at[(kInputs + kTogether - 1) / kTogether];
 #pragma GCC unroll 16
     for (auto& pointer : at) {
       pointer = column;
@@ -167,7 +219,7 @@ HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int j = p * kStride + x;
-        if (inside(j)) add(select(hn::LoadU(d, at[j / kTogether] + j % kTogether * step)), p, x);
+        if (inside(j)) add(select(load(d, at[j / kTogether] + j % kTogether * step)), p, x);
       }
     }
     return;
@@ -175,7 +227,7 @@ HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower
 #pragma GCC unroll 64
   for (int j = 0; j < kInputs; ++j) {
     if (inside(j)) {
-      const V value = select(hn::LoadU(d, column));
+      const V value = select(load(d, column));
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) {
         const int x = j - p * kStride;
@@ -188,9 +240,10 @@ HWY_INLINE void add_inputs(D d, hn::Vec<D> (&upper)[kPixels], hn::Vec<D> (&lower
 }
 
 /// The same for all inputs of a group.
-template <bool kUpper, bool kLower, int kColumns, int kStride, bool kGrouped, class D, int kPixels>
+template <bool kUpper, bool kLower, int kColumns, int kStride, bool kGrouped, class D, int kPixels,
+          class Band>
 HWY_INLINE void add_row(D d, const Band& band, hn::Vec<D> (&upper)[kPixels],
-                        hn::Vec<D> (&lower)[kPixels], const float* column,
+                        hn::Vec<D> (&lower)[kPixels], const typename Band::Input* column,
                         const float* upper_weights, const float* lower_weights,
                         Inside<kPixels, kColumns, kStride> inside) {
   for (int i = 0; i < (kGrouped ? band.group : 1); ++i) {
@@ -205,17 +258,19 @@ HWY_INLINE void add_row(D d, const Band& band, hn::Vec<D> (&upper)[kPixels],
 /// The rows of inputs that one row of outputs reads, or two rows that share theirs: those that only
 /// the upper outputs need come first, then those that both need, then those that only the lower
 /// ones need. Row 0 is the first one that a kernel wholly inside the image would read.
+template <class Source>
 struct InputRows {
   bool two;
   int first, upper_last, both_last, lower_first, last;
-  const float* input;  ///< column 0 of row 0
-  std::int64_t step;   ///< between rows
+  const Source* input;  ///< column 0 of row 0
+  std::int64_t step;    ///< between rows
 };
 
-HWY_INLINE InputRows input_rows(const Band& band, int row, int channel) {
+template <class Band>
+HWY_INLINE InputRows<typename Band::Input> input_rows(const Band& band, int row, int channel) {
   const int stride = band.row_stride, taps = band.kernel_rows;
   const int top = row * stride - band.top_padding;
-  InputRows rows;
+  InputRows<typename Band::Input> rows;
   rows.two = kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row;
   rows.step = band.row_dilation * band.input_row_step;
   rows.input = band.input + top * band.input_row_step + channel;
@@ -226,7 +281,7 @@ HWY_INLINE InputRows input_rows(const Band& band, int row, int channel) {
     rows.both_last = std::min(taps, rows.last);
     rows.lower_first = std::max({stride, rows.first, rows.both_last});
   } else {
-    const KernelRows kernel = kernel_rows(band, row, channel);
+    const auto kernel = kernel_rows(band, row, channel);
     rows.first = kernel.first;
     rows.upper_last = rows.both_last = rows.lower_first = rows.last = kernel.last;
   }
@@ -234,7 +289,7 @@ HWY_INLINE InputRows input_rows(const Band& band, int row, int channel) {
 }
 
 /// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
-template <class D, int kPixels, int kColumns, int kStride, bool kGrouped>
+template <class D, int kPixels, int kColumns, int kStride, bool kGrouped, class Band>
 void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
@@ -244,7 +299,7 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const V bias = hn::LoadU(d, band.bias + channel);
   using InsideTile = Inside<kPixels, kColumns, kStride>;
   for (int row = band.first_row; row < band.last_row;) {
-    const InputRows rows = input_rows(band, row, channel);
+    const auto rows = input_rows(band, row, channel);
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
@@ -252,9 +307,9 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
       V upper[kPixels], lower[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
-      const float* const inputs = rows.input + start * step;
+      const auto* const inputs = rows.input + start * step;
       const float* const lower_weights = all_weights - band.row_stride * row_weights;
-      const float* input = inputs + rows.first * rows.step;
+      const auto* input = inputs + rows.first * rows.step;
       int y = rows.first;
       for (; y < rows.upper_last; ++y, input += rows.step) {
         const float* const weights = all_weights + y * row_weights;
@@ -284,19 +339,19 @@ void tiles(const Band& band, int first_pixel, int repeat, int channel) {
 }
 
 /// The same for any kernel.
-template <class D, int kPixels, bool kGrouped>
+template <class D, int kPixels, bool kGrouped, class Band>
 void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
   using V = hn::Vec<D>;
   const std::int64_t pixel_step = band.column_stride * band.input_column_step;
   for (int row = band.first_row; row < band.last_row; ++row) {
-    const KernelRows rows = kernel_rows(band, row, channel);
+    const auto rows = kernel_rows(band, row, channel);
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       V sum[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, band.bias + channel);
-      const float* input = rows.input;
+      const auto* input = rows.input;
       const int group = kGrouped ? band.group : 1;
       const float* weights =
           band.weights + rows.first * group * band.kernel_columns * kUnit + channel;
@@ -307,12 +362,12 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
           for (int x = 0; x < band.kernel_columns; ++x) {
             const V w = hn::LoadU(d, weights);
             weights += kUnit;
-            const float* from = input + start * band.input_column_step;
+            const auto* from = input + start * band.input_column_step;
             int column = start;
 #pragma GCC unroll 16
             for (int p = 0; p < kPixels; ++p) {
               if (0 <= column && column < band.input_columns) {
-                sum[p] = hn::MulAdd(select(hn::LoadU(d, from)), w, sum[p]);
+                sum[p] = hn::MulAdd(select(load(d, from)), w, sum[p]);
               }
               from += pixel_step;
               column += band.column_stride;
@@ -328,17 +383,18 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   }
 }
 
+template <class Band>
 using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int channel);
 
-template <class D, int kColumns, int kStride, bool kGrouped, int... kPixelsMinusOne>
-TilesFunction tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
-  static constexpr TilesFunction kFunctions[] = {
-      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped>...};
+template <class Band, class D, int kColumns, int kStride, bool kGrouped, int... kPixelsMinusOne>
+TilesFunction<Band> tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
+  static constexpr TilesFunction<Band> kFunctions[] = {
+      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped, Band>...};
   return kFunctions[pixels - 1];
 }
 
 /// All columns of the band for one vector of channels.
-template <class D, int kColumns, int kStride, bool kGrouped>
+template <class D, int kColumns, int kStride, bool kGrouped, class Band>
 HWY_INLINE void vector_band(const Band& band, int channel) {
   const int columns = band.output_columns;
   if constexpr (kColumns == 0) {
@@ -351,7 +407,7 @@ HWY_INLINE void vector_band(const Band& band, int channel) {
   } else {
     constexpr int kMost = most_pixels<kColumns>();
     const auto call = [&](int first, int pixels, int repeat) {
-      tiles_function<D, kColumns, kStride, kGrouped>(
+      tiles_function<Band, D, kColumns, kStride, kGrouped>(
           pixels, std::make_integer_sequence<int, kMost>())(band, first, repeat, channel);
     };
     // Evenly, larger ones first.
@@ -363,7 +419,7 @@ HWY_INLINE void vector_band(const Band& band, int channel) {
   }
 }
 
-template <int kColumns, int kStride, bool kGrouped = false>
+template <int kColumns, int kStride, bool kGrouped = false, class Band>
 void compute(const Band& band) {
   constexpr int kMost = static_cast<int>(HWY_LANES(float));
   int channel = 0;
@@ -384,16 +440,31 @@ void compute(const Band& band) {
   }
 }
 
-void band_3_1(const Band& band) { compute<3, 1>(band); }
-void band_3_2(const Band& band) { compute<3, 2>(band); }
-void band_5_1(const Band& band) { compute<5, 1>(band); }
-void band_5_2(const Band& band) { compute<5, 2>(band); }
-void band_7_1(const Band& band) { compute<7, 1>(band); }
-void band_7_2(const Band& band) { compute<7, 2>(band); }
-void band_any(const Band& band) { compute<0, 0>(band); }
-void grouped_3_1(const Band& band) { compute<3, 1, true>(band); }
-void grouped_3_2(const Band& band) { compute<3, 2, true>(band); }
-void grouped_any(const Band& band) { compute<0, 0, true>(band); }
+template <bool kGrouped, int kColumns, class Source, class Destination>
+void find_strides(BandFunction<Source, Destination> (&by_stride)[2]) {
+  using Band = BasicBand<Source, Destination>;
+  by_stride[0] = &compute<kColumns, 1, kGrouped, Band>;
+  by_stride[1] = &compute<kColumns, 2, kGrouped, Band>;
+}
+
+template <class Source, class Destination>
+void find_bands(Bands<Source, Destination>& bands) {
+  using Band = BasicBand<Source, Destination>;
+  bands.any = &compute<0, 0, false, Band>;
+  find_strides<false, 3>(bands.columns_3);
+  find_strides<false, 5>(bands.columns_5);
+  find_strides<false, 7>(bands.columns_7);
+}
+
+void find_all_bands(AllBands& bands) {
+  find_bands(bands.f32);
+  bands.grouped = &compute<0, 0, true, FloatBand>;
+  find_strides<true, 3>(bands.grouped_3);
+#if HWY_TARGET == HWY_AVX3
+  find_bands(bands.bf16);
+  find_bands(bands.bf16_f32);
+#endif
+}
 
 }  // namespace convopt::depthwise::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -401,41 +472,45 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace convopt::depthwise {
 
-CONVOPT_EXPORT(band_3_1);
-CONVOPT_EXPORT(band_3_2);
-CONVOPT_EXPORT(band_5_1);
-CONVOPT_EXPORT(band_5_2);
-CONVOPT_EXPORT(band_7_1);
-CONVOPT_EXPORT(band_7_2);
-CONVOPT_EXPORT(band_any);
-CONVOPT_EXPORT(grouped_3_1);
-CONVOPT_EXPORT(grouped_3_2);
-CONVOPT_EXPORT(grouped_any);
+CONVOPT_EXPORT(find_all_bands);
 
-BandFunction band_function(Isa isa, const ConvShape& shape) {
-  const int kernel_columns = shape.kw;
+namespace {
+
+const Bands<float, float>& of_types(const AllBands& all, const Bands<float, float>&) {
+  return all.f32;
+}
+const Bands<Bfloat16, Bfloat16>& of_types(const AllBands& all, const Bands<Bfloat16, Bfloat16>&) {
+  return all.bf16;
+}
+const Bands<Bfloat16, float>& of_types(const AllBands& all, const Bands<Bfloat16, float>&) {
+  return all.bf16_f32;
+}
+
+}  // namespace
+
+template <class Source, class Destination>
+BandFunction<Source, Destination> band_function(Isa isa, const ConvShape& shape) {
+  AllBands all;
+  CONVOPT_DISPATCH(find_all_bands, isa)(all);
+  const Bands<Source, Destination>& bands = of_types(all, Bands<Source, Destination>());
   const int stride = shape.stride_w;
-  const int dilation = shape.dilation_w;
   // Every output then has a column inside the image.
   const int last = (shape.ow() - 1) * stride - shape.pad_left;
-  const bool special = shape.pad_left < shape.kw && last < shape.iw && dilation == 1;
-  if (!shape.is_depthwise()) {
-    if (special && kernel_columns == 3 && stride == 1) return CONVOPT_DISPATCH(grouped_3_1, isa);
-    if (special && kernel_columns == 3 && stride == 2) return CONVOPT_DISPATCH(grouped_3_2, isa);
-    return CONVOPT_DISPATCH(grouped_any, isa);
+  const bool special = shape.pad_left < shape.kw && last < shape.iw && shape.dilation_w == 1 &&
+                       (stride == 1 || stride == 2);
+  if constexpr (std::is_same_v<Source, float>) {
+    if (!shape.is_depthwise())
+      return special && shape.kw == 3 ? all.grouped_3[stride - 1] : all.grouped;
   }
-  if (special && stride == 1) {
-    if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_1, isa);
-    if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_1, isa);
-    if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_1, isa);
-  }
-  if (special && stride == 2) {
-    if (kernel_columns == 3) return CONVOPT_DISPATCH(band_3_2, isa);
-    if (kernel_columns == 5) return CONVOPT_DISPATCH(band_5_2, isa);
-    if (kernel_columns == 7) return CONVOPT_DISPATCH(band_7_2, isa);
-  }
-  return CONVOPT_DISPATCH(band_any, isa);
+  if (special && shape.kw == 3) return bands.columns_3[stride - 1];
+  if (special && shape.kw == 5) return bands.columns_5[stride - 1];
+  if (special && shape.kw == 7) return bands.columns_7[stride - 1];
+  return bands.any;
 }
+
+template BandFunction<float, float> band_function(Isa isa, const ConvShape& shape);
+template BandFunction<Bfloat16, Bfloat16> band_function(Isa isa, const ConvShape& shape);
+template BandFunction<Bfloat16, float> band_function(Isa isa, const ConvShape& shape);
 
 }  // namespace convopt::depthwise
 #endif
