@@ -18,7 +18,8 @@ extern "C" {
 typedef struct convopt_plan_options {
   int threads;             /* of each run; 0: as many as there are processors */
   const char* precision;   /* "f32", "bf16", "int8" or "auto"; null: "f32" */
-  const char* calibration; /* file of `convopt calibrate`, which int8 needs, or null */
+  const char* calibration; /* file of `convopt calibrate`, which int8 needs, and whose sensitivities
+                              an error limit takes if there are any, or null */
   size_t max_memory;       /* most bytes that a run holds; 0: no limit */
   double max_output_error; /* error limit of the outputs, as a fraction of their range; 0: none */
   double refine;           /* seconds of measuring what could change the plan; 0: none */

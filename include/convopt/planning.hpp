@@ -49,7 +49,8 @@ struct PlanOptions {
 
   Precision precision = Precision::f32;
   /// int8 needs the ranges of tensors: a calibration, or samples to calibrate on. A quantised model
-  /// has them.
+  /// has them. An error budget takes the calibration's sensitivities to bf16, and to int8 if they
+  /// are by the same range rule; it measures those that are missing.
   std::optional<Calibration> calibration;
   RangeRule range = RangeRule::max;
   InputSamples calibrate;  ///< also the inputs that errors are measured on
@@ -80,9 +81,12 @@ struct PlanOptions {
 /// The fastest plan within the limits. Writes no file but for `refine` and MachineRates::kept.
 Result<Plan> plan_network(const Network& network, const PlanOptions& options);
 
-/// The ranges of all tensors on these samples. Of the options those of the machine count.
+/// The ranges of all tensors on these samples and, unless they are left out, the outputs'
+/// sensitivities, for which the network runs some hundred times: twice for each tensor and each
+/// layer's weights in bf16, and in int8 by `range`. Of the options that and those of the machine
+/// count. A quantised model has no use for sensitivities and gets none.
 Result<Calibration> calibrate_network(const Network& network, const InputSamples& samples,
-                                      const PlanOptions& options);
+                                      const PlanOptions& options, bool with_sensitivities = true);
 
 /// This machine with its peak and bandwidths, from the place that `rates` says.
 Result<Platform> measured_platform(Isa isa, int threads, MachineRates rates,

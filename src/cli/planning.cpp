@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <utility>
 
 #include "core/text.h"
@@ -126,23 +125,25 @@ void PlanningOptions::add_to(CLI::App& verb) {
       "Types in which tensors are stored and products computed: f32; bf16 or int8: that or f32 for "
       "each layer, whatever makes the network faster; auto: any of these.");
   verb.add_option("--calibration", calibration,
-                  "Ranges of the network's tensors, which int8 needs, as `convopt calibrate` "
-                  "writes them.");
-  static const std::map<std::string, RangeRule> kRules = {
-      {"max", RangeRule::max}, {"percentile", RangeRule::percentile}, {"mse", RangeRule::mse}};
-  verb.add_option_function<std::string>(
-          "--range", [this](const std::string& name) { range = kRules.at(name); },
-          "The range that int8 represents: all of a tensor's (max), 99.99 % of its values "
-          "(percentile), or the one with the least mean square error (mse).")
-      ->check(CLI::IsMember({"max", "percentile", "mse"}))
-      ->type_name("TEXT")
-      ->default_str("max");
+                  "What `convopt calibrate` writes: ranges of the network's tensors, which int8 "
+                  "needs, and sensitivities, which spare an error limit measuring them.");
+  add_range_to(verb,
+               "The range that int8 represents: all of a tensor's (max), 99.99 % of its values "
+               "(percentile), or the one with the least mean square error (mse).");
   add_duration(verb, "--time-limit", time_limit,
                "Time for proving that no plan is better, e.g. 500ms.", /*may_be_zero=*/true);
 }
 
-void PlanningOptions::add_calibrate_to(CLI::App& verb, const std::string& help) {
-  verb.add_option("--calibrate", calibrate, help);
+void PlanningOptions::add_range_to(CLI::App& verb, const std::string& help) {
+  verb.add_option_function<std::string>(
+          "--range", [this](const std::string& name) { range = *parse_range_rule(name); }, help)
+      ->check(CLI::IsMember({"max", "percentile", "mse"}))
+      ->type_name("TEXT")
+      ->default_str("max");
+}
+
+CLI::Option* PlanningOptions::add_calibrate_to(CLI::App& verb, const std::string& help) {
+  return verb.add_option(calibrate_option, calibrate, help);
 }
 
 Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options) {
@@ -157,7 +158,8 @@ Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options) 
     request.calibration = [path = options.calibration] { return load_calibration(path); };
   }
   request.range = options.range;
-  if (!options.calibrate.empty()) request.samples = samples_in("--calibrate", options.calibrate);
+  if (!options.calibrate.empty())
+    request.samples = samples_in(options.calibrate_option, options.calibrate);
   request.bind_threads = true;
   request.messages = messages();
   request.measure = profile_first;

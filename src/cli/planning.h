@@ -30,13 +30,15 @@ struct PlanningOptions {
   RangeRule range = RangeRule::max;
   const CLI::Option* precision = nullptr;  ///< --precision, once it is added
   std::vector<std::string> calibrate;  ///< inputs to calibrate on, where there is no calibration
+  std::string calibrate_option = "--calibrate";  ///< that names these
 
   bool precision_given() const { return precision != nullptr && precision->count() > 0; }
 
   void add_to(CLI::App& verb);
   /// Only what says which network is meant, on which machine and with which times.
   void add_network_to(CLI::App& verb);
-  void add_calibrate_to(CLI::App& verb, const std::string& help);
+  CLI::Option* add_calibrate_to(CLI::App& verb, const std::string& help);
+  void add_range_to(CLI::App& verb, const std::string& help);
 };
 
 /// Texts like `input=1x3x224x224`.

@@ -146,14 +146,16 @@ Result<Plan> plan_network(const Network& network, const PlanOptions& options) {
 }
 
 Result<Calibration> calibrate_network(const Network& network, const InputSamples& samples,
-                                      const PlanOptions& options) {
+                                      const PlanOptions& options, bool with_sensitivities) {
   return guarded([&]() -> Result<Calibration> {
     CONVOPT_TRY(PlanningRequest request, request_of(options));
     request.select = {};
+    if (with_sensitivities) request.select.limits.types = types_of(Precision::automatic);
     request.calibration = {};
+    request.samples = samples_of(samples);
     const auto copy = [&]() -> Result<Network> { return network; };
     CONVOPT_TRY(const auto planning, Planning::load(copy, request));
-    return planning->calibrate(samples_of(samples));
+    return planning->calibrate();
   });
 }
 

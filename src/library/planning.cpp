@@ -21,6 +21,7 @@
 #include "src/tune/memory_budget.h"
 #include "src/tune/model_paths.h"
 #include "src/tune/prediction_bound.h"
+#include "src/tune/sensitivity.h"
 
 namespace convopt {
 namespace {
@@ -53,16 +54,16 @@ Result<void> check_budget(const ErrorBudget& budget) {
 /// nothing.
 Result<void> check_calibration(const PlanningRequest& request, bool has_scales,
                                std::set<DataType>& types) {
-  if (!types.contains(DataType::s8)) {
-    if (!request.calibration) return {};
+  if (types.size() == 1 && request.calibration) {
     return make_error(ErrorCode::usage,
-                      "--calibration has no effect without --precision int8 or auto");
+                      "--calibration has no effect without --precision bf16, int8 or auto");
   }
   if (has_scales && request.calibration) {
     CONVOPT_TRY([[maybe_unused]] const auto unused, request.calibration());
     request.messages.warn_of("--calibration is left out: the model has scales of its own");
   }
-  if (has_scales || request.calibration || request.samples) return {};
+  if (!types.contains(DataType::s8) || has_scales || request.calibration || request.samples)
+    return {};
   const std::string_view needed =
       "needs the ranges of the network's tensors: give --calibration FILE, which `convopt "
       "calibrate` writes";
@@ -93,6 +94,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   std::vector<TensorScale> scales = model_scales(planning->network_);
   const bool has_scales = std::ranges::any_of(
       scales, [](const TensorScale& scale) { return scale.type != DataType::f32; });
+  planning->has_scales_ = has_scales;
   CONVOPT_CHECK(check_calibration(request, has_scales, planning->options_.limits.types));
   if (has_scales && planning->options_.limits.types.contains(DataType::s8))
     planning->options_.limits.scales = std::move(scales);
@@ -115,7 +117,7 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
     planning->note("profile '" + request.profile.string() +
                    "' holds no valid times of this network; `convopt profile --network` adds them");
   }
-  CONVOPT_CHECK(planning->find_scales());
+  CONVOPT_CHECK(planning->find_calibration());
   planning->load_ms_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   return planning;
@@ -204,20 +206,45 @@ void Planning::bind_threads_if_asked() const {
   if (request_.bind_threads) bind_threads(platform_.threads);
 }
 
-Result<Calibration> Planning::calibrate(const MakeSamples& make_samples) const {
-  CONVOPT_TRY(const auto samples, make_samples(network_));
+Result<Calibration> Planning::ranges() const {
+  CONVOPT_TRY(const auto samples, request_.samples(network_));
   note("measuring the ranges of all tensors on " + counted(samples.size(), "input"));
   bind_threads_if_asked();
   return convopt::calibrate(network_, *registry_, times_->costs(), platform_,
                             NetworkWeights(network_, kWeightsSeed), samples, options_.time_limit);
 }
 
-Result<void> Planning::find_scales() {
-  const bool is_known = !options_.limits.scales.empty();
-  if (is_known || !options_.limits.types.contains(DataType::s8)) return {};
-  CONVOPT_TRY(const Calibration calibration,
-              request_.calibration ? request_.calibration() : calibrate(request_.samples));
-  CONVOPT_TRY(options_.limits.scales, tensor_scales(network_, calibration, request_.range));
+Result<Calibration> Planning::calibrate() const {
+  CONVOPT_TRY(Calibration result, calibration_ ? Result<Calibration>(*calibration_) : ranges());
+  if (has_scales_ || options_.limits.types.size() == 1) return result;
+  CONVOPT_TRY(const Problem problem, build_problem(network_, *registry_, costs(), options_.limits));
+  CONVOPT_TRY(const auto samples, request_.samples(network_));
+  CONVOPT_TRY(result.sensitivities,
+              sensitivities(problem, platform_, NetworkWeights(network_, kWeightsSeed), samples,
+                            options_.time_limit, request_.messages.note));
+  result.sensitivity_samples = std::min(samples.size(), kSensitivitySamples);
+  result.sensitivity_range = request_.range;
+  return result;
+}
+
+Result<void> Planning::find_calibration() {
+  if (has_scales_) return {};
+  const bool needs_scales = options_.limits.types.contains(DataType::s8);
+  if (request_.calibration) {
+    CONVOPT_TRY(Calibration given, request_.calibration());
+    CONVOPT_CHECK(check_fits(network_, given));
+    // Other scales make other errors.
+    if (given.sensitivity_range != request_.range) {
+      std::erase_if(given.sensitivities,
+                    [](const Sensitivity& s) { return s.type == DataType::s8; });
+    }
+    calibration_ = std::move(given);
+  } else if (needs_scales) {
+    CONVOPT_TRY(calibration_, ranges());
+  }
+  if (needs_scales) {
+    CONVOPT_TRY(options_.limits.scales, tensor_scales(network_, *calibration_, request_.range));
+  }
   return {};
 }
 
@@ -337,8 +364,9 @@ Result<void> Planning::keep_error_budget(Selection& selection, const ErrorBudget
                                                    : random_samples(network_, kWeightsSeed));
   bind_threads_if_asked();
   const NetworkWeights weights(network_, kWeightsSeed);
-  CONVOPT_TRY(const auto report, fit_error(selection, platform_, weights, samples, budget,
-                                           options_.time_limit, request_.messages.note));
+  CONVOPT_TRY(const auto report,
+              fit_error(selection, platform_, weights, samples, budget, options_.time_limit,
+                        request_.messages.note, calibration_ ? &*calibration_ : nullptr));
   if (request_.samples && budget.is_limited() && samples.size() < kLeastForBound) {
     warn("the limit holds on " + counted(samples.size(), "input") + "; from " +
          std::to_string(kLeastForBound) + " on, --calibrate says what others like them err");

@@ -79,8 +79,9 @@ class Planning {
   /// predictions that are left.
   const CostSource& costs() const { return corrected_costs_ ? *corrected_costs_ : times_->costs(); }
 
-  /// Ranges of all tensors on these samples.
-  Result<Calibration> calibrate(const MakeSamples& make_samples) const;
+  /// Ranges of all tensors on the request's samples, and sensitivities to the admitted types. A
+  /// model with scales of its own has no use for the latter.
+  Result<Calibration> calibrate() const;
 
   /// The fastest plan that holds at most `max_memory` bytes when executed.
   Result<Selection> select(std::size_t max_memory = SIZE_MAX) const;
@@ -111,7 +112,9 @@ class Planning {
   /// Says which of the admitted types will not be used.
   void note_missing_types() const;
   Error with_enough_workspace(Error error) const;
-  Result<void> find_scales();
+  Result<Calibration> ranges() const;
+  /// Reads the calibration, or makes one where int8 needs it.
+  Result<void> find_calibration();
   /// Measures the plan's error and keeps the budget.
   Result<void> keep_error_budget(Selection& selection, const ErrorBudget& budget) const;
   void bind_threads_if_asked() const;
@@ -123,6 +126,8 @@ class Planning {
   std::unique_ptr<Registry> registry_;
   Platform platform_;
   SelectOptions options_;
+  bool has_scales_ = false;  ///< the model itself
+  std::optional<Calibration> calibration_;
   TimesFiles files_;
   std::unordered_set<std::string> workloads_;  ///< canonical texts of all workloads of any plan
   std::unique_ptr<Times> times_;

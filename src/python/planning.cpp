@@ -11,9 +11,7 @@ namespace convopt::python {
 namespace {
 
 RangeRule range_named(const std::string& name) {
-  if (name == "max") return RangeRule::max;
-  if (name == "percentile") return RangeRule::percentile;
-  if (name == "mse") return RangeRule::mse;
+  if (const auto rule = parse_range_rule(name)) return *rule;
   raise(make_error(ErrorCode::usage, "'" + name + "' is none of max, percentile and mse"));
 }
 
@@ -99,12 +97,13 @@ void add_planning(py::module_& module) {
                watcher.finish();
                return value_of(std::move(plan));
              });
-  module.def("calibrate_network",
-             [](const Network& network, const py::dict& arrays, const py::dict& given) {
-               const PlanOptions options = plan_options(given);
-               const InputSamples samples = samples_from(arrays);
-               return without_lock([&] { return calibrate_network(network, samples, options); });
-             });
+  module.def("calibrate_network", [](const Network& network, const py::dict& arrays,
+                                     const py::dict& given, bool with_sensitivities) {
+    const PlanOptions options = plan_options(given);
+    const InputSamples samples = samples_from(arrays);
+    return without_lock(
+        [&] { return calibrate_network(network, samples, options, with_sensitivities); });
+  });
   module.def("measured_platform", [](const py::dict& given) {
     const PlanOptions options = plan_options(given);
     const Platform platform = without_lock([&] {

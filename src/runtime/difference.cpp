@@ -28,8 +28,8 @@ Difference difference(std::span<const float> result, std::span<const float> expe
   if (range == 0) range = std::abs(high);
   if (range == 0) range = 1;
   const double lengths = std::sqrt(result_square) * std::sqrt(expected_square);
-  // Nothing points nowhere.
-  return {error / range, lengths > 0 ? product / lengths : 0};
+  // Nothing points nowhere. Rounding may put a cosine above 1.
+  return {error / range, lengths > 0 ? std::min(product / lengths, 1.0) : 0};
 }
 
 Difference worse(const Difference& a, const Difference& b) {

@@ -1,15 +1,19 @@
 #include "src/select/calibration.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "core/files.h"
 #include "core/json.h"
 #include "core/json_lines.h"
 #include "core/json_reader.h"
+#include "core/names.h"
 #include "core/quantisation.h"
 #include "core/quantised_tensors.h"
 #include "core/text.h"
@@ -20,6 +24,7 @@ namespace convopt {
 namespace {
 
 constexpr std::string_view kCalibrationSchema = "convopt.calibration/1";
+constexpr std::array<std::string_view, 3> kRangeRules = {"max", "percentile", "mse"};
 
 Result<TensorRange> range_from_json(const Json& json, const std::string& what) {
   JsonReader reader(json, what);
@@ -34,6 +39,78 @@ Result<TensorRange> range_from_json(const Json& json, const std::string& what) {
   }
   if (!reader.ok()) return reader.error();
   return range;
+}
+
+std::string_view key_of(Sensitivity::Of of) {
+  return of == Sensitivity::Of::tensor ? "tensor" : "operator";
+}
+
+Json json_of(const Sensitivity& sensitivity) {
+  Json json = {{"type", to_string(sensitivity.type)}};
+  json[std::string(key_of(sensitivity.of))] = sensitivity.name;
+  // JSON has no infinity.
+  json["error"] = std::isfinite(sensitivity.error) ? Json(sensitivity.error) : Json();
+  json["cosine"] = sensitivity.cosine;
+  return json;
+}
+
+Result<Sensitivity> sensitivity_from_json(const Json& json, const std::string& what) {
+  JsonReader reader(json, what);
+  Sensitivity result;
+  std::string type, tensor, weights;
+  reader.text("type", type, true);
+  reader.text("tensor", tensor);
+  reader.text("operator", weights);
+  const Json* error = reader.find("error", true);
+  if (error != nullptr && error->is_null()) {
+    result.error = std::numeric_limits<double>::infinity();
+  } else {
+    reader.number("error", result.error, true);
+  }
+  reader.number("cosine", result.cosine, true);
+  if (reader.ok() && type != "bf16" && type != "s8") {
+    reader.fail("is to the type " + in_quotes(type) + ", not to bf16 or s8");
+  }
+  if (reader.ok() && tensor.empty() == weights.empty()) {
+    reader.fail("names neither a tensor nor an operator, or both");
+  }
+  const bool possible = result.error >= 0 && result.cosine >= -1 && result.cosine <= 1;
+  if (reader.ok() && !possible) reader.fail("has an error below 0 or a cosine outside -1 to 1");
+  if (!reader.ok()) return reader.error();
+  result.type = type == "s8" ? DataType::s8 : DataType::bf16;
+  result.of = tensor.empty() ? Sensitivity::Of::weights : Sensitivity::Of::tensor;
+  result.name = tensor.empty() ? weights : tensor;
+  return result;
+}
+
+bool has_int8(const std::vector<Sensitivity>& sensitivities) {
+  return std::ranges::count(sensitivities, DataType::s8, &Sensitivity::type) > 0;
+}
+
+Result<void> read_sensitivities(JsonReader& reader, const std::string& file,
+                                Calibration& calibration) {
+  CONVOPT_CHECK(read_list(reader, "sensitivities", file, calibration.sensitivities,
+                          sensitivity_from_json, false));
+  std::unordered_set<std::string> seen;
+  for (const Sensitivity& s : calibration.sensitivities) {
+    const std::string place = std::string(key_of(s.of)) + " " + in_quotes(s.name);
+    const std::string type(to_string(s.type));
+    if (!seen.insert(type + place).second) {
+      reader.fail("gives the sensitivity to " + type + " of the " + place + " twice");
+    }
+  }
+  reader.number("sensitivity_samples", calibration.sensitivity_samples);
+  if (!has_int8(calibration.sensitivities)) return {};
+  std::string rule;
+  reader.text("sensitivity_range", rule, true);
+  if (!reader.ok()) return {};
+  if (const auto known = parse_range_rule(rule)) {
+    calibration.sensitivity_range = *known;
+  } else {
+    reader.fail("field 'sensitivity_range' is " + in_quotes(rule) +
+                ", none of max, percentile and mse");
+  }
+  return {};
 }
 
 float size_of(const TensorRange& range, RangeRule rule) {
@@ -88,6 +165,12 @@ class ScaleGroups {
 
 }  // namespace
 
+std::string_view to_string(RangeRule rule) { return name_in<RangeRule>(kRangeRules, rule); }
+
+std::optional<RangeRule> parse_range_rule(std::string_view text) {
+  return value_named<RangeRule>(text);
+}
+
 std::string to_json(const Calibration& calibration) {
   Json tensors = Json::array();
   for (const TensorRange& range : calibration.tensors) {
@@ -97,11 +180,20 @@ std::string to_json(const Calibration& calibration) {
                        {"percentile", range.percentile},
                        {"mse", range.mse}});
   }
-  return one_element_per_line({{"schema", kCalibrationSchema},
-                               {"network", calibration.network},
-                               {"network_hash", calibration.network_hash},
-                               {"samples", calibration.samples},
-                               {"tensors", std::move(tensors)}});
+  Json document = {{"schema", kCalibrationSchema},
+                   {"network", calibration.network},
+                   {"network_hash", calibration.network_hash},
+                   {"samples", calibration.samples},
+                   {"tensors", std::move(tensors)}};
+  if (calibration.sensitivities.empty()) return one_element_per_line(document);
+  document["sensitivity_samples"] = calibration.sensitivity_samples;
+  if (has_int8(calibration.sensitivities)) {
+    document["sensitivity_range"] = to_string(calibration.sensitivity_range);
+  }
+  Json sensitivities = Json::array();
+  for (const Sensitivity& s : calibration.sensitivities) sensitivities.push_back(json_of(s));
+  document["sensitivities"] = std::move(sensitivities);
+  return one_element_per_line(document);
 }
 
 Result<Calibration> parse_calibration(std::string_view text, std::string_view file_name) {
@@ -123,6 +215,7 @@ Result<Calibration> parse_calibration(std::string_view text, std::string_view fi
     return range.low == 0 && range.high == 0;
   });
   if (is_empty) reader.fail("holds no range but 0: was it made of inputs that are all 0?");
+  CONVOPT_CHECK(read_sensitivities(reader, file, calibration));
   if (!reader.ok()) return reader.error();
   return calibration;
 }
@@ -137,17 +230,27 @@ bool has_int8_form(Op op) {
   return std::ranges::find(kScaling, op) != kScaling.end() || keeps_scale(op);
 }
 
+Result<void> check_fits(const Network& network, const Calibration& calibration) {
+  std::unordered_set<std::string_view> tensors, operators;
+  for (const Tensor& tensor : network.tensors) tensors.insert(tensor.name);
+  for (const Operator& op : network.operators) operators.insert(op.name);
+  const bool fits =
+      std::ranges::all_of(calibration.tensors,
+                          [&](const TensorRange& range) { return tensors.contains(range.name); }) &&
+      std::ranges::all_of(calibration.sensitivities, [&](const Sensitivity& s) {
+        return (s.of == Sensitivity::Of::tensor ? tensors : operators).contains(s.name);
+      });
+  if (fits) return {};
+  return make_error(ErrorCode::bad_input, "the calibration does not fit the network " +
+                                              network.name + ": it was made for " +
+                                              calibration.network + " with other tensors");
+}
+
 Result<std::vector<TensorScale>> tensor_scales(const Network& network,
                                                const Calibration& calibration, RangeRule rule) {
+  CONVOPT_CHECK(check_fits(network, calibration));
   std::unordered_map<std::string_view, const TensorRange*> named;
   for (const TensorRange& range : calibration.tensors) named[range.name] = &range;
-  const auto known = std::ranges::count_if(
-      network.tensors, [&](const Tensor& tensor) { return named.contains(tensor.name); });
-  if (known < std::ssize(calibration.tensors)) {
-    return make_error(ErrorCode::bad_input, "the calibration does not fit the network " +
-                                                network.name + ": it was made for " +
-                                                calibration.network + " with other tensors");
-  }
   const std::size_t count = network.tensors.size();
   const std::vector<char> exact = exact_tensors(network);
   std::vector<const TensorRange*> ranges(count, nullptr);

@@ -10,11 +10,14 @@
 
 namespace convopt {
 
+/// Fails if the calibration names tensors or operators that the network does not have.
+Result<void> check_fits(const Network& network, const Calibration& calibration);
+
 /// The type, scale and zero point of every tensor of the network that may be stored in int8: f32
 /// images whose values need not stay exact and whose range is known. u8 where the tensor was never
 /// negative, or with a zero point where its range is asymmetric; else s8. Tensors between operators
 /// that only move or select elements share all three.
-/// Fails if the calibration is of another network, one of whose tensors it does not name.
+/// Fails as check_fits() does.
 Result<std::vector<TensorScale>> tensor_scales(const Network& network,
                                                const Calibration& calibration, RangeRule rule);
 

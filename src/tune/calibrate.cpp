@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "core/quantisation.h"
+#include "core/text.h"
 #include "core/try.h"
 #include "src/runtime/executor.h"
 #include "src/select/select.h"
+#include "src/tune/sensitivity.h"
 
 namespace convopt {
 namespace {
@@ -140,6 +142,20 @@ class Ranges final : public Observer {
   std::vector<Distribution> distributions_;
 };
 
+/// Every tensor is stored, in the network's own type.
+Result<std::unique_ptr<Executor>> unfused_executor(const Problem& problem, const Platform& platform,
+                                                   const WeightSource& weights,
+                                                   std::chrono::duration<double> time_limit) {
+  CONVOPT_TRY(const Solution solution, solve(problem, time_limit, [&](int, const Option& option) {
+                const bool usable =
+                    option.candidate < 0 || !problem.candidates[option.candidate].baseline_only;
+                return usable && problem.in_own_types(option) && option.absorbed_through < 0 &&
+                       option.pending_out == 0 && !option.in_place;
+              }));
+  return Executor::create(*problem.network, make_plan(problem, solution, platform),
+                          *problem.registry, weights);
+}
+
 }  // namespace
 
 Result<Calibration> calibrate(const Network& network, const Registry& registry,
@@ -147,11 +163,7 @@ Result<Calibration> calibrate(const Network& network, const Registry& registry,
                               const WeightSource& weights, std::span<const Buffers> samples,
                               std::chrono::duration<double> time_limit) {
   CONVOPT_TRY(const Problem problem, build_problem(network, registry, costs, {}));
-  CONVOPT_TRY(const Solution solution, solve(problem, time_limit, [](int, const Option& option) {
-                return option.absorbed_through < 0 && option.pending_out == 0 && !option.in_place;
-              }));
-  CONVOPT_TRY(const auto executor,
-              Executor::create(network, make_plan(problem, solution, platform), registry, weights));
+  CONVOPT_TRY(const auto executor, unfused_executor(problem, platform, weights, time_limit));
   Ranges ranges(network, *executor);
   Buffers outputs(network, network.outputs);
   for (const bool second_pass : {false, true}) {
@@ -170,7 +182,71 @@ Result<Calibration> calibrate(const Network& network, const Registry& registry,
       CONVOPT_CHECK(executor->run(sample.inputs(), outputs.outputs(), &ranges));
     }
   }
-  return Calibration{network.name, network.hash(), samples.size(), ranges.take()};
+  Calibration result;
+  result.network = network.name;
+  result.network_hash = network.hash();
+  result.samples = samples.size();
+  result.tensors = ranges.take();
+  return result;
+}
+
+Result<std::vector<Sensitivity>> sensitivities(
+    const Problem& problem, const Platform& platform, const WeightSource& weights,
+    std::span<const Buffers> samples, std::chrono::duration<double> time_limit,
+    const std::function<void(const std::string&)>& note) {
+  const Network& network = *problem.network;
+  std::vector<RoundedPlaces> roundings;
+  std::string types;
+  std::ptrdiff_t runs = 0;
+  for (const DataType type : problem.types) {
+    // s8 stands for u8, too.
+    if (type == DataType::f32 || type == DataType::u8) continue;
+    RoundedPlaces places = rounded_places(problem, type);
+    // Only weights can be rounded.
+    for (std::size_t op = 0; op < network.operators.size(); ++op) {
+      if (!is_weighted(network.operators[op])) places.operators[op] = 0;
+    }
+    const auto count =
+        std::ranges::count(places.tensors, 1) + std::ranges::count(places.operators, 1);
+    if (count == 0) continue;  // no primitive here would use the type
+    runs += count;
+    types += (types.empty() ? "" : " and ") + name_of_rounding(type);
+    roundings.push_back(std::move(places));
+  }
+  std::vector<Sensitivity> result;
+  if (roundings.empty() || samples.empty()) return result;
+  samples = samples.first(std::min(samples.size(), kSensitivitySamples));
+  CONVOPT_TRY(const auto executor, unfused_executor(problem, platform, weights, time_limit));
+  std::vector<std::vector<std::vector<float>>> exact;
+  std::chrono::duration<double, std::nano> of_a_run{};
+  for (const Buffers& sample : samples) {
+    const auto start = std::chrono::steady_clock::now();
+    CONVOPT_TRY(auto outputs, outputs_of(*executor, network, sample));
+    of_a_run = std::chrono::steady_clock::now() - start;  // the last one, which is warm
+    exact.push_back(std::move(outputs));
+  }
+  if (note) {
+    const double ns = of_a_run.count() * static_cast<double>(runs * std::ssize(samples));
+    note("measuring the outputs' sensitivity to every tensor and every layer in " + types +
+         ", which takes about " + format_time(ns));
+  }
+  for (const RoundedPlaces& places : roundings) {
+    CONVOPT_TRY(const Sensitivities measured,
+                measure_sensitivities(*executor, network, *problem.registry, weights, samples,
+                                      exact, places));
+    const auto add = [&](Sensitivity::Of of, const std::string& name, const Difference& d) {
+      result.push_back({places.type, of, name, d.error, d.cosine});
+    };
+    for (std::size_t t = 0; t < network.tensors.size(); ++t) {
+      if (places.tensors[t] != 0)
+        add(Sensitivity::Of::tensor, network.tensors[t].name, measured.tensors[t]);
+    }
+    for (std::size_t op = 0; op < network.operators.size(); ++op) {
+      if (places.operators[op] != 0)
+        add(Sensitivity::Of::weights, network.operators[op].name, measured.operators[op]);
+    }
+  }
+  return result;
 }
 
 }  // namespace convopt

@@ -18,8 +18,6 @@
 namespace convopt {
 namespace {
 
-/// Sensitivities are averages over many numbers; two samples say nearly as much as all.
-constexpr std::size_t kSensitivitySamples = 2;
 /// Most plans that are run, and how close the limit of the sum of shares is found.
 constexpr int kMaxPlans = 10;
 constexpr double kCloseEnough = 1.15;
@@ -27,33 +25,6 @@ constexpr double kCloseEnough = 1.15;
 constexpr double kSmallestStep = 4, kLargestStep = 64;
 
 using Outputs = std::vector<std::vector<float>>;
-
-/// Where some plan rounds to the type.
-RoundedPlaces rounded_places(const Problem& problem, DataType type) {
-  const auto is_of = [type](DataType other) {
-    return other == type || (is_quantised(type) && is_quantised(other));
-  };
-  RoundedPlaces places{{}, {}, type, problem.scales};
-  for (const std::vector<TensorState>& states : problem.tensors) {
-    places.tensors.push_back(std::ranges::any_of(states, [&](const TensorState& state) {
-      return state.pending == 0 && is_of(state.produced.type);
-    }));
-  }
-  for (std::size_t op = 0; op < problem.operators.size(); ++op) {
-    const bool typed = std::ranges::any_of(problem.operators[op], [&](const Option& option) {
-      if (option.candidate < 0) return false;
-      const Traits& traits = problem.candidates[option.candidate].primitive->info().traits;
-      return is_of(option.input.type) || is_of(option.output.type) || is_of(traits.product_type);
-    });
-    places.operators.push_back(typed);
-    // What it reads is rounded then, wherever that comes from.
-    if (!typed) continue;
-    for (const TensorId t : problem.network->operators[op].inputs) {
-      if (!is_quantised(type) || is_quantised(problem.scales[t].type)) places.tensors[t] = 1;
-    }
-  }
-  return places;
-}
 
 struct Measured {
   Difference worst, bound;
@@ -63,13 +34,14 @@ class Fitting {
  public:
   Fitting(Selection& selection, const Platform& platform, const WeightSource& weights,
           std::span<const Buffers> samples, const ErrorBudget& budget,
-          std::chrono::duration<double> time_limit)
+          std::chrono::duration<double> time_limit, const Calibration* recorded)
       : problem_(selection.problem),
         platform_(platform),
         weights_(weights),
         samples_(samples),
         budget_(budget),
-        time_limit_(time_limit) {}
+        time_limit_(time_limit),
+        recorded_(recorded) {}
 
   /// Prepares the plan in the network's own types.
   Result<void> start() {
@@ -98,18 +70,34 @@ class Fitting {
     return measured;
   }
 
-  Result<void> find_shares() {
+  /// By what is recorded, or else measured. `note` is called with how, before that takes long.
+  Result<void> find_shares(const std::function<void(const std::string&)>& note) {
+    std::vector<RoundedPlaces> unknown;
+    std::string measured_types;
     for (const DataType type : problem_.types) {
       // s8 stands for u8, too.
       if (type == DataType::f32 || type == DataType::u8) continue;
-      const auto first = std::min(samples_.size(), kSensitivitySamples);
-      CONVOPT_TRY(const Sensitivities measured,
-                  measure_sensitivities(*executor_, network(), *problem_.registry, weights_,
-                                        samples_.first(first), std::span(exact_).first(first),
-                                        rounded_places(problem_, type)));
-      ErrorShares::Places& shares = shares_.of_types[type];
-      for (const Difference& d : measured.tensors) shares.tensors.push_back(budget_.share(d));
-      for (const Difference& d : measured.operators) shares.operators.push_back(budget_.share(d));
+      RoundedPlaces places = rounded_places(problem_, type);
+      std::optional<Sensitivities> known;
+      if (recorded_ != nullptr) known = recorded_sensitivities(*recorded_, network(), places);
+      if (known) {
+        set_shares(type, *known);
+      } else {
+        measured_types += (measured_types.empty() ? "" : " and ") + name_of_rounding(type);
+        unknown.push_back(std::move(places));
+      }
+    }
+    note(unknown.empty()            ? "layers are chosen by the calibration's sensitivities"
+         : shares_.of_types.empty() ? "the error of every layer is measured"
+                                    : "the error of every layer in " + measured_types +
+                                          " is measured, of which the calibration lacks some");
+    const auto first = std::min(samples_.size(), kSensitivitySamples);
+    for (const RoundedPlaces& places : unknown) {
+      CONVOPT_TRY(
+          const Sensitivities measured,
+          measure_sensitivities(*executor_, network(), *problem_.registry, weights_,
+                                samples_.first(first), std::span(exact_).first(first), places));
+      set_shares(places.type, measured);
     }
     return {};
   }
@@ -146,6 +134,13 @@ class Fitting {
  private:
   const Network& network() const { return *problem_.network; }
 
+  void set_shares(DataType type, const Sensitivities& sensitivities) {
+    ErrorShares::Places& shares = shares_.of_types[type];
+    for (const Difference& d : sensitivities.tensors) shares.tensors.push_back(budget_.share(d));
+    for (const Difference& d : sensitivities.operators)
+      shares.operators.push_back(budget_.share(d));
+  }
+
   Result<std::unique_ptr<Executor>> prepare(const Solution& solution) const {
     return Executor::create(network(), make_plan(problem_, solution, platform_), *problem_.registry,
                             weights_);
@@ -157,6 +152,7 @@ class Fitting {
   std::span<const Buffers> samples_;
   const ErrorBudget& budget_;
   std::chrono::duration<double> time_limit_;
+  const Calibration* recorded_;
   Solution own_;
   std::unique_ptr<Executor> executor_;  ///< of that
   std::vector<Outputs> exact_;          ///< its outputs
@@ -176,18 +172,18 @@ double ErrorBudget::share(const Difference& d) const {
 Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
                               const WeightSource& weights, std::span<const Buffers> samples,
                               const ErrorBudget& budget, std::chrono::duration<double> time_limit,
-                              const std::function<void(const std::string&)>& note) {
+                              const std::function<void(const std::string&)>& note,
+                              const Calibration* recorded) {
   ErrorReport report;
-  Fitting fitting(selection, platform, weights, samples, budget, time_limit);
+  Fitting fitting(selection, platform, weights, samples, budget, time_limit, recorded);
   CONVOPT_CHECK(fitting.start());
   CONVOPT_TRY(Measured measured, fitting.measure(selection.solution));
   if (!budget.holds(measured.bound)) {
-    if (note) {
+    CONVOPT_CHECK(fitting.find_shares([&](const std::string& how) {
+      if (!note) return;
       note("the fastest plan errs by " + significant(measured.worst.error, 2) +
-           " of the outputs' range, cosine " + fixed(measured.worst.cosine, 6) +
-           ", so the error of every layer is measured");
-    }
-    CONVOPT_CHECK(fitting.find_shares());
+           " of the outputs' range, cosine " + fixed(measured.worst.cosine, 6) + ", so " + how);
+    }));
     CONVOPT_TRY(auto found, fitting.search(selection.solution.assignment));
     choose(selection, std::move(found.first), platform);
     measured = found.second;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "convopt/calibration.hpp"
 #include "convopt/weights.hpp"
 #include "src/runtime/buffers.h"
 #include "src/runtime/difference.h"
@@ -39,11 +40,14 @@ struct ErrorReport {
 /// Runs the selection's plan on the samples and compares its outputs. If other inputs may differ by
 /// more than the budget allows, measures the effect of rounding each tensor and each layer's
 /// weights on the outputs, and replaces the selection by the fastest plan found that keeps the
-/// budget when it is run. The plan in the network's own types always does. `note` is called before
-/// steps that take long.
+/// budget when it is run. The plan in the network's own types always does. Effects that are
+/// `recorded` for every place which some plan rounds to a type are not measured for that type;
+/// those of int8 have to be by the selection's scales. `note` is called before steps that take
+/// long.
 Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
                               const WeightSource& weights, std::span<const Buffers> samples,
                               const ErrorBudget& budget, std::chrono::duration<double> time_limit,
-                              const std::function<void(const std::string&)>& note = {});
+                              const std::function<void(const std::string&)>& note = {},
+                              const Calibration* recorded = nullptr);
 
 }  // namespace convopt

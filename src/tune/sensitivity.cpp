@@ -1,6 +1,8 @@
 #include "src/tune/sensitivity.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "core/conversion.h"
@@ -140,6 +142,68 @@ void fill_gaps(const Network& network, const std::vector<char>& known,
 }
 
 }  // namespace
+
+std::string name_of_rounding(DataType type) {
+  return is_quantised(type) ? "int8" : std::string(to_string(type));
+}
+
+RoundedPlaces rounded_places(const Problem& problem, DataType type) {
+  const auto is_of = [type](DataType other) {
+    return other == type || (is_quantised(type) && is_quantised(other));
+  };
+  RoundedPlaces places{{}, {}, type, problem.scales};
+  for (const std::vector<TensorState>& states : problem.tensors) {
+    places.tensors.push_back(std::ranges::any_of(states, [&](const TensorState& state) {
+      return state.pending == 0 && is_of(state.produced.type);
+    }));
+  }
+  for (std::size_t op = 0; op < problem.operators.size(); ++op) {
+    const bool typed = std::ranges::any_of(problem.operators[op], [&](const Option& option) {
+      if (option.candidate < 0) return false;
+      const Traits& traits = problem.candidates[option.candidate].primitive->info().traits;
+      return is_of(option.input.type) || is_of(option.output.type) || is_of(traits.product_type);
+    });
+    places.operators.push_back(typed);
+    // What it reads is rounded then, wherever that comes from.
+    if (!typed) continue;
+    for (const TensorId t : problem.network->operators[op].inputs) {
+      if (!is_quantised(type) || is_quantised(problem.scales[t].type)) places.tensors[t] = 1;
+    }
+  }
+  return places;
+}
+
+bool is_weighted(const Operator& op) {
+  return op.kind == OperatorKind::compute && op.workload.has_weights();
+}
+
+std::optional<Sensitivities> recorded_sensitivities(const Calibration& calibration,
+                                                    const Network& network,
+                                                    const RoundedPlaces& places) {
+  std::unordered_map<std::string_view, const Sensitivity*> tensors, operators;
+  for (const Sensitivity& s : calibration.sensitivities) {
+    if (s.type != places.type) continue;
+    (s.of == Sensitivity::Of::tensor ? tensors : operators)[s.name] = &s;
+  }
+  Sensitivities result;
+  result.tensors.resize(network.tensors.size());
+  result.operators.resize(network.operators.size());
+  const auto take = [](const auto& recorded, const std::string& name, Difference& difference) {
+    const auto found = recorded.find(name);
+    if (found == recorded.end()) return false;
+    difference = {found->second->error, found->second->cosine};
+    return true;
+  };
+  for (std::size_t t = 0; t < network.tensors.size(); ++t) {
+    if (places.tensors[t] == 0) continue;
+    if (!take(tensors, network.tensors[t].name, result.tensors[t])) return std::nullopt;
+  }
+  for (std::size_t op = 0; op < network.operators.size(); ++op) {
+    if (places.operators[op] == 0 || !is_weighted(network.operators[op])) continue;
+    if (!take(operators, network.operators[op].name, result.operators[op])) return std::nullopt;
+  }
+  return result;
+}
 
 Result<std::vector<std::vector<float>>> outputs_of(Executor& executor, const Network& network,
                                                    const Buffers& sample) {

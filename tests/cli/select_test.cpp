@@ -192,6 +192,51 @@ TEST_F(SelectVerb, Int8TakesItsScalesFromACalibration) {
   EXPECT_EQ(explanation["types"][0]["type"], "f32");
 }
 
+TEST_F(SelectVerb, AnErrorLimitTakesTheSensitivitiesOfACalibration) {
+  const std::string inputs = shell_->write("inputs.npy", two_inputs());
+  const std::string calibrate = "calibrate " + by_model() + "--input " + inputs + " ";
+  ASSERT_EQ(run(calibrate + "--no-sensitivities -o " + file("ranges.calibration")), 0) << err();
+  EXPECT_NE(err().find("ranges of 6 tensors in "), std::string::npos) << err();
+  ASSERT_EQ(run(calibrate + "--range mse -o " + file("all.calibration")), 0) << err();
+  const json ranges = json::parse(shell_->read("ranges.calibration"), nullptr, false);
+  const json all = json::parse(shell_->read("all.calibration"), nullptr, false);
+  EXPECT_EQ(ranges["tensors"], all["tensors"]);
+  EXPECT_FALSE(ranges.contains("sensitivities"));
+  if (!all.contains("sensitivities")) GTEST_SKIP() << "no primitive computes in bf16 or int8";
+  EXPECT_EQ(all["sensitivity_samples"], 2);
+  std::set<std::string> weighted;
+  for (const json& sensitivity : all["sensitivities"]) {
+    if (sensitivity.contains("operator")) weighted.insert(sensitivity["operator"]);
+    EXPECT_GE(sensitivity["error"].get<double>(), 0) << sensitivity;
+    EXPECT_LE(sensitivity["cosine"].get<double>(), 1) << sensitivity;
+  }
+  EXPECT_TRUE(weighted.contains("c1")) << all.dump();
+  const auto plan_by = [&](const std::string& precision, const std::string& calibration) {
+    EXPECT_EQ(
+        run("select --json --max-output-error 0.001 --range mse --precision " + precision +
+            " --calibrate " + inputs + " --calibration " + file(calibration) + " " + by_model()),
+        0)
+        << err();
+    json plan = out_json();
+    plan.erase("timing");
+    return plan;
+  };
+  for (const std::string precision : {"bf16", "int8", "auto"}) {
+    SCOPED_TRACE(precision);
+    const json recorded = plan_by(precision, "all.calibration");
+    const bool breaks = err().find("the fastest plan errs") != std::string::npos;
+    EXPECT_EQ(err().find("the calibration's sensitivities") != std::string::npos, breaks) << err();
+    EXPECT_LE(recorded["accuracy"]["error"].get<double>(), 0.001);
+    const json measured = plan_by(precision, "ranges.calibration");
+    EXPECT_EQ(err().find("every layer is measured") != std::string::npos, breaks) << err();
+    EXPECT_EQ(recorded, measured);
+  }
+  // Without a limit they have no effect.
+  EXPECT_EQ(
+      run("select --precision bf16 --calibration " + file("all.calibration") + " " + by_model()), 0)
+      << err();
+}
+
 TEST_F(SelectVerb, KeepsAnErrorBudget) {
   ASSERT_EQ(run("select --precision bf16 --max-output-error 0.01 " + by_model()), 0) << err();
   EXPECT_NE(out().find("of the outputs' range (allowed: 0.01)"), std::string::npos) << out();
@@ -266,11 +311,13 @@ TEST_F(SelectVerb, BadRequestsHaveTheirExitCodeAndSentence) {
       {"select " + by_model() + "--time-limit soon", 2, "--time-limit"},
       {"select " + by_model() + "--isa avx1024", 2, "avx1024"},
       {"select " + by_model() + "--precision int8", 2, "convopt calibrate"},
-      {"select " + by_model() + "--calibration " + net(), 2, "without --precision int8 or auto"},
+      {"select " + by_model() + "--calibration " + net(), 2,
+       "without --precision bf16, int8 or auto"},
       {"select " + by_model() + "--precision int8 --calibration " + net(), 3, "tiny.json"},
       {"select " + by_model() + "--precision int8 --range 3 --calibration x", 2, "--range"},
       {"calibrate " + net(), 2, "--input"},
       {"calibrate " + net() + " --input " + net(), 3, "tiny.json"},
+      {"calibrate " + net() + " --input x.npy --range least", 2, "--range"},
       {"select " + by_model() + "--precision bf17", 2, "none of f32, bf16, int8 and auto"},
       {"select " + by_model() + "--max-output-error 0.01", 2, "no effect with --precision f32"},
       {"select " + by_model() + "--precision bf16 --min-cosine 1.5", 2, "from 0 to 1"},

@@ -189,6 +189,67 @@ TEST_F(PlanningTest, CalibratesForInt8) {
   EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::bad_input);
 }
 
+TEST_F(PlanningTest, RecordsSensitivities) {
+  const auto noted = [&](std::string_view part) {
+    const bool found = std::ranges::any_of(
+        notes_, [&](const std::string& note) { return note.find(part) != std::string::npos; });
+    notes_.clear();
+    return found;
+  };
+  constexpr std::string_view kRecorded = "the calibration's sensitivities";
+  options_.range = RangeRule::mse;
+  const auto without = calibrate_network(network_, samples(), options_, false);
+  ASSERT_TRUE(without.ok()) << without.error().message;
+  EXPECT_TRUE(without->sensitivities.empty());
+  EXPECT_FALSE(noted("sensitivity"));
+  auto calibration = calibrate_network(network_, samples(), options_);
+  ASSERT_TRUE(calibration.ok()) << calibration.error().message;
+  EXPECT_EQ(calibration->sensitivity_samples, 2U);
+  EXPECT_EQ(calibration->sensitivity_range, RangeRule::mse);
+  EXPECT_EQ(calibration->tensors.size(), without->tensors.size());
+  if (calibration->sensitivities.empty()) GTEST_SKIP() << "no primitive computes in bf16 or int8";
+
+  // A file of f32's, which only a budget has a use for.
+  options_.calibration = *calibration;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::usage);
+  options_.precision = Precision::bf16;
+  EXPECT_TRUE(plan_network(network_, options_).ok());
+
+  // The same plan as by measuring, unless the ranges are others.
+  options_.precision = Precision::automatic;
+  options_.calibrate = samples();
+  options_.max_output_error = 1e-4;
+  for (const RangeRule range : {RangeRule::mse, RangeRule::max}) {
+    SCOPED_TRACE(to_string(range));
+    options_.range = range;
+    notes_.clear();
+    options_.calibration = *calibration;
+    const auto recorded = plan_network(network_, options_);
+    ASSERT_TRUE(recorded.ok()) << recorded.error().message;
+    if (!noted("the fastest plan errs")) continue;  // it is in f32
+    options_.calibration = *without;
+    const auto measured = plan_network(network_, options_);
+    ASSERT_TRUE(measured.ok()) << measured.error().message;
+    EXPECT_FALSE(noted(kRecorded));
+    EXPECT_EQ(recorded->predicted_ms, measured->predicted_ms);
+    options_.calibration = *calibration;
+    ASSERT_TRUE(plan_network(network_, options_).ok());
+    EXPECT_EQ(noted(kRecorded), range == RangeRule::mse);
+  }
+
+  calibration->sensitivities[0].name = "elsewhere";
+  options_.calibration = *calibration;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::bad_input);
+  options_.precision = Precision::bf16;
+  EXPECT_EQ(plan_network(network_, options_).error().code, ErrorCode::bad_input);
+}
+
+TEST_F(PlanningTest, NamesOfRangeRules) {
+  for (const RangeRule rule : {RangeRule::max, RangeRule::percentile, RangeRule::mse})
+    EXPECT_EQ(parse_range_rule(to_string(rule)), rule);
+  EXPECT_FALSE(parse_range_rule("min").has_value());
+}
+
 TEST_F(PlanningTest, NamesOfPrecisions) {
   for (const Precision precision :
        {Precision::f32, Precision::bf16, Precision::int8, Precision::automatic})

@@ -160,6 +160,71 @@ TEST_F(Calibrate, PlansOfAllTypesKeepABudget) {
   EXPECT_GT(mixed, 0);  // where int8 errs too much, bf16 need not
 }
 
+TEST_F(Calibrate, RecordedSensitivitiesLeadToThePlanOfMeasuredOnes) {
+  const std::set<DataType> all = {DataType::f32, DataType::bf16, DataType::u8, DataType::s8};
+  const Selection widest = selection(all);
+  std::vector<std::string> notes;
+  const auto note = [&](const std::string& sentence) { notes.push_back(sentence); };
+  Calibration recorded;
+  const auto measured =
+      sensitivities(widest.problem, platform_, weights_, samples_, std::chrono::seconds(5), note);
+  ASSERT_TRUE(measured.ok()) << measured.error().message;
+  recorded.sensitivities = *measured;
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("in bf16 and int8, which takes about"), std::string::npos) << notes[0];
+  // Everything that some plan rounds.
+  const auto count = [&](DataType type, Sensitivity::Of of) {
+    return std::ranges::count_if(*measured, [&](const Sensitivity& s) {
+      return s.type == type && s.of == of && s.error > 0 && s.cosine < 1;
+    });
+  };
+  for (const DataType type : {DataType::bf16, DataType::s8}) {
+    EXPECT_EQ(count(type, Sensitivity::Of::weights), 3);  // two convolutions, one product
+    EXPECT_EQ(count(type, Sensitivity::Of::tensor), std::ssize(network_.tensors));
+  }
+  Selection free = widest;
+  const auto unlimited = fit(free, {});
+  ASSERT_TRUE(unlimited.ok()) << unlimited.error().message;
+  const ErrorBudget budget{.max_error = 0.2 * unlimited->difference.error};
+  const auto fit_by = [&](Selection& chosen, const Calibration* known) {
+    notes.clear();
+    return fit_error(chosen, platform_, weights_, samples_, budget, std::chrono::seconds(5), note,
+                     known);
+  };
+  Selection by_measuring = widest, by_record = widest;
+  const auto first = fit_by(by_measuring, nullptr);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("the error of every layer is measured"), std::string::npos) << notes[0];
+  const auto second = fit_by(by_record, &recorded);
+  ASSERT_TRUE(second.ok()) << second.error().message;
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("the calibration's sensitivities"), std::string::npos) << notes[0];
+  EXPECT_NE(by_record.solution.assignment, widest.solution.assignment);
+  EXPECT_EQ(by_record.solution.assignment, by_measuring.solution.assignment);
+  EXPECT_EQ(second->difference.error, first->difference.error);
+  EXPECT_EQ(second->plans, first->plans);
+  // What the record lacks is measured.
+  std::erase_if(recorded.sensitivities, [](const Sensitivity& s) {
+    return s.type == DataType::s8 && s.of == Sensitivity::Of::weights && s.name == "c2";
+  });
+  ASSERT_EQ(recorded.sensitivities.size() + 1, measured->size());
+  Selection chosen = widest;
+  const auto report = fit_by(chosen, &recorded);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("of every layer in int8 is measured"), std::string::npos) << notes[0];
+  EXPECT_LE(report->difference.error, budget.max_error);
+}
+
+TEST_F(Calibrate, ThereAreNoSensitivitiesToTheOwnTypes) {
+  const Selection own = selection({DataType::f32});
+  const auto none =
+      sensitivities(own.problem, platform_, weights_, samples_, std::chrono::seconds(5));
+  ASSERT_TRUE(none.ok()) << none.error().message;
+  EXPECT_TRUE(none->empty());
+}
+
 TEST_F(Calibrate, ErrorsOfALayerByType) {
   const Selection all = selection({DataType::f32, DataType::bf16, DataType::u8, DataType::s8});
   const auto errors =

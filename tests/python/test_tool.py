@@ -188,6 +188,12 @@ class Tool(unittest.TestCase):
         named = {record["name"]: record for record in calibration.tensors}
         self.assertAlmostEqual(named["image"]["low"], float(x.min()), places=5)
         self.assertAlmostEqual(named["image"]["high"], float(x.max()), places=5)
+        for record in calibration.sensitivities:
+            self.assertIn(record["type"], ("bf16", "s8"))
+            self.assertGreaterEqual(record["error"], 0)
+        self.assertEqual(convopt.calibrate(self.path, x, threads=1, sensitivities=False).sensitivities, [])
+        with self.assertRaisesRegex(convopt.UsageError, "'least' is none of max, percentile and mse"):
+            convopt.calibrate(self.path, x, threads=1, range="least")
         calibration.save(self.file("calibration.json"))
         for given in ({"calibration": calibration}, {"calibration": self.file("calibration.json")},
                       {"calibrate": x, "min_cosine": 0.9}, {"calibrate": {"image": x}}):

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -68,6 +69,73 @@ TEST(Calibration, IsReadAsItIsWritten) {
   EXPECT_NE(refused("\"low\":-0.1", "\"low\":7.0").find("tensors[1] is no range"),
             std::string::npos);
   EXPECT_NE(refused("\"mse\"", "\"MSE\"").find("'mse' is missing"), std::string::npos);
+}
+
+TEST(Calibration, SensitivitiesAreReadAsTheyAreWritten) {
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.relu("r", builder.conv("c", builder.input()))});
+  Calibration calibration = calibration_of(network, {{"c", {"", -1, 1, 1, 1}}});
+  const std::string without = to_json(calibration);
+  EXPECT_EQ(without.find("sensitivit"), std::string::npos);
+  calibration.sensitivities = {
+      {DataType::bf16, Sensitivity::Of::tensor, "c", 1.0 / 3, 1 - 1e-12},
+      {DataType::bf16, Sensitivity::Of::weights, "c", 0, 1},
+      {DataType::s8, Sensitivity::Of::tensor, "c", INFINITY, -1},
+  };
+  calibration.sensitivity_samples = 2;
+  calibration.sensitivity_range = RangeRule::mse;
+  const std::string text = to_json(calibration);
+  const auto read = parse_calibration(text, "x.calibration");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(to_json(*read), text);
+  EXPECT_EQ(read->sensitivity_samples, 2U);
+  EXPECT_EQ(read->sensitivity_range, RangeRule::mse);
+  ASSERT_EQ(read->sensitivities.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Sensitivity &is = read->sensitivities[i], &was = calibration.sensitivities[i];
+    EXPECT_EQ(is.type, was.type);
+    EXPECT_EQ(is.of, was.of);
+    EXPECT_EQ(is.name, was.name);
+    EXPECT_EQ(is.error, was.error);
+    EXPECT_EQ(is.cosine, was.cosine);
+  }
+  // Without int8 no rule is needed.
+  Calibration of_bf16 = calibration;
+  of_bf16.sensitivities.resize(2);
+  EXPECT_EQ(to_json(of_bf16).find("sensitivity_range"), std::string::npos);
+  EXPECT_TRUE(parse_calibration(to_json(of_bf16), "x.calibration").ok());
+
+  const auto refused = [&](const std::string& from, const std::string& to, const char* why) {
+    std::string changed = text;
+    ASSERT_NE(changed.find(from), std::string::npos) << from;
+    changed.replace(changed.find(from), from.size(), to);
+    const auto result = parse_calibration(changed, "x.calibration");
+    ASSERT_FALSE(result.ok()) << changed;
+    EXPECT_NE(result.error().message.find(why), std::string::npos) << result.error().message;
+    EXPECT_EQ(result.error().message.find('\n'), std::string::npos);
+  };
+  refused("\"operator\":\"c\",", "", "sensitivities[1] names neither a tensor nor an operator");
+  refused("\"operator\":\"c\",", "\"operator\":\"c\",\"tensor\":\"c\",", "or both");
+  refused("\"type\":\"bf16\"", "\"type\":\"u8\"", "is to the type 'u8', not to bf16 or s8");
+  refused("\"type\":\"bf16\"", "\"type\":1", "field 'type' is not a text");
+  refused("\"error\":0.0", "\"error\":-1", "an error below 0");
+  refused("\"error\":0.0", "\"error\":\"large\"", "field 'error' is not a number");
+  refused("\"error\":0.0,", "", "field 'error' is missing");
+  refused("\"cosine\":1.0", "\"cosine\":1.5", "a cosine outside -1 to 1");
+  refused("\"cosine\":1.0", "\"cosine\":null", "field 'cosine' is not a number");
+  refused("\"type\":\"s8\"", "\"type\":\"bf16\"", "the tensor 'c' twice");
+  refused("\"sensitivity_range\": \"mse\"", "\"sensitivity_range\": \"\"", "is '', none of max");
+  refused("\"sensitivity_range\": \"mse\",", "", "'sensitivity_range' is missing");
+  refused("\"sensitivity_samples\": 2", "\"sensitivity_samples\": -2", "out of range");
+  for (std::size_t length = 0; length + 2 < text.size(); ++length)
+    EXPECT_FALSE(parse_calibration(text.substr(0, length), "x.calibration").ok()) << length;
+
+  EXPECT_TRUE(check_fits(network, calibration).ok());
+  for (const auto of : {Sensitivity::Of::tensor, Sensitivity::Of::weights}) {
+    Calibration other = calibration;
+    other.sensitivities.push_back({DataType::bf16, of, "elsewhere", 0, 1});
+    EXPECT_FALSE(check_fits(network, other).ok());
+  }
 }
 
 TEST(TensorScales, HaveATypeAndAScaleByTheRange) {

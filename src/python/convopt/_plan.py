@@ -167,7 +167,8 @@ class Plan:
 
 
 class Calibration:
-    """What the tensors of a network hold on typical inputs, which plans in int8 need."""
+    """What the tensors of a network hold on typical inputs, which plans in int8 need, and how far its
+    outputs are off if one tensor or layer alone is rounded, by which error limits are kept."""
 
     def __init__(self, calibration: _core.Calibration) -> None:
         self._calibration = calibration
@@ -185,6 +186,13 @@ class Calibration:
     def tensors(self) -> List[Dict[str, Any]]:
         """A record per tensor: its name, lowest and highest number, and sizes of its range."""
         return json.loads(self._calibration.json())["tensors"]
+
+    @property
+    def sensitivities(self) -> List[Dict[str, Any]]:
+        """A record per tensor, and operator with weights, and type to which it is rounded: the
+        outputs' `error` as a fraction of their range, None where one is not finite, and `cosine`.
+        """
+        return json.loads(self._calibration.json()).get("sensitivities", [])
 
     def __repr__(self) -> str:
         return f"<convopt.Calibration of {len(self.tensors)} tensors>"

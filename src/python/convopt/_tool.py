@@ -61,7 +61,8 @@ def select(
     isa : instruction-set level, 'sse4', 'avx2' or 'avx512'; default: the best of this CPU
     precision : 'f32', 'bf16', 'int8' or 'auto': types in which tensors may be stored and products
         computed. int8 needs `calibration` or `calibrate`, unless the model is quantised.
-    calibration : a Calibration, or the path of one
+    calibration : a Calibration, or the path of one. Its sensitivities, if they are by the same
+        `range`, spare measuring them for an error limit.
     calibrate : inputs to calibrate and to measure errors on: an array, or one per input by name. Its
         shape is the input's, or has several samples along the first dimension or a new one.
     range : what of a tensor's range int8 represents: 'max', 'percentile' (99.99 %) or 'mse'
@@ -122,25 +123,31 @@ def calibrate(
     model: Model,
     inputs: Any,
     *,
+    range: str = "max",
+    sensitivities: bool = True,
     threads: Optional[int] = None,
     batch: int = 0,
     shapes: Optional[Mapping[str, Sequence[int]]] = None,
     values: Optional[Mapping[str, Any]] = None,
 ) -> Calibration:
     """Runs a network on inputs like those that it is for, and returns the ranges of its tensors,
-    which plans in int8 need.
+    which plans in int8 need, and how far its outputs are off if one tensor or layer alone is rounded
+    to bf16 or int8, which `select` else measures for every error limit.
 
     >>> calibration = convopt.calibrate("model.onnx", images)     # (samples, 3, 224, 224)
     >>> plan = convopt.select("model.onnx", precision="auto", calibration=calibration)
 
     `inputs` is an array, or one per input by name: of the input's shape, or several samples along
-    the first dimension or a new one. A few dozen samples do.
+    the first dimension or a new one. A few dozen samples do. `range` is that of the `select` which
+    the sensitivities to int8 are for. They take hundreds of runs; `sensitivities=False` leaves them
+    out.
 
     Raises InputError for arrays that do not fit or hold numbers that are not finite.
     """
     network = load_network(model, batch, shapes, values)
-    options = planning_options(threads=threads, rates="measured")
-    return Calibration(_core.calibrate_network(network, arrays_by_name(network, inputs), options))
+    options = planning_options(threads=threads, range=range, rates="measured")
+    arrays = arrays_by_name(network, inputs)
+    return Calibration(_core.calibrate_network(network, arrays, options, bool(sensitivities)))
 
 
 def measure_machine(
