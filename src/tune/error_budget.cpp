@@ -181,8 +181,9 @@ Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
   if (!budget.holds(measured.bound)) {
     CONVOPT_CHECK(fitting.find_shares([&](const std::string& how) {
       if (!note) return;
-      note("the fastest plan errs by " + significant(measured.worst.error, 2) +
-           " of the outputs' range, cosine " + fixed(measured.worst.cosine, 6) + ", so " + how);
+      const Difference& d = measured.bound;
+      note("the fastest plan errs by up to " + significant(d.error, 2) +
+           " of the outputs' range, cosine " + fixed(d.cosine, 6) + ", so " + how);
     }));
     CONVOPT_TRY(auto found, fitting.search(selection.solution.assignment));
     choose(selection, std::move(found.first), platform);

@@ -8,9 +8,7 @@ namespace convopt::fuzz {
 namespace {
 
 void require(bool holds, const char* what, const std::string& text) {
-  if (holds) return;
-  std::fprintf(stderr, "%s: %s\n", what, text.c_str());
-  std::abort();
+  if (!holds) fail(what, text);
 }
 
 bool in_range(const Network& network, const std::vector<TensorId>& tensors) {
@@ -21,13 +19,19 @@ bool in_range(const Network& network, const std::vector<TensorId>& tensors) {
 
 }  // namespace
 
+void fail(const char* what, const std::string& message) {
+  std::fprintf(stderr, "%s: %s\n", what, message.c_str());
+  std::abort();
+}
+
+void check(const Error& error) {
+  require(error.code == ErrorCode::bad_input, "another error than a bad file", error.message);
+  require(error.message.starts_with("fuzz: "), "an error that does not name the file",
+          error.message);
+}
+
 void check(const Result<Network>& network) {
-  if (!network) {
-    const std::string& message = network.error().message;
-    require(network.error().code == ErrorCode::bad_input, "another error than a bad file", message);
-    require(message.starts_with("fuzz: "), "an error that does not name the file", message);
-    return;
-  }
+  if (!network) return check(network.error());
   require(!network->operators.empty(), "no operators", network->name);
   require(in_range(*network, network->inputs) && in_range(*network, network->outputs) &&
               !network->outputs.empty(),

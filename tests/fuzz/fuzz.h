@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "convopt/network.hpp"
 
@@ -12,6 +13,20 @@ namespace convopt::fuzz {
 /// Ends the program, so that the input is kept, unless the network is one that the rest of convopt
 /// may rely on, or the error is one sentence about the file.
 void check(const Result<Network>& network);
+
+/// Ends the program unless the error is one sentence about a bad file.
+void check(const Error& error);
+/// Ends the program with the message.
+[[noreturn]] void fail(const char* what, const std::string& message);
+
+template <class Value>
+void check_error(const Result<Value>& result) {
+  if (!result) check(result.error());
+}
+template <class Value>
+void require_read(const Result<Value>& result) {
+  if (!result) fail("what was read and written is refused", result.error().message);
+}
 
 }  // namespace convopt::fuzz
 

@@ -1,15 +1,25 @@
-// The reader of network files.
+// The readers of network, plan and calibration files.
 #include <algorithm>
 #include <iterator>
 #include <random>
 #include <string>
 #include <string_view>
 
+#include "convopt/calibration.hpp"
+#include "convopt/plan.hpp"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace convopt;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  convopt::fuzz::check(convopt::parse_network(text, "fuzz"));
+  fuzz::check(parse_network(text, "fuzz"));
+  // What is read can be written, and that be read again.
+  const auto plan = parse_plan(text, "fuzz");
+  fuzz::check_error(plan);
+  if (plan) fuzz::require_read(parse_plan(to_json(*plan), "fuzz"));
+  const auto calibration = parse_calibration(text, "fuzz");
+  fuzz::check_error(calibration);
+  if (calibration) fuzz::require_read(parse_calibration(to_json(*calibration), "fuzz"));
   return 0;
 }
 
