@@ -30,8 +30,8 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 inline constexpr int kLanes = HWY_LANES(float);
 
-// Sums, a vector of a broadcast per row and kMostVectors of weights must fit the registers: 32 on
-// AVX-512 and NEON, 16 elsewhere.
+// Sums, a broadcast of every row and kMostVectors of weights must fit the registers: 32 on AVX-512
+// and NEON, 16 elsewhere.
 inline constexpr int kMostRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 4 : 2;
 /// Chains of sums that keep the units busy for as long as one addition takes.
 inline constexpr int kChains = 8;
@@ -63,7 +63,7 @@ HWY_INLINE V number_of(Words words) {
 }
 
 /// Weights are fetched so many words before they are used: four kilobytes. On Zen 4 with one core,
-/// weights that lie in memory come at 29 to 31 GB/s, with a quarter of that distance at 24 to 27.
+/// weights that lie in memory come at 29 to 31 GB/s, with an eighth of that distance at 24 to 27.
 inline constexpr int kAhead = 1024;
 
 /// Adds the products by number kIndex of the words.
