@@ -108,6 +108,7 @@ Json to_json(const PrimitiveInfo& info) {
     json["traits"]["product_type"] = to_string(t.product_type);
     json["traits"]["vector_products"] = t.vector_products;
   }
+  if (t.weight_type != DataType::f32) json["traits"]["weight_type"] = to_string(t.weight_type);
   if (t.cheap_exponentials) json["traits"]["cheap_exponentials"] = true;
   return json;
 }
@@ -207,6 +208,7 @@ Result<PrimitiveInfo> primitive_info_from_json(const Json& json) {
     Traits& t = info.traits;
     fields.name("algorithm", t.algorithm);
     fields.name("product_type", t.product_type);
+    fields.name("weight_type", t.weight_type);
     fields.flag("vector_products", t.vector_products);
     if (!traits->contains("vector_products")) t.vector_products = former_vector_products(info);
     fields.text("cost", t.cost);

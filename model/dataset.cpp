@@ -97,7 +97,7 @@ void set_relevance(Dataset& data) {
 
 DataType arithmetic_type(const PrimitiveInfo& primitive) {
   const std::array types = {primitive.input_type, primitive.output_type,
-                            primitive.traits.product_type};
+                            primitive.traits.type_of_weights()};
   const auto any = [&](DataType type) { return std::ranges::count(types, type) > 0; };
   if (any(DataType::s8) || any(DataType::u8)) return DataType::s8;
   return any(DataType::bf16) ? DataType::bf16 : DataType::f32;

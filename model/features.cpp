@@ -122,7 +122,8 @@ void for_each_feature(Put&& put) {
   // Of what numbers.
   put("input_type", [](In in) { return in.codes->of(in.primitive->input_type); });
   put("output_type", [](In in) { return in.codes->of(in.primitive->output_type); });
-  put("product_type", [=](In in) { return in.codes->of(traits(in).product_type); });
+  // Trees are of a type (arithmetic_type()): shorter weights are what tells one.
+  put("product_type", [=](In in) { return in.codes->of(traits(in).type_of_weights()); });
   put("vector_products", [=](In in) { return traits(in).vector_products ? 1.0F : 0.0F; });
 }
 

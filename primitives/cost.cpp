@@ -119,10 +119,11 @@ WorkEstimate estimate_work(const Workload& workload, const PrimitiveInfo& primit
     work.transform_flops +=
         workload.shape.n * work.weight_bytes / kFloatBytes * kFlopsPerScaledWeight;
   }
-  // Cost structures count weights as floats; packed, they are of the type that is multiplied.
+  // Cost structures count weights as floats; packed, they are of the type that they are rounded to.
   work.product_type = primitive.traits.product_type;
   work.vector_products = primitive.traits.vector_products;
-  work.weight_bytes *= static_cast<double>(element_bytes(work.product_type)) / kFloatBytes;
+  work.weight_bytes *=
+      static_cast<double>(element_bytes(primitive.traits.type_of_weights())) / kFloatBytes;
   return work;
 }
 

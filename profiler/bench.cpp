@@ -177,7 +177,7 @@ bool Bench::start(Candidate& candidate, Group& group) {
   group.watch(candidate.primitive, Step::running);
   const Timer::Elapsed first = time(candidate, Step::running);
   group.watch(candidate.primitive, Step::checking);
-  const double error = group.instance.error(candidate.args);
+  const double error = group.instance.error(candidate.args, info.traits.weight_type);
   double bound = error_bound(workload, info.traits);
   if (!std::isfinite(error)) {
     return fail("a result is not finite, not written, or the filling of the last block not zero");

@@ -78,12 +78,12 @@ Instance::Instance(Workload workload, std::uint64_t seed)
 
 /// By the largest of the results at the points that are compared.
 void Instance::choose_scale() {
-  choose_points();
+  std::vector<Point>& compared = points(DataType::f32);
   double largest = 0;
-  for (const Point& point : points_) largest = std::max(largest, std::abs(point.expected));
+  for (const Point& point : compared) largest = std::max(largest, std::abs(point.expected));
   scales_ = reference::scales_for(workload_, largest);
   const DataType type = workload_.output_type;
-  for (Point& point : points_) {
+  for (Point& point : compared) {
     point.expected = std::clamp<double>(point.expected / scales_.output, smallest_number(type),
                                         largest_number(type));
   }
@@ -157,12 +157,12 @@ std::size_t Instance::tensor_bytes(const Workload& workload, const PrimitiveInfo
   return sum;
 }
 
-double Instance::error(const RunArgs& args) {
+double Instance::error(const RunArgs& args, DataType weight_type) {
   const TensorView& result = args.destination;
   if (!all_finite(result) || !reference::tail_is_zero(result)) {
     return std::numeric_limits<double>::infinity();
   }
-  if (multiplies()) return point_error(result);
+  if (multiplies()) return point_error(result, weight_type);
   const TensorShape shape = workload_.output();
   // Real numbers, and steps of them in images, are compared before they are rounded.
   const bool is_rounded =
@@ -188,7 +188,9 @@ double Instance::condition() {
       TensorView::dense(expected_.data(), workload_.output(), Layout::nchw));
 }
 
-void Instance::choose_points() {
+std::vector<Instance::Point>& Instance::points(DataType weight_type) {
+  std::vector<Point>& points = points_[weight_type];
+  if (!points.empty()) return points;
   // Enough to hit every special case of a kernel several times, few enough to cost less than a run.
   constexpr int kCount = 300;
   const TensorShape shape = workload_.output();
@@ -196,13 +198,14 @@ void Instance::choose_points() {
   for (int i = 0; i < kCount; ++i) {
     Point point{random.below(shape.n()), draw_coordinate(random, shape.c()),
                 draw_coordinate(random, shape.h()), draw_coordinate(random, shape.w()), 0};
-    point.expected = expected_at(point);
-    points_.push_back(point);
+    point.expected = expected_at(point, weight_type);
+    points.push_back(point);
   }
+  return points;
 }
 
 /// A fully connected layer is the convolution of a 1x1 image. Real, whatever the result's type.
-double Instance::expected_at(const Point& point) {
+double Instance::expected_at(const Point& point, DataType weight_type) {
   const ConvShape& s = workload_.shape;
   const std::vector<TensorView>& views = sources(Layout::nchw).views;
   const TensorView& source = views.front();
@@ -211,7 +214,14 @@ double Instance::expected_at(const Point& point) {
   };
   const int inputs = s.ic / s.groups;
   const int first_input = point.c / (s.oc / s.groups) * inputs;
-  const float* weight = weights_.data() + static_cast<std::int64_t>(point.c) * inputs * s.kh * s.kw;
+  const std::int64_t length = std::int64_t{inputs} * s.kh * s.kw;
+  const float* weight = weights_.data() + point.c * length;
+  std::vector<float> rounded_weights;
+  if (weight_type != DataType::f32) {
+    rounded_weights.assign(weight, weight + length);
+    round_weights(rounded_weights, 1, weight_type);
+    weight = rounded_weights.data();
+  }
   double sum = 0;
   for (int c = 0; c < inputs; ++c) {
     const double factor = workload_.scaled ? value(views[1], point.n, c, 0, 0) : 1;
@@ -232,11 +242,10 @@ double Instance::expected_at(const Point& point) {
   return workload_.epilogue.activation(static_cast<float>(sum));
 }
 
-double Instance::point_error(const TensorView& result) {
-  if (points_.empty()) choose_points();
+double Instance::point_error(const TensorView& result, DataType weight_type) {
   double error = 0;
   double magnitude = 0;
-  for (const Point& point : points_) {
+  for (const Point& point : points(weight_type)) {
     const double got = reference::load(result, result.offset(point.n, point.c, point.h, point.w));
     error = std::max(error, std::abs(got - point.expected));
     magnitude = std::max(magnitude, std::abs(point.expected));

@@ -26,8 +26,8 @@ class Instance {
   /// max|error| / max|reference| of what a kernel left in the destination; infinity if an element
   /// is not finite, was not written, or the channel tail is not zero. Convolutions and fully
   /// connected layers are compared at a sample of points, at edges and corners above all, the rest
-  /// in full.
-  double error(const RunArgs& args);
+  /// in full. The reference multiplies by weights that are rounded to `weight_type`.
+  double error(const RunArgs& args, DataType weight_type);
   /// For error_bound(), where the error that was just returned is above that of random data.
   double condition();
 
@@ -51,9 +51,10 @@ class Instance {
   Sources& sources(Layout layout);
   TensorView residual(Layout layout);
   void choose_scale();
-  double point_error(const TensorView& result);
-  void choose_points();
-  double expected_at(const Point& point);
+  double point_error(const TensorView& result, DataType weight_type);
+  /// Makes the points, with what is expected of such weights.
+  std::vector<Point>& points(DataType weight_type);
+  double expected_at(const Point& point, DataType weight_type);
 
   Workload workload_;
   std::uint64_t seed_;
@@ -61,7 +62,7 @@ class Instance {
   Buffer weights_, bias_, destination_;
   std::map<Layout, Sources> sources_;
   std::map<Layout, Buffer> residuals_;
-  std::vector<Point> points_;
+  std::map<DataType, std::vector<Point>> points_;  ///< by the type of weights
   Buffer expected_;  ///< nchw, not rounded; only where results are compared in full
 };
 

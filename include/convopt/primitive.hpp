@@ -34,6 +34,10 @@ std::string_view to_string(Algorithm algorithm);
 struct Traits {
   Algorithm algorithm = Algorithm::unknown;
   DataType product_type = DataType::f32;  ///< of the operands of its multiplications
+  /// Of weights that are kept in a shorter type than that and become numbers of it on their way
+  /// into a product: bf16, or s8 with a scale per output channel. f32: they are kept as they are
+  /// multiplied.
+  DataType weight_type = DataType::f32;
   /// Multiplies in vector registers even where the machine has larger ones for that type (AMX).
   bool vector_products = false;
   std::string cost;                      ///< name of its cost structure (primitives/primitives.inc)
@@ -55,6 +59,10 @@ struct Traits {
   /// A sigmoid or a swish takes a few multiply-adds per element, as convopt's own do.
   bool cheap_exponentials = false;
 
+  /// The type that weights are rounded to.
+  DataType type_of_weights() const {
+    return weight_type == DataType::f32 ? product_type : weight_type;
+  }
   bool operator==(const Traits&) const = default;
 };
 
@@ -129,6 +137,8 @@ struct Quantisation {
 /// nearest and to even, within the limits of its type. Weights that are integer multiples of
 /// a smaller scale, from -128 to 127 of it, keep that scale. An activation `quantise` of a
 /// quantised result has the result's scale, and the lowest number of its type less its zero point.
+/// Primitives that keep weights shorter than they multiply them (Traits::weight_type) round weights
+/// likewise, to that type, and nothing else.
 ///
 /// Scales and zero points also belong to conversions between f32 and u8 or s8, to additions and to
 /// activations of quantised tensors. All other operations of these take none: sources and result
@@ -189,11 +199,11 @@ class Primitive {
 };
 
 /// Largest admissible max|error| / max|reference| of a primitive's result against a reference that
-/// is not rounded to the result's type: unit roundoff of the sums, growing with the square root of
-/// the reduction, times the algorithm's amplification and a safety factor of 10 over the RMS
-/// figures measured for random data; and once the unit roundoff of a shorter type than f32, or half
-/// a step of a quantised tensor, whose errors are relative to the type's largest number. An
-/// activation `quantise` may end one step beside the reference's.
+/// is not rounded to the result's type but has the primitive's rounded weights: unit roundoff of
+/// the sums, growing with the square root of the reduction, times the algorithm's amplification and
+/// a safety factor of 10 over the RMS figures measured for random data; and once the unit roundoff
+/// of a shorter type than f32, or half a step of a quantised tensor, whose errors are relative to
+/// the type's largest number. An activation `quantise` may end one step beside the reference's.
 ///
 /// Data that are not random may cancel, or be so alike that roundings add up. For them, `condition`
 /// says how many unit roundoffs of the largest result one unit roundoff of the sources is

@@ -113,7 +113,7 @@ std::vector<TypeChoice> type_choices(const Explanation& explanation,
   std::map<DataType, TypeChoice> choices;
   for (const Explanation::Alternative& a : explanation.alternatives) {
     DataType type =
-        a.primitive != nullptr ? a.primitive->info().traits.product_type : DataType::f32;
+        a.primitive != nullptr ? a.primitive->info().traits.type_of_weights() : DataType::f32;
     if (type == DataType::f32) type = a.option.input.type;
     type = product_type(type);
     const auto [choice, is_new] = choices.try_emplace(type, TypeChoice{type, a.plan_ns, {}});

@@ -27,7 +27,7 @@ Result<Platform> platform_for(const PlannerOptions& options) {
 /// Whether the primitive multiplies numbers of its source's type. Others err more than the caller
 /// of a function for one workload can know.
 bool multiplies_as_given(const PrimitiveInfo& info) {
-  return info.traits.product_type == DataType::f32 || info.input_type != DataType::f32;
+  return info.traits.type_of_weights() == DataType::f32 || info.input_type != DataType::f32;
 }
 
 }  // namespace

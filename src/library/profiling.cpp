@@ -78,8 +78,12 @@ Result<Work> work_of(const ProfileSettings& settings) {
   if (!filter.empty()) {
     CONVOPT_TRY(const auto registry, Registry::create(options.context));
     CONVOPT_CHECK(filter.check(*registry));
-    options.filter = [filter](const Workload&, const PrimitiveInfo& info) { return filter(info); };
   }
+  // Shorter weights belong to other types, whatever the workload's are.
+  options.filter = [filter, types = types_of(settings.precision)](const Workload&,
+                                                                  const PrimitiveInfo& info) {
+    return filter(info) && types.contains(info.traits.weight_type);
+  };
   options.timing_mode = settings.timing_mode;
   options.seed = settings.seed;
   options.again = settings.again;

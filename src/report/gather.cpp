@@ -216,7 +216,7 @@ Result<ReportRegions> regions_of(const Registry& registry, const PerformanceMode
       const Workload& workload = workloads.emplace_back(Workload::conv(shape));
       for (const Primitive* primitive : registry.primitives()) {
         const PrimitiveInfo& info = primitive->info();
-        if (!info.computes(workload) || info.traits.product_type != DataType::f32) continue;
+        if (!info.computes(workload) || info.traits.type_of_weights() != DataType::f32) continue;
         if (!primitive->applicability(workload, registry.context())) continue;
         queries.push_back({&workload, &info});
       }

@@ -120,7 +120,7 @@ class Verifier final : public Observer {
       const bool same = same_values(outputs.values(i), made(tensor, type));
       result_.checks.push_back({named[i].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
-    if (stores_other_types()) {
+    if (rounds()) {
       CONVOPT_CHECK(compare_outputs(outputs, named));
     }
     return std::move(result_);
@@ -141,7 +141,7 @@ class Verifier final : public Observer {
     const Operator& op = network_.operators[step.operators.front()];
     Weights weights;
     if (step.workload.has_weights()) {
-      CONVOPT_TRY(weights, weights_.weights(network_.operators[step.weighted_operator()]));
+      CONVOPT_TRY(weights, weights_of(network_.operators[step.weighted_operator()], step));
     }
     std::vector<TensorView> sources;
     for (std::size_t i = 0; i < op.inputs.size(); ++i) {
@@ -164,10 +164,26 @@ class Verifier final : public Observer {
     return own == DataType::f32 ? of_step : own;
   }
 
-  bool stores_other_types() const {
-    return std::ranges::any_of(executor_.values(), [&](const Value& value) {
-      return value.format.type != network_.tensors[value.tensor].type;
-    });
+  /// Whether tensors are stored, or weights kept, in other types than the network's.
+  bool rounds() const {
+    return std::ranges::any_of(executor_.values(),
+                               [&](const Value& value) {
+                                 return value.format.type != network_.tensors[value.tensor].type;
+                               }) ||
+           std::ranges::any_of(executor_.steps(), [](const ScheduleStep& step) {
+             return step.primitive->info().traits.weight_type != DataType::f32;
+           });
+  }
+
+  /// Of one of the step's operators, as the step's primitive keeps them.
+  Result<Weights> weights_of(const Operator& op, const ScheduleStep& step) const {
+    CONVOPT_TRY(Weights weights, weights_.weights(op));
+    const DataType type = step.primitive->info().traits.weight_type;
+    if (type == DataType::f32) return weights;
+    std::vector<float> rounded(weights.weights.values().begin(), weights.weights.values().end());
+    round_weights(rounded, op.workload.shape.oc, type);
+    weights.weights = std::move(rounded);
+    return weights;
   }
 
   /// Computes the network from its inputs to its outputs by definition.
@@ -235,9 +251,7 @@ class Verifier final : public Observer {
       const Operator& op = network_.operators[index];
       Weights weights;
       if (op.workload.has_weights()) {
-        auto loaded = weights_.weights(op);
-        if (!loaded) return loaded.error();
-        weights = std::move(*loaded);
+        CONVOPT_TRY(weights, weights_of(op, step));
       }
       const bool is_first = current_id == kNone;
       const DataType planned = is_first               ? step.workload.input_type

@@ -32,7 +32,7 @@ struct OutputError {
 
 struct Verification {
   std::vector<TensorCheck> checks;  ///< in the order of execution
-  /// Only of plans that store tensors in other types than the network's.
+  /// Only of plans that store tensors, or keep weights, in other types than the network's.
   std::vector<OutputError> output_errors;
 
   double max_error() const;

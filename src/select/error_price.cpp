@@ -19,6 +19,8 @@ double share_of(const Problem& problem, const ErrorShares& shares, int op, const
   if (option.candidate < 0 || problem.in_own_types(option)) return 0;
   const DataType source = option.input.type;
   const Traits& traits = problem.candidates[option.candidate].primitive->info().traits;
+  // Weights alone are rounded.
+  if (traits.weight_type != DataType::f32) return shares.weights(op, traits.weight_type);
   DataType product = traits.product_type;
   if (product == DataType::f32) product = source;
   double share = shares.weights(op, product);

@@ -51,7 +51,7 @@ struct Limits {
   std::vector<std::string> exclude = {};
   std::size_t max_workspace = SIZE_MAX;  ///< bytes, of every operator
   double max_error = 0;  ///< convolutions whose error_bound() is larger are left out; 0: no limit
-  /// In which tensors may be stored and products computed. Always with f32.
+  /// In which tensors may be stored, weights kept and products computed. Always with f32.
   std::set<DataType> types = {DataType::f32};
   /// Per tensor of the network, how it is stored in int8. Empty: none is.
   std::vector<TensorScale> scales = {};
@@ -145,11 +145,12 @@ struct Problem {
   double option_ns(const Option& option) const {
     return option.candidate < 0 ? 0.0 : candidates[option.candidate].cost.risk_adjusted_ns();
   }
-  /// Whether the option reads, multiplies and writes in the network's own types.
+  /// Whether the option reads, multiplies and writes in the network's own types, by weights as they
+  /// are.
   bool in_own_types(const Option& option) const {
     if (option.input.type != DataType::f32 || option.output.type != DataType::f32) return false;
     return option.candidate < 0 ||
-           candidates[option.candidate].primitive->info().traits.product_type == DataType::f32;
+           candidates[option.candidate].primitive->info().traits.type_of_weights() == DataType::f32;
   }
   double state_ns(std::size_t tensor, const TensorState& state) const;
   /// Whether the primitive can read or write the tensor as channels of a larger one.

@@ -222,8 +222,13 @@ class Builder {
     if (is_new) problem_.candidates.push_back(std::move(c));
   }
 
-  bool admits_products(const PrimitiveInfo& info) const {
-    return limits_.types.contains(info.traits.product_type);
+  /// Why the limits leave out what the primitive multiplies; empty if they do not.
+  std::string excluded_product(const Traits& traits) const {
+    if (!limits_.types.contains(traits.product_type))
+      return "not admitted: it multiplies in " + std::string(to_string(traits.product_type));
+    if (!limits_.types.contains(traits.weight_type))
+      return "not admitted: it keeps weights in " + std::string(to_string(traits.weight_type));
+    return {};
   }
 
   Candidate assess(int id, const Primitive* primitive) const {
@@ -236,9 +241,8 @@ class Builder {
       c.absence = absence;
       c.reason = std::move(reason);
     };
-    if (!admits_products(info)) {
-      absent(Candidate::Absence::limits,
-             "not admitted: it multiplies in " + std::string(to_string(info.traits.product_type)));
+    if (std::string reason = excluded_product(info.traits); !reason.empty()) {
+      absent(Candidate::Absence::limits, std::move(reason));
       return c;
     }
     if (std::string reason = excluded_by(limits_, workload, info); !reason.empty()) {

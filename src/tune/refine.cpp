@@ -235,7 +235,9 @@ Result<std::shared_ptr<const CostSource>> corrected_by_times(
   std::vector<Query> pairs;
   for (const Workload& workload : workloads) {
     for (const Primitive* primitive : registry.primitives()) {
-      if (primitive->info().computes(workload)) pairs.push_back({&workload, &primitive->info()});
+      const PrimitiveInfo& info = primitive->info();
+      if (info.computes(workload) && types.contains(info.traits.weight_type))
+        pairs.push_back({&workload, &info});
     }
   }
   CONVOPT_TRY(BiasCorrectedCosts corrected,

@@ -158,13 +158,15 @@ RoundedPlaces rounded_places(const Problem& problem, DataType type) {
     }));
   }
   for (std::size_t op = 0; op < problem.operators.size(); ++op) {
-    const bool typed = std::ranges::any_of(problem.operators[op], [&](const Option& option) {
-      if (option.candidate < 0) return false;
+    bool typed = false, rounds_weights = false;
+    for (const Option& option : problem.operators[op]) {
+      if (option.candidate < 0) continue;
       const Traits& traits = problem.candidates[option.candidate].primitive->info().traits;
-      return is_of(option.input.type) || is_of(option.output.type) || is_of(traits.product_type);
-    });
-    places.operators.push_back(typed);
-    // What it reads is rounded then, wherever that comes from.
+      typed |= is_of(option.input.type) || is_of(option.output.type) || is_of(traits.product_type);
+      rounds_weights |= is_of(traits.weight_type);
+    }
+    places.operators.push_back(typed || rounds_weights);
+    // What it reads is rounded then, wherever that comes from, unless weights alone are.
     if (!typed) continue;
     for (const TensorId t : problem.network->operators[op].inputs) {
       if (!is_quantised(type) || is_quantised(problem.scales[t].type)) places.tensors[t] = 1;

@@ -149,6 +149,11 @@ TEST(Json, WhatIsKnownOfOtherTypesIsWrittenWhereThereIsAny) {
   EXPECT_FALSE(parsed->traits.vector_products);
   info.traits.vector_products = true;
   EXPECT_TRUE(primitive_info_from_json(to_json(info))->traits.vector_products);
+  EXPECT_FALSE(to_json(info)["traits"].contains("weight_type"));
+  PrimitiveInfo shorter;
+  shorter.name = "p";
+  shorter.traits.weight_type = DataType::s8;
+  EXPECT_EQ(primitive_info_from_json(to_json(shorter))->traits.type_of_weights(), DataType::s8);
   // Descriptions that do not say it are of oneDNN's kernels, whose names do.
   for (const auto& [name, expected] :
        {std::pair{"onednn_jit_bf16_avx512_core_bf16_nhwc_bf16", true},

@@ -294,7 +294,23 @@ TensorView Problem::source(int index) const {
   return nchw(data().sources[static_cast<std::size_t>(index)], workload_.source(index));
 }
 TensorView Problem::residual() const { return nchw(data().residual, workload_.output()); }
-TensorView Problem::expected() const { return nchw(data().expected, workload_.output()); }
+
+TensorView Problem::expected(DataType weight_type) const {
+  if (weight_type == DataType::f32) return nchw(data().expected, workload_.output());
+  std::vector<float>& expected = expected_of_[weight_type];
+  if (expected.empty()) {
+    std::vector<float> weights = data().weights;
+    round_weights(weights, workload_.shape.oc, weight_type);
+    Parameters rounded = parameters();
+    rounded.weights = std::span<const float>(weights);
+    std::vector<TensorView> sources;
+    for (int i = 0; i < workload_.source_count(); ++i) sources.push_back(source(i));
+    expected = dense(workload_.output());
+    reference::run(workload_, rounded,
+                   {sources, nchw(expected, workload_.output()), residual(), nullptr});
+  }
+  return nchw(expected, workload_.output());
+}
 
 std::string check(const Primitive& primitive, const Problem& problem, const Context& context,
                   const Setting& setting) {
@@ -360,16 +376,16 @@ std::string check(const Primitive& primitive, const Problem& problem, const Cont
   for (std::size_t i = 0; i < sources.size(); ++i) {
     if (sources[i].memory() != before[i]) return "wrote to a source";
   }
-  if (problem.has_nan()) return lost_nan(destination.view(), problem.expected());
+  const TensorView expected = problem.expected(info.traits.weight_type);
+  if (problem.has_nan()) return lost_nan(destination.view(), expected);
   const double error = reference::max_relative_error(
-      destination.view(), problem.expected(), reference::least_magnitude(problem.workload()));
+      destination.view(), expected, reference::least_magnitude(problem.workload()));
   double bound = error_bound(workload, info.traits);
   if (error > bound) {
     std::vector<TensorView> given;
     for (int i = 0; i < workload.source_count(); ++i) given.push_back(problem.source(i));
-    bound = error_bound(
-        workload, info.traits,
-        reference::condition(workload, problem.parameters(), given, problem.expected()));
+    bound = error_bound(workload, info.traits,
+                        reference::condition(workload, problem.parameters(), given, expected));
   }
   if (!(error <= bound)) {
     return "the relative error is " + std::to_string(error * 1e6) + "e-6, the bound " +
@@ -702,7 +718,15 @@ void add_concatenations_and_products(List& list) {
   for (const Activation& activation : {Activation(), kRelu}) {
     add("fully connected", Workload::fully_connected(1, 65, 37, activation));
     add("fully connected, batch", Workload::fully_connected(3, 64, 32, activation));
+    add("fully connected, many vectors", Workload::fully_connected(1, 131, 350, activation));
+    add("fully connected, tiles of images", Workload::fully_connected(7, 30, 150, activation));
   }
+  for (const Activation& activation : kActivations)
+    add("fully connected, epilogue", Workload::fully_connected(2, 37, 21, activation));
+  for (const char* text :
+       {"fully_connected:n1_ic1_oc9", "fully_connected:n5_ic2_oc3",
+        "fully_connected:n3_ic27_oc45:add", "fully_connected:n1_ic6_oc70:add+gelu"})
+    add("fully connected, epilogue", Workload::parse(text).value());
 }
 
 void add_plain(List& list) {

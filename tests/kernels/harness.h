@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,8 @@ class Problem {
   Parameters parameters() const;
   TensorView source(int index) const;  ///< dense nchw
   TensorView residual() const;
-  TensorView expected() const;
+  /// By weights that are rounded to that type, or as the workload wants them to be.
+  TensorView expected(DataType weight_type = DataType::f32) const;
   std::string text() const { return axis_ + ", " + workload_.text(); }
 
   bool has_nan() const { return nan_; }
@@ -50,6 +52,7 @@ class Problem {
   bool nan_ = false;
   bool zero_points_ = false;
   mutable std::shared_ptr<const Data> data_;
+  mutable std::map<DataType, std::vector<float>> expected_of_;  ///< by the type of weights
 };
 
 /// Whether some of its tensors are quantised, and the result's zero point is its own.

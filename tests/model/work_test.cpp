@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "core/json.h"
+#include "model/dataset.h"
 #include "primitives/cost.h"
 
 namespace convopt {
@@ -129,6 +130,30 @@ TEST(Work, BytesAreThoseOfTheTypes) {
     half.output_type = DataType::bf16;
     EXPECT_EQ(estimate_work(workload, half, 16).residual_bytes, single.residual_bytes / 2);
   }
+}
+
+TEST(Work, ShorterWeightsAreFewerBytesAndBecomeFloats) {
+  const Workload workload = Workload::fully_connected(5, 300, 70);
+  PrimitiveInfo info;
+  info.op = Op::fully_connected;
+  info.traits.cost = "gemv";
+  info.traits.tile_oc = 64;
+  info.traits.tile_pixels = 4;
+  info.traits.weight_type = DataType::bf16;
+  const WorkEstimate half = estimate_work(workload, info, 16);
+  info.traits.weight_type = DataType::s8;
+  const WorkEstimate quarter = estimate_work(workload, info, 16);
+  // Channels fill up vectors.
+  EXPECT_EQ(half.weight_bytes, 2 * 300 * 80);
+  EXPECT_EQ(quarter.weight_bytes, 300 * 80);
+  for (const WorkEstimate& work : {half, quarter}) {
+    EXPECT_EQ(work.product_type, DataType::f32);
+    EXPECT_EQ(work.flops, 2 * 5 * 300 * 80);
+    EXPECT_EQ(work.pixel_tiles, 2);
+    EXPECT_EQ(work.input_bytes, 4 * 5 * 300);
+  }
+  EXPECT_EQ(quarter.transform_flops, 2 * half.transform_flops);
+  EXPECT_EQ(arithmetic_type(info), DataType::s8);
 }
 
 TEST(Work, DotProductsFillLanesOfFourBytes) {

@@ -5,8 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "src/runtime/verify.h"
 #include "tests/runtime/support.h"
 
 namespace convopt::testing {
@@ -124,6 +128,78 @@ TEST_F(Budget, OfTheCosine) {
   ASSERT_TRUE(report.ok()) << report.error().message;
   EXPECT_GE(report->bound.cosine, budget.min_cosine);
   EXPECT_GT(chosen.solution.ns, widest.solution.ns);
+}
+
+/// Shorter weights make layers faster.
+class ShorterWeights final : public CostSource {
+ public:
+  Result<std::vector<Cost>> costs(std::span<const Query> queries) const override {
+    std::vector<Cost> result;
+    for (const Query& query : queries) {
+      const auto bytes = element_bytes(query.primitive->traits.type_of_weights());
+      const double ns = 25.0 * static_cast<double>(bytes);
+      result.push_back({Cost::Source::predicted, {ns, ns, ns}, {}});
+    }
+    return result;
+  }
+};
+
+TEST(ErrorBudget, CountsWeightsThatAloneAreRounded) {
+  const Network network = network_of("[1, 60]", R"(
+      {"name": "a", "op": "fully_connected", "oc": 70},
+      {"name": "r", "op": "relu"},
+      {"name": "b", "op": "fully_connected", "oc": 33},
+      {"name": "c", "op": "fully_connected", "oc": 9})");
+  const RandomWeights weights(network, kSeed);
+  std::vector<Buffers> samples;
+  samples.emplace_back(network, network.inputs).fill_random(kSeed);
+  const auto registry = Registry::create({default_isa(), 1});
+  ASSERT_TRUE(registry.ok()) << registry.error().message;
+  const ShorterWeights costs;
+  Platform platform;
+  platform.isa = default_isa();
+  const auto in_types = [&](std::set<DataType> types) {
+    SelectOptions options;
+    options.limits.types = std::move(types);
+    Result<Selection> selected = select(network, **registry, costs, platform, options);
+    EXPECT_TRUE(selected.ok()) << (selected.ok() ? "" : selected.error().message);
+    return std::move(*selected);
+  };
+  const auto layers_of = [](const Plan& plan, std::string_view primitive) {
+    return std::ranges::count(plan.layers, primitive, &PlanLayer::primitive);
+  };
+  for (const auto& [type, name] :
+       {std::pair{DataType::bf16, "gemv_nchw_wbf16"}, {DataType::s8, "gemv_nchw_ws8"}}) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(layers_of(in_types({DataType::f32}).plan, name), 0);
+    Selection fastest = in_types({DataType::f32, type});
+    ASSERT_EQ(layers_of(fastest.plan, name), 3);
+    auto executor = Executor::create(network, fastest.plan, **registry, weights);
+    ASSERT_TRUE(executor.ok()) << executor.error().message;
+    const auto verified = verify(**executor, network, weights, samples.front().inputs());
+    ASSERT_TRUE(verified.ok()) << verified.error().message;
+    EXPECT_EQ(verified->first_failure(), nullptr);
+    ASSERT_EQ(verified->output_errors.size(), 1U);
+    const double error = verified->output_errors.front().difference.error;
+    EXPECT_GT(error, 1e-4);
+    EXPECT_LT(error, 0.05);
+
+    const auto fit = [&](Selection& selection, double max_error) {
+      return fit_error(selection, platform, weights, samples, {.max_error = max_error},
+                       std::chrono::seconds(5));
+    };
+    const auto wide = fit(fastest, 0.5);
+    ASSERT_TRUE(wide.ok()) << wide.error().message;
+    EXPECT_FALSE(wide->changed);
+    EXPECT_NEAR(wide->difference.error, error, 1e-6);
+    // Some layers keep to shorter weights.
+    const auto tight = fit(fastest, 0.8 * error);
+    ASSERT_TRUE(tight.ok()) << tight.error().message;
+    EXPECT_TRUE(tight->changed);
+    EXPECT_LE(tight->difference.error, 0.8 * error);
+    EXPECT_GT(layers_of(fastest.plan, name), 0);
+    EXPECT_LT(layers_of(fastest.plan, name), 3);
+  }
 }
 
 TEST(ErrorBudget, SharesAreSquaresOfWhatIsAllowed) {

@@ -43,6 +43,8 @@ TEST(OwnPrimitives, SayWhatTheyAre) {
     if (info.input_type != DataType::f32 || info.output_type != DataType::f32) {
       end += ending(info.input_type, info.output_type);
     }
+    if (const DataType weights = info.traits.weight_type; weights != DataType::f32)
+      end += "_w" + std::string(to_string(weights));
     EXPECT_TRUE(info.name.ends_with(end)) << info.name;
   }
 }

@@ -34,10 +34,11 @@ void check_all(const Workload& workload, const Registry& registry, Checked& chec
     const double bound = error_bound(workload, info.traits);
     // Residuals are in their place already.
     const bool is_filled = workload.epilogue.residual && info.traits.overwrites_residual;
-    EXPECT_TRUE(is_filled || !(instance.error(args) <= bound))
+    EXPECT_TRUE(is_filled || !(instance.error(args, info.traits.weight_type) <= bound))
         << workload.text() << " " << info.name;
     (*kernel)->run(args);
-    EXPECT_LE(instance.error(args), bound) << workload.text() << " " << info.name;
+    EXPECT_LE(instance.error(args, info.traits.weight_type), bound)
+        << workload.text() << " " << info.name;
     checked.emplace(workload.op, info.plain);
   }
 }

@@ -54,6 +54,7 @@ const Primitive* choose(const Workload& workload, Layout layout, std::size_t cho
   for (const Primitive* primitive : registry().primitives()) {
     const PrimitiveInfo& info = primitive->info();
     if (whose == Whose::own && info.family == "onednn") continue;
+    if (info.traits.weight_type != DataType::f32) continue;  // errs more
     if (info.computes(workload) && info.input_layout == layout && info.output_layout == layout &&
         primitive->applicability(workload, registry().context())) {
       applicable.push_back(primitive);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "src/select/select.h"
 #include "tests/select/fakes.h"
@@ -133,6 +135,51 @@ TEST_F(WithinError, ProductsInAnotherTypeErr) {
   // Its source and its weights are rounded, its result is not.
   EXPECT_DOUBLE_EQ(error_share(*wide, best->assignment, shares), 0.75);
   EXPECT_EQ(solve_within_error(*wide, std::chrono::seconds(5), shares, 0.7)->ns, 100);
+}
+
+TEST_F(WithinError, ShorterWeightsErrByThemselves) {
+  FakeRegistry registry;
+  PrimitiveInfo shorter = registry.add("f32", "own", Op::conv, kF32, kF32).info();
+  for (const DataType type : {DataType::bf16, DataType::s8}) {
+    shorter.name = to_string(type);
+    shorter.traits.weight_type = type;
+    registry.add(shorter);
+  }
+  NetworkBuilder builder;
+  const Network network = builder.build({builder.conv("c", builder.input())});
+  const FakeCosts costs([](const Workload&, const PrimitiveInfo& p) {
+    return p.name == "s8" ? 25.0 : p.name == "bf16" ? 50.0 : 100.0;
+  });
+  const auto fastest = [&](std::set<DataType> types) {
+    Limits limits;
+    limits.types = std::move(types);
+    const auto problem = build_problem(network, registry, costs, limits);
+    EXPECT_TRUE(problem.ok());
+    // No format but the network's own.
+    EXPECT_EQ(problem->tensors.front().size(), 1U);
+    EXPECT_EQ(solve_in_own_types(*problem, std::chrono::seconds(5))->ns, 100);
+    return solve(*problem, std::chrono::seconds(5))->ns;
+  };
+  EXPECT_EQ(fastest({DataType::f32}), 100);
+  EXPECT_EQ(fastest({DataType::f32, DataType::bf16}), 50);
+  // No tensor needs a scale.
+  EXPECT_EQ(fastest({DataType::f32, DataType::u8, DataType::s8}), 25);
+
+  Limits limits;
+  limits.types = {DataType::f32, DataType::bf16, DataType::u8, DataType::s8};
+  const auto problem = build_problem(network, registry, costs, limits);
+  ASSERT_TRUE(problem.ok());
+  const ErrorShares shares = {
+      {{DataType::bf16, {{0.5, 0.5}, {0.125}}}, {DataType::s8, {{0.5, 0.5}, {0.25}}}}};
+  const auto within = [&](double limit) {
+    return solve_within_error(*problem, std::chrono::seconds(5), shares, limit);
+  };
+  ASSERT_TRUE(within(1).ok());
+  EXPECT_EQ(within(1)->ns, 25);
+  // Neither source nor result is rounded.
+  EXPECT_DOUBLE_EQ(error_share(*problem, within(1)->assignment, shares), 0.25);
+  EXPECT_EQ(within(0.2)->ns, 50);
+  EXPECT_EQ(within(0.1)->ns, 100);
 }
 
 TEST_F(WithinError, RoundingAfterATransformErrsMore) {
