@@ -236,8 +236,9 @@ Result<std::shared_ptr<const CostSource>> corrected_by_times(
   for (const Workload& workload : workloads) {
     for (const Primitive* primitive : registry.primitives()) {
       const PrimitiveInfo& info = primitive->info();
-      if (info.computes(workload) && types.contains(info.traits.weight_type))
-        pairs.push_back({&workload, &info});
+      const DataType weights = info.traits.weight_type;
+      if (weights != DataType::f32 && !types.contains(weights)) continue;
+      if (info.computes(workload)) pairs.push_back({&workload, &info});
     }
   }
   CONVOPT_TRY(BiasCorrectedCosts corrected,
