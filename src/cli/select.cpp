@@ -97,10 +97,12 @@ std::string accuracy_text(const Plan& plan) {
     text += "; of 99 in 100 such inputs at most " + significant(a.error_bound, 2) +
             " and at least " + fixed(a.cosine_bound, 6);
   }
-  std::vector<std::string> limits;
-  if (std::isfinite(a.allowed_error)) limits.push_back(significant(a.allowed_error, 3));
-  if (a.allowed_cosine > -1) limits.push_back("cosine " + significant(a.allowed_cosine, 6));
-  if (!limits.empty()) text += " (allowed: " + listed(limits) + ")";
+  std::string allowed;
+  if (std::isfinite(a.allowed_error)) allowed = significant(a.allowed_error, 3);
+  if (a.allowed_cosine > -1) {
+    allowed += (allowed.empty() ? "cosine " : ", cosine ") + significant(a.allowed_cosine, 6);
+  }
+  if (!allowed.empty()) text += " (allowed: " + allowed + ")";
   const auto has = [](const PlanLayer& layer, auto is) {
     return is(layer.input_type) || is(layer.output_type);
   };
