@@ -17,7 +17,7 @@ import subprocess
 import numpy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUDGETS = [0.0003, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064]
+BUDGETS = [0.0003, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512]
 UNLIMITED = 1e6  # an error that no plan has
 COLOURS = {"auto": "#1f6fb4", "f32": "#555555", "bf16": "#c26a00", "int8": "#2b8a3e"}
 
