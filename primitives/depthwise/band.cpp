@@ -490,7 +490,7 @@ const Bands<Bfloat16, float>& of_types(const AllBands& all, const Bands<Bfloat16
 
 template <class Source, class Destination>
 BandFunction<Source, Destination> band_function(Isa isa, const ConvShape& shape) {
-  AllBands all;
+  AllBands all{};
   CONVOPT_DISPATCH(find_all_bands, isa)(all);
   const Bands<Source, Destination>& bands = of_types(all, Bands<Source, Destination>());
   const int stride = shape.stride_w;
