@@ -368,11 +368,16 @@ Result<void> Planning::keep_error_budget(Selection& selection, const ErrorBudget
               fit_error(selection, platform_, weights, samples, budget, options_.time_limit,
                         request_.messages.note, calibration_ ? &*calibration_ : nullptr));
   if (request_.samples && budget.is_limited() && samples.size() < kLeastForBound) {
-    warn("the limit holds on " + counted(samples.size(), "input") + "; from " +
-         std::to_string(kLeastForBound) + " on, --calibrate says what others like them err");
+    warn("the error limit was checked on " + counted(samples.size(), "input") + " alone; give " +
+         std::to_string(kLeastForBound) + " or more, so that it covers others like them");
   }
-  if (report.changed)
-    note("the plan was found among " + counted(report.plans, "plan") + " that were run");
+  if (report.in_own_types) {
+    warn(
+        "no plan in other types that keeps the error limit was found; this one is in the "
+        "network's own types");
+  } else if (report.changed) {
+    note(counted(report.plans, "plan") + " were run to find this one");
+  }
   return {};
 }
 

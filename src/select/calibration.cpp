@@ -34,7 +34,10 @@ Result<TensorRange> range_from_json(const Json& json, const std::string& what) {
   reader.number("high", range.high, true);
   reader.number("percentile", range.percentile, true);
   reader.number("mse", range.mse, true);
-  if (reader.ok() && !(range.low <= range.high && range.percentile >= 0 && range.mse >= 0)) {
+  const bool finite = std::isfinite(range.low) && std::isfinite(range.high) &&
+                      std::isfinite(range.percentile) && std::isfinite(range.mse);
+  if (reader.ok() &&
+      !(finite && range.low <= range.high && range.percentile >= 0 && range.mse >= 0)) {
     reader.fail("is no range");
   }
   if (!reader.ok()) return reader.error();

@@ -70,8 +70,11 @@ class Fitting {
     return measured;
   }
 
-  /// By what is recorded, or else measured. `note` is called with how, before that takes long.
-  Result<void> find_shares(const std::function<void(const std::string&)>& note) {
+  /// By what is recorded, or else measured. `fastest` is of the plan that breaks the budget. `note`
+  /// is called with how, before that takes long.
+  Result<void> find_shares(const Measured& fastest,
+                           const std::function<void(const std::string&)>& note) {
+    const double excess = budget_.share(fastest.bound);
     std::vector<RoundedPlaces> unknown;
     std::string measured_types;
     for (const DataType type : problem_.types) {
@@ -81,23 +84,24 @@ class Fitting {
       std::optional<Sensitivities> known;
       if (recorded_ != nullptr) known = recorded_sensitivities(*recorded_, network(), places);
       if (known) {
-        set_shares(type, *known);
+        set_shares(places, *known, excess);
       } else {
         measured_types += (measured_types.empty() ? "" : " and ") + name_of_rounding(type);
         unknown.push_back(std::move(places));
       }
     }
-    note(unknown.empty()            ? "layers are chosen by the calibration's sensitivities"
-         : shares_.of_types.empty() ? "the error of every layer is measured"
-                                    : "the error of every layer in " + measured_types +
-                                          " is measured, of which the calibration lacks some");
+    note(unknown.empty() ? "layers are chosen by the calibration's sensitivities"
+         : shares_.of_types.empty()
+             ? "the error of every layer is measured"
+             : "the error of every layer in " + measured_types +
+                   " is measured, which the calibration lacks in part or for this --range");
     const auto first = std::min(samples_.size(), kSensitivitySamples);
     for (const RoundedPlaces& places : unknown) {
       CONVOPT_TRY(
           const Sensitivities measured,
           measure_sensitivities(*executor_, network(), *problem_.registry, weights_,
                                 samples_.first(first), std::span(exact_).first(first), places));
-      set_shares(places.type, measured);
+      set_shares(places, measured, excess);
     }
     return {};
   }
@@ -129,16 +133,32 @@ class Fitting {
     return best;
   }
 
+  bool is_own(const Solution& solution) const { return solution.assignment == own_.assignment; }
+
   int plans = 0;
 
  private:
   const Network& network() const { return *problem_.network; }
 
-  void set_shares(DataType type, const Sensitivities& sensitivities) {
-    ErrorShares::Places& shares = shares_.of_types[type];
-    for (const Difference& d : sensitivities.tensors) shares.tensors.push_back(budget_.share(d));
-    for (const Difference& d : sensitivities.operators)
-      shares.operators.push_back(budget_.share(d));
+  /// `excess` is the share of the fastest plan. Places that show no effect of their own, as all do
+  /// where the network rounds there already, still have a price: no plan between that one and the
+  /// network's own types would be found else.
+  void set_shares(const RoundedPlaces& places, const Sensitivities& sensitivities, double excess) {
+    constexpr double kUnexplained = 0.05;
+    const auto count =
+        std::ranges::count(places.tensors, 1) + std::ranges::count(places.operators, 1);
+    const double least = kUnexplained * std::min(excess, kLargestStep) / std::max<double>(count, 1);
+    const auto shares_of = [&](const std::vector<Difference>& differences,
+                               const std::vector<char>& marked) {
+      std::vector<double> shares;
+      for (std::size_t i = 0; i < differences.size(); ++i) {
+        const double share = budget_.share(differences[i]);
+        shares.push_back(marked[i] != 0 ? std::max(share, least) : share);
+      }
+      return shares;
+    };
+    shares_.of_types[places.type] = {shares_of(sensitivities.tensors, places.tensors),
+                                     shares_of(sensitivities.operators, places.operators)};
   }
 
   Result<std::unique_ptr<Executor>> prepare(const Solution& solution) const {
@@ -179,13 +199,14 @@ Result<ErrorReport> fit_error(Selection& selection, const Platform& platform,
   CONVOPT_CHECK(fitting.start());
   CONVOPT_TRY(Measured measured, fitting.measure(selection.solution));
   if (!budget.holds(measured.bound)) {
-    CONVOPT_CHECK(fitting.find_shares([&](const std::string& how) {
+    CONVOPT_CHECK(fitting.find_shares(measured, [&](const std::string& how) {
       if (!note) return;
       const Difference& d = measured.bound;
       note("the fastest plan errs by up to " + significant(d.error, 2) +
            " of the outputs' range, cosine " + fixed(d.cosine, 6) + ", so " + how);
     }));
     CONVOPT_TRY(auto found, fitting.search(selection.solution.assignment));
+    report.in_own_types = fitting.is_own(found.first);
     choose(selection, std::move(found.first), platform);
     measured = found.second;
     report.changed = true;

@@ -35,6 +35,7 @@ struct ErrorReport {
   Difference bound;       ///< prediction_bound() of those of the samples: what the budget limits
   int plans = 0;          ///< that were run
   bool changed = false;   ///< the fastest plan did not keep the budget
+  bool in_own_types = false;  ///< and no other was found that does, but that in the network's types
 };
 
 /// Runs the selection's plan on the samples and compares its outputs. If other inputs may differ by

@@ -68,11 +68,15 @@ TEST(PredictionBound, FewInputsAndSuchThatErrNothing) {
   EXPECT_EQ(prediction_bound(exact).error, 0);
   EXPECT_EQ(prediction_bound(exact).cosine, 1);
   // Zeros say nothing of the size of the others.
-  std::vector<Difference> some(10, {0.01, 0.999});
+  std::vector<Difference> some = {{0.01, 0.999}, {0.011, 0.999}, {0.012, 0.999}};
   const Difference bound = prediction_bound(some);
-  EXPECT_NEAR(bound.error, 0.01, 1e-9);
+  EXPECT_GT(bound.error, 0.013);
   some.resize(20);
-  EXPECT_NEAR(prediction_bound(some).error, 0.01, 1e-9);
+  EXPECT_EQ(prediction_bound(some).error, bound.error);
+  // Nor do repetitions.
+  some.insert(some.end(), 20, {0.01, 0.999});
+  EXPECT_EQ(prediction_bound(some).error, bound.error);
+  EXPECT_EQ(prediction_bound(std::vector<Difference>(5, {0.01, 0.999})).error, 0.01);
   some.push_back({std::numeric_limits<double>::infinity(), -1});
   EXPECT_TRUE(std::isinf(prediction_bound(some).error));
 }
