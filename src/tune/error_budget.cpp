@@ -74,7 +74,7 @@ class Fitting {
   /// is called with how, before that takes long.
   Result<void> find_shares(const Measured& fastest,
                            const std::function<void(const std::string&)>& note) {
-    const double excess = budget_.share(fastest.bound);
+    const double excess = budget_.share(fastest.worst);
     std::vector<RoundedPlaces> unknown;
     std::string measured_types;
     for (const DataType type : problem_.types) {
@@ -140,11 +140,11 @@ class Fitting {
  private:
   const Network& network() const { return *problem_.network; }
 
-  /// `excess` is the share of the fastest plan. Places that show no effect of their own, as all do
-  /// where the network rounds there already, still have a price: no plan between that one and the
-  /// network's own types would be found else.
+  /// `excess` is the measured share of the fastest plan. Places that show no effect of their own,
+  /// as all do where the network rounds there already, still have a price: no plan between that one
+  /// and the network's own types would be found else.
   void set_shares(const RoundedPlaces& places, const Sensitivities& sensitivities, double excess) {
-    constexpr double kUnexplained = 0.05;
+    constexpr double kUnexplained = 0.01;
     const auto count =
         std::ranges::count(places.tensors, 1) + std::ranges::count(places.operators, 1);
     const double least = kUnexplained * std::min(excess, kLargestStep) / std::max<double>(count, 1);
