@@ -85,8 +85,8 @@ struct PlanBaselines {
 struct PlanAccuracy {
   double error = 0;   ///< largest difference over the range of the output's values
   double cosine = 1;  ///< smallest, of the angle between both
-  /// What one other input of the kind in a hundred exceeds, by the spread over at least three
-  /// inputs; of fewer the same as above.
+  /// What 99 in 100 other inputs of the kind keep, by the spread over at least three inputs; of
+  /// fewer the same as above.
   double error_bound = 0, cosine_bound = 1;
   double allowed_error = std::numeric_limits<double>::infinity();  ///< of the bound
   double allowed_cosine = -1;

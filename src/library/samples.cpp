@@ -57,6 +57,13 @@ Result<std::vector<Buffers>> samples_from(const std::vector<SamplesOfInput>& giv
   }
   std::vector<Buffers> samples;
   for (std::size_t s = 0; !values.empty() && s < values[0].size(); ++s) {
+    // One that is given twice says no more of others than once.
+    bool repeats = false;
+    for (std::size_t other = 0; other < s && !repeats; ++other) {
+      repeats =
+          std::ranges::all_of(values, [&](const auto& input) { return input[s] == input[other]; });
+    }
+    if (repeats) continue;
     Buffers& sample = samples.emplace_back(network, network.inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i) sample.set(i, values[i][s]);
   }

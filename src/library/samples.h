@@ -19,7 +19,8 @@ struct SamplesOfInput {
   NpyArray array;
 };
 
-/// An input without samples is an error; all inputs have as many. `option` is named by errors.
+/// The samples that differ. An input without samples is an error; all inputs have as many. `option`
+/// is named by errors.
 Result<std::vector<Buffers>> samples_from(const std::vector<SamplesOfInput>& given,
                                           const std::string& option, const Network& network);
 

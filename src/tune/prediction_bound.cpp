@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 namespace convopt {
@@ -42,15 +41,8 @@ double student_quantile_99(std::size_t degrees_of_freedom) {
 
 Difference prediction_bound(std::span<const Difference> differences) {
   if (differences.empty()) return {};
-  // One input that is given several times has no spread.
-  std::vector<Difference> distinct(differences.begin(), differences.end());
-  std::ranges::sort(distinct, {}, [](const Difference& d) { return std::pair(d.error, d.cosine); });
-  const auto repeated = std::ranges::unique(distinct, [](const Difference& a, const Difference& b) {
-    return a.error == b.error && a.cosine == b.cosine;
-  });
-  distinct.erase(repeated.begin(), repeated.end());
   std::vector<double> errors, distances;
-  for (const Difference& d : distinct) {
+  for (const Difference& d : differences) {
     errors.push_back(d.error);
     distances.push_back(1 - d.cosine);
   }

@@ -15,7 +15,7 @@ constexpr std::size_t kLeastForBound = 3;
 /// error and cosine that one such input in a hundred exceeds. The error and the cosine's distance
 /// from 1 are taken as log-normal: over 16 inputs of each of four trained networks the logarithm of
 /// the error had a standard deviation of 0.4 to 1.3, and largest values that a normal distribution
-/// has, too. Never below the worst that is given; that, if fewer than kLeastForBound are different.
+/// has, too. Never below the worst that is given; that, if there are fewer than kLeastForBound.
 /// Hahn and Meeker, Statistical Intervals (1991), section 4.7.
 Difference prediction_bound(std::span<const Difference> differences);
 

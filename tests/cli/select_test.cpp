@@ -237,6 +237,16 @@ TEST_F(SelectVerb, AnErrorLimitTakesTheSensitivitiesOfACalibration) {
       << err();
 }
 
+TEST_F(SelectVerb, InputsThatAreGivenTwiceCountOnce) {
+  const std::string inputs = shell_->write("inputs.npy", two_inputs());
+  ASSERT_EQ(run("select --json --precision bf16 " + by_model() + " --max-output-error 0.5 " +
+                "--calibrate " + inputs + " " + inputs),
+            0)
+      << err();
+  EXPECT_EQ(out_json()["accuracy"]["samples"], 2);
+  EXPECT_NE(err().find("checked on 2 inputs alone"), std::string::npos) << err();
+}
+
 TEST_F(SelectVerb, KeepsAnErrorBudget) {
   ASSERT_EQ(run("select --precision bf16 --max-output-error 0.01 " + by_model()), 0) << err();
   EXPECT_NE(out().find("(allowed: 0.01)"), std::string::npos) << out();

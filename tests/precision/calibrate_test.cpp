@@ -217,6 +217,28 @@ TEST_F(Calibrate, RecordedSensitivitiesLeadToThePlanOfMeasuredOnes) {
   EXPECT_LE(report->difference.error, budget.max_error);
 }
 
+TEST_F(Calibrate, PlacesThatShowNoEffectStillHaveAPrice) {
+  const std::set<DataType> all = {DataType::f32, DataType::bf16, DataType::u8, DataType::s8};
+  const Selection widest = selection(all);
+  Selection free = widest;
+  const auto unlimited = fit(free, {});
+  ASSERT_TRUE(unlimited.ok()) << unlimited.error().message;
+  Calibration recorded;
+  const auto measured =
+      sensitivities(widest.problem, platform_, weights_, samples_, std::chrono::seconds(5));
+  ASSERT_TRUE(measured.ok()) << measured.error().message;
+  recorded.sensitivities = *measured;
+  for (Sensitivity& s : recorded.sensitivities) s.error = 0, s.cosine = 1;
+  const ErrorBudget budget{.max_error = 0.7 * unlimited->bound.error};
+  Selection chosen = widest;
+  const auto report = fit_error(chosen, platform_, weights_, samples_, budget,
+                                std::chrono::seconds(5), {}, &recorded);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_FALSE(report->in_own_types);
+  EXPECT_LE(report->bound.error, budget.max_error);
+  EXPECT_GT(report->difference.error, 0);
+}
+
 TEST_F(Calibrate, ThereAreNoSensitivitiesToTheOwnTypes) {
   const Selection own = selection({DataType::f32});
   const auto none =

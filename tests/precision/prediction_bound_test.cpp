@@ -73,10 +73,6 @@ TEST(PredictionBound, FewInputsAndSuchThatErrNothing) {
   EXPECT_GT(bound.error, 0.013);
   some.resize(20);
   EXPECT_EQ(prediction_bound(some).error, bound.error);
-  // Nor do repetitions.
-  some.insert(some.end(), 20, {0.01, 0.999});
-  EXPECT_EQ(prediction_bound(some).error, bound.error);
-  EXPECT_EQ(prediction_bound(std::vector<Difference>(5, {0.01, 0.999})).error, 0.01);
   some.push_back({std::numeric_limits<double>::infinity(), -1});
   EXPECT_TRUE(std::isinf(prediction_bound(some).error));
 }
