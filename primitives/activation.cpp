@@ -75,7 +75,7 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
   } else if constexpr (kKind == ActivationKind::tanh) {
     return hn::Tanh(D(), x);
   } else if constexpr (kKind == ActivationKind::swish) {
-    return hn::Mul(x, sigmoid(D(), x));
+    return swish(D(), x);
   } else if constexpr (kKind == ActivationKind::hard_sigmoid) {
     return hard_sigmoid(x);
   } else if constexpr (kKind == ActivationKind::hard_swish) {

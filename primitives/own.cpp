@@ -111,6 +111,14 @@ Result<std::unique_ptr<Kernel>> Primitive::prepare(const Workload& workload,
   return make_kernel(workload, parameters, context);
 }
 
+/// Direct convolution of U(-1, 1) data with He-scaled weights has an RMS error of 0.29 u sqrt(K)
+/// for K = 576 and K = 4608; ten times that.
+constexpr double kPerRootOfLength = 3;
+
+double condition_of_equal_terms(const Workload& workload) {
+  return std::sqrt(descriptor(workload.op).reduction_length(workload)) / kPerRootOfLength;
+}
+
 double error_bound(const Workload& workload, const Traits& traits, double condition) {
   constexpr double kUnitRoundoff = 0x1p-24;
   const DataType type = workload.output_type;
@@ -119,17 +127,12 @@ double error_bound(const Workload& workload, const Traits& traits, double condit
                         : type == DataType::f16 ? 0x1p-11
                         : in_steps              ? 0.5 / largest_number(type)
                                                 : 0;
-  // Direct convolution of U(-1, 1) data with He-scaled weights has an RMS error of 0.29 u sqrt(K)
-  // for K = 576 and K = 4608; ten times that.
-  constexpr double kPerRootOfLength = 3;
   // Bias, residual, activation and rounding of the stored value: a few roundings each, not averaged
   // out in short reductions.
   constexpr double kConstantPart = 16;
   const double length = descriptor(workload.op).reduction_length(workload);
   const double amplified = std::max(condition, 1.0);
-  double accumulated = amplified * kPerRootOfLength * std::sqrt(length);
-  // Numbers alike, which nothing multiplies, are rounded the same way in every addition.
-  if (condition > 0 && !workload.has_weights()) accumulated = std::max(accumulated, length);
+  const double accumulated = amplified * kPerRootOfLength * std::sqrt(length);
   // A place in an image is known to a rounding of the image's size, and what a cubic makes of
   // elements of one changes by two from one element to the next.
   const double placed =

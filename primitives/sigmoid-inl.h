@@ -1,5 +1,5 @@
-// The sigmoid of a vector. Included once per instruction set, from inside files that include
-// simd.h.
+// The sigmoid of a vector, and the product of the two. Included once per instruction set, from
+// inside files that include simd.h.
 #if defined(CONVOPT_SIGMOID_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CONVOPT_SIGMOID_INL_H_
 #undef CONVOPT_SIGMOID_INL_H_
@@ -12,12 +12,38 @@
 HWY_BEFORE_NAMESPACE();
 namespace convopt::HWY_NAMESPACE {
 
+#if HWY_TARGET == HWY_AVX3
+
+/// 1 + exp(-x), up to infinity. The exponential's relative error is 2^-22 + 2^-23 |x|, from the one
+/// rounding of the power of two; the sigmoid's absolute error stays below 2^-23.
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE V sigmoid(D d, V x) {
+HWY_INLINE V one_plus_exp_minus(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
-  // 1 / (1 + exp(-x)). Beyond 87 the exponential leaves the range of normal numbers; the result is
-  // 0 or 1 to single precision long before.
+  // exp(-x) = 2^power = 2^floor(power) 2^fraction. Both instructions that take a power apart and
+  // put it together are right for infinities and NaN, so that no argument has to be clamped.
+  const V power = hn::Mul(x, constant(-1.44269504F));
+  constexpr int kMinusFloor = 1 | 8;  // rounding down, no exceptions
+  const V fraction{_mm512_reduce_ps(power.raw, kMinusFloor)};
+  // 2^fraction by Remez's algorithm with relative error 2^-23.5, and none at 0.
+  V e = constant(0.00186713021F);
+  e = hn::MulAdd(e, fraction, constant(0.00901703002F));
+  e = hn::MulAdd(e, fraction, constant(0.0557999133F));
+  e = hn::MulAdd(e, fraction, constant(0.24016445F));
+  e = hn::MulAdd(e, fraction, constant(0.693151312F));
+  e = hn::MulAdd(e, fraction, constant(1));
+  return hn::Add(V{_mm512_scalef_ps(e.raw, power.raw)}, constant(1));
+}
+
+#else
+
+/// 1 + exp(-x), for x of more than 87 that of 87.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V one_plus_exp_minus(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
+  // Beyond 87 the exponential leaves the range of normal numbers; the sigmoid is 0 or 1 to single
+  // precision long before.
   x = clamp(constant(-87.0F), constant(87.0F), x);
   // -x = n log(2) + r. A number of this size has no bits behind the point: adding it leaves n
   // nearest to the quotient, and in its last bits the exponent of 2^n.
@@ -37,15 +63,21 @@ HWY_INLINE V sigmoid(D d, V x) {
   e = hn::MulAdd(e, r, constant(0.4999999F));
   e = hn::MulAdd(e, r, constant(1));
   e = hn::MulAdd(e, r, constant(1));
-  const V divisor = hn::MulAdd(e, power_of_two, constant(1));
-#if HWY_TARGET == HWY_AVX3
-  // A quotient of 16 numbers takes as long as all the rest. The reciprocal is good to 2^-14, one
-  // step of Newton's method squares that.
-  const V reciprocal = hn::ApproximateReciprocal(divisor);
-  return hn::Mul(reciprocal, hn::NegMulAdd(divisor, reciprocal, constant(2)));
-#else
-  return hn::Div(constant(1), divisor);
+  return hn::MulAdd(e, power_of_two, constant(1));
+}
+
 #endif
+
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V sigmoid(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  return hn::Div(hn::Set(d, 1), one_plus_exp_minus(d, x));
+}
+
+/// x sigmoid(x).
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V swish(D d, V x) {
+  return hwy::HWY_NAMESPACE::Div(x, one_plus_exp_minus(d, x));
 }
 
 }  // namespace convopt::HWY_NAMESPACE

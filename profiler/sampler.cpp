@@ -143,21 +143,25 @@ int draw_stride(Random& random, const KernelKind& kind) {
 
 Epilogue draw_epilogue(Random& random) {
   Epilogue epilogue;
+  // Half of what people run today has SiLU or hard swish behind most convolutions (EfficientNet,
+  // MobileNetV3, YOLO from its fifth version on), the other half ReLU.
   const double choice = random.unit();
   if (choice < 0.28) return epilogue;
-  if (choice < 0.80) {
+  if (choice < 0.60) {
     epilogue.activation.kind = ActivationKind::relu;
-  } else if (choice < 0.90) {
+  } else if (choice < 0.70) {
     epilogue.residual = true;
     epilogue.activation.kind = ActivationKind::relu;
-  } else if (choice < 0.93) {
+  } else if (choice < 0.73) {
     epilogue.residual = true;
-  } else if (choice < 0.96) {
+  } else if (choice < 0.77) {
     epilogue.activation = {ActivationKind::clip, 0.0F, 6.0F};
-  } else if (choice < 0.98) {
+  } else if (choice < 0.80) {
     epilogue.activation = {ActivationKind::leaky_relu, 0.1F, 0.0F};
-  } else {
+  } else if (choice < 0.92) {
     epilogue.activation.kind = ActivationKind::swish;
+  } else {
+    epilogue.activation.kind = ActivationKind::hard_swish;
   }
   return epilogue;
 }

@@ -210,6 +210,10 @@ class Primitive {
 /// (primitives/reference); from 0, its value for random data, the bound follows as said above.
 double error_bound(const Workload& workload, const Traits& traits, double condition = 0);
 
+/// The condition of sums whose terms are all alike: every addition rounds them the same way, so
+/// that the error grows with the length of a sum instead of its square root.
+double condition_of_equal_terms(const Workload& workload);
+
 /// All primitives that exist for a context: convopt's own from primitives/primitives.inc and those
 /// that providers (oneDNN) discover at run time. Primitives live as long as the registry.
 class Registry {

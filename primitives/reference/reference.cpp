@@ -649,6 +649,19 @@ double least_magnitude(const Workload& workload) {
   return cancels ? std::max(steps, 1.0) : steps;
 }
 
+namespace {
+
+/// Whether nothing makes terms of a sum differ whose numbers are alike: no weights, or weights that
+/// are all the same, as in files whose weights were left out to save space.
+bool terms_may_be_alike(const Workload& workload, const Parameters& parameters) {
+  if (!workload.has_weights()) return true;
+  const std::span<const float> weights(parameters.weights.as<float>(),
+                                       static_cast<std::size_t>(parameters.weights.count));
+  return std::ranges::all_of(weights, [&](float weight) { return weight == weights[0]; });
+}
+
+}  // namespace
+
 double condition(const Workload& workload, const Parameters& parameters,
                  std::span<const TensorView> sources, const TensorView& expected) {
   if (!is_real(workload.input_type) || !is_real(workload.output_type) || sources.empty() ||
@@ -697,7 +710,10 @@ double condition(const Workload& workload, const Parameters& parameters,
   }
   double most = std::numeric_limits<double>::min();
   each(expected, [&](double value) { most = largest(most, value); });
-  return sensitivity / most;
+  const double condition = sensitivity / most;
+  return terms_may_be_alike(workload, parameters)
+             ? std::max(condition, condition_of_equal_terms(workload))
+             : condition;
 }
 
 bool tail_is_zero(const TensorView& view) {

@@ -64,7 +64,8 @@ double least_magnitude(const Workload& workload);
 /// For error_bound(), what rounding makes of results of these sources: the larger of the largest
 /// result before the epilogue, which is rounded itself, and of the largest change of one, in unit
 /// roundoffs, where each number of the first source moves up or down by a unit roundoff; over the
-/// largest expected result. It is large where numbers cancel or an activation leaves little.
+/// largest expected result. It is large where numbers cancel or an activation leaves little, and at
+/// least condition_of_equal_terms() where no weights tell the terms of a sum apart.
 /// 0 where nothing is summed, results are whole numbers, or sums are exact.
 double condition(const Workload& workload, const Parameters& parameters,
                  std::span<const TensorView> sources, const TensorView& expected);

@@ -610,8 +610,9 @@ void print_report(const Network& network, const RunArguments& request, const Con
   }
   if (verification) {
     for (const auto& [name, difference] : verification->output_errors) {
-      std::printf("error      output '%s' differs from float32 by %.1e of its range, cosine %.6f\n",
-                  name.c_str(), difference.error, difference.cosine);
+      std::printf(
+          "error      output '%s' differs from the reference by %.1e of its range, cosine %.6f\n",
+          name.c_str(), difference.error, difference.cosine);
     }
   }
   if (contestants.size() > 1) std::printf("\n%s", comparison_text(contestants).c_str());

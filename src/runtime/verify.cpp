@@ -120,9 +120,7 @@ class Verifier final : public Observer {
       const bool same = same_values(outputs.values(i), made(tensor, type));
       result_.checks.push_back({named[i].name, {}, same ? 0.0 : 1.0, 0.0, true});
     }
-    if (rounds()) {
-      CONVOPT_CHECK(compare_outputs(outputs, named));
-    }
+    CONVOPT_CHECK(compare_outputs(outputs, named));
     return std::move(result_);
   }
 
@@ -162,17 +160,6 @@ class Verifier final : public Observer {
   DataType type_of(TensorId tensor, DataType of_step) const {
     const DataType own = network_.tensors[tensor].type;
     return own == DataType::f32 ? of_step : own;
-  }
-
-  /// Whether tensors are stored, or weights kept, in other types than the network's.
-  bool rounds() const {
-    return std::ranges::any_of(executor_.values(),
-                               [&](const Value& value) {
-                                 return value.format.type != network_.tensors[value.tensor].type;
-                               }) ||
-           std::ranges::any_of(executor_.steps(), [](const ScheduleStep& step) {
-             return step.primitive->info().traits.weight_type != DataType::f32;
-           });
   }
 
   /// Of one of the step's operators, as the step's primitive keeps them.

@@ -24,7 +24,9 @@ struct TensorCheck {
   bool ok() const { return error <= bound && tail_is_zero; }
 };
 
-/// An output of the network, compared with what exact arithmetic makes of the same inputs.
+/// An output of the network, compared with what the reference makes of the same inputs: every
+/// operator in double precision, its result rounded to single. Here errors do add up through the
+/// depth, and some networks amplify them.
 struct OutputError {
   std::string name;
   Difference difference;
@@ -32,7 +34,6 @@ struct OutputError {
 
 struct Verification {
   std::vector<TensorCheck> checks;  ///< in the order of execution
-  /// Only of plans that store tensors, or keep weights, in other types than the network's.
   std::vector<OutputError> output_errors;
 
   double max_error() const;

@@ -33,9 +33,9 @@ TEST(MaxRelativeError, ValuesThatAreNotFiniteMustBeTheSame) {
   EXPECT_EQ(error({3, kInfinity}, {2, kInfinity}), 0.5);
 }
 
-/// The condition of an operation of this source, with weights of one and no bias.
-double condition(const Workload& workload, std::vector<float> source) {
-  const std::vector<float> weights(static_cast<std::size_t>(workload.weight_elements()), 1);
+/// The condition of an operation of this source, without a bias.
+double condition(const Workload& workload, std::vector<float> source,
+                 const std::vector<float>& weights) {
   const std::vector<float> bias(static_cast<std::size_t>(workload.bias_elements()), 0);
   const Parameters parameters = {std::span<const float>(weights), std::span<const float>(bias)};
   const TensorView sources[] = {TensorView::dense(source.data(), workload.source(0), Layout::nchw)};
@@ -43,6 +43,12 @@ double condition(const Workload& workload, std::vector<float> source) {
   const TensorView expected = TensorView::dense(result.data(), workload.output(), Layout::nchw);
   reference::run(workload, parameters, {sources, expected, {}, nullptr});
   return reference::condition(workload, parameters, sources, expected);
+}
+
+/// With weights of one.
+double condition(const Workload& workload, std::vector<float> source) {
+  return condition(workload, std::move(source),
+                   std::vector<float>(static_cast<std::size_t>(workload.weight_elements()), 1));
 }
 
 TEST(Condition, IsLargeWhereNumbersCancel) {
@@ -60,6 +66,18 @@ TEST(Condition, CountsWhatAnActivationHides) {
   conv.epilogue.activation = {ActivationKind::relu};
   // The pixels are -200 and 1.
   EXPECT_EQ(condition(conv, {-100, 0.5F, -100, 0.5F}), 200);
+}
+
+TEST(Condition, IsLargeWhereTermsAreAllAlike) {
+  const Workload conv =
+      Workload::conv(ConvShape::parse("n1_ic900_ih1_iw1_oc1_kh1_kw1_s1_p0").value());
+  const std::vector<float> ones(900, 1);
+  // Weights of one: 900 additions, each of which may round the same way.
+  EXPECT_EQ(condition(conv, ones), condition_of_equal_terms(conv));
+  EXPECT_NEAR(error_bound(conv, {}, condition(conv, ones)) / 0x1p-24, 900, 200);
+  std::vector<float> weights = ones;
+  weights.back() = 0.5F;
+  EXPECT_LT(condition(conv, ones, weights), 2);
 }
 
 TEST(Condition, IsZeroWhereNothingIsSummed) {
