@@ -42,7 +42,7 @@ HWY_INLINE V erf(V x) {
   p = hn::MulAdd(p, t, constant(1.421413741F));
   p = hn::MulAdd(p, t, constant(-0.284496736F));
   p = hn::MulAdd(p, t, constant(0.254829592F));
-  const V e = hn::Exp(D(), hn::Neg(hn::Min(hn::Mul(size, size), constant(87.0F))));
+  const V e = exp_minus(D(), hn::Mul(size, size));
   return hn::CopySign(hn::NegMulAdd(hn::Mul(p, t), e, constant(1)), x);
 }
 
@@ -143,18 +143,18 @@ HWY_INLINE V apply(V x, V alpha, V beta) {
   } else if constexpr (kKind == ActivationKind::atanh) {
     return hn::Atanh(D(), x);
   } else if constexpr (kKind == ActivationKind::softplus) {
-    const V e = hn::Exp(D(), hn::Neg(hn::Abs(x)));
+    const V e = exp_minus(D(), hn::Abs(x));
     return hn::Add(hn::Max(x, constant(0)), hn::Log1p(D(), e));
   } else if constexpr (kKind == ActivationKind::mish) {
     // tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2); from 20 on it is 1.
-    const V e = hn::Exp(D(), hn::Min(x, constant(20)));
+    const V e = exp_minus(D(), hn::Neg(hn::Min(x, constant(20))));
     const V n = hn::Mul(e, hn::Add(e, constant(2)));
     return hn::Mul(x, hn::Div(n, hn::Add(n, constant(2))));
   } else if constexpr (kKind == ActivationKind::gelu_tanh) {
+    // x (1 + tanh(y)) / 2 is x sigmoid(2 y).
     const V square = hn::Mul(x, x);
     const V cubic = hn::Mul(x, hn::MulAdd(square, constant(0.044715F), constant(1)));
-    const V half = hn::Mul(constant(0.5F), x);
-    return hn::MulAdd(half, hn::Tanh(D(), hn::Mul(cubic, constant(0.79788456F))), half);
+    return hn::Div(x, one_plus_exp_minus(D(), hn::Mul(cubic, constant(1.59576912F))));
   } else {
     return x;
   }

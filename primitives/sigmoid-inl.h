@@ -1,4 +1,4 @@
-// The sigmoid of a vector, and the product of the two. Included once per instruction set, from
+// The exponential of a vector's negative, its sigmoid, and the product of that with the vector. Included once per instruction set, from
 // inside files that include simd.h.
 #if defined(CONVOPT_SIGMOID_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CONVOPT_SIGMOID_INL_H_
@@ -14,10 +14,10 @@ namespace convopt::HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_AVX3
 
-/// 1 + exp(-x), up to infinity. The exponential's relative error is 2^-22 + 2^-23 |x|, from the one
-/// rounding of the power of two; the sigmoid's absolute error stays below 2^-23.
+/// exp(-x), up to infinity, with relative error 2^-22 + 2^-23 |x|, from the one rounding of the
+/// power of two.
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE V one_plus_exp_minus(D d, V x) {
+HWY_INLINE V exp_minus(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
   // exp(-x) = 2^power = 2^floor(power) 2^fraction. Both instructions that take a power apart and
@@ -32,18 +32,30 @@ HWY_INLINE V one_plus_exp_minus(D d, V x) {
   e = hn::MulAdd(e, fraction, constant(0.24016445F));
   e = hn::MulAdd(e, fraction, constant(0.693151312F));
   e = hn::MulAdd(e, fraction, constant(1));
-  return hn::Add(V{_mm512_scalef_ps(e.raw, power.raw)}, constant(1));
+  return V{_mm512_scalef_ps(e.raw, power.raw)};
+}
+
+/// 1 + exp(-x). The error of its reciprocal stays below 2^-23.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V one_plus_exp_minus(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  return hn::Add(exp_minus(d, x), hn::Set(d, 1));
 }
 
 #else
 
-/// 1 + exp(-x), for x of more than 87 that of 87.
+/// A number is its product.
+template <class V>
+struct Factors {
+  V number, power_of_two;
+};
+
+/// exp(-x) for x between -87 and 87, and for others that of the nearer end: beyond, the exponential
+/// leaves the range of normal numbers.
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE V one_plus_exp_minus(D d, V x) {
+HWY_INLINE Factors<V> exp_minus_factors(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
-  // Beyond 87 the exponential leaves the range of normal numbers; the sigmoid is 0 or 1 to single
-  // precision long before.
   x = clamp(constant(-87.0F), constant(87.0F), x);
   // -x = n log(2) + r. A number of this size has no bits behind the point: adding it leaves n
   // nearest to the quotient, and in its last bits the exponent of 2^n.
@@ -63,7 +75,20 @@ HWY_INLINE V one_plus_exp_minus(D d, V x) {
   e = hn::MulAdd(e, r, constant(0.4999999F));
   e = hn::MulAdd(e, r, constant(1));
   e = hn::MulAdd(e, r, constant(1));
-  return hn::MulAdd(e, power_of_two, constant(1));
+  return {e, power_of_two};
+}
+
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V exp_minus(D d, V x) {
+  const Factors<V> factors = exp_minus_factors(d, x);
+  return hwy::HWY_NAMESPACE::Mul(factors.number, factors.power_of_two);
+}
+
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V one_plus_exp_minus(D d, V x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const Factors<V> factors = exp_minus_factors(d, x);
+  return hn::MulAdd(factors.number, factors.power_of_two, hn::Set(d, 1));
 }
 
 #endif
