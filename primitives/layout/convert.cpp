@@ -1,4 +1,4 @@
-// Conversions between all pairs of layouts. Each is a set of independent pieces, one per image,
+// Conversions from and to blocked layouts. Each is a set of independent pieces, one per image,
 // chunk of channels and row; a piece is a copy where both sides keep channels together, and a
 // transposition where one of them is nchw.
 #include <algorithm>
@@ -14,7 +14,7 @@
 #define CONVOPT_LAYOUT_CONVERT_
 namespace convopt::layout {
 
-/// One row of a chunk of channels. "Step" is the distance between pixels or channels in floats.
+/// Neighbouring pixels of a chunk of channels. "Step" is the distance between pixels or channels in floats.
 struct Piece {
   const float* source;
   float* destination;
@@ -115,18 +115,27 @@ class ConvertKernel final : public WeightlessKernel {
     const TensorShape& shape = destination.shape;
     const std::int64_t padded = padded_channels(shape.c(), destination.layout);
     const std::int64_t chunks = ceil_div(padded, chunk_);
+    // Rows without gaps are one long row; thousands of rows of one pixel are lists of boxes.
+    const bool is_one_row = source.row_stride() == shape.w() * source.column_stride() &&
+                            destination.row_stride() == shape.w() * destination.column_stride();
+    const std::int64_t pixels = std::int64_t{shape.h()} * shape.w();
+    const std::int64_t width = is_one_row ? std::min(pixels, kPixels) : shape.w();
+    const std::int64_t rows = ceil_div(pixels, width);
     const int threads = threads_for(threads_, shape.elements(), kLeastValues);
-    parallel_for(threads, shape.n() * chunks * shape.h(), [&](std::int64_t index) {
-      const int h = static_cast<int>(index % shape.h());
-      const int first = static_cast<int>(index / shape.h() % chunks) * chunk_;
-      const int n = static_cast<int>(index / shape.h() / chunks);
+    parallel_for(threads, shape.n() * chunks * rows, [&](std::int64_t index) {
+      const std::int64_t row = index % rows;
+      const int first = static_cast<int>(index / rows % chunks) * chunk_;
+      const int n = static_cast<int>(index / rows / chunks);
+      const auto start = [&](const TensorView& view) {
+        return view.as<float>() + view.offset(n, first, 0, 0) +
+               row * (is_one_row ? width * view.column_stride() : view.row_stride());
+      };
       Piece piece;
       piece.channels = std::clamp(shape.c() - first, 0, chunk_);
       piece.padding = std::min(chunk_, static_cast<int>(padded) - first) - piece.channels;
-      piece.source =
-          piece.channels > 0 ? source.as<float>() + source.offset(n, first, h, 0) : nullptr;
-      piece.destination = destination.as<float>() + destination.offset(n, first, h, 0);
-      piece.pixels = shape.w();
+      piece.source = piece.channels > 0 ? start(source) : nullptr;
+      piece.destination = start(destination);
+      piece.pixels = static_cast<int>(std::min(width, pixels - row * width));
       piece.source_pixel = source.column_stride();
       piece.source_channel = channel_step(source);
       piece.destination_pixel = destination.column_stride();
@@ -136,6 +145,9 @@ class ConvertKernel final : public WeightlessKernel {
   }
 
  private:
+  /// Of a piece: both sides of it stay in L1, and the smallest images of networks are several.
+  static constexpr std::int64_t kPixels = 128;
+
   int threads_;
   int chunk_;
   void (*convert_)(const Piece&);
@@ -147,7 +159,7 @@ std::unique_ptr<Primitive> make_convert(PrimitiveInfo info, const Context&,
                                         std::initializer_list<int>) {
   info.description = "conversion from " + std::string(to_string(info.input_layout)) + " to " +
                      std::string(to_string(info.output_layout)) + " row by row";
-  info.revision = "2";
+  info.revision = "3";
   info.traits.algorithm = Algorithm::copy;
   info.traits.cost = "pointwise";
   info.traits.strided_views = true;

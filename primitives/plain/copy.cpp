@@ -2,7 +2,10 @@
 #include "primitives/plain/copy.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "primitives/plain/loops.h"
 
@@ -46,10 +49,33 @@ void copy_fours(const float* from, std::int64_t from_column, float* to, std::int
   store(__builtin_shufflevector(high_ab, high_cd, 2, 3, 6, 7), to + 3 * to_row);
 }
 
+/// Few rows of the destination, of which the source holds one column after the other; the compiler
+/// makes vectors of it.
+template <std::int64_t kRows>
+void split(const float* __restrict from, float* __restrict to, std::int64_t to_row,
+           std::int64_t columns) {
+  for (std::int64_t c = 0; c < columns; ++c) {
+    for (std::int64_t r = 0; r < kRows; ++r) to[r * to_row + c] = from[c * kRows + r];
+  }
+}
+
+/// The reverse: few columns of the destination, one row after the other.
+template <std::int64_t kColumns>
+void join(const float* __restrict from, std::int64_t from_column, float* __restrict to,
+          std::int64_t rows) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < kColumns; ++c) to[r * kColumns + c] = from[r + c * from_column];
+  }
+}
+
 /// Rows of the destination are columns of the source: tiles, so that lines of either side are used
 /// up while they are cached.
 void copy_tiles(const float* from, std::int64_t from_column, float* to, std::int64_t to_row,
                 std::int64_t rows, std::int64_t columns) {
+  if (rows == 2 && from_column == 2) return split<2>(from, to, to_row, columns);
+  if (rows == 3 && from_column == 3) return split<3>(from, to, to_row, columns);
+  if (columns == 2 && to_row == 2) return join<2>(from, from_column, to, rows);
+  if (columns == 3 && to_row == 3) return join<3>(from, from_column, to, rows);
   constexpr std::int64_t kTile = 16;
   for (std::int64_t top = 0; top < rows; top += kTile) {
     const std::int64_t bottom = std::min(top + kTile, rows);
@@ -71,9 +97,29 @@ void copy_tiles(const float* from, std::int64_t from_column, float* to, std::int
   }
 }
 
+/// Puts the dimensions in the order in which they lie in the destination, the slowest first.
+void order_dimensions(TensorView& from, TensorView& to) {
+  std::array<std::size_t, kMaxRank> order{};
+  const auto rank = static_cast<std::size_t>(to.shape.rank());
+  for (std::size_t d = 0; d < rank; ++d) order[d] = d;
+  const auto last = order.begin() + static_cast<std::ptrdiff_t>(rank);
+  std::stable_sort(order.begin(), last, [&](std::size_t a, std::size_t b) {
+    return std::abs(to.strides[a]) > std::abs(to.strides[b]);
+  });
+  const TensorShape shape = to.shape;
+  const Strides from_strides = from.strides, to_strides = to.strides;
+  for (std::size_t d = 0; d < rank; ++d) {
+    to.shape[static_cast<int>(d)] = shape[static_cast<int>(order[d])];
+    from.strides[d] = from_strides[order[d]];
+    to.strides[d] = to_strides[order[d]];
+  }
+}
+
 }  // namespace
 
-void copy(const TensorView& from, const TensorView& to, int threads) {
+void copy(const TensorView& source_view, const TensorView& destination_view, int threads) {
+  TensorView from = source_view, to = destination_view;
+  order_dimensions(from, to);
   Loops<2> loops(to.shape, {from.strides, to.strides});
   loops.make_rows_of_neighbours(0);
   const auto& rows = loops.rows();
@@ -82,8 +128,10 @@ void copy(const TensorView& from, const TensorView& to, int threads) {
   auto* const destination = to.as<float>();
   const bool is_transposed =
       rows.strides[0] == 1 && columns.strides[0] != 1 && columns.strides[1] == 1;
-  // Both sides of a transposed block are several lines wide.
-  constexpr std::int64_t kTransposedColumns = 64;
+  // Both sides of a transposed block are several lines wide; of few rows, the whole block is.
+  constexpr std::int64_t kTransposedColumns = 64, kFewRows = 4;
+  const std::int64_t most_columns =
+      is_transposed && rows.size >= kFewRows ? kTransposedColumns : Loops<2>::kBlock;
   loops.run(
       threads,
       [&](const Loops<2>::Block& block) {
@@ -106,7 +154,7 @@ void copy(const TensorView& from, const TensorView& to, int threads) {
           }
         }
       },
-      is_transposed ? kTransposedColumns : Loops<2>::kBlock);
+      most_columns);
 }
 
 namespace {
@@ -186,7 +234,50 @@ class ConcatKernel final : public WeightlessKernel {
   int threads_;
 };
 
+/// Zeros round an image in nchw or nhwc.
+class PadKernel final : public WeightlessKernel {
+ public:
+  PadKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
+      : pads_(workload.pads), threads_(context.threads) {}
+
+  void run(const RunArgs& args) const noexcept override {
+    const TensorShape& image = args.sources[0].shape;
+    const auto [top, bottom, left, right] = pads_;
+    copy(args.sources[0], part(args.destination, top, left, image.h(), image.w()), threads_);
+    const int width = left + image.w() + right;
+    clear(part(args.destination, 0, 0, top, width));
+    clear(part(args.destination, top + image.h(), 0, bottom, width));
+    clear(part(args.destination, top, 0, image.h(), left));
+    clear(part(args.destination, top, left + image.w(), image.h(), right));
+  }
+
+ private:
+  static TensorView part(const TensorView& image, int row, int column, int rows, int columns) {
+    TensorView view = image.at_offset(row * image.row_stride() + column * image.column_stride());
+    view.shape.h() = rows;
+    view.shape.w() = columns;
+    return view;
+  }
+
+  void clear(const TensorView& view) const {
+    if (view.shape.elements() == 0) return;
+    float zero = 0;
+    TensorView zeros = view;
+    zeros.data = &zero;
+    zeros.strides.fill(0);
+    copy(zeros, view, threads_);
+  }
+
+  std::array<int, 4> pads_;
+  int threads_;
+};
+
 }  // namespace
+
+std::unique_ptr<Primitive> make_pad(PrimitiveInfo info, const Context&,
+                                    std::initializer_list<int> variant) {
+  return make<PadKernel>(std::move(info), "copies the image into a frame of zeros", variant);
+}
 
 std::unique_ptr<Primitive> make_copy(PrimitiveInfo info, const Context&,
                                      std::initializer_list<int> variant) {

@@ -15,9 +15,8 @@ class ConcatKernel final : public WeightlessKernel {
  public:
   ConcatKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
       : threads_(context.threads) {
-    // Pieces that lie in one block of the source and one of the destination; nhwc is one block.
-    const int block = info.input_layout == Layout::nhwc ? std::numeric_limits<int>::max()
-                                                        : channel_block(info.input_layout);
+    // Pieces that lie in one block of the source and one of the destination.
+    const int block = channel_block(info.input_layout);
     int to = 0;
     for (int source = 0; source < static_cast<int>(workload.parts.size()); ++source) {
       const int channels = workload.parts[static_cast<std::size_t>(source)];
