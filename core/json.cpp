@@ -119,6 +119,7 @@ Json to_json(const RunHeader& header) {
                {"platform", to_json(header.platform)},
                {"libraries", Json::object()},
                {"timing_mode", to_string(header.timing_mode)},
+               {"protocol", header.protocol},
                {"seed", header.seed},
                {"started", header.started},
                {"primitives", Json::array()}};
@@ -242,6 +243,8 @@ Result<RunHeader> run_header_from_json(const Json& json) {
   }
   reader.text("run", header.run, true);
   reader.name("timing_mode", header.timing_mode);
+  header.protocol = 1;  // of files from before there was the field
+  reader.number("protocol", header.protocol);
   reader.number("seed", header.seed);
   reader.text("started", header.started);
   if (const Json* platform = reader.find("platform", true); platform != nullptr) {

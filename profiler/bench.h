@@ -68,6 +68,7 @@ class Bench {
                                     std::span<const Primitive* const> primitives,
                                     const Watch& watch, const Emit& emit) const;
   bool start(Candidate& candidate, Group& group);
+  Result<std::unique_ptr<Kernel>> prepare(const Candidate& candidate, const Group& group) const;
   std::vector<Candidate*> contenders(std::vector<Candidate>& candidates, const Group& group) const;
   void time_group(std::vector<Candidate>& candidates, Group& group);
   void visit(Candidate& candidate, Group& group, std::vector<double>& samples);

@@ -30,6 +30,9 @@ struct LoadOptions {
   bool keep_index = false;
   /// Of several `ok` records with one key that with the lowest time counts, not the last one.
   bool fastest = false;
+  /// Times stay as they are in the file. Otherwise those of protocol 1 (RunHeader) lose what
+  /// fetching the code took.
+  bool as_recorded = false;
 };
 
 /// Reads a profile, plain or compressed (gzip). Of several records with one key the last `ok` one
@@ -38,7 +41,8 @@ Result<LoadedProfile> load_profile(const std::filesystem::path& path,
                                    const LoadOptions& options = {});
 
 /// What must agree for a measurement to be valid here: workload, primitive and its revision, ISA,
-/// threads, timing mode, machine and the builds of the libraries that kernels come from.
+/// threads, timing mode and protocol, machine and the builds of the libraries that kernels come
+/// from.
 std::string measurement_key(const RunHeader& header, std::string_view workload,
                             std::string_view primitive, std::string_view revision);
 std::string measurement_key(const RunHeader& header, const Measurement& measurement);

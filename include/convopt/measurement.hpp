@@ -51,11 +51,16 @@ struct Measurement {
   double sentinel = 0;
 };
 
+/// What is done before a kernel is timed with cold weights. 1: its code, too, came from memory,
+/// which inside a network it does not. 2: a kernel of the same code runs first.
+inline constexpr int kTimingProtocol = 2;
+
 struct RunHeader {
   std::string run;  ///< unique identifier
   Platform platform;
   Libraries libraries;
   TimingMode timing_mode = TimingMode::warm;
+  int protocol = kTimingProtocol;
   std::uint64_t seed = 0;
   std::string started;  ///< ISO 8601, UTC
   std::vector<PrimitiveInfo>

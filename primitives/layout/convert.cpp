@@ -14,7 +14,8 @@
 #define CONVOPT_LAYOUT_CONVERT_
 namespace convopt::layout {
 
-/// Neighbouring pixels of a chunk of channels. "Step" is the distance between pixels or channels in floats.
+/// Neighbouring pixels of a chunk of channels. "Step" is the distance between pixels or channels in
+/// floats.
 struct Piece {
   const float* source;
   float* destination;

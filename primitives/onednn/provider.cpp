@@ -82,8 +82,10 @@ class OneDnnPrimitive final : public Primitive {
     // (6625 channels of 40 pixels, Zen 5), which no model expects that has seen single pixels.
     if (workload.op == Op::softmax && is_reference(*offer) && workload.first.is_image() &&
         workload.first.h() * std::int64_t{workload.first.w()} > 1) {
-      return Applicability::no("oneDNN has nothing but its reference implementation for several "
-                               "pixels in " + std::string(to_string(identity_.input)));
+      return Applicability::no(
+          "oneDNN has nothing but its reference implementation for several "
+          "pixels in " +
+          std::string(to_string(identity_.input)));
     }
     if (offer->workspace_bytes > context.workspace_limit) {
       return Applicability::no("needs " + std::to_string(offer->workspace_bytes) +

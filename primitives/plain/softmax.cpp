@@ -61,7 +61,7 @@ class SoftmaxKernel final : public WeightlessKernel {
 
  private:
   /// Neighbouring columns that are worked on together.
-  static constexpr std::int64_t kColumns = 128;
+  static constexpr std::int64_t kColumns = 512;
 
   /// One column.
   void normalise(const float* x, std::int64_t x_step, float* y, std::int64_t y_step) const {
@@ -100,13 +100,22 @@ class SoftmaxKernel final : public WeightlessKernel {
         maximum = larger(maximum, x[i * x_step + c]);
       }
     }
-    for (std::int64_t i = 0; i < count_; ++i) {
-      float* const row = y + i * y_step;
-      for (std::int64_t c = 0; c < columns; ++c) {
-        row[c] = x[i * x_step + c] - maxima[static_cast<std::size_t>(c)];
+    // Short rows without gaps are activated together: a call takes as long as two vectors.
+    const std::int64_t together =
+        y_step == columns ? std::max<std::int64_t>(1, kColumns / columns) : 1;
+    for (std::int64_t first = 0; first < count_; first += together) {
+      const std::int64_t last = std::min(first + together, count_);
+      for (std::int64_t i = first; i < last; ++i) {
+        for (std::int64_t c = 0; c < columns; ++c) {
+          y[i * y_step + c] = x[i * x_step + c] - maxima[static_cast<std::size_t>(c)];
+        }
       }
-      activate_({ActivationKind::exp}, row, columns);
-      for (std::int64_t c = 0; c < columns; ++c) sums[static_cast<std::size_t>(c)] += row[c];
+      activate_({ActivationKind::exp}, y + first * y_step, (last - first) * columns);
+      for (std::int64_t i = first; i < last; ++i) {
+        for (std::int64_t c = 0; c < columns; ++c) {
+          sums[static_cast<std::size_t>(c)] += y[i * y_step + c];
+        }
+      }
     }
     for (std::int64_t c = 0; c < columns; ++c) {
       auto& sum = sums[static_cast<std::size_t>(c)];
