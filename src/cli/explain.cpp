@@ -26,8 +26,11 @@ struct ExplainArguments {
   bool json = false, all = false;
 };
 
+/// By its name, by a part of it that no other layer has, or as a table shows it.
 Result<int> find_operator(const Network& network, const std::string& name) {
   std::vector<std::string_view> names;
+  std::vector<std::string> alike;
+  int only = -1;
   for (std::size_t op = 0; op < network.operators.size(); ++op) {
     const Operator& candidate = network.operators[op];
     if (candidate.name == name) {
@@ -38,6 +41,16 @@ Result<int> find_operator(const Network& network, const std::string& name) {
                                                                      : ", unknown to convopt"));
     }
     names.push_back(candidate.name);
+    if (candidate.kind == OperatorKind::compute && is_shown_as(candidate.name, name)) {
+      alike.push_back(candidate.name);
+      only = static_cast<int>(op);
+    }
+  }
+  if (alike.size() == 1) return only;
+  if (!alike.empty()) {
+    return make_error(ErrorCode::usage, "network '" + network.name + "' has " +
+                                            std::to_string(alike.size()) + " layers like '" + name +
+                                            "': " + listed(alike));
   }
   const std::string_view nearest = closest_name(name, names);
   std::string sentence = "network '" + network.name + "' has no layer '" + name + "'";
@@ -311,7 +324,9 @@ void add_explain(CLI::App& app, Action& action) {
       "tensors for int8 without --calibration: .npy files, "
       "NAME=FILE if the network has more than "
       "one input.");
-  verb->add_option("layer", request->layer, "Name of an operator of the network.")->required();
+  verb->add_option("layer", request->layer,
+                   "Name of an operator of the network, or a part of it that no other has.")
+      ->required();
   verb->add_flag("--all", request->all, "Names every primitive that is not available, too.");
   verb->add_flag("--json", request->json, "Prints one JSON document.");
   verb->callback([&action, request] { action = [request] { return explain_action(*request); }; });

@@ -3,6 +3,29 @@
 #include <algorithm>
 
 namespace convopt::cli {
+namespace {
+
+/// Cut in the middle, since names of layers differ at their ends; between characters of UTF-8.
+std::string shortened(const std::string& name) {
+  constexpr std::size_t kLongest = 64, kHalf = (kLongest - kGap.size()) / 2;
+  if (name.size() <= kLongest) return name;
+  const auto continues = [&](std::size_t at) {
+    return (static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80U;
+  };
+  std::size_t first = kHalf, last = name.size() - kHalf;
+  while (first > 0 && continues(first)) --first;
+  while (last < name.size() && continues(last)) ++last;
+  return name.substr(0, first) + std::string(kGap) + name.substr(last);
+}
+
+}  // namespace
+
+bool is_shown_as(const std::string& name, std::string_view text) {
+  const std::size_t gap = text.find(kGap);
+  if (gap == std::string_view::npos) return name.find(text) != std::string::npos;
+  return name.size() >= text.size() - kGap.size() && name.starts_with(text.substr(0, gap)) &&
+         name.ends_with(text.substr(gap + kGap.size()));
+}
 
 std::string Table::text() const {
   std::vector<std::vector<std::string>> lines(1);
@@ -11,6 +34,7 @@ std::string Table::text() const {
   std::vector<std::size_t> widths(columns_.size(), 0);
   for (std::vector<std::string>& line : lines) {
     line.resize(columns_.size());
+    line[0] = shortened(line[0]);
     for (std::size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
   }
   std::string result;

@@ -2,9 +2,16 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace convopt::cli {
+
+/// Stands in a table for the middle of a long name.
+inline constexpr std::string_view kGap = "...";
+
+/// Whether `text` is a part of the name, or the name as a table shows it.
+bool is_shown_as(const std::string& name, std::string_view text);
 
 class Table {
  public:
@@ -17,7 +24,8 @@ class Table {
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   /// One cell per column; missing ones are empty.
   void add_row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  /// Title line and rows, two spaces between columns, no blanks at the ends of lines.
+  /// Title line and rows, two spaces between columns, no blanks at the ends of lines. The first
+  /// column holds names, of which at most 64 characters are shown.
   std::string text() const;
 
  private:

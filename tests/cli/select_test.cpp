@@ -492,6 +492,31 @@ TEST_F(SelectVerb, ExplainShowsEveryCandidateAndReason) {
   EXPECT_NE(brief.find("--all names them"), std::string::npos) << brief;
 }
 
+TEST_F(SelectVerb, LongNamesAreShownShortAndFoundByWhatIsShown) {
+  // As converters from TensorFlow make them.
+  const std::string name = "a/first/long/name/of/a/layer/of/many;b/the/name/of/its/bias;c2/relu";
+  std::string text = kTinyNetwork;
+  for (std::size_t at = 0; (at = text.find("\"c2\"", at)) != std::string::npos; at += name.size()) {
+    text.replace(at, 4, '"' + name + '"');
+  }
+  shell_->write("long.json", text);
+  const std::string long_net =
+      file("long.json") + " --threads 1 --model " + file("model.ubj") + " ";
+  ASSERT_EQ(run("select " + long_net), 0) << err();
+  EXPECT_EQ(out().find(name), std::string::npos) << out();
+  const std::size_t begin = out().find("a/first/long");
+  ASSERT_NE(begin, std::string::npos) << out();
+  const std::string cell = out().substr(begin, out().find(' ', begin) - begin);
+  EXPECT_LE(cell.size(), 64U);
+  EXPECT_NE(cell.find("..."), std::string::npos) << cell;
+
+  ASSERT_EQ(run("explain " + long_net + "'" + cell + "'"), 0) << err();
+  EXPECT_NE(out().find(name), std::string::npos) << out();
+  ASSERT_EQ(run("explain " + long_net + "its/bias"), 0) << err();
+  EXPECT_EQ(run("explain " + by_model() + "c"), 2);
+  EXPECT_NE(err().find("2 layers like 'c': 'c1', 'c2'"), std::string::npos) << err();
+}
+
 TEST_F(SelectVerb, AnotherTypeThanF32IsExplainedAndRefused) {
   std::string text = kTinyNetwork;
   const auto at = text.find("\"shape\":");

@@ -59,8 +59,19 @@ TEST_P(Conversions, ExistForEveryPair) {
 }
 
 TEST_P(Conversions, ThereAndBackIsTheIdentity) {
-  const std::vector<TensorShape> shapes = {{1, 1, 1, 1},  {1, 16, 16, 16}, {2, 17, 3, 5},
-                                           {1, 24, 7, 7}, {3, 3, 4, 19},   {1, 40, 1, 33}};
+  const std::vector<TensorShape> shapes = {{1, 1, 1, 1},
+                                           {1, 16, 16, 16},
+                                           {2, 17, 3, 5},
+                                           {1, 24, 7, 7},
+                                           {3, 3, 4, 19},
+                                           {1, 40, 1, 33},
+                                           // Lists of boxes.
+                                           {1, 2, 300, 1},
+                                           {1, 3, 301, 1},
+                                           {150, 2, 1, 1},
+                                           {1, 300, 2, 1},
+                                           {1, 299, 3, 1},
+                                           {1, 33, 500, 1}};
   for (const TensorShape& shape : shapes) {
     for (const Layout from : kLayouts) {
       Buffer original = buffer(shape, from);

@@ -8,10 +8,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <set>
 #include <thread>
 
+#include "primitives/reference/reference.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
 #include "profiler/stopwatch.h"
@@ -217,6 +219,75 @@ TEST_F(BenchTest, TimesOnThisMachinesClocks) {
     EXPECT_GT(seen.at("quick").median_ns, 0);
     EXPECT_GE(seen.at("quick").samples_ns.size(), 3U);
   }
+}
+
+/// A convolution that counts its kernels and their runs.
+class CountingPrimitive final : public Primitive {
+ public:
+  using Primitive::Primitive;
+  Applicability applicability(const Workload&, const Context&) const override {
+    return Applicability::yes();
+  }
+  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
+  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
+                                              const Context& context) const override {
+    runs_.push_back(0);
+    return std::unique_ptr<Kernel>(
+        std::make_unique<CountingKernel>(workload, parameters, context, runs_.back()));
+  }
+  /// By kernel, in the order in which they were made.
+  const std::deque<int>& runs() const { return runs_; }
+
+ private:
+  class CountingKernel final : public Kernel {
+   public:
+    CountingKernel(const Workload& workload, const Parameters& parameters, const Context&,
+                   int& runs)
+        : workload_(workload), parameters_(parameters), runs_(runs) {}
+    void run(const RunArgs& args) const noexcept override {
+      ++runs_;
+      reference::run(workload_, parameters_, args);
+    }
+    std::size_t workspace_bytes() const override { return 0; }
+    std::size_t packed_bytes() const override { return 0; }
+
+   private:
+    Workload workload_;
+    Parameters parameters_;
+    int& runs_;
+  };
+
+  mutable std::deque<int> runs_;
+};
+
+TEST_F(BenchTest, AKernelOfTheSameCodeRunsBeforeEachColdRun) {
+  PrimitiveInfo info;
+  info.name = "counting";
+  info.family = "fake";
+  info.op = Op::conv;
+  info.revision = "1";
+  const auto measured = [&](TimingMode mode, double ns) {
+    const CountingPrimitive primitive(info);
+    const Primitive* const primitives[] = {&primitive};
+    BenchOptions options;
+    options.timing_mode = mode;
+    const auto takes = [ns](const Workload&, std::string_view) { return ns; };
+    Bench bench(context_, options, std::make_unique<SimulatedTimer>(takes));
+    Measurement result;
+    bench.measure(
+        Workload::conv(ConvShape{.ic = 8, .ih = 8, .iw = 8, .oc = 8}), primitives, 60,
+        [](const Primitive*, Step) {}, [&](const Measurement& m) { result = m; });
+    EXPECT_EQ(result.status, MeasurementStatus::ok) << result.reason;
+    return std::pair(primitive.runs(), static_cast<int>(result.samples_ns.size()));
+  };
+  const auto [runs, samples] = measured(TimingMode::cold_weights, 1e4);
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[1], samples);
+  // Long ones do not need it, and warm ones neither.
+  EXPECT_EQ(measured(TimingMode::cold_weights, 1e6).first.size(), 1U);
+  EXPECT_EQ(measured(TimingMode::warm, 1e4).first.size(), 1U);
 }
 
 TEST_F(BenchTest, ARaceTimesLosersNoFurther) {

@@ -188,14 +188,57 @@ TEST_F(Store, OtherRevisionLibraryOrModeIsAnotherKey) {
   const Measurement m = measurement(8, 100);
   Measurement revised = m;
   revised.revision = "2";
-  RunHeader updated = header_, cold = header_, trained = header_;
+  RunHeader updated = header_, cold = header_, trained = header_, former = header_;
   updated.libraries["onednn"] = "3.0";
+  former.protocol = 1;
   cold.timing_mode = TimingMode::cold_weights;
   trained.libraries["xgboost"] = "anything";
   EXPECT_NE(measurement_key(header_, m), measurement_key(header_, revised));
   EXPECT_NE(measurement_key(header_, m), measurement_key(updated, m));
   EXPECT_NE(measurement_key(header_, m), measurement_key(cold, m));
+  EXPECT_NE(measurement_key(header_, m), measurement_key(former, m));
   EXPECT_EQ(measurement_key(header_, m), measurement_key(trained, m));
+}
+
+TEST_F(Store, TimesOfProtocol1LoseTheFetchingOfCode) {
+  header_.protocol = 1;
+  header_.timing_mode = TimingMode::cold_weights;
+  Measurement library = measurement(8, 10000);
+  library.primitive = "onednn_reorder_nchw_nhwc";
+  write({measurement(8, 10000), library, measurement(16, 800)});
+  const auto times = [](const fs::path& path, const LoadOptions& options = {}) {
+    const auto loaded = load_profile(path, options);
+    EXPECT_TRUE(loaded.ok());
+    std::vector<double> result;
+    for (const Measurement& m : loaded->profile.measurements) result.push_back(m.median_ns);
+    return result;
+  };
+  const std::vector<double> recorded{10000, 10000, 800}, expected{9400, 7800, 400};
+  EXPECT_EQ(times(path_), expected);
+  EXPECT_EQ(times(path_, {.as_recorded = true}), recorded);
+
+  // Merging changes no time.
+  const fs::path merged = folder_ / "merged.jsonl";
+  ASSERT_TRUE(merge_profiles({path_}, merged, false).ok());
+  EXPECT_EQ(times(merged, {.as_recorded = true}), recorded);
+  EXPECT_EQ(times(merged), expected);
+
+  header_.timing_mode = TimingMode::warm;
+  header_.run = "run2";
+  fs::remove(path_);
+  write({measurement(8, 10000)});
+  EXPECT_EQ(times(path_), std::vector<double>{10000});
+}
+
+TEST_F(Store, HeadersWithoutAProtocolAreOfTheFirst) {
+  write({measurement(8, 100)});
+  std::ifstream file(path_);
+  std::string line;
+  std::getline(file, line);
+  Json header = *parse_json(line, "header");
+  EXPECT_EQ(header.at("protocol"), kTimingProtocol);
+  header.erase("protocol");
+  EXPECT_EQ(run_header_from_json(header)->protocol, 1);
 }
 
 TEST_F(Store, NoHeaderIsBadInput) {
