@@ -94,7 +94,7 @@ Padding draw_padding(Random& random) {
 struct KernelKind {
   int kh, kw;
   double weight;
-  enum Form { dense, depthwise, grouped, first_layer } form = dense;
+  enum Form { dense, depthwise, grouped, first_layer, sound } form = dense;
 };
 constexpr KernelKind kKernels[] = {
     {1, 1, 30},
@@ -116,6 +116,7 @@ constexpr KernelKind kKernels[] = {
     {5, 5, 0.5, KernelKind::first_layer},
     {7, 7, 1.5, KernelKind::first_layer},
     {11, 11, 1, KernelKind::first_layer},
+    {1, 3, 4, KernelKind::sound},  // the width is drawn
 };
 
 const KernelKind& draw_kernel(Random& random) {
@@ -166,6 +167,37 @@ Epilogue draw_epilogue(Random& random) {
   return epilogue;
 }
 
+/// Layers of networks for sound and other sequences: a filter bank over the wave, temporal
+/// convolutions, and long kernels over time and pitch.
+void draw_sound(Random& random, ConvShape& s) {
+  const double choice = random.unit();
+  if (choice < 0.35) {
+    constexpr int kFilters[] = {64, 128, 256, 256, 400, 512};
+    s.kw = random.pick<int>(kFilters);
+    s.iw = random.octave_uniform(512, 1 << 16);
+    s.stride_w = random.octave_uniform(1, s.kw / 2);
+    s.oc = random.octave_uniform(1, 2 * s.kw);
+  } else if (choice < 0.75) {
+    constexpr int kWidths[] = {2, 3, 3, 5, 7, 8, 9, 11, 15, 31};
+    s.kw = random.pick<int>(kWidths);
+    s.iw = random.octave_uniform(64, 4096);
+    s.ic = std::min(draw_channels(random), 512);
+    s.oc = std::min(draw_output_channels(random, s.ic), 512);
+    if (random.chance(0.2)) s.oc = s.groups = s.ic;
+    if (random.chance(0.3)) s.dilation_w = 1 << random.below(4);
+    if (random.chance(0.2)) s.stride_w = 2;
+  } else {
+    constexpr int kLong[] = {5, 9, 15, 21, 39};
+    s.kh = 3;
+    s.kw = random.pick<int>(kLong);
+    s.ih = random.octave_uniform(32, 256);
+    s.iw = random.octave_uniform(32, 512);
+    s.ic = random.octave_uniform(1, 64);
+    s.oc = random.octave_uniform(1, 64);
+    if (random.chance(0.3)) std::swap(s.kh, s.kw);
+  }
+}
+
 Workload draw_conv(Random& random, int batch) {
   const KernelKind& kind = draw_kernel(random);
   ConvShape s;
@@ -198,6 +230,10 @@ Workload draw_conv(Random& random, int batch) {
       s.ih = s.iw = random.pick<int>(kImages);
       break;
     }
+    case KernelKind::sound:
+      s.ih = s.stride_h = s.stride_w = 1;
+      draw_sound(random, s);
+      break;
   }
   const Padding padding = draw_padding(random);
   if (kind.kh == 3 && kind.kw == 3 && s.stride_h == 1 && random.chance(0.05)) {
