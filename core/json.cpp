@@ -68,6 +68,7 @@ Json to_json(const Machine& m) {
                {"memory_gbps", m.memory_gbps}};
   if (m.peak_bf16_gflops > 0) json["peak_bf16_gflops"] = m.peak_bf16_gflops;
   if (m.peak_int8_gops > 0) json["peak_int8_gops"] = m.peak_int8_gops;
+  if (m.core_round_trip_ns > 0) json["core_round_trip_ns"] = m.core_round_trip_ns;
   return json;
 }
 
@@ -174,6 +175,7 @@ Result<Machine> machine_from_json(const Json& json) {
   reader.number("l2_gbps", m.l2_gbps);
   reader.number("l3_gbps", m.l3_gbps);
   reader.number("memory_gbps", m.memory_gbps);
+  reader.number("core_round_trip_ns", m.core_round_trip_ns);
   if (!reader.ok()) return reader.error();
   return m;
 }

@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -120,8 +122,32 @@ bool is_missing(const Platform& platform, const TypedPeak& of) {
   return !(platform.machine.*of.peak > 0) && !product_loops(of.type, platform.isa).empty();
 }
 
+/// The first thread and `partner` answer each other by a number on a cache line; the fastest of a
+/// few tries. Called by all threads of a team together.
+void exchange(int partner, std::atomic<int>& number, double& fastest_ns) {
+  constexpr int kTries = 5, kRounds = 500;
+  const int thread = omp_get_thread_num();
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+#pragma omp barrier
+    const auto begin = Clock::now();
+    const bool asks = thread == 0;
+    if (!asks && thread != partner) continue;
+    for (int next = asks ? 0 : 1; next < 2 * kRounds; next += 2) {
+      if (asks) number.store(next + 1, std::memory_order_release);
+      while (number.load(std::memory_order_acquire) != (asks ? next + 2 : next)) {
+      }
+      if (!asks) number.store(next + 1, std::memory_order_release);
+    }
+    if (!asks) continue;
+    const std::chrono::duration<double, std::nano> took = Clock::now() - begin;
+    fastest_ns = std::min(fastest_ns, took.count() / kRounds);
+    number.store(0, std::memory_order_release);
+  }
+}
+
 void measure(Machine& machine, Isa isa, int threads) {
   const Microbench bench = microbench(isa);
+  machine.core_round_trip_ns = measured_core_round_trip_ns(threads);
   machine.peak_gflops = measured_peak_gflops(DataType::f32, isa, threads);
   for (const auto& [type, peak] : kTypedPeaks) {
     machine.*peak = measured_peak_gflops(type, isa, threads);
@@ -167,6 +193,26 @@ fs::path stored_platform_path(const Platform& platform) {
   return local_data_dir() /
          ("machine-" + platform.machine_id() + "-" + std::string(to_string(platform.isa)) + "-t" +
           std::to_string(platform.threads) + ".json");
+}
+
+double measured_core_round_trip_ns(int threads) {
+  constexpr double kSimulatedNs = 100;
+  if (threads < 2) return 0;
+  if (times_are_simulated()) return kSimulatedNs;
+  constexpr std::size_t kLine = 64;
+  alignas(2 * kLine) std::atomic<int> number = 0;
+  double farthest_ns = 0, fastest_ns = 0;
+#pragma omp parallel num_threads(threads)
+  for (int partner = 1; partner < omp_get_num_threads(); ++partner) {
+#pragma omp barrier
+#pragma omp master
+    fastest_ns = std::numeric_limits<double>::infinity();
+    exchange(partner, number, fastest_ns);
+#pragma omp barrier
+#pragma omp master
+    farthest_ns = std::max(farthest_ns, fastest_ns);
+  }
+  return farthest_ns;
 }
 
 double measured_peak_gflops(DataType type, Isa isa, int threads) {
@@ -224,6 +270,7 @@ std::optional<Platform> stored_platform(Isa isa, int threads) {
 }
 
 bool is_complete(const Platform& stored) {
+  if (stored.threads > 1 && !(stored.machine.core_round_trip_ns > 0)) return false;
   return std::ranges::none_of(kTypedPeaks,
                               [&](const TypedPeak& of) { return is_missing(stored, of); });
 }
@@ -236,6 +283,9 @@ Result<Platform> cached_platform(Isa isa, int threads, const Messages& messages)
     if (platform && is_missing(*platform, of)) {
       platform->machine.*of.peak = measured_peak_gflops(of.type, isa, threads);
     }
+  }
+  if (platform && !(platform->machine.core_round_trip_ns > 0)) {
+    platform->machine.core_round_trip_ns = measured_core_round_trip_ns(threads);
   }
   if (platform) {
     // A failed write costs a second next time, nothing else.

@@ -19,6 +19,10 @@ namespace convopt {
 /// there are none. Takes about 0.2 s.
 double measured_peak_gflops(DataType type, Isa isa, int threads);
 
+/// A cache line from the core of the first of `threads` threads to that of the farthest other one
+/// and back, at this moment, in nanoseconds; 0 with one thread. Takes a millisecond per thread.
+double measured_core_round_trip_ns(int threads);
+
 /// The facts plus peak and bandwidths of `threads` threads at level `isa`, measured in about a
 /// second. Fails if this processor has not that level.
 Result<Platform> describe_machine(Isa isa, int threads);

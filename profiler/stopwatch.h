@@ -56,7 +56,9 @@ class RunQueue {
   std::vector<Account> accounts_;  ///< one per thread
 };
 
-/// A small fixed load, half arithmetic, half reading, that is timed repeatedly. When it slows down,
+/// A small fixed load, half arithmetic, half reading, that is timed repeatedly; several threads
+/// hand data to each other, too, which takes longer where a virtual machine's processors have been
+/// moved apart. When it slows down,
 /// the clock frequency has changed or another process is running, and times taken then are not
 /// reliable.
 class Sentinel {

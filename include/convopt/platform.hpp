@@ -65,6 +65,9 @@ struct Machine {
   double peak_int8_gops = 0;    ///< the same of u8 and s8, added up in s32; 0 also: none
   double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0,
          memory_gbps = 0;  ///< reading, 10^9 bytes per second
+  /// A cache line from the first thread's core to the farthest other and back, ns; 0 with one
+  /// thread. A virtual machine's processors may be moved apart, and times with them.
+  double core_round_trip_ns = 0;
 };
 
 struct Platform {

@@ -360,6 +360,9 @@ std::string convopt_text(const Diagnosis& d) {
     table.add_row({"", "L1 " + rate(m.l1_gbps, "GB/s") + ", L2 " + rate(m.l2_gbps, "GB/s") +
                            ", L3 " + rate(m.l3_gbps, "GB/s") + ", memory " +
                            rate(m.memory_gbps, "GB/s")});
+    if (m.core_round_trip_ns > 0) {
+      table.add_row({"", "from core to core and back " + rate(m.core_round_trip_ns, "ns")});
+    }
   }
   table.add_row({"model", file_text(d.model) + (d.is_shipped ? " (shipped)" : "")});
   if (d.model_info) {

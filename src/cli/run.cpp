@@ -20,6 +20,7 @@
 #include "core/text.h"
 #include "core/try.h"
 #include "profiler/affinity.h"
+#include "profiler/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/interrupt.h"
 #include "src/cli/log.h"
@@ -672,6 +673,20 @@ TimingOptions timing_options(const RunArguments& request) {
   return options;
 }
 
+/// A sentence if the threads' cores are farther from each other than when this machine's rates were
+/// measured.
+std::string cores_moved_apart(const Context& context) {
+  constexpr double kClearly = 2;
+  const auto stored = stored_platform(context.isa, context.threads);
+  const double usual_ns = stored ? stored->machine.core_round_trip_ns : 0;
+  const double now_ns = usual_ns > 0 ? measured_core_round_trip_ns(context.threads) : 0;
+  if (!(now_ns > kClearly * usual_ns)) return {};
+  return "a cache line takes " + format_time(now_ns) + " from core to core and back, and took " +
+         format_time(usual_ns) +
+         " when this machine was measured: the host of a virtual machine "
+         "has moved its processors apart, or they are busy; times of several threads are longer";
+}
+
 Result<void> run(const RunArguments& request) {
   CONVOPT_TRY(Setup setup, set_up(request));
   const Network& network = setup.network();
@@ -680,6 +695,7 @@ Result<void> run(const RunArguments& request) {
   const Buffers inputs = make_inputs(setup.inputs, request.seed, network);
 
   bind_threads(context.threads);
+  if (const std::string moved = cores_moved_apart(context); !moved.empty()) warn(moved);
   const NetworkWeights weights(network, request.seed);
   std::vector<Contestant> contestants;
   std::vector<Executor*> executors;

@@ -122,6 +122,7 @@ void add_planning(py::module_& module) {
     facts["l2_gbps"] = machine.l2_gbps;
     facts["l3_gbps"] = machine.l3_gbps;
     facts["memory_gbps"] = machine.memory_gbps;
+    facts["core_round_trip_ns"] = machine.core_round_trip_ns;
     return facts;
   });
 }
