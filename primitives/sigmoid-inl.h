@@ -1,5 +1,5 @@
-// The exponential of a vector's negative, its sigmoid, and the product of that with the vector. Included once per instruction set, from
-// inside files that include simd.h.
+// The exponential of a vector's negative, its sigmoid, and the product of that with the vector.
+// Included once per instruction set, from inside files that include simd.h.
 #if defined(CONVOPT_SIGMOID_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CONVOPT_SIGMOID_INL_H_
 #undef CONVOPT_SIGMOID_INL_H_

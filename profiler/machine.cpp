@@ -13,6 +13,7 @@
 #include <ctime>
 #include <limits>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -122,26 +123,45 @@ bool is_missing(const Platform& platform, const TypedPeak& of) {
   return !(platform.machine.*of.peak > 0) && !product_loops(of.type, platform.isa).empty();
 }
 
-/// The first thread and `partner` answer each other by a number on a cache line; the fastest of a
-/// few tries. Called by all threads of a team together.
+/// Spins until `is_met()`; where the threads share a processor, the other one gets its turn.
+template <class Condition>
+void wait_until(const Condition& is_met) {
+  constexpr int kSpins = 2000;
+  for (int spins = 0; !is_met(); ++spins) {
+    if (spins > kSpins) std::this_thread::yield();
+  }
+}
+
+/// The first thread and `partner` answer each other by a number on a cache line, odd and even in
+/// turn; the fastest of a few tries. Called by all threads of a team together.
 void exchange(int partner, std::atomic<int>& number, double& fastest_ns) {
-  constexpr int kTries = 5, kRounds = 500;
+  constexpr int kTries = 5, kRounds = 500, kBetweenLooks = 20, kOver = -1;
+  constexpr std::chrono::milliseconds kLongest{5};
+  const auto read = [&] { return number.load(std::memory_order_acquire); };
+  const auto write = [&](int value) { number.store(value, std::memory_order_release); };
   const int thread = omp_get_thread_num();
   for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (thread == 0) write(0);
 #pragma omp barrier
-    const auto begin = Clock::now();
-    const bool asks = thread == 0;
-    if (!asks && thread != partner) continue;
-    for (int next = asks ? 0 : 1; next < 2 * kRounds; next += 2) {
-      if (asks) number.store(next + 1, std::memory_order_release);
-      while (number.load(std::memory_order_acquire) != (asks ? next + 2 : next)) {
+    if (thread == 0) {
+      const auto begin = Clock::now();
+      int rounds = 0;
+      while (rounds < kRounds) {
+        write(2 * rounds + 1);
+        ++rounds;
+        wait_until([&] { return read() == 2 * rounds; });
+        if (rounds % kBetweenLooks == 0 && Clock::now() - begin > kLongest) break;
       }
-      if (!asks) number.store(next + 1, std::memory_order_release);
+      const std::chrono::duration<double, std::nano> took = Clock::now() - begin;
+      fastest_ns = std::min(fastest_ns, took.count() / rounds);
+      write(kOver);
+    } else if (thread == partner) {
+      for (int seen = 0; seen != kOver;) {
+        wait_until([&] { return (seen = read()) == kOver || seen % 2 == 1; });
+        if (seen != kOver) write(seen + 1);
+      }
     }
-    if (!asks) continue;
-    const std::chrono::duration<double, std::nano> took = Clock::now() - begin;
-    fastest_ns = std::min(fastest_ns, took.count() / kRounds);
-    number.store(0, std::memory_order_release);
+#pragma omp barrier
   }
 }
 

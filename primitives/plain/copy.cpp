@@ -103,8 +103,10 @@ void order_dimensions(TensorView& from, TensorView& to) {
   const auto rank = static_cast<std::size_t>(to.shape.rank());
   for (std::size_t d = 0; d < rank; ++d) order[d] = d;
   const auto last = order.begin() + static_cast<std::ptrdiff_t>(rank);
-  std::stable_sort(order.begin(), last, [&](std::size_t a, std::size_t b) {
-    return std::abs(to.strides[a]) > std::abs(to.strides[b]);
+  // Not a stable sort, which allocates.
+  std::sort(order.begin(), last, [&](std::size_t a, std::size_t b) {
+    const auto x = std::abs(to.strides[a]), y = std::abs(to.strides[b]);
+    return x != y ? x > y : a < b;
   });
   const TensorShape shape = to.shape;
   const Strides from_strides = from.strides, to_strides = to.strides;

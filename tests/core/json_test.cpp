@@ -169,6 +169,8 @@ TEST(Json, WhatIsKnownOfOtherTypesIsWrittenWhereThereIsAny) {
   EXPECT_FALSE(to_json(machine).contains("peak_bf16_gflops"));
   machine.peak_bf16_gflops = 429;
   EXPECT_EQ(machine_from_json(to_json(machine))->peak_bf16_gflops, 429);
+  machine.core_round_trip_ns = 85;
+  EXPECT_EQ(machine_from_json(to_json(machine))->core_round_trip_ns, 85);
   EXPECT_FALSE(to_json(machine).contains("peak_int8_gops"));
   machine.peak_int8_gops = 869;
   EXPECT_EQ(machine_from_json(to_json(machine))->peak_int8_gops, 869);

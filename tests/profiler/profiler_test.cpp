@@ -463,8 +463,18 @@ TEST(MachineTest, FactsAreKnownAndCached) {
   EXPECT_EQ(measured->machine.peak_int8_gops > 0, has_loops(DataType::s8));
   EXPECT_TRUE(product_loops(DataType::bf16, Isa::avx2).empty());
   EXPECT_TRUE(product_loops(DataType::s8, Isa::avx2).empty());
+  EXPECT_EQ(measured->machine.core_round_trip_ns, 0);
   fs::remove_all(folder);
   EXPECT_EQ(describe_machine(Isa::scalar, 1).error().code, ErrorCode::environment);
+}
+
+TEST(MachineTest, CoresAnswerEachOther) {
+  EXPECT_EQ(measured_core_round_trip_ns(1), 0);
+  const double ns = measured_core_round_trip_ns(2);
+  EXPECT_GT(ns, 1);
+  EXPECT_LT(ns, 1e9);
+  // More threads than processors take turns, and still end.
+  EXPECT_GT(measured_core_round_trip_ns(4), 1);
 }
 
 TEST(MachineTest, BuildIdsOfLoadedLibraries) {
