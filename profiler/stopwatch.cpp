@@ -83,7 +83,7 @@ Sentinel::Sentinel(const Context& context, double level_ns)
 double Sentinel::run() {
   // About 60 us at 4 GHz with two multiply-adds per cycle, as long as reading the buffer takes.
   constexpr std::int64_t kIterations = 20000;
-  // 64 KiB: 10 us between neighbours, which share a cache, five times that between others (Zen 5).
+  // A thousand lines: enough to weigh beside the rest where cores lie far apart.
   constexpr std::size_t kLine = 64 / sizeof(float), kHandedOver = (64U << 10U) / sizeof(float);
   const auto load = [this](const Buffer& buffer) {
     [[maybe_unused]] volatile float sink = 0;
