@@ -247,6 +247,10 @@ Result<RunHeader> run_header_from_json(const Json& json) {
   reader.name("timing_mode", header.timing_mode);
   header.protocol = 1;  // of files from before there was the field
   reader.number("protocol", header.protocol);
+  if (reader.ok() && (header.protocol < 1 || header.protocol > kTimingProtocol)) {
+    reader.fail("is of timing protocol " + std::to_string(header.protocol) +
+                ", which this version does not know");
+  }
   reader.number("seed", header.seed);
   reader.text("started", header.started);
   if (const Json* platform = reader.find("platform", true); platform != nullptr) {

@@ -211,9 +211,10 @@ void diagnose_files(Diagnosis& d) {
   if (d.model_info && d.is_shipped) {
     const auto& known = d.model_info->platforms;
     const bool knows = std::ranges::find(known, d.platform.id()) != known.end();
-    hint(knows ? "the shipped model has learnt from a machine of this kind"
-               : "the shipped model has never seen this platform, " + d.platform.id(),
-         "convopt transfer --budget 30s adapts it to this machine");
+    if (!knows) {
+      hint("the shipped model has never seen this platform, " + d.platform.id(),
+           "convopt transfer --budget 30s adapts it to this machine");
+    }
   }
   if (d.model_info && !d.is_shipped) {
     if (const auto changes = changed_libraries(d.model_info->libraries, d.libraries);

@@ -122,8 +122,13 @@ void print_networks(const std::vector<NetworkRegret>& networks) {
 void print(const Evaluation& e) {
   std::printf("model %s on %s, %zu times\n\n", e.model.c_str(), e.platform.id().c_str(), e.samples);
   if (!e.networks.empty()) print_networks(e.networks);
-  std::printf("single convolutions   regret %.4f in all, mean %.4f, 95 %% %.4f, worst %.4f (%zu)\n",
-              e.regret.sum, e.regret.mean, e.regret.p95, e.regret.max, e.regret.workloads);
+  if (e.regret.workloads == 0) {
+    std::printf("single convolutions   none in the profile\n");
+  } else {
+    std::printf(
+        "single convolutions   regret %.4f in all, mean %.4f, 95 %% %.4f, worst %.4f (%zu)\n",
+        e.regret.sum, e.regret.mean, e.regret.p95, e.regret.max, e.regret.workloads);
+  }
   std::printf("median error          %.1f %%\n", 100 * e.mdrae);
   std::printf("within 10 %%           %.1f %%\n", 100 * e.within_10_percent);
   std::printf("rank correlation      %.4f\n", e.spearman);

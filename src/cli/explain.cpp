@@ -27,7 +27,11 @@ struct ExplainArguments {
 };
 
 /// By its name, by a part of it that no other layer has, or as a table shows it.
-Result<int> find_operator(const Network& network, const std::string& name) {
+Result<int> find_operator(const Network& network, const std::string& given) {
+  // Tables add what a layer has absorbed: "conv1 + relu1".
+  const bool is_exact =
+      std::ranges::find(network.operators, given, &Operator::name) != network.operators.end();
+  const std::string name = is_exact ? given : given.substr(0, given.find(" + "));
   std::vector<std::string_view> names;
   std::vector<std::string> alike;
   int only = -1;
@@ -42,7 +46,7 @@ Result<int> find_operator(const Network& network, const std::string& name) {
     }
     names.push_back(candidate.name);
     if (candidate.kind == OperatorKind::compute && is_shown_as(candidate.name, name)) {
-      alike.push_back(candidate.name);
+      alike.push_back(shortened(candidate.name));
       only = static_cast<int>(op);
     }
   }

@@ -3,9 +3,7 @@
 #include <algorithm>
 
 namespace convopt::cli {
-namespace {
 
-/// Cut in the middle, since names of layers differ at their ends; between characters of UTF-8.
 std::string shortened(const std::string& name) {
   constexpr std::size_t kLongest = 64, kHalf = (kLongest - kGap.size()) / 2;
   if (name.size() <= kLongest) return name;
@@ -17,8 +15,6 @@ std::string shortened(const std::string& name) {
   while (last < name.size() && continues(last)) ++last;
   return name.substr(0, first) + std::string(kGap) + name.substr(last);
 }
-
-}  // namespace
 
 bool is_shown_as(const std::string& name, std::string_view text) {
   const std::size_t gap = text.find(kGap);

@@ -10,6 +10,10 @@ namespace convopt::cli {
 /// Stands in a table for the middle of a long name.
 inline constexpr std::string_view kGap = "...";
 
+/// A name of more than 64 characters with its middle cut out, since names of layers differ at their
+/// ends; never within a character of UTF-8.
+std::string shortened(const std::string& name);
+
 /// Whether `text` is a part of the name, or the name as a table shows it.
 bool is_shown_as(const std::string& name, std::string_view text);
 

@@ -513,6 +513,7 @@ TEST_F(SelectVerb, LongNamesAreShownShortAndFoundByWhatIsShown) {
   ASSERT_EQ(run("explain " + long_net + "'" + cell + "'"), 0) << err();
   EXPECT_NE(out().find(name), std::string::npos) << out();
   ASSERT_EQ(run("explain " + long_net + "its/bias"), 0) << err();
+  ASSERT_EQ(run("explain " + by_model() + "'c1 + r1'"), 0) << err();
   EXPECT_EQ(run("explain " + by_model() + "c"), 2);
   EXPECT_NE(err().find("2 layers like 'c': 'c1', 'c2'"), std::string::npos) << err();
 }

@@ -239,6 +239,12 @@ TEST_F(Store, HeadersWithoutAProtocolAreOfTheFirst) {
   EXPECT_EQ(header.at("protocol"), kTimingProtocol);
   header.erase("protocol");
   EXPECT_EQ(run_header_from_json(header)->protocol, 1);
+  for (const int unknown : {-3, 0, kTimingProtocol + 1}) {
+    header["protocol"] = unknown;
+    const auto parsed = run_header_from_json(header);
+    ASSERT_FALSE(parsed.ok()) << unknown;
+    EXPECT_NE(parsed.error().message.find("timing protocol"), std::string::npos);
+  }
 }
 
 TEST_F(Store, NoHeaderIsBadInput) {
