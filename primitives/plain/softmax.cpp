@@ -92,8 +92,8 @@ class SoftmaxKernel final : public WeightlessKernel {
   void normalise_columns(const float* x, std::int64_t x_step, float* y, std::int64_t y_step,
                          std::int64_t columns) const {
     std::array<float, kColumns> maxima, sums;
-    maxima.fill(-std::numeric_limits<float>::infinity());
-    sums.fill(0);
+    std::fill_n(maxima.begin(), columns, -std::numeric_limits<float>::infinity());
+    std::fill_n(sums.begin(), columns, 0.0F);
     for (std::int64_t i = 0; i < count_; ++i) {
       for (std::int64_t c = 0; c < columns; ++c) {
         auto& maximum = maxima[static_cast<std::size_t>(c)];

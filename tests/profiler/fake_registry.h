@@ -1,29 +1,33 @@
-// Primitives for tests of the profiler. All compute the activation in nchw; the name says what else
-// they do: quick, steady, lagging (takes twice as long as quick), slow (20 times), wrong,
-// incomplete, refusing, crashing, hanging, fatal (ends its own process with SIGKILL, as if from
-// outside).
+// Primitives for tests of the profiler. All compute the activation in nchw, or a convolution by the
+// reference; the name says what else they do: quick, steady, lagging (takes twice as long as
+// quick), slow (20 times), wrong, incomplete, refusing, crashing, hanging, fatal (ends its own
+// process with SIGKILL, as if from outside).
 #pragma once
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "convopt/primitive.hpp"
 #include "core/primitive_list.h"
+#include "primitives/reference/reference.h"
 #include "profiler/timer.h"
 
 namespace convopt {
 
 class FakeKernel final : public Kernel {
  public:
-  FakeKernel(std::string name, Activation activation)
-      : name_(std::move(name)), activation_(activation) {}
+  FakeKernel(std::string name, const Workload& workload, const Parameters& parameters, int& runs)
+      : name_(std::move(name)), workload_(workload), parameters_(parameters), runs_(runs) {}
 
   void run(const RunArgs& args) const noexcept override {
+    ++runs_;
+    if (workload_.op == Op::conv) return reference::run(workload_, parameters_, args);
     if (name_ == "crashing") {
       std::signal(SIGSEGV, SIG_DFL);  // a sanitizer's handler would report it
       std::raise(SIGSEGV);
@@ -32,7 +36,8 @@ class FakeKernel final : public Kernel {
     if (name_ == "fatal") kill(getpid(), SIGKILL);
     const auto count = args.destination.shape.elements() - (name_ == "incomplete" ? 1 : 0);
     for (std::int64_t i = 0; i < count; ++i) {
-      args.destination.as<float>()[i] = activation_(args.sources[0].as<float>()[i]);
+      args.destination.as<float>()[i] =
+          workload_.epilogue.activation(args.sources[0].as<float>()[i]);
     }
     if (name_ == "wrong") args.destination.as<float>()[0] += 0.25F;
   }
@@ -41,7 +46,9 @@ class FakeKernel final : public Kernel {
 
  private:
   std::string name_;
-  Activation activation_;
+  Workload workload_;
+  Parameters parameters_;
+  int& runs_;
 };
 
 class FakePrimitive final : public Primitive {
@@ -52,11 +59,18 @@ class FakePrimitive final : public Primitive {
   }
   std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
   std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload, const Parameters&,
+  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
+                                              const Parameters& parameters,
                                               const Context&) const override {
+    runs_.push_back(0);
     return std::unique_ptr<Kernel>(
-        std::make_unique<FakeKernel>(info().name, workload.epilogue.activation));
+        std::make_unique<FakeKernel>(info().name, workload, parameters, runs_.back()));
   }
+  /// Of each kernel, in the order in which they were made.
+  const std::deque<int>& runs() const { return runs_; }
+
+ private:
+  mutable std::deque<int> runs_;
 };
 
 class FakeRegistry final : public PrimitiveList {

@@ -8,12 +8,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <filesystem>
 #include <set>
 #include <thread>
 
-#include "primitives/reference/reference.h"
 #include "profiler/bench.h"
 #include "profiler/machine.h"
 #include "profiler/stopwatch.h"
@@ -221,47 +219,6 @@ TEST_F(BenchTest, TimesOnThisMachinesClocks) {
   }
 }
 
-/// A convolution that counts its kernels and their runs.
-class CountingPrimitive final : public Primitive {
- public:
-  using Primitive::Primitive;
-  Applicability applicability(const Workload&, const Context&) const override {
-    return Applicability::yes();
-  }
-  std::size_t workspace_bytes(const Workload&, const Context&) const override { return 0; }
-  std::size_t packed_bytes(const Workload&, const Context&) const override { return 0; }
-  Result<std::unique_ptr<Kernel>> make_kernel(const Workload& workload,
-                                              const Parameters& parameters,
-                                              const Context& context) const override {
-    runs_.push_back(0);
-    return std::unique_ptr<Kernel>(
-        std::make_unique<CountingKernel>(workload, parameters, context, runs_.back()));
-  }
-  /// By kernel, in the order in which they were made.
-  const std::deque<int>& runs() const { return runs_; }
-
- private:
-  class CountingKernel final : public Kernel {
-   public:
-    CountingKernel(const Workload& workload, const Parameters& parameters, const Context&,
-                   int& runs)
-        : workload_(workload), parameters_(parameters), runs_(runs) {}
-    void run(const RunArgs& args) const noexcept override {
-      ++runs_;
-      reference::run(workload_, parameters_, args);
-    }
-    std::size_t workspace_bytes() const override { return 0; }
-    std::size_t packed_bytes() const override { return 0; }
-
-   private:
-    Workload workload_;
-    Parameters parameters_;
-    int& runs_;
-  };
-
-  mutable std::deque<int> runs_;
-};
-
 TEST_F(BenchTest, AKernelOfTheSameCodeRunsBeforeEachColdRun) {
   PrimitiveInfo info;
   info.name = "counting";
@@ -269,7 +226,7 @@ TEST_F(BenchTest, AKernelOfTheSameCodeRunsBeforeEachColdRun) {
   info.op = Op::conv;
   info.revision = "1";
   const auto measured = [&](TimingMode mode, double ns) {
-    const CountingPrimitive primitive(info);
+    const FakePrimitive primitive(info);
     const Primitive* const primitives[] = {&primitive};
     BenchOptions options;
     options.timing_mode = mode;
