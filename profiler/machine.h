@@ -20,7 +20,8 @@ namespace convopt {
 double measured_peak_gflops(DataType type, Isa isa, int threads);
 
 /// A cache line from the core of the first of `threads` threads to that of the farthest other one
-/// and back, at this moment, in nanoseconds; 0 with one thread. Takes a millisecond per thread.
+/// and back, at this moment, in nanoseconds; 0 with one thread, and where other programs kept two
+/// of them from running together. Takes a millisecond per thread, on a busy machine 25.
 double measured_core_round_trip_ns(int threads);
 
 /// The facts plus peak and bandwidths of `threads` threads at level `isa`, measured in about a

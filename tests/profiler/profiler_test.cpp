@@ -427,11 +427,16 @@ TEST(MachineTest, FactsAreKnownAndCached) {
 
 TEST(MachineTest, CoresAnswerEachOther) {
   EXPECT_EQ(measured_core_round_trip_ns(1), 0);
-  const double ns = measured_core_round_trip_ns(2);
+  // A wait for a processor is no round trip: more threads than processors take turns, and still
+  // end.
+  constexpr double kLongestNs = 2000;
+  EXPECT_LT(measured_core_round_trip_ns(4), kLongestNs);
+  constexpr int kAttempts = 20;
+  double ns = 0;
+  for (int i = 0; i < kAttempts && ns == 0; ++i) ns = measured_core_round_trip_ns(2);
+  if (ns == 0) GTEST_SKIP() << "the threads never ran at the same time";
   EXPECT_GT(ns, 1);
-  EXPECT_LT(ns, 1e9);
-  // More threads than processors take turns, and still end.
-  EXPECT_GT(measured_core_round_trip_ns(4), 1);
+  EXPECT_LT(ns, kLongestNs);
 }
 
 TEST(MachineTest, BuildIdsOfLoadedLibraries) {
