@@ -146,11 +146,13 @@ CLI::Option* PlanningOptions::add_calibrate_to(CLI::App& verb, const std::string
   return verb.add_option(calibrate_option, calibrate, help);
 }
 
-Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options) {
+Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options,
+                                                bool may_begin_profile) {
   PlanningRequest request;
   CONVOPT_TRY(request.context, options.context.context());
   request.model = options.model;
   request.profile = options.profile;
+  request.may_begin_profile = may_begin_profile;
   request.rates = MachineRates::kept;
   request.select = options.select;
   request.select.time_limit = std::chrono::duration<double>(options.time_limit);

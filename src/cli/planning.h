@@ -54,6 +54,7 @@ void add_input_options(CLI::App& verb, std::vector<std::string>& shapes,
 Result<Network> named_network(const PlanningOptions& options);
 
 /// Everything that planning needs, loaded. Loading writes notes and warnings to standard error.
-Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options);
+Result<std::unique_ptr<Planning>> load_planning(const PlanningOptions& options,
+                                                bool may_begin_profile = false);
 
 }  // namespace convopt::cli

@@ -173,7 +173,7 @@ Result<void> select_action(const SelectArguments& request) {
   steps.confirm = request.confirms ? request.confirm_time : 0;
   steps.measures_error = !request.planning.calibrate.empty();
   CONVOPT_CHECK(steps.check(request.planning.select.limits.types));
-  CONVOPT_TRY(const auto planning, load_planning(request.planning));
+  CONVOPT_TRY(const auto planning, load_planning(request.planning, steps.refine > 0));
   CONVOPT_TRY(auto selection, planning->select(steps));
   if (!request.export_file.empty()) {
     const std::string problem = export_problem(selection.problem, selection.solution);

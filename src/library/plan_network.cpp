@@ -56,6 +56,7 @@ Result<PlanningRequest> request_of(const PlanOptions& options) {
   CONVOPT_TRY(request.context, checked_context(options.isa, options.threads));
   request.model = options.model;
   request.profile = options.profile;
+  request.may_begin_profile = options.refine > 0;
   request.rates = options.rates;
   request.select.limits.allow = options.allow;
   request.select.limits.exclude = options.exclude;

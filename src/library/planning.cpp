@@ -113,7 +113,8 @@ Result<std::unique_ptr<Planning>> Planning::load(const std::function<Result<Netw
   planning->advise_transfer();
   planning->note_missing_types();
   request.messages.warn_of(planning->times_->warnings());
-  if (planning->times_->measured() == 0 && !request.profile.empty()) {
+  if (planning->times_->measured() == 0 && !request.profile.empty() &&
+      !planning->profile().empty()) {
     planning->note("profile '" + request.profile.string() +
                    "' holds no valid times of this network; `convopt profile --network` adds them");
   }
@@ -131,8 +132,8 @@ void Planning::find_model_and_profile() {
   if (shipped) model_path = default_model_path();
   std::filesystem::path profile_path = request_.profile;
   if (profile_path.empty()) profile_path = local_profile_path(platform_);
-  const bool has_profile =
-      !request_.profile.empty() || std::filesystem::exists(profile_path, ignored);
+  const bool has_profile = (!request_.profile.empty() && !request_.may_begin_profile) ||
+                           std::filesystem::exists(profile_path, ignored);
 
   // A network can be planned by measurements alone, so a missing shipped model is no error then.
   const bool needs_model =
@@ -251,7 +252,8 @@ Result<void> Planning::find_calibration() {
 Result<Refinement> Planning::refine(double seconds) {
   const double start = budget_seconds();
   ProfileSummary all;  // of all rounds, whose warnings are said once
-  if (files_.profile.empty()) files_.profile = local_profile_path(platform_);
+  if (files_.profile.empty())
+    files_.profile = request_.profile.empty() ? local_profile_path(platform_) : request_.profile;
   ProfileOptions profiling;
   profiling.context = registry_->context();
   profiling.timing_mode = times_->timing_mode();

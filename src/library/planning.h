@@ -40,6 +40,7 @@ using MakeSamples = std::function<Result<std::vector<Buffers>>(const Network&)>;
 struct PlanningRequest {
   Context context;
   std::filesystem::path model, profile;  ///< as in PlanOptions
+  bool may_begin_profile = false;        ///< it need not exist: refine() will write it
   MachineRates rates = MachineRates::stored;
   SelectOptions select;
   std::function<Result<Calibration>()> calibration;  ///< called where it is needed; null: none

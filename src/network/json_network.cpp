@@ -4,6 +4,7 @@
 #include <queue>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "convopt/network.hpp"
@@ -25,14 +26,18 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return match.empty() ? std::string() : " (did you mean " + in_quotes(match) + "?)";
 }
 
+std::vector<std::string_view> known_types() {
+  std::vector<std::string_view> types;
+  for (const OperatorDescription& op : operator_descriptions()) types.push_back(op.name);
+  return types;
+}
+
 /// The known type that an unknown one resembles; empty if there is none. Short words all resemble
 /// each other (`sub`, `add`, `elu`), so they are left alone.
 std::string_view misspelt_type(std::string_view type) {
   constexpr std::size_t kShortest = 6;
   if (type.size() < kShortest) return {};
-  std::vector<std::string_view> types;
-  for (const OperatorDescription& op : operator_descriptions()) types.push_back(op.name);
-  return closest_name(type, types);
+  return closest_name(type, known_types());
 }
 
 /// An error unless `object` is an object with no other keys than `keys`.
@@ -96,6 +101,9 @@ class NetworkFile {
   Result<void> resolve_names();
   Result<std::vector<int>> execution_order() const;
   Error cycle_error(const std::vector<int>& waiting_for) const;
+  /// The end of a sentence on an operator that fits nothing: one of unknown type that it reads
+  /// through others or at once, which may be the reason; empty if there is none.
+  std::string unknown_before(int id) const;
   Result<Network> build(const Json& root, GraphBuilder graph, const std::vector<int>& order) const;
 
   bool is_input(int id) const { return id < static_cast<int>(inputs_.size()); }
@@ -340,6 +348,25 @@ Error NetworkFile::cycle_error(const std::vector<int>& waiting_for) const {
              " reads " + in_quotes(entry(id).label.name));
 }
 
+std::string NetworkFile::unknown_before(int id) const {
+  std::vector<char> visited(ids_.size(), 0);
+  std::vector<int> waiting = {id};
+  while (!waiting.empty()) {
+    const int reader = waiting.back();
+    waiting.pop_back();
+    for (const int input : entry(reader).inputs) {
+      if (is_input(input) || std::exchange(visited[input], 1) != 0) continue;
+      const Entry& op = entry(input);
+      if (op.description == nullptr && !op.attributes.has("shape"))
+        return "; before it, operator " + in_quotes(op.label.name) + " is of the unknown type " +
+               in_quotes(op.label.type) + did_you_mean(op.label.type, known_types()) +
+               ", whose result is taken to have its input's shape";
+      waiting.push_back(input);
+    }
+  }
+  return {};
+}
+
 Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
                                    const std::vector<int>& order) const {
   std::vector<TensorId> tensors(ids_.size(), -1);
@@ -368,7 +395,8 @@ Result<Network> NetworkFile::build(const Json& root, GraphBuilder graph,
       return graph.add_opaque(op.label, inputs, *shape);
     };
     const auto tensor = add();
-    if (!tensor) return tensor.error();
+    if (!tensor)
+      return make_error(tensor.error().code, tensor.error().message + unknown_before(id));
     tensors[id] = *tensor;
   }
 

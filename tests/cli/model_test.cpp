@@ -157,6 +157,14 @@ TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
   // The times are kept: the same plan follows from them without measuring.
   ASSERT_EQ(run(select), 0) << shell_->err();
   EXPECT_EQ(shell_->out_json()["layers"], refined["layers"]);
+  // A profile that is named need not exist; without a refinement that is a mistyped name.
+  const std::string begun = shell_->file("begun.jsonl");
+  expect_error(select + " --profile " + begun, 3, "begun.jsonl");
+  ASSERT_EQ(run(select + " --refine 60s --profile " + begun), 0) << shell_->err();
+  ASSERT_EQ(run(select + " --profile " + begun), 0) << shell_->err();
+  for (const auto& layer : shell_->out_json()["layers"]) {
+    EXPECT_EQ(layer["source"], "measured") << layer;
+  }
   expect_error(select + " --refine soon", 2, "'soon' is not a time");
   expect_error(select + " --refine 0", 2, "'0' is not a time");
   expect_error(select + " --refine 1", 2, "'1' has no unit: write 1s for seconds");
