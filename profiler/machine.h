@@ -21,7 +21,8 @@ double measured_peak_gflops(DataType type, Isa isa, int threads);
 
 /// A cache line from the core of the first of `threads` threads to that of the farthest other one
 /// and back, at this moment, in nanoseconds; 0 with one thread, and where other programs kept two
-/// of them from running together. Takes a millisecond per thread, on a busy machine 25.
+/// of them from running together. Takes a millisecond per thread, up to half a second beside
+/// others.
 double measured_core_round_trip_ns(int threads);
 
 /// The facts plus peak and bandwidths of `threads` threads at level `isa`, measured in about a

@@ -26,18 +26,14 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return match.empty() ? std::string() : " (did you mean " + in_quotes(match) + "?)";
 }
 
-std::vector<std::string_view> known_types() {
-  std::vector<std::string_view> types;
-  for (const OperatorDescription& op : operator_descriptions()) types.push_back(op.name);
-  return types;
-}
-
 /// The known type that an unknown one resembles; empty if there is none. Short words all resemble
 /// each other (`sub`, `add`, `elu`), so they are left alone.
 std::string_view misspelt_type(std::string_view type) {
   constexpr std::size_t kShortest = 6;
   if (type.size() < kShortest) return {};
-  return closest_name(type, known_types());
+  std::vector<std::string_view> types;
+  for (const OperatorDescription& op : operator_descriptions()) types.push_back(op.name);
+  return closest_name(type, types);
 }
 
 /// An error unless `object` is an object with no other keys than `keys`.
@@ -357,10 +353,13 @@ std::string NetworkFile::unknown_before(int id) const {
     for (const int input : entry(reader).inputs) {
       if (is_input(input) || std::exchange(visited[input], 1) != 0) continue;
       const Entry& op = entry(input);
-      if (op.description == nullptr && !op.attributes.has("shape"))
+      if (op.description == nullptr && !op.attributes.has("shape")) {
+        const std::string_view meant = misspelt_type(op.label.type);
         return "; before it, operator " + in_quotes(op.label.name) + " is of the unknown type " +
-               in_quotes(op.label.type) + did_you_mean(op.label.type, known_types()) +
+               in_quotes(op.label.type) +
+               (meant.empty() ? "" : " (perhaps meant to be " + in_quotes(meant) + ")") +
                ", whose result is taken to have its input's shape";
+      }
       waiting.push_back(input);
     }
   }

@@ -324,7 +324,7 @@ TEST(JsonNetwork, RefusesInconsistentOperatorsByName) {
       {R"({"name": "c", "op": "conv", "oc": 4, "kernel": 3, "padding": 1}, {"name": "p", "op": "max_poll"},
           {"name": "r", "op": "relu"}, {"name": "d", "op": "conv", "inputs": ["c"], "oc": 4,
            "kernel": 2, "stride": 2}, {"name": "a", "op": "add", "inputs": ["r", "d"]})",
-       {"operator 'a'", "'p' is of the unknown type 'max_poll'", "did you mean 'max_pool'",
+       {"operator 'a'", "'p' is of the unknown type 'max_poll'", "meant to be 'max_pool'",
         "its input's shape"}},
       {R"({"name": "c", "op": "conv", "oc": 4, "kernel": 33})",
        {"operator 'c'", "33x33", "larger than the padded image of 32x32"}},
