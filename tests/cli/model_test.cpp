@@ -162,7 +162,8 @@ TEST_F(ModelVerbs, RefineTimesWhatThePlanHangsOn) {
   expect_error(select + " --profile " + begun, 3, "begun.jsonl");
   ASSERT_EQ(run(select + " --refine 60s --profile " + begun), 0) << shell_->err();
   ASSERT_EQ(run(select + " --profile " + begun), 0) << shell_->err();
-  for (const auto& layer : shell_->out_json()["layers"]) {
+  const auto later = shell_->out_json();
+  for (const auto& layer : later["layers"]) {
     EXPECT_EQ(layer["source"], "measured") << layer;
   }
   expect_error(select + " --refine soon", 2, "'soon' is not a time");
