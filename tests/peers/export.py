@@ -8,6 +8,7 @@ network whose output hardly depends on its input, so that an engine which is wro
 right at the end. Here every convolution and fully connected layer is scaled until its result has unit
 variance, and batch normalisation has the statistics of what it meets.
 """
+import argparse
 import os
 import sys
 import warnings
@@ -141,12 +142,16 @@ def export(folder, name):
 
 
 def main():
-    folder = sys.argv[1]
-    os.makedirs(folder, exist_ok=True)
-    for name in sys.argv[2:] or PEERS:
-        if not os.path.exists(os.path.join(folder, name + ".onnx")):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder")
+    parser.add_argument("network", nargs="*", default=PEERS,
+                        help=f"by default {', '.join(PEERS)}; also {', '.join(MORE)}, or any of torchvision's models")
+    options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
+    for name in options.network:
+        if not os.path.exists(os.path.join(options.folder, name + ".onnx")):
             print("exporting", name, file=sys.stderr)
-            export(folder, name)
+            export(options.folder, name)
 
 
 if __name__ == "__main__":
