@@ -697,6 +697,15 @@ void add_windows(List& list, const TensorShape& shape) {
     sliding.stride_h = sliding.stride_w = 2;
     sliding.pad_top = sliding.pad_left = sliding.pad_right = 1;
     add("pooling", Workload::pool(op, sliding));
+    if (shape.h() < 5 || shape.w() < 5) continue;
+    for (const auto [size, stride] : {std::pair{5, 1}, {2, 2}, {4, 3}}) {
+      ConvShape other = window;
+      other.kh = size;
+      other.kw = size - 1;
+      other.stride_h = other.stride_w = stride;
+      other.pad_top = other.pad_left = other.pad_right = (size - 1) / 2;
+      add("pooling, stride " + std::to_string(stride), Workload::pool(op, other));
+    }
   }
 }
 
@@ -727,6 +736,12 @@ void add_concatenations_and_products(List& list) {
        {"fully_connected:n1_ic1_oc9", "fully_connected:n5_ic2_oc3",
         "fully_connected:n3_ic27_oc45:add", "fully_connected:n1_ic6_oc70:add+gelu"})
     add("fully connected, epilogue", Workload::parse(text).value());
+  for (const char* op : {"max_pool", "avg_pool_include", "avg_pool_exclude"}) {
+    for (const char* window : {"n1_c5_ih3_iw100_kh3_kw90_s1_p1", "n1_c18_ih2_iw1300_kh2_kw1150_s2_p0",
+                               "n2_c3_ih4_iw1100_kh1_kw3_s2_p0"}) {
+      add("pooling, wide", Workload::parse(op + std::string(":") + window).value());
+    }
+  }
 }
 
 void add_plain(List& list) {
