@@ -698,7 +698,7 @@ void add_windows(List& list, const TensorShape& shape) {
     sliding.pad_top = sliding.pad_left = sliding.pad_right = 1;
     add("pooling", Workload::pool(op, sliding));
     if (shape.h() < 5 || shape.w() < 5) continue;
-    for (const auto [size, stride] : {std::pair{5, 1}, {2, 2}, {4, 3}}) {
+    for (const auto& [size, stride] : {std::pair{5, 1}, {2, 2}, {4, 3}}) {
       ConvShape other = window;
       other.kh = size;
       other.kw = size - 1;

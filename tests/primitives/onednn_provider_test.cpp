@@ -190,7 +190,12 @@ TEST(OneDnnProvider, WhatEveryX86ProcessorHas) {
                            std::string(to_string(output)));
       }
     }
-    for (const char* op : {"max_pool", "avg_pool_include", "activation", "add", "concat"}) {
+    for (const char* op : {"activation", "add", "concat"}) {
+      expected.push_back("onednn_" + std::string(op) + "_" + std::string(to_string(input)));
+    }
+    // At other levels oneDNN has but its reference for windows over blocks of 16 channels.
+    if (input == Layout::nChw16c && default_isa() != Isa::avx512) continue;
+    for (const char* op : {"max_pool", "avg_pool_include"}) {
       expected.push_back("onednn_" + std::string(op) + "_" + std::string(to_string(input)));
     }
   }
