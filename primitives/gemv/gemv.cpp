@@ -64,8 +64,12 @@ HWY_INLINE V number_of(Words words) {
   }
 }
 
-/// Weights are fetched so many words before they are used: four kilobytes. On Zen 4 with one core,
-/// weights that lie in memory come at 29 to 31 GB/s, with an eighth of that distance at 24 to 27.
+/// The panel's weights are one stream, which is fetched so many words before it is used: four
+/// kilobytes. On Zen 4 with one core, weights that lie in memory come at 29 to 31 GB/s, with an
+/// eighth of that distance at 24 to 27. Processors without AVX-512 are older, and their own
+/// prefetchers better than ours: on Zen 3 so fetched weights come at 16 to 19 GB/s, not fetched at
+/// 21, and a stream for each of four vectors at 26 to 28, of two or eight as well.
+inline constexpr bool kStreams = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4;
 inline constexpr int kAhead = 1024;
 
 /// Adds the products by number kIndex of the words.
@@ -90,11 +94,12 @@ HWY_INLINE void add_products(const float* const (&source)[kRows], std::int64_t k
 /// Adds the products of as many numbers of each row as a word has.
 template <class Number, int kSets, int kRows, int kVectors>
 HWY_INLINE void add_word(const float* const (&source)[kRows], std::int64_t k,
-                         const std::uint32_t* from, V (&sum)[kSets][kRows][kVectors]) {
+                         const std::uint32_t* from, std::int64_t vector_stride,
+                         V (&sum)[kSets][kRows][kVectors]) {
   const hn::RebindToUnsigned<D> d;
   hn::Vec<decltype(d)> weights[kVectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) weights[v] = hn::Load(d, from + v * kLanes);
+  for (int v = 0; v < kVectors; ++v) weights[v] = hn::Load(d, from + v * vector_stride);
   add_products<Number, 0>(source, k, weights, sum);
   if constexpr (numbers_together < Number >> 1) add_products<Number, 1>(source, k, weights, sum);
   if constexpr (numbers_together < Number >> 2) {
@@ -108,7 +113,9 @@ void compute_tile(const Panel& panel, int first_row) {
   const D d;
   constexpr int kTogether = numbers_together<Number>;
   constexpr int kSets = std::clamp(kChains / (kRows * kVectors), 1, kTogether);
-  constexpr int kStepWords = kVectors * kLanes, kLineWords = 16;
+  constexpr int kStepWords = kStreams ? kLanes : kVectors * kLanes, kLineWords = 16;
+  const std::int64_t vector_stride =
+      kStreams ? std::int64_t{(panel.k + kTogether - 1) / kTogether} * kLanes : kLanes;
   const float* source[kRows];
   V sum[kSets][kRows][kVectors];
 #pragma GCC unroll 4
@@ -124,10 +131,12 @@ void compute_tile(const Panel& panel, int first_row) {
   const std::uint32_t* weights = panel.weights;
   int k = 0;
   for (; k + kTogether <= panel.k; k += kTogether) {
+    if constexpr (!kStreams) {
 #pragma GCC unroll 8
-    for (int word = 0; word < kStepWords; word += kLineWords)
-      __builtin_prefetch(weights + kAhead + word, 0, 3);
-    add_word<Number>(source, k, weights, sum);
+      for (int word = 0; word < kStepWords; word += kLineWords)
+        __builtin_prefetch(weights + kAhead + word, 0, 3);
+    }
+    add_word<Number>(source, k, weights, vector_stride, sum);
     weights += kStepWords;
   }
   if (k < panel.k) {
@@ -138,7 +147,7 @@ void compute_tile(const Panel& panel, int first_row) {
       std::copy(source[r] + k, source[r] + panel.k, last[r]);
       filled[r] = last[r];
     }
-    add_word<Number>(filled, 0, weights, sum);
+    add_word<Number>(filled, 0, weights, vector_stride, sum);
   }
 
   const V low = hn::Set(d, panel.low), high = hn::Set(d, panel.high);
@@ -199,7 +208,8 @@ void compute(const Panel& panel) {
 }
 
 Kernels list_kernels() {
-  return {kLanes, kMostRows, &compute<float>, &compute<std::uint16_t>, &compute<std::int8_t>};
+  return {
+      kLanes, kMostRows, kStreams, &compute<float>, &compute<std::uint16_t>, &compute<std::int8_t>};
 }
 
 }  // namespace convopt::gemv::HWY_NAMESPACE
@@ -330,13 +340,16 @@ class GemvKernel final : public Kernel {
   /// `numbers` are [channel][k].
   template <class Number>
   void pack_numbers(const Number* numbers) {
-    // So many words of each channel at a time leave the panel's part of them in the L1 cache.
+    // So many words of each channel at a time leave the stream's part of them in the L1 cache.
     constexpr int kBlock = 64, kTogether = numbers_together<Number>;
     const int words = static_cast<int>(ceil_div(shape_.ic, kTogether));
     auto* to = reinterpret_cast<Number*>(weights_.data());
-    for (int panel = 0; panel < panels_.count; ++panel) {
-      const int first = panels_.first_vector(panel) * panels_.kernels.lanes;
-      const int width = panels_.first_vector(panel + 1) * panels_.kernels.lanes - first;
+    const int streams = panels_.kernels.streams ? panels_.vectors : panels_.count;
+    for (int stream = 0; stream < streams; ++stream) {
+      const int lanes = panels_.kernels.lanes;
+      const int vector = panels_.kernels.streams ? stream : panels_.first_vector(stream);
+      const int next = panels_.kernels.streams ? stream + 1 : panels_.first_vector(stream + 1);
+      const int first = vector * lanes, width = (next - vector) * lanes;
       for (int begin = 0; begin < words; begin += kBlock) {
         const int end = std::min(begin + kBlock, words);
         for (int c = 0; c < width; ++c) {
@@ -360,7 +373,7 @@ class GemvKernel final : public Kernel {
   ComputePanel compute_;
   LastWrite last_write_;
   ActivateRowsFunction activate_rows_;
-  AlignedFloats weights_;  ///< words [panel][k][channels of the panel]
+  AlignedFloats weights_;  ///< words [stream][k][channels of the stream]: a panel, or a vector
   AlignedFloats factors_;  ///< [channels] biases, and scales of s8
 };
 
@@ -389,8 +402,8 @@ std::unique_ptr<Primitive> make_gemv(PrimitiveInfo info, const Context& context,
                                      std::initializer_list<int> type) {
   const Kernels kernels = CONVOPT_DISPATCH(list_kernels, context.isa)();
   info.description =
-      "a few rows by weights that are fetched far ahead, and become floats while read";
-  info.revision = "1";
+      "a few rows by weights in the order in which they are read, and become floats while read";
+  info.revision = kernels.streams ? "2" : "1";
   info.traits.algorithm = Algorithm::gemm;
   if (type.size() > 0) info.traits.weight_type = static_cast<DataType>(type.begin()[0]);
   info.traits.tile_oc = kMostVectors * kernels.lanes;

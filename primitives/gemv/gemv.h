@@ -24,9 +24,11 @@ struct Panel {
   const float* source = nullptr;
   std::int64_t source_row = 0;
   int rows = 0, k = 0;
-  const std::uint32_t* weights = nullptr;  ///< words [k][vectors * lanes], filled up with zeros
-  int vectors = 0;                         ///< 1 to kMostVectors
-  int last_channels = 0;                   ///< channels that exist in the last vector, 1 to lanes
+  /// Words, filled up with zeros: [k][vectors * lanes], or [vectors][k][lanes] where
+  /// Kernels::streams says so.
+  const std::uint32_t* weights = nullptr;
+  int vectors = 0;        ///< 1 to kMostVectors
+  int last_channels = 0;  ///< channels that exist in the last vector, 1 to lanes
   /// Of s8, over kUnitOfNumber. Whole vectors, as is the bias.
   const float* scales = nullptr;
   const float* bias = nullptr;
@@ -41,7 +43,8 @@ using ComputePanel = void (*)(const Panel& panel);
 
 struct Kernels {
   int lanes = 0;
-  int rows = 0;  ///< most rows that share each load of weights
+  int rows = 0;          ///< most rows that share each load of weights
+  bool streams = false;  ///< every vector of a panel is a stream of its own
   ComputePanel f32 = nullptr, bf16 = nullptr, s8 = nullptr;
 
   ComputePanel of(DataType weights) const {

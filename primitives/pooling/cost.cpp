@@ -2,7 +2,8 @@
 
 namespace convopt::pooling {
 
-// The rows of a window are combined once per column that windows reach, the columns once per result.
+// The rows of a window are combined once per column that windows reach, the columns once per
+// result.
 void cost(const Workload& workload, const PrimitiveInfo&, int, WorkEstimate& work) {
   const ConvShape& s = workload.shape;
   const double rows = double{1} * s.n * s.ic * s.oh();

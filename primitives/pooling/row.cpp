@@ -64,8 +64,8 @@ HWY_INLINE int outputs_within(const Row& row, int columns) {
   return std::max(1, (columns - row.window_columns) / row.column_stride + 1);
 }
 
-/// Results [output, output + outputs) for `kVectors` vectors of channels: neighbouring cache lines of
-/// every pixel, since pixels may lie so far apart that few of them fit into L1 together.
+/// Results [output, output + outputs) for `kVectors` vectors of channels: neighbouring cache lines
+/// of every pixel, since pixels may lie so far apart that few of them fit into L1 together.
 template <int kVectors, class D, class Combine>
 HWY_INLINE void pixels(D d, const Row& row, int output, int outputs, int channel) {
   using V = hn::Vec<D>;
@@ -215,9 +215,7 @@ void planar(const Row& row) {
     const int outputs = std::min(together, row.output_columns - output);
     const Columns reached(row, output, outputs);
     float* const to = row.output + output;
-    const auto divisor = [&](int p) {
-      return row.divisor_rows * row.divisor_columns[output + p];
-    };
+    const auto divisor = [&](int p) { return row.divisor_rows * row.divisor_columns[output + p]; };
     if (reached.last - reached.first > kFloatColumns) {
       float wide = Combine::kNeutral;
       for (int first = reached.first; first < reached.last; first += kFloatColumns) {

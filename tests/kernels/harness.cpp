@@ -737,8 +737,9 @@ void add_concatenations_and_products(List& list) {
         "fully_connected:n3_ic27_oc45:add", "fully_connected:n1_ic6_oc70:add+gelu"})
     add("fully connected, epilogue", Workload::parse(text).value());
   for (const char* op : {"max_pool", "avg_pool_include", "avg_pool_exclude"}) {
-    for (const char* window : {"n1_c5_ih3_iw100_kh3_kw90_s1_p1", "n1_c18_ih2_iw1300_kh2_kw1150_s2_p0",
-                               "n2_c3_ih4_iw1100_kh1_kw3_s2_p0"}) {
+    for (const char* window :
+         {"n1_c5_ih3_iw100_kh3_kw90_s1_p1", "n1_c18_ih2_iw1300_kh2_kw1150_s2_p0",
+          "n2_c3_ih4_iw1100_kh1_kw3_s2_p0"}) {
       add("pooling, wide", Workload::parse(op + std::string(":") + window).value());
     }
   }
