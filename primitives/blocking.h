@@ -58,10 +58,6 @@ constexpr std::int64_t segment_bytes(const Caches& caches) { return caches.l1d /
 /// L1 beside the segment's input.
 constexpr std::int64_t activated_bytes(const Caches& caches) { return caches.l1d / 6; }
 
-/// Bytes of input of a depthwise band whose channel block takes several vectors, one after the
-/// other: 24 KiB.
-constexpr std::int64_t band_bytes(const Caches& caches) { return caches.l1d / 2; }
-
 /// Most tiles that Winograd works through together. More tiles read the weights less often; V and M
 /// of many channels leave L2 with them. Zen 5: F(6,3) of 512 channels at 32 x 32 takes 5.5 ms with
 /// its 36 tiles in one block and 6.6 ms in two; at 64 x 64 (121 tiles) 64 tiles lose 2 % to 32, 96

@@ -236,11 +236,14 @@ Result<std::string> compressed(const std::string& text) {
 }
 
 /// A file may be appended to if it is empty, a profile, or a profile whose first line was cut off.
+/// Other programs write the same JSON with blanks in it.
 bool may_be_profile(int fd, std::int64_t size) {
-  std::array<char, kFirstBytes.size()> first{};
-  const auto length = std::min<std::size_t>(first.size(), static_cast<std::size_t>(size));
-  if (pread(fd, first.data(), length, 0) != static_cast<ssize_t>(length)) return false;
-  return kFirstBytes.substr(0, length) == std::string_view(first.data(), length);
+  std::string first(std::min<std::size_t>(4 * kFirstBytes.size(), static_cast<std::size_t>(size)),
+                    '\0');
+  if (pread(fd, first.data(), first.size(), 0) != std::ssize(first)) return false;
+  std::erase(first, ' ');
+  const std::size_t length = std::min(first.size(), kFirstBytes.size());
+  return kFirstBytes.substr(0, length) == std::string_view(first).substr(0, length);
 }
 
 }  // namespace

@@ -80,14 +80,14 @@ struct KernelRows {
 };
 
 template <class Band>
-HWY_INLINE KernelRows<typename Band::Input> kernel_rows(const Band& band, int row, int channel) {
+HWY_INLINE KernelRows<typename Band::Input> kernel_rows(const Band& band, int row) {
   const int top = row * band.row_stride - band.top_padding;
   KernelRows<typename Band::Input> rows = {0, band.kernel_rows, nullptr};
   if (top < 0) rows.first = (-top + band.row_dilation - 1) / band.row_dilation;
   const int below = top + (band.kernel_rows - 1) * band.row_dilation - (band.input_rows - 1);
   if (below > 0) rows.last -= (below + band.row_dilation - 1) / band.row_dilation;
   if (rows.first >= rows.last) return {0, 0, band.input};
-  rows.input = band.input + (top + rows.first * band.row_dilation) * band.input_row_step + channel;
+  rows.input = band.input + (top + rows.first * band.row_dilation) * band.input_row_step;
   return rows;
 }
 
@@ -267,13 +267,13 @@ struct InputRows {
 };
 
 template <class Band>
-HWY_INLINE InputRows<typename Band::Input> input_rows(const Band& band, int row, int channel) {
+HWY_INLINE InputRows<typename Band::Input> input_rows(const Band& band, int row) {
   const int stride = band.row_stride, taps = band.kernel_rows;
   const int top = row * stride - band.top_padding;
   InputRows<typename Band::Input> rows;
   rows.two = kTwoRows && band.row_dilation == 1 && row + 1 < band.last_row;
   rows.step = band.row_dilation * band.input_row_step;
-  rows.input = band.input + top * band.input_row_step + channel;
+  rows.input = band.input + top * band.input_row_step;
   if (rows.two) {
     rows.first = std::max(0, -top);
     rows.last = std::min(stride + taps, band.input_rows - top);
@@ -281,59 +281,70 @@ HWY_INLINE InputRows<typename Band::Input> input_rows(const Band& band, int row,
     rows.both_last = std::min(taps, rows.last);
     rows.lower_first = std::max({stride, rows.first, rows.both_last});
   } else {
-    const auto kernel = kernel_rows(band, row, channel);
+    const auto kernel = kernel_rows(band, row);
     rows.first = kernel.first;
     rows.upper_last = rows.both_last = rows.lower_first = rows.last = kernel.last;
   }
   return rows;
 }
 
-/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band.
-template <class D, int kPixels, int kColumns, int kStride, bool kGrouped, class Band>
-void tiles(const Band& band, int first_pixel, int repeat, int channel) {
+/// `repeat` neighbouring tiles of `kPixels` outputs in every row of the band, for all vectors of
+/// channels before the next tile: they share cache lines of the image, which are gone from L1 by
+/// then where pixels lie far apart.
+template <class D, int kPixels, int kColumns, int kStride, bool kGrouped, bool kSeveral, class Band>
+void tiles(const Band& band, int first_pixel, int repeat, int first_channel, int vector_count) {
   const D d;
+  const int vectors = kSeveral ? vector_count : 1;
   using V = hn::Vec<D>;
   const std::int64_t row_weights = (kGrouped ? band.group : 1) * kColumns * kUnit;
   const std::int64_t step = band.input_column_step;
-  const float* const all_weights = band.weights + channel;
-  const V bias = hn::LoadU(d, band.bias + channel);
   using InsideTile = Inside<kPixels, kColumns, kStride>;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   for (int row = band.first_row; row < band.last_row;) {
-    const auto rows = input_rows(band, row, channel);
+    const auto rows = input_rows(band, row);
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       const int start = pixel * kStride - band.left_padding;
       const InsideTile inside = {-start, band.input_columns - start};
-      V upper[kPixels], lower[kPixels];
+      int channel = first_channel;
+      do {
+        const float* const all_weights = band.weights + channel;
+        const V bias = hn::LoadU(d, band.bias + channel);
+        V upper[kPixels], lower[kPixels];
 #pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
-      const auto* const inputs = rows.input + start * step;
-      const float* const lower_weights = all_weights - band.row_stride * row_weights;
-      const auto* input = inputs + rows.first * rows.step;
-      int y = rows.first;
-      for (; y < rows.upper_last; ++y, input += rows.step) {
-        const float* const weights = all_weights + y * row_weights;
-        add_row<true, false, kColumns, kStride, kGrouped>(d, band, upper, lower, input, weights,
-                                                          nullptr, inside);
-      }
-      if constexpr (kTwoRows) {
-        for (; y < rows.both_last; ++y, input += rows.step) {
-          add_row<true, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input,
-                                                           all_weights + y * row_weights,
-                                                           lower_weights + y * row_weights, inside);
+        for (int p = 0; p < kPixels; ++p) upper[p] = lower[p] = bias;
+        const auto* const inputs = rows.input + start * step + channel;
+        const float* const lower_weights = all_weights - band.row_stride * row_weights;
+        const auto* input = inputs + rows.first * rows.step;
+        int y = rows.first;
+        for (; y < rows.upper_last; ++y, input += rows.step) {
+          const float* const weights = all_weights + y * row_weights;
+          add_row<true, false, kColumns, kStride, kGrouped>(d, band, upper, lower, input, weights,
+                                                            nullptr, inside);
         }
-        input = inputs + rows.lower_first * rows.step;
-        for (y = rows.lower_first; y < rows.last; ++y, input += rows.step) {
-          const float* const weights = lower_weights + y * row_weights;
-          add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
-                                                            weights, inside);
+        if constexpr (kTwoRows) {
+          for (; y < rows.both_last; ++y, input += rows.step) {
+            add_row<true, true, kColumns, kStride, kGrouped>(
+                d, band, upper, lower, input, all_weights + y * row_weights,
+                lower_weights + y * row_weights, inside);
+          }
+          input = inputs + rows.lower_first * rows.step;
+          for (y = rows.lower_first; y < rows.last; ++y, input += rows.step) {
+            const float* const weights = lower_weights + y * row_weights;
+            add_row<false, true, kColumns, kStride, kGrouped>(d, band, upper, lower, input, nullptr,
+                                                              weights, inside);
+          }
         }
-      }
-      finish(d, band, row, pixel, channel, upper);
-      if (kTwoRows && rows.two) finish(d, band, row + 1, pixel, channel, lower);
+        finish(d, band, row, pixel, channel, upper);
+        if (kTwoRows && rows.two) finish(d, band, row + 1, pixel, channel, lower);
+        channel += kLanes;
+      } while (channel < first_channel + vectors * kLanes);
     }
-    activate(d, band, row, first_pixel, repeat * kPixels, channel);
-    if (rows.two) activate(d, band, row + 1, first_pixel, repeat * kPixels, channel);
+    for (int v = 0; v < vectors; ++v) {
+      const int channel = first_channel + v * kLanes;
+      activate(d, band, row, first_pixel, repeat * kPixels, channel);
+      if (rows.two) activate(d, band, row + 1, first_pixel, repeat * kPixels, channel);
+    }
     row += rows.two ? 2 : 1;
   }
 }
@@ -345,13 +356,13 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   using V = hn::Vec<D>;
   const std::int64_t pixel_step = band.column_stride * band.input_column_step;
   for (int row = band.first_row; row < band.last_row; ++row) {
-    const auto rows = kernel_rows(band, row, channel);
+    const auto rows = kernel_rows(band, row);
     for (int i = 0; i < repeat; ++i) {
       const int pixel = first_pixel + i * kPixels;
       V sum[kPixels];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::LoadU(d, band.bias + channel);
-      const auto* input = rows.input;
+      const auto* input = rows.input + channel;
       const int group = kGrouped ? band.group : 1;
       const float* weights =
           band.weights + rows.first * group * band.kernel_columns * kUnit + channel;
@@ -384,31 +395,46 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
 }
 
 template <class Band>
-using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int channel);
+using TilesFunction = void (*)(const Band& band, int first_pixel, int repeat, int first_channel,
+                               int vectors);
 
-template <class Band, class D, int kColumns, int kStride, bool kGrouped, int... kPixelsMinusOne>
+template <class Band, class D, int kColumns, int kStride, bool kGrouped, bool kSeveral,
+          int... kPixelsMinusOne>
 TilesFunction<Band> tiles_function(int pixels, std::integer_sequence<int, kPixelsMinusOne...>) {
   static constexpr TilesFunction<Band> kFunctions[] = {
-      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped, Band>...};
+      &tiles<D, kPixelsMinusOne + 1, kColumns, kStride, kGrouped, kSeveral, Band>...};
   return kFunctions[pixels - 1];
 }
 
-/// All columns of the band for one vector of channels.
+/// All columns of the band for as many vectors of channels as there are whole ones from `channel`
+/// on. Returns the first channel behind them.
 template <class D, int kColumns, int kStride, bool kGrouped, class Band>
-HWY_INLINE void vector_band(const Band& band, int channel) {
+HWY_INLINE int vector_band(const Band& band, int channel) {
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+  const int vectors = (band.channels - channel) / kLanes;
+  if (vectors == 0) return channel;
   const int columns = band.output_columns;
   if constexpr (kColumns == 0) {
     constexpr int kPixels = 6;
     const int repeat = columns / kPixels;
-    if (repeat > 0) any_tiles<D, kPixels, kGrouped>(band, 0, repeat, channel);
-    if (columns % kPixels > 0) {
-      any_tiles<D, 1, kGrouped>(band, repeat * kPixels, columns % kPixels, channel);
+    for (int v = 0; v < vectors; ++v) {
+      const int first = channel + v * kLanes;
+      if (repeat > 0) any_tiles<D, kPixels, kGrouped>(band, 0, repeat, first);
+      if (columns % kPixels > 0) {
+        any_tiles<D, 1, kGrouped>(band, repeat * kPixels, columns % kPixels, first);
+      }
     }
   } else {
     constexpr int kMost = most_pixels<kColumns>();
     const auto call = [&](int first, int pixels, int repeat) {
-      tiles_function<Band, D, kColumns, kStride, kGrouped>(
-          pixels, std::make_integer_sequence<int, kMost>())(band, first, repeat, channel);
+      constexpr std::make_integer_sequence<int, kMost> kSizes;
+      // One vector has code of its own, which is 5 % faster.
+      auto* function = tiles_function<Band, D, kColumns, kStride, kGrouped, false>(pixels, kSizes);
+      if constexpr (kLanes < kUnit) {
+        if (vectors > 1)
+          function = tiles_function<Band, D, kColumns, kStride, kGrouped, true>(pixels, kSizes);
+      }
+      function(band, first, repeat, channel, vectors);
     };
     // Evenly, larger ones first.
     const int count = (columns + kMost - 1) / kMost;
@@ -417,27 +443,19 @@ HWY_INLINE void vector_band(const Band& band, int channel) {
     if (large > 0) call(0, small + 1, large);
     call(large * (small + 1), small, count - large);
   }
+  return channel + vectors * kLanes;
 }
 
 template <int kColumns, int kStride, bool kGrouped = false, class Band>
 void compute(const Band& band) {
   constexpr int kMost = static_cast<int>(HWY_LANES(float));
-  int channel = 0;
-  for (; channel + kMost <= band.channels; channel += kMost) {
-    vector_band<Tag<kMost>, kColumns, kStride, kGrouped>(band, channel);
-  }
+  int channel = vector_band<Tag<kMost>, kColumns, kStride, kGrouped>(band, 0);
   if constexpr (kMost > 8) {  // one block of nChw8c
-    for (; channel + 8 <= band.channels; channel += 8) {
-      vector_band<Tag<8>, kColumns, kStride, kGrouped>(band, channel);
-    }
+    channel = vector_band<Tag<8>, kColumns, kStride, kGrouped>(band, channel);
   }
   // The last channels of nhwc. Groups of several are never split.
-  for (; channel + 4 <= band.channels; channel += 4) {
-    vector_band<Tag<4>, 0, 0, kGrouped>(band, channel);
-  }
-  if constexpr (!kGrouped) {
-    for (; channel < band.channels; ++channel) vector_band<Tag<1>, 0, 0, false>(band, channel);
-  }
+  channel = vector_band<Tag<4>, 0, 0, kGrouped>(band, channel);
+  if constexpr (!kGrouped) vector_band<Tag<1>, 0, 0, false>(band, channel);
 }
 
 template <bool kGrouped, int kColumns, class Source, class Destination>

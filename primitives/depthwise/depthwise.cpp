@@ -41,7 +41,6 @@ class DepthwiseKernel final : public Kernel {
         has_residual_(workload.epilogue.residual),
         threads_(context.threads),
         caches_(context.caches),
-        lanes_(vector_floats(context.isa)),
         last_write_(last_write(activation_)),
         activate_(activate_rows_function(context.isa)),
         band_(band_function<Source, Destination>(context.isa, shape_)),
@@ -80,12 +79,8 @@ class DepthwiseKernel final : public Kernel {
     const Index parallel = threads_ > 1 ? ceil_div(kBandsPerThread * threads_, s.n * blocks) : 1;
     const Index bytes = Index{s.oh()} * s.stride_h * s.iw * (nhwc ? s.ic : block) * sizeof(Source);
     // Channels of a row share cache lines and pages in nhwc, which should stay in L2 until the
-    // band is done. A block of several vectors, which go through the band one after the other,
-    // should stay in L1: with AVX2 and blocks of 16 that saves up to a fifth at stride 2, where
-    // there is little to compute for an input; at stride 1 long bands are faster by up to a tenth.
-    const Index in_cache = nhwc ? ceil_div(bytes, image_block_bytes(caches_))
-                           : block > lanes_ && s.stride_h > 1 ? ceil_div(bytes, band_bytes(caches_))
-                                                              : 1;
+    // band is done. In blocks, long bands are faster by up to a tenth.
+    const Index in_cache = nhwc ? ceil_div(bytes, image_block_bytes(caches_)) : 1;
     // Rows are computed in pairs.
     const Index pairs = ceil_div(s.oh(), 2);
     const Index bands = std::clamp<Index>(std::max(parallel, in_cache), 1, pairs);
@@ -157,7 +152,6 @@ class DepthwiseKernel final : public Kernel {
   bool has_residual_;
   int threads_;
   Caches caches_;
-  int lanes_;
   LastWrite last_write_;
   ActivateRowsFunction activate_;
   BandFunction<Source, Destination> band_;
@@ -231,7 +225,8 @@ std::unique_ptr<Primitive> make(PrimitiveInfo info, int tile_channels) {
 std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& context,
                                           std::initializer_list<int> types) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
-  info.revision = "4";
+  // Several vectors of a unit have been in turn at every tile since revision 5.
+  info.revision = vector_floats(context.isa) < kUnit ? "5" : "4";
   if (types.size() > 0) {
     info.input_type = static_cast<DataType>(types.begin()[0]);
     info.output_type = static_cast<DataType>(types.begin()[1]);
@@ -244,10 +239,10 @@ std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& con
   return make<DepthwisePrimitive>(std::move(info), vector_floats(context.isa));
 }
 
-std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context&,
+std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context& context,
                                         std::initializer_list<int>) {
   info.description = "groups of 4, 8 or 16 channels, each within a vector whose lanes share inputs";
-  info.revision = "2";
+  info.revision = vector_floats(context.isa) < kUnit ? "3" : "2";
   // A vector holds several groups: none is filled up to its width.
   return make<GroupedPrimitive>(std::move(info), 4);
 }

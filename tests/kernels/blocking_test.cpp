@@ -23,7 +23,6 @@ TEST(BlockingTest, SizesOfZen5AreThoseThatWereMeasured) {
   EXPECT_EQ(patch_panel_rows(kZen5), 384);
   EXPECT_EQ(segment_bytes(kZen5), 16 << 10);
   EXPECT_EQ(activated_bytes(kZen5), 8 << 10);
-  EXPECT_EQ(band_bytes(kZen5), 24 << 10);
   EXPECT_EQ(most_winograd_tiles(kZen5), 64);
   EXPECT_EQ(fft_block_bytes(kZen5), 4 << 20);
   EXPECT_EQ(kZen5, Caches()) << "what is assumed of unknown caches";

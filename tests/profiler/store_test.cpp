@@ -259,6 +259,11 @@ TEST_F(Store, RefusesToAppendToOtherFiles) {
   EXPECT_EQ(ProfileWriter::open(path_).error().code, ErrorCode::bad_input);
 }
 
+TEST_F(Store, AppendsToWhatOtherProgramsWroteWithBlanks) {
+  append("{ \"schema\": \"convopt.profile/1\", \"run\": \"run1\"}\n");
+  EXPECT_TRUE(ProfileWriter::open(path_).ok());
+}
+
 TEST_F(Store, ContinuesAHeaderThatWasCutOff) {
   append("{\"schema\":\"convopt.pro");
   write({measurement(8, 100)});
