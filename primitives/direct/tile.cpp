@@ -243,6 +243,12 @@ void compute(const Tile& tile) {
   }
 }
 
+}  // namespace convopt::direct::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+// Not compiled for the instruction set: a plan for other processors asks for these, too.
+namespace convopt::direct::HWY_NAMESPACE {
+
 template <int kVectors, int... kPixelsMinusOne>
 void add_tiles(TileSet& set, std::integer_sequence<int, kPixelsMinusOne...>) {
   set.pixels[kVectors] = kLimits[kVectors];
@@ -271,7 +277,6 @@ const TileSet& tiles() {
 }
 
 }  // namespace convopt::direct::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace convopt::direct {

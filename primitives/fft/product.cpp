@@ -117,6 +117,12 @@ void compute_tile(const ProductTile& tile) {
   }
 }
 
+}  // namespace convopt::fft::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+// Not compiled for the instruction set: a plan for other processors asks for these, too.
+namespace convopt::fft::HWY_NAMESPACE {
+
 template <int kV, int... kRowsLessOne>
 void add_tiles(ProductFunctions& list, std::integer_sequence<int, kRowsLessOne...>) {
   list.rows[kV] = sizeof...(kRowsLessOne);
@@ -133,14 +139,13 @@ void add_widths(ProductFunctions& list, std::integer_sequence<int, kVectorsLessO
 
 ProductFunctions list_functions() {
   ProductFunctions list;
-  list.lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
+  list.lanes = HWY_LANES(float);
   list.vectors = kVectors;
   add_widths(list, std::make_integer_sequence<int, kVectors>());
   return list;
 }
 
 }  // namespace convopt::fft::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace convopt::fft {

@@ -200,6 +200,12 @@ void compute_tile(const Tile& tile) {
   store_sums<kIndirect>(tile, whole, sum);
 }
 
+}  // namespace convopt::gemm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+// Not compiled for the instruction set: a plan for other processors asks for these, too.
+namespace convopt::gemm::HWY_NAMESPACE {
+
 template <int kV, int... kRowsLessOne>
 void add_tiles(Kernels& list, std::integer_sequence<int, kRowsLessOne...>) {
   list.rows[kV] = sizeof...(kRowsLessOne);
@@ -216,7 +222,7 @@ void add_widths(Kernels& list, std::integer_sequence<int, kVectorsLessOne...>) {
 
 Kernels list_kernels() {
   Kernels list;
-  list.lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>()));
+  list.lanes = HWY_LANES(float);
   list.vectors = kVectors;
   list.transpose = &convopt::HWY_NAMESPACE::transpose;
   add_widths(list, std::make_integer_sequence<int, kVectors>());
@@ -224,7 +230,6 @@ Kernels list_kernels() {
 }
 
 }  // namespace convopt::gemm::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace convopt::gemm {
@@ -232,7 +237,7 @@ namespace {
 
 CONVOPT_EXPORT(list_kernels);
 
-// Made at first use, by code of that instruction set.
+// Made at first use.
 template <Isa kIsa>
 const Kernels& kernels_of(int most_vectors) {
   static const std::array<Kernels, kMostVectors + 1> lists = [] {

@@ -207,13 +207,18 @@ void compute(const Panel& panel) {
   }
 }
 
+}  // namespace convopt::gemv::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+// Not compiled for the instruction set: a plan for other processors asks for these, too.
+namespace convopt::gemv::HWY_NAMESPACE {
+
 Kernels list_kernels() {
   return {
       kLanes, kMostRows, kStreams, &compute<float>, &compute<std::uint16_t>, &compute<std::int8_t>};
 }
 
 }  // namespace convopt::gemv::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace convopt::gemv {
