@@ -246,7 +246,7 @@ void compute(const Tile& tile) {
 }  // namespace convopt::direct::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-// Not compiled for the instruction set: a plan for other processors asks for these, too.
+// Not compiled for the instruction set (primitives/simd.h).
 namespace convopt::direct::HWY_NAMESPACE {
 
 template <int kVectors, int... kPixelsMinusOne>

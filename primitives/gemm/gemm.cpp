@@ -203,7 +203,7 @@ void compute_tile(const Tile& tile) {
 }  // namespace convopt::gemm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-// Not compiled for the instruction set: a plan for other processors asks for these, too.
+// Not compiled for the instruction set (primitives/simd.h).
 namespace convopt::gemm::HWY_NAMESPACE {
 
 template <int kV, int... kRowsLessOne>

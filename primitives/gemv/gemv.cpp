@@ -210,7 +210,7 @@ void compute(const Panel& panel) {
 }  // namespace convopt::gemv::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-// Not compiled for the instruction set: a plan for other processors asks for these, too.
+// Not compiled for the instruction set (primitives/simd.h).
 namespace convopt::gemv::HWY_NAMESPACE {
 
 Kernels list_kernels() {

@@ -736,11 +736,15 @@ void add_concatenations_and_products(List& list) {
        {"fully_connected:n1_ic1_oc9", "fully_connected:n5_ic2_oc3",
         "fully_connected:n3_ic27_oc45:add", "fully_connected:n1_ic6_oc70:add+gelu"})
     add("fully connected, epilogue", Workload::parse(text).value());
+}
+
+/// Windows, and rows, of more columns than kernels work through at a time.
+void add_wide_windows(List& list) {
   for (const char* op : {"max_pool", "avg_pool_include", "avg_pool_exclude"}) {
     for (const char* window :
          {"n1_c5_ih3_iw100_kh3_kw90_s1_p1", "n1_c18_ih2_iw1300_kh2_kw1150_s2_p0",
           "n2_c3_ih4_iw1100_kh1_kw3_s2_p0"}) {
-      add("pooling, wide", Workload::parse(op + std::string(":") + window).value());
+      list.add("pooling, wide", Workload::parse(op + std::string(":") + window).value());
     }
   }
 }
@@ -1076,6 +1080,7 @@ std::vector<Problem> problems() {
     add_of_shape(list, shape);
   }
   add_concatenations_and_products(list);
+  add_wide_windows(list);
   add_plain(list);
   add_reductions(list);
   return std::move(list.problems);
