@@ -20,9 +20,9 @@
 //   }
 //   #endif
 //
-// What a primitive's factory or applicability calls, such as a list of kernels and their tile sizes,
-// stands behind HWY_AFTER_NAMESPACE in a second namespace of that name: a plan for other processors
-// asks for it at levels that this one cannot execute.
+// What a primitive's factory or applicability calls, such as a list of kernels and their tile
+// sizes, stands behind HWY_AFTER_NAMESPACE in a second namespace of that name: a plan for other
+// processors asks for it at levels that this one cannot execute.
 //
 // The level comes from the Context that a kernel was prepared for, never from a process-wide
 // choice, so one process can run and compare all levels. Lambdas inside the SIMD part need
