@@ -198,35 +198,41 @@ constexpr Range good_range() {
   }
 }
 
-/// Rows of `width` neighbouring values, `step` apart.
-struct ValueRows {
-  float* data;
-  std::int64_t width, count, step;
-};
-
 template <class Function>
-HWY_INLINE void for_each_vector(ValueRows rows, const Function& function) {
+HWY_INLINE void for_each_vector(ActivatedRows rows, const Function& function) {
   const D d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  if (rows.step == rows.width) rows = {rows.data, rows.width * rows.count, 1, 0};
-  for (std::int64_t r = 0; r < rows.count; ++r, rows.data += rows.step) {
+  if (rows.from_step == rows.width && rows.to_step == rows.width) {
+    rows.width *= rows.count;
+    rows.count = 1;
+  }
+  for (std::int64_t r = 0; r < rows.count; ++r, rows.from += rows.from_step) {
     std::int64_t i = 0;
-    for (; i + lanes <= rows.width; i += lanes) {
-      hn::StoreU(function(hn::LoadU(d, rows.data + i)), d, rows.data + i);
+    // Two at a time, since one after the other waits for the results of long functions.
+    for (; i + 2 * lanes <= rows.width; i += 2 * lanes) {
+      const V first = function(hn::LoadU(d, rows.from + i));
+      const V second = function(hn::LoadU(d, rows.from + i + lanes));
+      hn::StoreU(first, d, rows.to + i);
+      hn::StoreU(second, d, rows.to + i + lanes);
+    }
+    if (i + lanes <= rows.width) {
+      hn::StoreU(function(hn::LoadU(d, rows.from + i)), d, rows.to + i);
+      i += lanes;
     }
     if (i < rows.width) {
       const int rest = static_cast<int>(rows.width - i);
-      const V values = load_partial(d, rows.data + i, rest);
+      const V values = load_partial(d, rows.from + i, rest);
       // A value that exists stands for those that do not: zeros may be where a function is slow.
-      const V last = constant(rows.data[rows.width - 1]);
+      const V last = constant(rows.from[rows.width - 1]);
       const auto exists = hn::FirstN(d, static_cast<std::size_t>(rest));
-      store_partial(d, function(hn::IfThenElse(exists, values, last)), rows.data + i, rest);
+      store_partial(d, function(hn::IfThenElse(exists, values, last)), rows.to + i, rest);
     }
+    rows.to += rows.to_step;
   }
 }
 
 /// Powers that networks have, by arithmetic; the others value by value.
-void power(float exponent, const ValueRows& rows) {
+void power(float exponent, const ActivatedRows& rows) {
   if (exponent == 2) {
     for_each_vector(rows, [](V x) HWY_ATTR { return hn::Mul(x, x); });
   } else if (exponent == 0.5F) {
@@ -235,8 +241,9 @@ void power(float exponent, const ValueRows& rows) {
     for_each_vector(rows, [](V x) HWY_ATTR { return hn::Div(constant(1), x); });
   } else {
     for (std::int64_t r = 0; r < rows.count; ++r) {
-      float* const data = rows.data + r * rows.step;
-      for (std::int64_t i = 0; i < rows.width; ++i) data[i] = std::pow(data[i], exponent);
+      const float* const from = rows.from + r * rows.from_step;
+      float* const to = rows.to + r * rows.to_step;
+      for (std::int64_t i = 0; i < rows.width; ++i) to[i] = std::pow(from[i], exponent);
     }
   }
 }
@@ -251,8 +258,8 @@ HWY_NOINLINE V apply_slowly(const Activation& activation, V x) {
 }
 
 template <ActivationKind kKind>
-void pass(const Activation& activation, const ValueRows& rows) {
-  if constexpr (kKind == ActivationKind::none) return;
+void pass(const Activation& activation, const ActivatedRows& rows) {
+  if (kKind == ActivationKind::none && rows.from == rows.to) return;
   if constexpr (kKind == ActivationKind::pow) return power(activation.alpha, rows);
   const V alpha = constant(activation.alpha);
   const V beta = constant(activation.beta);
@@ -274,14 +281,13 @@ constexpr auto passes(std::index_sequence<kKinds...>) {
   return std::array{&pass<static_cast<ActivationKind>(kKinds)>...};
 }
 
-void activate_rows(const Activation& activation, float* data, std::int64_t width, std::int64_t rows,
-                   std::int64_t step) {
+void activate_rows(const Activation& activation, const ActivatedRows& rows) {
   static constexpr auto kPasses = passes(std::make_index_sequence<kActivationCount>());
-  kPasses[static_cast<std::size_t>(activation.kind)](activation, {data, width, rows, step});
+  kPasses[static_cast<std::size_t>(activation.kind)](activation, rows);
 }
 
 void activate(const Activation& activation, float* data, std::int64_t count) {
-  activate_rows(activation, data, count, 1, count);
+  activate_rows(activation, ActivatedRows::in_place(data, count, 1, count));
 }
 
 }  // namespace convopt::HWY_NAMESPACE

@@ -110,9 +110,19 @@ LastWrite last_write(const Activation& activation);
 using ActivateFunction = void (*)(const Activation& activation, float* data, std::int64_t count);
 ActivateFunction activate_function(Isa isa);
 
-/// The same for `rows` rows of `width` values that lie `step` apart.
-using ActivateRowsFunction = void (*)(const Activation& activation, float* data, std::int64_t width,
-                                      std::int64_t rows, std::int64_t step);
+/// `count` rows of `width` neighbouring values, rows `from_step` and `to_step` apart.
+struct ActivatedRows {
+  const float* from;  ///< may be `to`, then with its step
+  float* to;
+  std::int64_t width, count, from_step, to_step;
+
+  static ActivatedRows in_place(float* data, std::int64_t width, std::int64_t count,
+                                std::int64_t step) {
+    return {data, data, width, count, step, step};
+  }
+};
+/// to[i] = activation(from[i]) for all values of the rows.
+using ActivateRowsFunction = void (*)(const Activation& activation, const ActivatedRows& rows);
 ActivateRowsFunction activate_rows_function(Isa isa);
 
 /// A kernel that holds nothing and needs nothing but its arguments.

@@ -51,30 +51,29 @@ struct Factors {
 };
 
 /// exp(-x) for x between -87 and 87, and for others that of the nearer end: beyond, the exponential
-/// leaves the range of normal numbers.
+/// leaves the range of normal numbers. Its relative error is 2^-22 + 2^-26 |x| where products are
+/// added without a rounding between, from log2(e) in one number, else 2^-22 + 2^-23 |x|.
 template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
 HWY_INLINE Factors<V> exp_minus_factors(D d, V x) {
   namespace hn = hwy::HWY_NAMESPACE;
   const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
   x = clamp(constant(-87.0F), constant(87.0F), x);
-  // -x = n log(2) + r. A number of this size has no bits behind the point: adding it leaves n
-  // nearest to the quotient, and in its last bits the exponent of 2^n.
+  // exp(-x) = 2^n 2^fraction. A number of this size has no bits behind the point: adding it leaves
+  // n nearest to the power of two, and in its last bits the exponent of 2^n.
   const V large = constant(12582912.0F + 127);
   const V shifted = hn::NegMulAdd(x, constant(1.44269504F), large);
   const V n = hn::Sub(shifted, large);
   const V power_of_two =
       hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), shifted)));
-  // log(2) is two numbers, of which the first has few enough bits for n times it to be exact.
-  V r = hn::NegMulSub(n, constant(0.693359375F), x);
-  r = hn::NegMulAdd(n, constant(-2.12194440e-4F), r);
-  // exp(r) by Remez's algorithm with relative error 2^-29 for |r| <= log(2) / 2.
-  V e = constant(0.0013836742F);
-  e = hn::MulAdd(e, r, constant(0.0083748987F));
-  e = hn::MulAdd(e, r, constant(0.041668233F));
-  e = hn::MulAdd(e, r, constant(0.1666642F));
-  e = hn::MulAdd(e, r, constant(0.4999999F));
-  e = hn::MulAdd(e, r, constant(1));
-  e = hn::MulAdd(e, r, constant(1));
+  const V fraction = hn::NegMulSub(x, constant(1.44269504F), n);
+  // 2^fraction by Remez's algorithm for |fraction| <= 1/2 with relative error 2^-23.4, and none
+  // at 0.
+  V e = constant(0.00132647273F);
+  e = hn::MulAdd(e, fraction, constant(0.00967151299F));
+  e = hn::MulAdd(e, fraction, constant(0.0555073358F));
+  e = hn::MulAdd(e, fraction, constant(0.240222424F));
+  e = hn::MulAdd(e, fraction, constant(0.693147004F));
+  e = hn::MulAdd(e, fraction, constant(1));
   return {e, power_of_two};
 }
 

@@ -117,7 +117,7 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
       HWY_ALIGN float values[kPixels * kLanes];
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) hn::Store(sum[p], d, values + p * kLanes);
-      band.activate(*band.activation, values, kLanes, kPixels, kLanes);
+      band.activate(*band.activation, ActivatedRows::in_place(values, kLanes, kPixels, kLanes));
 #pragma GCC unroll 16
       for (int p = 0; p < kPixels; ++p) sum[p] = hn::Load(d, values + p * kLanes);
     }
@@ -136,10 +136,10 @@ HWY_INLINE void activate(D d, const Band& band, int row, int first_pixel, int pi
     if (band.activate == nullptr) return;
     const int channels = std::min(static_cast<int>(hn::Lanes(d)), band.existing - channel);
     if (channels <= 0) return;
-    band.activate(
-        *band.activation,
-        band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel,
-        channels, pixels, band.output_column_step);
+    float* const first =
+        band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel;
+    band.activate(*band.activation,
+                  ActivatedRows::in_place(first, channels, pixels, band.output_column_step));
   }
 }
 

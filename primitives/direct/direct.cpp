@@ -619,8 +619,10 @@ class DirectKernel::SegmentLoop {
     for_each_block(out_, [&](Index offset, int c, int count) {
       // Padding stays zero.
       const int used = std::clamp(shape_.oc - first_channel_ - c, 0, count);
-      kernel_.activate_(kernel_.activation_, first + offset, used, Index{step.pixels} * step.repeat,
-                        out_.column_stride());
+      kernel_.activate_(
+          kernel_.activation_,
+          ActivatedRows::in_place(first + offset, used, Index{step.pixels} * step.repeat,
+                                  out_.column_stride()));
     });
   }
 

@@ -123,7 +123,8 @@ class ProductKernel : public Kernel {
   }
 
   void activate_rows(float* data, std::int64_t stride, int rows, int columns) const {
-    if (last_write_.needs_pass) activate_(activation_, data, columns, rows, stride);
+    if (!last_write_.needs_pass) return;
+    activate_(activation_, ActivatedRows::in_place(data, columns, rows, stride));
   }
 
   ConvShape shape_;

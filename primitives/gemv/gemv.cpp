@@ -277,7 +277,8 @@ class GemvKernel final : public Kernel {
       compute_(panel);
       if (last_write_.needs_pass) {
         const int channels = (panel.vectors - 1) * panels_.kernels.lanes + panel.last_channels;
-        activate_rows_(activation_, panel.result, channels, panel.rows, panel.result_row);
+        activate_rows_(activation_, ActivatedRows::in_place(panel.result, channels, panel.rows,
+                                                            panel.result_row));
       }
     });
   }

@@ -111,7 +111,8 @@ class Kn2colKernel final : public gemm::ProductKernel {
     if (activation_.kind == ActivationKind::none) return;
     for (int row = task.pixel; row < task.pixel + task.pixels; ++row) {
       float* const to = destination.as<float>() + destination.offset(task.image, channel, row, 0);
-      activate_(activation_, to, task.channels, shape_.ow(), destination.column_stride());
+      activate_(activation_, ActivatedRows::in_place(to, task.channels, shape_.ow(),
+                                                     destination.column_stride()));
     }
   }
 

@@ -9,18 +9,19 @@ namespace {
 
 using pointwise::with_function;
 
-/// Applies an activation to blocks that were just written.
-class Finish {
+/// Applies an activation to a block, whose columns lie `from_column` and `to_column` apart.
+class Activate {
  public:
-  Finish(const Workload& workload, const Context& context)
+  Activate(const Workload& workload, const Context& context)
       : activation_(workload.epilogue.activation), activate_(activate_rows_function(context.isa)) {}
 
-  void operator()(float* data, std::int64_t row_step, std::int64_t step, std::int64_t rows,
-                  std::int64_t columns) const {
-    if (activation_.kind == ActivationKind::none) return;
-    if (step == 1) return activate_(activation_, data, columns, rows, row_step);
-    for (std::int64_t r = 0; r < rows; ++r, data += row_step) {
-      activate_(activation_, data, 1, columns, step);
+  void operator()(ActivatedRows rows, std::int64_t from_column, std::int64_t to_column) const {
+    if (activation_.kind == ActivationKind::none && rows.from == rows.to) return;
+    if (from_column == 1 && to_column == 1) return activate_(activation_, rows);
+    for (std::int64_t r = 0; r < rows.count; ++r) {
+      activate_(activation_, {rows.from, rows.to, 1, rows.width, from_column, to_column});
+      rows.from += rows.from_step;
+      rows.to += rows.to_step;
     }
   }
 
@@ -32,7 +33,7 @@ class Finish {
 class ActivationKernel final : public WeightlessKernel {
  public:
   ActivationKernel(const PrimitiveInfo&, const Workload& workload, const Context& context)
-      : finish_(workload, context), threads_(context.threads) {}
+      : activate_(workload, context), threads_(context.threads) {}
 
   void run(const RunArgs& args) const noexcept override {
     const TensorView& in = args.sources[0];
@@ -40,29 +41,21 @@ class ActivationKernel final : public WeightlessKernel {
     const Loops<2> loops(out.shape, {in.strides, out.strides});
     const auto rows = loops.rows().strides, columns = loops.columns().strides;
     loops.run(threads_, [&](const Loops<2>::Block& block) {
-      float* const to = out.as<float>() + block.offsets[1];
-      for (std::int64_t r = 0; r < block.rows; ++r) {
-        const float* const x = in.as<float>() + block.offsets[0] + r * rows[0];
-        float* const y = to + r * rows[1];
-        if (columns[0] == 1 && columns[1] == 1) {
-          std::copy_n(x, block.columns, y);
-        } else {
-          for (std::int64_t c = 0; c < block.columns; ++c) y[c * columns[1]] = x[c * columns[0]];
-        }
-      }
-      finish_(to, rows[1], columns[1], block.rows, block.columns);
+      activate_({in.as<float>() + block.offsets[0], out.as<float>() + block.offsets[1],
+                 block.columns, block.rows, rows[0], rows[1]},
+                columns[0], columns[1]);
     });
   }
 
  private:
-  Finish finish_;
+  Activate activate_;
   int threads_;
 };
 
 class BinaryKernel final : public WeightlessKernel {
  public:
   BinaryKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
-      : op_(info.op), finish_(workload, context), threads_(context.threads) {}
+      : op_(info.op), activate_(workload, context), threads_(context.threads) {}
 
   void run(const RunArgs& args) const noexcept override {
     const TensorView& a = args.sources[0];
@@ -89,14 +82,15 @@ class BinaryKernel final : public WeightlessKernel {
             }
           }
         }
-        finish_(to, rows[2], columns[2], block.rows, block.columns);
+        activate_(ActivatedRows::in_place(to, block.columns, block.rows, rows[2]), columns[2],
+                  columns[2]);
       });
     });
   }
 
  private:
   Op op_;
-  Finish finish_;
+  Activate activate_;
   int threads_;
 };
 
@@ -142,7 +136,7 @@ class SelectKernel final : public WeightlessKernel {
 
 std::unique_ptr<Primitive> make_activation(PrimitiveInfo info, const Context&,
                                            std::initializer_list<int> variant) {
-  return make<ActivationKernel>(std::move(info), "copies and activates block by block", variant);
+  return make<ActivationKernel>(std::move(info), "activates block by block", variant);
 }
 
 std::unique_ptr<Primitive> make_binary(PrimitiveInfo info, const Context&,

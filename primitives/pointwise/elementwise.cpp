@@ -7,14 +7,6 @@
 namespace convopt::pointwise {
 namespace {
 
-/// Applies the activation to a row that was just written.
-void finish_row(ActivateRowsFunction activate, const Activation& activation, const TensorView& view,
-                const Rows::Index& i, const Rows& rows, float* row) {
-  if (activation.kind == ActivationKind::none) return;
-  activate(activation, row, rows.block, view.shape.w(), view.column_stride());
-  clear_tail(view, i, rows, row);
-}
-
 /// Pixels one after the other, of `width` neighbouring values each.
 struct Pixels {
   int count;
@@ -74,13 +66,9 @@ class ElementwiseKernel final : public WeightlessKernel {
     const std::int64_t row_width = std::int64_t{out.shape.w()} * block;
     if (op_ == Op::activation) {
       for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
-        const float* const from = rows.row(a, i);
-        // A row without gaps between its pixels is copied at once.
-        for (int w = 0; w < (gapless ? 1 : out.shape.w()); ++w) {
-          std::copy_n(from + w * a.column_stride(), gapless ? row_width : rows.block,
-                      to + w * out.column_stride());
-        }
-        finish_row(activate_, activation_, out, i, rows, to);
+        activate_(activation_, {rows.row(a, i), to, block, out.shape.w(), a.column_stride(),
+                                out.column_stride()});
+        clear_tail(out, i, rows, to);
       });
       return;
     }
@@ -109,7 +97,10 @@ class ElementwiseKernel final : public WeightlessKernel {
         combine<false>(op_, from_a, from_b, to, pixels);
       }
       if (clears_tail_) clear_tail(out, i, rows, to);
-      finish_row(activate_, activation_, out, i, rows, to);
+      if (activation_.kind == ActivationKind::none) return;
+      activate_(activation_,
+                ActivatedRows::in_place(to, block, out.shape.w(), out.column_stride()));
+      clear_tail(out, i, rows, to);
     });
   }
 
@@ -125,7 +116,7 @@ class ElementwiseKernel final : public WeightlessKernel {
 
 std::unique_ptr<Primitive> make_elementwise(PrimitiveInfo info, const Context&,
                                             std::initializer_list<int>) {
-  return make<ElementwiseKernel>(std::move(info), "element by element, activation included", 2);
+  return make<ElementwiseKernel>(std::move(info), "element by element, activation included", 3);
 }
 
 }  // namespace convopt::pointwise

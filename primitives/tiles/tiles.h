@@ -109,8 +109,9 @@ class Writer {
   void finish(const OutputTile& tile, int channels) const {
     if (!last_write_.needs_pass) return;
     for (int i = 0; i < tile.rows; ++i) {
-      activate_rows_(activation_, tile.destination + i * tile.row_stride, channels, tile.columns,
-                     tile.column_stride);
+      activate_rows_(activation_,
+                     ActivatedRows::in_place(tile.destination + i * tile.row_stride, channels,
+                                             tile.columns, tile.column_stride));
     }
   }
 
