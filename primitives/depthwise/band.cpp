@@ -129,12 +129,14 @@ HWY_INLINE void finish(D d, const Band& band, int row, int pixel, int channel,
   }
 }
 
-/// Applies an activation that is no clamp to neighbouring pixels of a row for a vector of channels.
-template <class D, class Band>
-HWY_INLINE void activate(D d, const Band& band, int row, int first_pixel, int pixels, int channel) {
+/// Applies an activation that is no clamp to neighbouring pixels of a row, for `channels` channels
+/// as far as they exist.
+template <class Band>
+HWY_INLINE void activate(const Band& band, int row, int first_pixel, int pixels, int channel,
+                         int channels) {
   if constexpr (std::is_same_v<typename Band::Output, float>) {
     if (band.activate == nullptr) return;
-    const int channels = std::min(static_cast<int>(hn::Lanes(d)), band.existing - channel);
+    channels = std::min(channels, band.existing - channel);
     if (channels <= 0) return;
     float* const first =
         band.output + row * band.output_row_step + first_pixel * band.output_column_step + channel;
@@ -340,10 +342,8 @@ void tiles(const Band& band, int first_pixel, int repeat, int first_channel, int
         channel += kLanes;
       } while (channel < first_channel + vectors * kLanes);
     }
-    for (int v = 0; v < vectors; ++v) {
-      const int channel = first_channel + v * kLanes;
-      activate(d, band, row, first_pixel, repeat * kPixels, channel);
-      if (rows.two) activate(d, band, row + 1, first_pixel, repeat * kPixels, channel);
+    for (int i = 0; i < (rows.two ? 2 : 1); ++i) {
+      activate(band, row + i, first_pixel, repeat * kPixels, first_channel, vectors * kLanes);
     }
     row += rows.two ? 2 : 1;
   }
@@ -353,6 +353,7 @@ void tiles(const Band& band, int first_pixel, int repeat, int first_channel, int
 template <class D, int kPixels, bool kGrouped, class Band>
 void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
   const D d;
+  constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
   using V = hn::Vec<D>;
   const std::int64_t pixel_step = band.column_stride * band.input_column_step;
   for (int row = band.first_row; row < band.last_row; ++row) {
@@ -390,7 +391,7 @@ void any_tiles(const Band& band, int first_pixel, int repeat, int channel) {
       }
       finish(d, band, row, pixel, channel, sum);
     }
-    activate(d, band, row, first_pixel, repeat * kPixels, channel);
+    activate(band, row, first_pixel, repeat * kPixels, channel, kLanes);
   }
 }
 

@@ -48,6 +48,12 @@ inline constexpr int kShortAccumulators = 12;
 inline constexpr int kLanes = HWY_LANES(float);
 inline constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 32 : 16;
 
+/// Neighbouring channels that are added without a branch in between, where their number allows it.
+/// On AVX2 a loop around 12 products is a fifth of all instructions: Zen 3 hides that while the
+/// core's other thread is idle and takes 7 to 20 % longer when a neighbour runs there (virtual
+/// machine). Four or eight, with a loop for the rest in the same function, cost 2 to 9 % when idle.
+inline constexpr int kTogetherChannels = HWY_TARGET == HWY_AVX2 ? 4 : 1;
+
 inline constexpr int kLineFloats = 64 / sizeof(float);
 
 // x86 addresses have an index times 1, 2, 4 or 8 but no product with a register: three pixels share
@@ -60,53 +66,85 @@ using Sums = V[kPixels][kVectors];
 /// The pixels of a tile that take part in a product.
 enum class Pixels { all, but_first, but_last, some };
 
-/// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on;
-/// Pixels::some: for those only whose bit is set in *inside, which moves on by inside_step.
+template <int kPixels>
+inline constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
+
+/// Half of the vectors at a time if accumulators leave no room for all of their weights.
+template <int kPixels, int kVectors>
+inline constexpr int kAtOnce =
+    kPixels* kVectors + kVectors + 1 > kRegisters ? kVectors / 2 : kVectors;
+
+/// Adds one channel, `offset` behind the pointers, to kAtOnce vectors from `from` on; Pixels::some:
+/// to those pixels only whose bit is set in `inside`.
 template <Pixels kWhich, int kPixels, int kVectors>
+HWY_INLINE void add_channel(Sums<kPixels, kVectors>& sum, int from,
+                            const float* (&input)[kPointers<kPixels>], std::int64_t pixel_step,
+                            int offset, const float* weights,
+                            [[maybe_unused]] std::uint32_t inside) {
+  const D d;
+  constexpr int kCount = kAtOnce<kPixels, kVectors>;
+  static_assert(kVectors % kCount == 0);
+  // Launder the pointers: otherwise GCC keeps one for every pixel, more than there are registers,
+  // and the first half's values for the second, pushing accumulators out.
+#pragma GCC unroll 8
+  for (int i = 0; i < kPointers<kPixels>; ++i) asm("" : "+r"(input[i]));
+  // And their step, from which it would make registers for the channels behind the first.
+  if constexpr (kTogetherChannels > 1) asm volatile("" : "+r"(pixel_step));
+  V w[kCount];
+#pragma GCC unroll 4
+  for (int v = 0; v < kCount; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
+#pragma GCC unroll 16
+  for (int p = 0; p < kPixels; ++p) {
+    if (kWhich == Pixels::but_first && p == 0) continue;
+    if (kWhich == Pixels::but_last && p == kPixels - 1) continue;
+    if constexpr (kWhich == Pixels::some) {
+      if ((inside >> p & 1) == 0) continue;
+    }
+    const float* const pixel = input[p / kPixelsPerPointer] + offset;
+    const V value = hn::Set(d, pixel[p % kPixelsPerPointer * pixel_step]);
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) {
+      sum[p][from + v] = hn::MulAdd(value, w[v], sum[p][from + v]);
+    }
+  }
+}
+
+/// Adds up the channels that lie `channel_step` apart, from `first` of the tile's first pixel on,
+/// kTogether neighbours at a time, of which they are a multiple; Pixels::some: for those only whose
+/// bit is set in *inside, which moves on by inside_step.
+template <Pixels kWhich, int kTogether, int kPixels, int kVectors>
 HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
                              std::int64_t pixel_step, std::int64_t channel_step,
                              const float* weights, int channels,
                              [[maybe_unused]] const std::uint32_t* inside = nullptr,
                              [[maybe_unused]] int inside_step = 0) {
-  const D d;
-  constexpr int kPointers = (kPixels + kPixelsPerPointer - 1) / kPixelsPerPointer;
-  // Half of the weights at a time if accumulators leave no room for all of them.
-  constexpr int kTogether =
-      kPixels * kVectors + kVectors + 1 > kRegisters ? kVectors / 2 : kVectors;
-  static_assert(kVectors % kTogether == 0);
-  const float* input[kPointers];
+  static_assert(kWhich != Pixels::some || kTogether == 1);
+  constexpr int kCount = kAtOnce<kPixels, kVectors>;
+  // One channel moves the weights vector by vector, several all at once: either way costs the other
+  // registers (GCC 12).
+  constexpr bool kMoves = kTogether == 1;
+  const float* input[kPointers<kPixels>];
 #pragma GCC unroll 8
-  for (int i = 0; i < kPointers; ++i) input[i] = first + i * kPixelsPerPointer * pixel_step;
+  for (int i = 0; i < kPointers<kPixels>; ++i)
+    input[i] = first + i * kPixelsPerPointer * pixel_step;
   do {
-#pragma GCC unroll 4
-    for (int from = 0; from < kVectors; from += kTogether) {
-      // Launder the pointers: otherwise GCC keeps one for every pixel, more than there are
-      // registers, and the first half's values for the second, pushing accumulators out.
 #pragma GCC unroll 8
-      for (int i = 0; i < kPointers; ++i) asm("" : "+r"(input[i]));
-      V w[kTogether];
+    for (int c = 0; c < kTogether; ++c) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kTogether; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
-      weights += kTogether * kLanes;
-#pragma GCC unroll 16
-      for (int p = 0; p < kPixels; ++p) {
-        if (kWhich == Pixels::but_first && p == 0) continue;
-        if (kWhich == Pixels::but_last && p == kPixels - 1) continue;
-        if constexpr (kWhich == Pixels::some) {
-          if ((*inside >> p & 1) == 0) continue;
-        }
-        const V value =
-            hn::Set(d, input[p / kPixelsPerPointer][p % kPixelsPerPointer * pixel_step]);
-#pragma GCC unroll 4
-        for (int v = 0; v < kTogether; ++v) {
-          sum[p][from + v] = hn::MulAdd(value, w[v], sum[p][from + v]);
-        }
+      for (int from = 0; from < kVectors; from += kCount) {
+        const float* const next = kMoves ? weights : weights + (c * kVectors + from) * kLanes;
+        if (kMoves) weights += kCount * kLanes;
+        add_channel<kWhich, kPixels, kVectors>(sum, from, input, pixel_step, c, next,
+                                               kWhich == Pixels::some ? *inside : 0);
       }
     }
+    if (!kMoves) weights += kTogether * kVectors * kLanes;
 #pragma GCC unroll 8
-    for (int i = 0; i < kPointers; ++i) input[i] += channel_step;
+    for (int i = 0; i < kPointers<kPixels>; ++i)
+      input[i] += kTogether > 1 ? kTogether : channel_step;
     if constexpr (kWhich == Pixels::some) inside += inside_step;
-  } while (--channels > 0);
+    channels -= kTogether;
+  } while (channels > 0);
 }
 
 /// Has the tile's next lines of weights come to L2.
@@ -117,7 +155,7 @@ HWY_INLINE void fetch_lines(const Tile& tile, const float*& fetch) {
 /// Adds up what one chunk of channels contributes, kernel position by kernel position. kEdges: some
 /// positions lie outside the image for some pixels. Asking for it at every position costs nchw,
 /// whose chunks are short, 5 to 10 % (5x5, Intel family 6 model 207).
-template <bool kEdges, int kPixels, int kVectors>
+template <bool kEdges, int kTogether, int kPixels, int kVectors>
 HWY_INLINE void add_chunk(const Tile& tile, Sums<kPixels, kVectors>& sum, const float* row_input,
                           const float* row_weights, int channels, const float*& fetch) {
   constexpr std::uint32_t kAll = (std::uint32_t{1} << kPixels) - 1;
@@ -131,22 +169,22 @@ HWY_INLINE void add_chunk(const Tile& tile, Sums<kPixels, kVectors>& sum, const 
         // Columns that are channels have bits of their own.
         const std::uint32_t inside = tile.columns_are_channels ? 0 : tile.inside[x];
         if (inside == kAll) {
-          add_channels<Pixels::all, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                       weights, channels);
+          add_channels<Pixels::all, kTogether, kPixels, kVectors>(sum, first, pixel_step,
+                                                                  channel_step, weights, channels);
         } else if (inside == (kAll & ~1U)) {
-          add_channels<Pixels::but_first, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                             weights, channels);
+          add_channels<Pixels::but_first, kTogether, kPixels, kVectors>(
+              sum, first, pixel_step, channel_step, weights, channels);
         } else if (inside == kAll >> 1) {
-          add_channels<Pixels::but_last, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                            weights, channels);
+          add_channels<Pixels::but_last, kTogether, kPixels, kVectors>(
+              sum, first, pixel_step, channel_step, weights, channels);
         } else {
-          add_channels<Pixels::some, kPixels, kVectors>(sum, first, pixel_step, channel_step,
-                                                        weights, channels, tile.inside + x,
-                                                        tile.columns_are_channels);
+          add_channels<Pixels::some, 1, kPixels, kVectors>(sum, first, pixel_step, channel_step,
+                                                           weights, channels, tile.inside + x,
+                                                           tile.columns_are_channels);
         }
       } else {
-        add_channels<Pixels::all, kPixels, kVectors>(sum, first, pixel_step, channel_step, weights,
-                                                     channels);
+        add_channels<Pixels::all, kTogether, kPixels, kVectors>(sum, first, pixel_step,
+                                                                channel_step, weights, channels);
       }
       first += tile.column_step;
       weights += tile.weight_column_step;
@@ -159,7 +197,7 @@ HWY_INLINE void add_chunk(const Tile& tile, Sums<kPixels, kVectors>& sum, const 
 /// One tile of the call. kPoint: a single kernel position, all of it inside the image, which needs
 /// no loops around its channels. Asking for it at every chunk costs 1x1 convolutions of 16 channels
 /// a chunk 6 to 9 % (Intel family 6 model 207), since accumulators change registers.
-template <bool kPoint, int kPixels, int kVectors>
+template <bool kPoint, int kTogether, int kPixels, int kVectors>
 HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const float* addend,
                             float* pixel, const float*& fetch) {
   const D d;
@@ -193,12 +231,14 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
     }
     if constexpr (kPoint) {
       fetch_lines(tile, fetch);
-      add_channels<Pixels::all, kPixels, kVectors>(sum, chunk_input, pixel_step, tile.channel_step,
-                                                   chunk_weights, channels);
+      add_channels<Pixels::all, kTogether, kPixels, kVectors>(
+          sum, chunk_input, pixel_step, tile.channel_step, chunk_weights, channels);
     } else if (tile.inside == nullptr) {
-      add_chunk<false, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights, channels, fetch);
+      add_chunk<false, kTogether, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights,
+                                                     channels, fetch);
     } else {
-      add_chunk<true, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights, channels, fetch);
+      add_chunk<true, kTogether, kPixels, kVectors>(tile, sum, chunk_input, chunk_weights, channels,
+                                                    fetch);
     }
     chunk_input += tile.chunk_step;
     chunk_weights += tile.weight_chunk_step;
@@ -220,26 +260,36 @@ HWY_INLINE void compute_one(const Tile& tile, const float* tile_input, const flo
   }
 }
 
-template <bool kPoint, int kPixels, int kVectors>
+template <bool kPoint, int kTogether, int kPixels, int kVectors>
 HWY_INLINE void compute_all(const Tile& tile) {
   const float* input = tile.input;
   const float* addend = tile.addend;
   float* output = tile.output;
   const float* fetch = tile.fetch;
   for (int i = 0; i < tile.repeat; ++i) {
-    compute_one<kPoint, kPixels, kVectors>(tile, input, addend, output, fetch);
+    compute_one<kPoint, kTogether, kPixels, kVectors>(tile, input, addend, output, fetch);
     input += kPixels * tile.pixel_step;
     output += kPixels * tile.output_pixel_step;
     if (addend != nullptr) addend += kPixels * tile.addend_pixel_step;
   }
 }
 
+template <int kTogether, int kPixels, int kVectors>
+HWY_INLINE void compute_rows(const Tile& tile) {
+  if (tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr) {
+    compute_all<true, kTogether, kPixels, kVectors>(tile);
+  } else {
+    compute_all<false, kTogether, kPixels, kVectors>(tile);
+  }
+}
+
 template <int kPixels, int kVectors>
 void compute(const Tile& tile) {
-  if (tile.rows == 1 && tile.columns == 1 && tile.inside == nullptr) {
-    compute_all<true, kPixels, kVectors>(tile);
+  if (kTogetherChannels > 1 && tile.channel_step == 1 && tile.channels % kTogetherChannels == 0 &&
+      tile.last_channels % kTogetherChannels == 0) {
+    compute_rows<kTogetherChannels, kPixels, kVectors>(tile);
   } else {
-    compute_all<false, kPixels, kVectors>(tile);
+    compute_rows<1, kPixels, kVectors>(tile);
   }
 }
 
