@@ -225,8 +225,9 @@ std::unique_ptr<Primitive> make(PrimitiveInfo info, int tile_channels) {
 std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& context,
                                           std::initializer_list<int> types) {
   info.description = "depthwise, lanes are channels, inputs shared by neighbouring outputs";
-  // Several vectors of a unit have been in turn at every tile since revision 5.
-  info.revision = vector_floats(context.isa) < kUnit ? "5" : "4";
+  // Several vectors of a unit are in turn at every tile since revision 5, and activated together
+  // since 6.
+  info.revision = vector_floats(context.isa) < kUnit ? "6" : "4";
   if (types.size() > 0) {
     info.input_type = static_cast<DataType>(types.begin()[0]);
     info.output_type = static_cast<DataType>(types.begin()[1]);
@@ -242,7 +243,7 @@ std::unique_ptr<Primitive> make_depthwise(PrimitiveInfo info, const Context& con
 std::unique_ptr<Primitive> make_grouped(PrimitiveInfo info, const Context& context,
                                         std::initializer_list<int>) {
   info.description = "groups of 4, 8 or 16 channels, each within a vector whose lanes share inputs";
-  info.revision = vector_floats(context.isa) < kUnit ? "3" : "2";
+  info.revision = vector_floats(context.isa) < kUnit ? "4" : "2";
   // A vector holds several groups: none is filled up to its width.
   return make<GroupedPrimitive>(std::move(info), 4);
 }

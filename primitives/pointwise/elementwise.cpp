@@ -116,7 +116,9 @@ class ElementwiseKernel final : public WeightlessKernel {
 
 std::unique_ptr<Primitive> make_elementwise(PrimitiveInfo info, const Context&,
                                             std::initializer_list<int>) {
-  return make<ElementwiseKernel>(std::move(info), "element by element, activation included", 3);
+  const int revision = info.op == Op::activation ? 3 : 2;
+  return make<ElementwiseKernel>(std::move(info), "element by element, activation included",
+                                 revision);
 }
 
 }  // namespace convopt::pointwise
