@@ -206,7 +206,7 @@ HWY_INLINE void for_each_vector(ActivatedRows rows, const Function& function) {
     rows.width *= rows.count;
     rows.count = 1;
   }
-  for (std::int64_t r = 0; r < rows.count; ++r, rows.from += rows.from_step) {
+  for (std::int64_t r = 0; r < rows.count; ++r) {
     std::int64_t i = 0;
     // Two at a time, since one after the other waits for the results of long functions.
     for (; i + 2 * lanes <= rows.width; i += 2 * lanes) {
@@ -227,6 +227,7 @@ HWY_INLINE void for_each_vector(ActivatedRows rows, const Function& function) {
       const auto exists = hn::FirstN(d, static_cast<std::size_t>(rest));
       store_partial(d, function(hn::IfThenElse(exists, values, last)), rows.to + i, rest);
     }
+    rows.from += rows.from_step;
     rows.to += rows.to_step;
   }
 }

@@ -112,7 +112,8 @@ ActivateFunction activate_function(Isa isa);
 
 /// `count` rows of `width` neighbouring values, rows `from_step` and `to_step` apart.
 struct ActivatedRows {
-  const float* from;  ///< may be `to`, then with its step
+  /// May be `to`, if from_step is to_step; otherwise the two do not overlap.
+  const float* from;
   float* to;
   std::int64_t width, count, from_step, to_step;
 

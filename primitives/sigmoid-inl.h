@@ -59,14 +59,14 @@ HWY_INLINE Factors<V> exp_minus_factors(D d, V x) {
   const auto constant = [d](float value) HWY_ATTR { return hn::Set(d, value); };
   x = clamp(constant(-87.0F), constant(87.0F), x);
   // exp(-x) = 2^n 2^fraction. A number of this size has no bits behind the point: adding it leaves
-  // n nearest to the power of two, and in its last bits the exponent of 2^n.
+  // n, the whole number nearest to -x log2(e), and in its last bits the exponent of 2^n.
   const V large = constant(12582912.0F + 127);
   const V shifted = hn::NegMulAdd(x, constant(1.44269504F), large);
   const V n = hn::Sub(shifted, large);
   const V power_of_two =
       hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToSigned<D>(), shifted)));
   const V fraction = hn::NegMulSub(x, constant(1.44269504F), n);
-  // 2^fraction by Remez's algorithm for |fraction| <= 1/2 with relative error 2^-23.4, and none
+  // 2^fraction by Remez's algorithm for |fraction| <= 1/2 with relative error 2^-23.1, and none
   // at 0.
   V e = constant(0.00132647273F);
   e = hn::MulAdd(e, fraction, constant(0.00967151299F));

@@ -541,7 +541,7 @@ class DirectKernel::SegmentLoop {
       tile.chunks = std::min(tile.chunks, 1);
     } else if (tile.chunks == 1 && tile.last_channels == blocking_.chunk &&
                tile.column_step == tile.last_channels * tile.channel_step) {
-      tile.last_channels *= tile.columns;
+      tile.channels = tile.last_channels *= tile.columns;
       tile.columns = std::min(tile.columns, 1);
     }
   }

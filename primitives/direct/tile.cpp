@@ -19,7 +19,7 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
 // Most pixels by vectors of output channels: the accumulators, one row of weights (or half of one,
-// see add_channels) and one broadcast must fit the registers. Then the best tile and how many
+// see kAtOnce) and one broadcast must fit the registers. Then the best tile and how many
 // weights are reused from L2, while the next ones travel there: two such parts must fit. Percent of
 // a register-only multiply-add loop on Zen 5 with GCC 12, operands in L1: 7 x 4, 8 x 3 and 14 x 2
 // 98 to 100, 14 x 1, which loads as much as it computes, 90; AVX2 4 x 3 and 6 x 2 99.
@@ -48,10 +48,9 @@ inline constexpr int kShortAccumulators = 12;
 inline constexpr int kLanes = HWY_LANES(float);
 inline constexpr int kRegisters = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 32 : 16;
 
-/// Neighbouring channels that are added without a branch in between, where their number allows it.
-/// On AVX2 a loop around 12 products is a fifth of all instructions: Zen 3 hides that while the
-/// core's other thread is idle and takes 7 to 20 % longer when a neighbour runs there (virtual
-/// machine). Four or eight, with a loop for the rest in the same function, cost 2 to 9 % when idle.
+/// Neighbouring channels that are added without a branch in between, where their number allows it:
+/// on AVX2 the loop around 12 products is six of 25 instructions, which tells where another thread
+/// of the core takes half of them. Idle, times are as before (docs/lab/kernels.md).
 inline constexpr int kTogetherChannels = HWY_TARGET == HWY_AVX2 ? 4 : 1;
 
 inline constexpr int kLineFloats = 64 / sizeof(float);
@@ -76,7 +75,7 @@ inline constexpr int kAtOnce =
 
 /// Adds one channel, `offset` behind the pointers, to kAtOnce vectors from `from` on; Pixels::some:
 /// to those pixels only whose bit is set in `inside`.
-template <Pixels kWhich, int kPixels, int kVectors>
+template <Pixels kWhich, int kTogether, int kPixels, int kVectors>
 HWY_INLINE void add_channel(Sums<kPixels, kVectors>& sum, int from,
                             const float* (&input)[kPointers<kPixels>], std::int64_t pixel_step,
                             int offset, const float* weights,
@@ -89,7 +88,7 @@ HWY_INLINE void add_channel(Sums<kPixels, kVectors>& sum, int from,
 #pragma GCC unroll 8
   for (int i = 0; i < kPointers<kPixels>; ++i) asm("" : "+r"(input[i]));
   // And their step, from which it would make registers for the channels behind the first.
-  if constexpr (kTogetherChannels > 1) asm volatile("" : "+r"(pixel_step));
+  if constexpr (kTogether > 1) asm volatile("" : "+r"(pixel_step));
   V w[kCount];
 #pragma GCC unroll 4
   for (int v = 0; v < kCount; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
@@ -134,8 +133,8 @@ HWY_INLINE void add_channels(Sums<kPixels, kVectors>& sum, const float* first,
       for (int from = 0; from < kVectors; from += kCount) {
         const float* const next = kMoves ? weights : weights + (c * kVectors + from) * kLanes;
         if (kMoves) weights += kCount * kLanes;
-        add_channel<kWhich, kPixels, kVectors>(sum, from, input, pixel_step, c, next,
-                                               kWhich == Pixels::some ? *inside : 0);
+        add_channel<kWhich, kTogether, kPixels, kVectors>(sum, from, input, pixel_step, c, next,
+                                                          kWhich == Pixels::some ? *inside : 0);
       }
     }
     if (!kMoves) weights += kTogether * kVectors * kLanes;

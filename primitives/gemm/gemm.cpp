@@ -44,13 +44,20 @@ inline constexpr int kVectors = 2;
 // addresses have a scaled index but no multiplication by a register.
 inline constexpr int kRowsPerPointer = 3;
 
-/// The products of a tile that is not indirect; kEnds: nothing lies behind the last column of B.
-template <bool kEnds, int kR, int kV>
+/// Steps of a reduction without a branch in between, where their number allows it: on AVX2 the loop
+/// and what fetches weights are a third of the instructions around 12 products, which tells where
+/// another thread of the core takes half of them (docs/lab/kernels.md).
+inline constexpr int kStepsTogether = HWY_TARGET == HWY_AVX2 ? 4 : 1;
+
+/// The products of a tile that is not indirect. kEnds: nothing lies behind the last column of B.
+/// kFetches: every step prefetches, the current line if there is nothing to fetch. kTogether: steps
+/// at a time, of which tile.k is a multiple.
+template <bool kEnds, bool kFetches, int kTogether, int kR, int kV>
 HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
   const D d;
   constexpr int kPointers = (kR + kRowsPerPointer - 1) / kRowsPerPointer;
   const float* a[kPointers];
-  const std::int64_t a_stride = tile.a_row_stride;
+  std::int64_t a_stride = tile.a_row_stride;
 #pragma GCC unroll 8
   for (int p = 0; p < kPointers; ++p) a[p] = tile.a + p * kRowsPerPointer * a_stride;
   // Prefetch the current line by default, which is harmless: it is in L1. Steps of several lines
@@ -61,24 +68,35 @@ HWY_INLINE void add_products(const Tile& tile, V (&sum)[kR][kV]) {
   for (int segment = 0; segment < tile.segments; ++segment) {
     const float* b = tile.b;
     if (tile.segment_offsets != nullptr) b += tile.segment_offsets[segment];
-    for (int k = 0; k < tile.k; ++k) {
-      V row[kV];
+    for (int k = 0; k < tile.k; k += kTogether) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kV - 1; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
-      const float* const last = b + (kV - 1) * kLanes;
-      row[kV - 1] = kEnds ? load_partial(d, last, tile.last_columns) : hn::LoadU(d, last);
-      __builtin_prefetch(fetch, 0, 2);
-      __builtin_prefetch(fetch + second_line, 0, 2);
-      fetch += tile.fetch_step;
-      b += tile.b_row_stride;
+      for (int j = 0; j < kTogether; ++j) {
+        // Launder what addresses are made of: otherwise GCC makes registers of them for every step.
+        if constexpr (kTogether > 1) {
+#pragma GCC unroll 8
+          for (int p = 0; p < kPointers; ++p) asm("" : "+r"(a[p]));
+          asm volatile("" : "+r"(a_stride));
+        }
+        V row[kV];
+#pragma GCC unroll 4
+        for (int v = 0; v < kV - 1; ++v) row[v] = hn::LoadU(d, b + v * kLanes);
+        const float* const last = b + (kV - 1) * kLanes;
+        row[kV - 1] = kEnds ? load_partial(d, last, tile.last_columns) : hn::LoadU(d, last);
+        if constexpr (kFetches) {
+          __builtin_prefetch(fetch, 0, 2);
+          __builtin_prefetch(fetch + second_line, 0, 2);
+          fetch += tile.fetch_step;
+        }
+        b += tile.b_row_stride;
 #pragma GCC unroll 16
-      for (int r = 0; r < kR; ++r) {
-        const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride]);
+        for (int r = 0; r < kR; ++r) {
+          const V x = hn::Set(d, a[r / kRowsPerPointer][r % kRowsPerPointer * a_stride + j]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+          for (int v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+        }
       }
 #pragma GCC unroll 8
-      for (int p = 0; p < kPointers; ++p) ++a[p];
+      for (int p = 0; p < kPointers; ++p) a[p] += kTogether;
     }
   }
 }
@@ -193,9 +211,17 @@ void compute_tile(const Tile& tile) {
   if constexpr (kIndirect) {
     add_indirect_products(tile, sum);
   } else {
-    // Two loops, because masked loads cost the product 4 to 6 % on AVX-512 (Intel family 6 model
-    // 207).
-    tile.b_ends && !whole ? add_products<true>(tile, sum) : add_products<false>(tile, sum);
+    // Ends apart, because masked loads cost the product 4 to 6 % on AVX-512 (Intel family 6 model
+    // 207); the others by what kStepsTogether says.
+    if (tile.b_ends && !whole) {
+      add_products<true, true, 1>(tile, sum);
+    } else if (kStepsTogether == 1 || tile.k % kStepsTogether != 0) {
+      add_products<false, true, 1>(tile, sum);
+    } else if (tile.fetch != nullptr) {
+      add_products<false, true, kStepsTogether>(tile, sum);
+    } else {
+      add_products<false, false, kStepsTogether>(tile, sum);
+    }
   }
   store_sums<kIndirect>(tile, whole, sum);
 }

@@ -1,5 +1,5 @@
 // Activations, and two tensors combined element by element.
-#include <algorithm>
+#include <utility>
 
 #include "primitives/pointwise/combine.h"
 #include "primitives/pointwise/rows.h"
@@ -47,8 +47,8 @@ void combine(Op op, const float* x, const float* y, float* result, const Pixels&
   }
 }
 
-/// Copies or combines two tensors, of which the second may be repeated along dimensions in which
-/// its size is 1.
+/// Activates a tensor or combines two, of which the second may be repeated along dimensions in
+/// which its size is 1.
 class ElementwiseKernel final : public WeightlessKernel {
  public:
   ElementwiseKernel(const PrimitiveInfo& info, const Workload& workload, const Context& context)
@@ -62,8 +62,6 @@ class ElementwiseKernel final : public WeightlessKernel {
     const TensorView& out = args.destination;
     const TensorView& a = args.sources[0];
     const int block = Rows(out).block;
-    const bool gapless = out.column_stride() == block && a.column_stride() == block;
-    const std::int64_t row_width = std::int64_t{out.shape.w()} * block;
     if (op_ == Op::activation) {
       for_each_row(threads_, out, [&](const Rows& rows, const Rows::Index& i, float* to) {
         activate_(activation_, {rows.row(a, i), to, block, out.shape.w(), a.column_stride(),
@@ -73,6 +71,8 @@ class ElementwiseKernel final : public WeightlessKernel {
       return;
     }
     const TensorView& b = args.sources[1];
+    const bool gapless = out.column_stride() == block && a.column_stride() == block;
+    const std::int64_t row_width = std::int64_t{out.shape.w()} * block;
     const bool repeats_channels = b.shape.c() == 1 && out.shape.c() > 1;
     const bool repeats_columns = b.shape.w() == 1 && out.shape.w() > 1;
     // Pixels lie next to each other where a block has one channel.

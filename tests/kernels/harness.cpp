@@ -483,6 +483,7 @@ void add_convolutions(List& list) {
   conv("aligned 1x1", "n1_ic64_ih14_iw14_oc64_kh1_kw1_s1_p0");
   conv("output channel tail", "n1_ic16_ih8_iw8_oc37_kh3_kw3_s1_p1");
   conv("input channel tail", "n1_ic21_ih8_iw8_oc16_kh3_kw3_s1_p1");
+  conv("chunks of odd length", "n1_ic33_ih6_iw7_oc24_kh3_kw3_s1_p1");
   conv("half block", "n1_ic8_ih8_iw8_oc24_kh3_kw3_s1_p1");
   conv("width tail", "n1_ic16_ih9_iw29_oc16_kh3_kw3_s1_p1");
   conv("no padding", "n1_ic16_ih10_iw11_oc16_kh3_kw3_s1_p0");

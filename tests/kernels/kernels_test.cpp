@@ -192,9 +192,11 @@ TEST_P(Levels, ActivateRowsAndNothingBetweenThem) {
   const ActivateFunction activate = activate_function(GetParam());
   const ActivateRowsFunction activate_rows = activate_rows_function(GetParam());
   const auto untouched = [](std::int64_t i) { return 0.25F * static_cast<float>(i % 23 - 11); };
-  for (const Activation& activation :
-       {Activation{ActivationKind::swish}, {ActivationKind::pow, 2}, {ActivationKind::pow, 3}}) {
-    for (const std::int64_t width : {1, 3, 8, 16, 21, 48}) {
+  for (const Activation& activation : {Activation{},
+                                       {ActivationKind::swish},
+                                       {ActivationKind::pow, 2},
+                                       {ActivationKind::pow, 3}}) {
+    for (const std::int64_t width : {1, 3, 8, 16, 21, 48, 61}) {
       for (const std::int64_t step : {width, width + 5}) {
         constexpr std::int64_t kRows = 4, kBefore = 7;
         std::vector<float> values(static_cast<std::size_t>(kBefore + kRows * step + 16));
@@ -203,16 +205,19 @@ TEST_P(Levels, ActivateRowsAndNothingBetweenThem) {
         const std::vector<float> before = values;
         activate_rows(activation,
                       ActivatedRows::in_place(values.data() + kBefore, width, kRows, step));
-        std::vector<float> elsewhere(static_cast<std::size_t>(kRows * (width + 2)), 0.5F);
-        activate_rows(activation,
-                      {before.data() + kBefore, elsewhere.data(), width, kRows, step, width + 2});
-        for (std::int64_t i = 0; i < std::ssize(elsewhere); ++i) {
-          const std::int64_t row = i / (width + 2), column = i % (width + 2);
-          const float expected =
-              column < width ? values[static_cast<std::size_t>(kBefore + row * step + column)]
-                             : 0.5F;
-          EXPECT_EQ(elsewhere[static_cast<std::size_t>(i)], expected)
-              << activation.text() << ", " << width << " from " << step << ", number " << i;
+        for (const std::int64_t to_step : {width, width + 2}) {
+          std::vector<float> elsewhere(static_cast<std::size_t>(kRows * to_step), 0.5F);
+          activate_rows(activation,
+                        {before.data() + kBefore, elsewhere.data(), width, kRows, step, to_step});
+          for (std::int64_t i = 0; i < std::ssize(elsewhere); ++i) {
+            const std::int64_t row = i / to_step, column = i % to_step;
+            const float expected =
+                column < width ? values[static_cast<std::size_t>(kBefore + row * step + column)]
+                               : 0.5F;
+            EXPECT_EQ(elsewhere[static_cast<std::size_t>(i)], expected)
+                << activation.text() << ", " << width << " from " << step << " to " << to_step
+                << ", number " << i;
+          }
         }
         for (std::int64_t i = 0; i < std::ssize(values); ++i) {
           const std::int64_t place = i - kBefore;
