@@ -47,7 +47,7 @@ inline constexpr int kRowsPerPointer = 3;
 /// Steps of a reduction without a branch in between, where their number allows it: on AVX2 the loop
 /// and what fetches weights are a third of the instructions around 12 products, which tells where
 /// another thread of the core takes half of them (docs/lab/kernels.md).
-inline constexpr int kStepsTogether = HWY_TARGET == HWY_AVX2 ? 4 : 1;
+inline constexpr int kStepsTogether = HWY_TARGET == HWY_AVX2 ? 2 : 1;
 
 /// The products of a tile that is not indirect. kEnds: nothing lies behind the last column of B.
 /// kFetches: every step prefetches, the current line if there is nothing to fetch. kTogether: steps

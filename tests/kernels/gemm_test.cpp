@@ -114,7 +114,7 @@ TEST_P(Gemm, EveryTileAndColumnTail) {
   for (int vectors = 1; vectors <= kernels.vectors; ++vectors) {
     for (int rows = 1; rows <= kernels.rows[vectors]; ++rows) {
       ASSERT_NE(kernels.tile[vectors][rows], nullptr);
-      for (const int k : {7, 8}) {  // some tiles take four steps of k together
+      for (const int k : {7, 8}) {  // some tiles take several steps of k together
         check(GetParam(), rows, vectors * kernels.lanes, k, {}, Form::packed);
         check(GetParam(), rows, vectors * kernels.lanes, k, {}, Form::whole);
         for (const int tail : {1, kernels.lanes / 2, kernels.lanes - 1}) {
